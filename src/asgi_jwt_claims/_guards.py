@@ -1,0 +1,143 @@
+"""What `jwt_required` is, whatever the framework: one signature, one order of events, one way to pass the token on."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from .access import Access
+from .errors import NotGuardedError, SettingError, TokenError
+from .outcome import Outcome, outcome_for, scope_of
+
+if TYPE_CHECKING:
+    from .challenges import Answer
+    from .token import Token
+
+__all__ = ["JWTRequired", "decorator", "found_outcome", "guard_handler", "takes_token"]
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+Wrap = Callable[[Callable[..., Any], Access, bool], Callable[..., Any]]
+Refuse = Callable[[Any, "Answer", tuple[Any, ...]], Awaitable[Any]]
+Call = Callable[..., Awaitable[Any]]
+
+
+class JWTRequired(Protocol):
+    """Guards a handler: it runs only with a token that the rules let pass, which it receives as `token`.
+
+    Used bare, `@jwt_required`, or called, `@jwt_required(fresh=True)`; on functions and methods, async and sync, for
+    http and websocket. A handler without a parameter named `token` is guarded all the same.
+
+    Args:
+        optional: Whether the handler also runs without a token (`token` is None then). A bad token is refused as ever.
+        fresh: Whether the token must come from a recent login.
+        type: The type of token wanted. Where the middleware demands access tokens, the path of a handler for another
+            type has to be `exempt`.
+        allow: Roles of which the token must have one; a str is one role, an empty collection allows nobody.
+        deny: Roles of which the token must have none; a str is one role.
+        scopes: Scopes the token must have, all of them; a str is divided at spaces.
+
+    Raises:
+        SettingError: When decorating, for rules that make no sense.
+        NotGuardedError: When called, if nothing has prepared the request.
+    """
+
+    @overload
+    def __call__(self, function: HandlerT, /) -> HandlerT: ...
+
+    @overload
+    def __call__(
+        self,
+        *,
+        optional: bool = ...,
+        fresh: bool = ...,
+        type: str = ...,
+        allow: str | Iterable[str] | None = ...,
+        deny: str | Iterable[str] | None = ...,
+        scopes: str | Iterable[str] = ...,
+    ) -> Callable[[HandlerT], HandlerT]: ...
+
+
+def decorator(wrap: Wrap) -> JWTRequired:
+    """The `jwt_required` of a framework, from its way to wrap one handler."""
+
+    def jwt_required(
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        optional: bool = False,
+        fresh: bool = False,
+        type: str = "access",  # noqa: A002 -- the field's name
+        allow: str | Iterable[str] | None = None,
+        deny: str | Iterable[str] | None = None,
+        scopes: str | Iterable[str] = (),
+    ) -> Any:
+        if not isinstance(optional, bool):
+            raise SettingError("optional must be True or False")
+        access = Access(type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes)
+
+        def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
+            if not callable(handler):
+                raise SettingError(f"jwt_required guards a handler, not {handler!r}; its options go by name")
+            return wrap(handler, access, optional)
+
+        return decorate if function is None else decorate(function)
+
+    jwt_required.__doc__ = JWTRequired.__doc__
+    return jwt_required
+
+
+def takes_token(handler: Callable[..., Any]) -> bool:
+    """Whether `handler` has a parameter named `token`, or takes any."""
+    parameters = inspect.signature(handler).parameters.values()
+    return any(parameter.name == "token" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def found_outcome(connection: Any) -> Outcome:
+    """The outcome of the innermost middleware.
+
+    Raises:
+        NotGuardedError: There is no middleware.
+    """
+    outcome = outcome_for(scope_of(connection), None)
+    if outcome is None:
+        raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
+    return outcome
+
+
+def guard_handler(
+    handler: Callable[..., Any],
+    access: Access,
+    optional: bool,
+    *,
+    is_connection: Callable[[Any], bool],
+    refuse: Refuse,
+    call_sync: Call,
+) -> Callable[..., Any]:
+    """An async handler that admits, then calls `handler`.
+
+    Args:
+        handler: Sync or async; function or method.
+        access: The rules.
+        optional: Whether absence is tolerated.
+        is_connection: Tells the request among the handler's arguments.
+        refuse: Answers a connection, given the handler's arguments too; what it returns, the handler returns.
+        call_sync: Awaits a sync handler.
+    """
+    passes_token = takes_token(handler)
+    is_async = inspect.iscoroutinefunction(handler)
+
+    @functools.wraps(handler)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        connection = next(filter(is_connection, (*args, *kwargs.values())), None)
+        outcome = found_outcome(connection)
+        try:
+            token: Token | None = outcome.admit(scope_of(connection), access, optional=optional)
+        except TokenError as error:
+            return await refuse(connection, await outcome.challenges.respond(error), args)
+        if passes_token:
+            kwargs["token"] = token
+        return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
+
+    return guarded

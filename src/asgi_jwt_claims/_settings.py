@@ -1,0 +1,126 @@
+"""Settings as people write them: durations as `timedelta` or seconds, and all of them as text in the environment."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from .errors import KeyConfigurationError, SettingError
+from .keys import Key, KeySet
+
+__all__ = ["as_duration", "read"]
+
+_NULLABLE = ("access_lifetime", "refresh_lifetime", "user_claims_claim", "type_claim")
+_LISTS = ("audience", "required_claims")
+_DURATIONS = ("access_lifetime", "refresh_lifetime", "leeway", "max_age", "max_lifetime")
+_BOOLEANS = {"true": True, "false": False}
+
+
+def as_duration(value: timedelta | float, name: str, *, zero: bool = False) -> timedelta:
+    """A positive duration from a `timedelta` or seconds.
+
+    Args:
+        value: The setting or argument.
+        name: What to call it in an error.
+        zero: Whether it may be zero.
+
+    Raises:
+        SettingError: Not a duration, or not a positive one.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            value = timedelta(seconds=value)
+        except (OverflowError, ValueError):
+            raise SettingError(f"{name} must be a number of seconds within reason") from None
+    if not isinstance(value, timedelta):
+        raise SettingError(f"{name} must be a timedelta or seconds, not {type(value).__name__}")
+    if value < timedelta(0) or (value == timedelta(0) and not zero):
+        raise SettingError(f"{name} must be {'zero or more' if zero else 'more than zero'}")
+    return value
+
+
+def read(mapping: Mapping[str, Any], prefix: str, names: Sequence[str]) -> dict[str, Any]:
+    """The settings among a mapping's members, converted from text where they are text.
+
+    Args:
+        mapping: For example `os.environ`.
+        prefix: What the members that are settings begin with.
+        names: The settings there are, in lower case.
+
+    Raises:
+        SettingError: A member with the prefix that names no setting, or text that cannot be converted.
+        KeyConfigurationError: Key text that cannot be used.
+    """
+    settings: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if not isinstance(key, str) or not key.startswith(prefix):
+            continue
+        name = key[len(prefix) :].lower()
+        if name not in names or key != prefix + name.upper():
+            close = difflib.get_close_matches(name, names, n=1)
+            raise SettingError(
+                f"{key} is not a setting" + (f"; did you mean {prefix}{close[0].upper()}?" if close else "")
+            )
+        settings[name] = _from_text(name, value, key) if isinstance(value, str) else value
+    _load_keys(settings)
+    return settings
+
+
+def _from_text(name: str, text: str, key: str) -> Any:
+    if name in _NULLABLE and text.lower() == "none":
+        return None
+    if name in _LISTS:
+        return tuple(part.strip() for part in text.split(","))
+    if name == "send_kid":
+        if text.lower() not in _BOOLEANS:
+            raise SettingError(f"{key} must be true or false")
+        return _BOOLEANS[text.lower()]
+    if name in _DURATIONS or name == "max_token_size":
+        try:
+            return int(text) if name == "max_token_size" else float(text)
+        except ValueError:
+            raise SettingError(f"{key} must be a number, not {text!r}") from None
+    return text
+
+
+def _load_keys(settings: dict[str, Any]) -> None:
+    """Turn PEM, JWK and JWK Set members into keys; `algorithm` is theirs unless a secret claims it."""
+    algorithm = settings.get("algorithm")
+    if settings.get("secret_key") is None:
+        settings.pop("algorithm", None)
+    if settings.get("signing_key") is not None:
+        settings["signing_key"] = _key(settings["signing_key"], algorithm)
+    others = settings.get("verification_keys")
+    if others is None or isinstance(others, KeySet):
+        return
+    if isinstance(others, str | bytes | Mapping):
+        others = _jwks_or_one(others)
+    settings["verification_keys"] = (
+        others
+        if isinstance(others, KeySet) or not isinstance(others, Iterable)
+        else [_key(key, None) for key in others]
+    )
+
+
+def _jwks_or_one(value: str | bytes | Mapping[str, Any]) -> KeySet | list[Any]:
+    document: Any = value
+    if not isinstance(value, Mapping):
+        try:
+            document = json.loads(value)
+        except (ValueError, RecursionError):
+            return [value]
+    return KeySet.from_jwks(document) if isinstance(document, Mapping) and "keys" in document else [document]
+
+
+def _key(value: Any, algorithm: str | None) -> Key:
+    if isinstance(value, Key):
+        return value
+    if isinstance(value, Mapping):
+        return Key.from_jwk(value, algorithm)
+    if isinstance(value, str | bytes):
+        text = value.strip()
+        return Key.from_jwk(value, algorithm) if text[:1] in ("{", b"{") else Key.from_pem(value, algorithm)
+    raise KeyConfigurationError(f"a key is a Key, PEM text or a JWK, not {type(value).__name__}")

@@ -1,0 +1,104 @@
+"""Access: the rules a handler states about a token, as data, and the one place where they are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .claims import SCOPE_TOKEN
+from .errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
+from .verification import check_type
+
+if TYPE_CHECKING:
+    from .token import Token
+
+__all__ = ["Access"]
+
+
+class Access:
+    """What a token must be and carry. Frozen, comparable, checked when built.
+
+    Args:
+        type: The type of token wanted.
+        fresh: Whether it must come from a recent login.
+        allow: Roles of which the token must have at least one. A str is one role; an empty collection allows nobody.
+        deny: Roles of which the token must have none. A str is one role.
+        scopes: Scopes the token must have, all of them. A str is divided at spaces.
+
+    With `allow` or `deny`, a token without any role is refused: nothing says that it is not one of those denied.
+
+    Raises:
+        SettingError: A rule that could never mean what it says.
+    """
+
+    __slots__ = ("_rules", "_scope_text")
+
+    def __init__(
+        self,
+        *,
+        type: str = "access",  # noqa: A002 -- the field's name
+        fresh: bool = False,
+        allow: str | Iterable[str] | None = None,
+        deny: str | Iterable[str] | None = None,
+        scopes: str | Iterable[str] = (),
+    ) -> None:
+        if not isinstance(type, str) or not type:
+            raise SettingError('type must be a non-empty str such as "access" or "refresh"')
+        if not isinstance(fresh, bool):
+            raise SettingError("fresh must be True or False")
+        wanted = dict.fromkeys(scopes.split()) if isinstance(scopes, str) else _names(scopes, "scopes")
+        if not all(map(SCOPE_TOKEN.fullmatch, wanted)):
+            raise SettingError("scopes must be scopes as RFC 6749 section 3.3 allows them, none with a space in it")
+        self._scope_text = " ".join(wanted)
+        self._rules = (type, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Access) and self._rules == other._rules
+
+    def __hash__(self) -> int:
+        return hash(self._rules)
+
+    def __repr__(self) -> str:
+        return f"Access({', '.join(f'{name}={value!r}' for name, value in self.rules.items())})"
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The arguments that make an equal `Access`."""
+        kind, fresh, allow, deny, _ = self._rules
+        return {"type": kind, "fresh": fresh, "allow": allow, "deny": deny, "scopes": self._scope_text}
+
+    def with_scopes(self, scopes: Sequence[str]) -> Access:
+        """The same rules, demanding these scopes too."""
+        return Access(**{**self.rules, "scopes": [*self._scope_text.split(), *scopes]}) if scopes else self
+
+    def check(self, token: Token) -> None:
+        """Let `token` pass, or say which rule refuses it.
+
+        Raises:
+            WrongTypeError: It is of another type (401).
+            FreshTokenRequiredError: It is not fresh (401, RFC 9470).
+            MissingScopeError: It lacks a scope (403).
+            RoleRefusedError: Its roles do not allow this (403).
+        """
+        kind, fresh, allow, deny, scopes = self._rules
+        check_type(token, kind)
+        if fresh and not token.fresh:
+            raise FreshTokenRequiredError()
+        if not scopes <= token.scopes:
+            raise MissingScopeError(scope=self._scope_text, missing=" ".join(sorted(scopes - token.scopes)))
+        if allow is None and deny is None:
+            return
+        roles = token.roles
+        if not roles or (allow is not None and allow.isdisjoint(roles)) or (deny is not None and deny & roles):
+            raise RoleRefusedError(roles=", ".join(sorted(roles)))
+
+
+def _roles(roles: str | Iterable[str] | None, what: str) -> frozenset[str] | None:
+    return None if roles is None else frozenset(_names([roles] if isinstance(roles, str) else roles, what))
+
+
+def _names(values: Iterable[str], what: str) -> dict[str, None]:
+    names = dict.fromkeys(values) if isinstance(values, Iterable) else {}
+    if not isinstance(values, Iterable) or not all(isinstance(name, str) and name for name in names):
+        raise SettingError(f"{what} must be a non-empty str, or several of them")
+    return names

@@ -1,0 +1,150 @@
+"""Challenges: a `TokenError` becomes an answer (RFC 6750 section 3), by one table, at every door.
+
+The answer is data, so that the middleware, a Starlette response and Sanic's own server can each send it in their way.
+Nothing of the request and nothing of the token is ever in it.
+"""
+
+from __future__ import annotations
+
+import http
+import inspect
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from .errors import ForbiddenError, MissingTokenError, SettingError, TokenError
+
+if TYPE_CHECKING:
+    from starlette.types import Scope, Send
+
+__all__ = ["Answer", "Challenges", "OnError", "close_code", "send_answer"]
+
+_log = logging.getLogger("asgi_jwt_claims")
+
+_QUOTABLE = re.compile(
+    r"[\x20-\x21\x23-\x5B\x5D-\x7E]+"
+)  # RFC 6750 section 3, and no need to escape in a quoted-string
+
+UNAUTHORIZED_CLOSE = 3000
+"""WebSocket close code "Unauthorized" of the IANA registry."""
+
+FORBIDDEN_CLOSE = 3003
+"""WebSocket close code "Forbidden" of the IANA registry."""
+
+
+class Answer(NamedTuple):
+    """An HTTP answer, complete and independent of any framework.
+
+    Attributes:
+        status: The status code.
+        headers: Names and values, in the order they are sent.
+        body: The body, encoded.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+OnError: TypeAlias = Callable[[TokenError, Answer], "Answer | None | Awaitable[Answer | None]"]
+"""A callback that sees every refusal and may return another answer; sync or async."""
+
+
+class Challenges:
+    """How an application refuses.
+
+    Args:
+        realm: The protection space named in `WWW-Authenticate`.
+        problem_json: Whether bodies are RFC 9457 `application/problem+json` instead of `{"error": ...}`.
+        on_error: Called with the error and the answer before it is sent; what it returns is sent instead. If it
+            raises, the client gets a bare 500, and the request still goes nowhere.
+
+    Raises:
+        SettingError: A realm that cannot be quoted in a header, or an `on_error` that is not callable.
+    """
+
+    def __init__(self, realm: str = "api", *, problem_json: bool = False, on_error: OnError | None = None) -> None:
+        if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
+            raise SettingError('realm must be printable ASCII without quotes and backslashes, such as "api"')
+        if not isinstance(problem_json, bool):
+            raise SettingError("problem_json must be True or False")
+        if on_error is not None and not callable(on_error):
+            raise SettingError("on_error must be a function of the error and the answer")
+        self._realm = realm
+        self._problem_json = problem_json
+        self._on_error = on_error
+
+    def answer(self, error: TokenError) -> Answer:
+        """The answer to `error`, the callback not asked."""
+        content_type, body = self._body(error)
+        headers = (
+            ("content-type", content_type),
+            ("content-length", str(len(body))),
+            ("cache-control", "no-store"),
+            ("www-authenticate", self._challenge(error)),
+        )
+        return Answer(error.status, headers, body)
+
+    async def respond(self, error: TokenError) -> Answer:
+        """The answer to `error`, the callback asked."""
+        level = logging.DEBUG if isinstance(error, MissingTokenError) else logging.INFO
+        _log.log(level, "request refused: %r", error)
+        answer = self.answer(error)
+        if self._on_error is None:
+            return answer
+        try:
+            changed = self._on_error(error, answer)
+            if inspect.isawaitable(changed):
+                changed = await changed
+            if changed is not None and not isinstance(changed, Answer):
+                raise TypeError(f"on_error must return an Answer or None, not {type(changed).__name__}")  # noqa: TRY301 -- the same fate as an error inside it
+        except Exception:
+            _log.exception("on_error failed; the request is refused all the same")
+            return _FAILED
+        return answer if changed is None else changed
+
+    def _challenge(self, error: TokenError) -> str:
+        # RFC 6750 section 3: every attribute at most once, and never the scheme alone.
+        attributes = [("realm", self._realm)]
+        if error.error is not None:
+            attributes += [("error", error.error), ("error_description", error.description)]
+        if isinstance(error, ForbiddenError) and error.scope:
+            attributes.append(("scope", error.scope))
+        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in attributes)
+
+    def _body(self, error: TokenError) -> tuple[str, bytes]:
+        content = {"error": error.error or "unauthorized", "error_description": error.description}
+        if not self._problem_json:
+            return "application/json", json.dumps(content).encode()
+        status = http.HTTPStatus(error.status)
+        # RFC 9457 section 4.2.1: about:blank, with the phrase of the status as the title.
+        problem = {"type": "about:blank", "title": status.phrase, "status": error.status, "detail": error.description}
+        return "application/problem+json", json.dumps({**problem, **content}).encode()
+
+
+_FAILED = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
+
+
+def close_code(status: int) -> int:
+    """The WebSocket close code that says the same as an HTTP status, where that cannot be said."""
+    return FORBIDDEN_CLOSE if status == http.HTTPStatus.FORBIDDEN else UNAUTHORIZED_CLOSE
+
+
+async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
+    """Send `answer` to an http or websocket scope that has not been answered.
+
+    A WebSocket gets it as the denial response where the server offers that (extension `websocket.http.response`);
+    otherwise the handshake is refused by a close before accept, which clients see as 403.
+    """
+    prefix = ""
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": close_code(answer.status), "reason": ""})
+            return
+        prefix = "websocket."
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    await send({"type": prefix + "http.response.start", "status": answer.status, "headers": headers})
+    # One server reads `body` without a default, so it is always there.
+    await send({"type": prefix + "http.response.body", "body": answer.body, "more_body": False})

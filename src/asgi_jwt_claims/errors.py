@@ -1,0 +1,356 @@
+"""Every error of the library, drawn once.
+
+::
+
+    JWTError
+    ├── ConfigurationError (also ValueError)      the application is wrong: settings, keys, arguments
+    │   ├── SettingError                            setting_invalid
+    │   ├── KeyConfigurationError                   key_invalid
+    │   ├── SigningKeyMissingError                  signing_key_missing
+    │   ├── MintingError                            minting_refused
+    │   ├── NotGuardedError                         not_guarded
+    │   └── UnsupportedScopeError                   scope_type_unsupported
+    └── TokenError                                the request is refused: its token, or how it was sent
+        ├── MissingTokenError              401      token_missing
+        ├── InvalidRequestError            400
+        │   ├── MalformedCredentialsError           credentials_malformed
+        │   └── RepeatedCredentialsError            credentials_repeated
+        ├── InvalidTokenError              401
+        │   ├── TokenTooLargeError                  token_too_large
+        │   ├── MalformedTokenError                 token_malformed
+        │   ├── EncryptedTokenError                 token_encrypted
+        │   ├── InvalidHeaderError                  header_invalid
+        │   ├── AlgorithmRefusedError               algorithm_refused
+        │   ├── UnknownKeyError                     key_unknown
+        │   ├── InvalidSignatureError               signature_invalid
+        │   ├── MissingClaimError                   claim_missing
+        │   ├── InvalidClaimError                   claim_invalid
+        │   ├── ExpiredTokenError                   token_expired
+        │   ├── NotYetValidError                    token_not_yet_valid
+        │   ├── WrongIssuerError                    issuer_wrong
+        │   ├── WrongAudienceError                  audience_wrong
+        │   ├── WrongTypeError                      type_wrong
+        │   └── BoundTokenError                     token_bound
+        ├── FreshTokenRequiredError        401      freshness_insufficient
+        └── ForbiddenError                 403
+            ├── MissingScopeError                   scope_missing
+            └── RoleRefusedError                    role_refused
+
+A `TokenError` knows its HTTP answer (`status`, the RFC 6750 word `error`) and speaks to the client in one fixed phrase
+(`description`). What was seen (`evidence`) stays on the exception, for logs; it never holds a token.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = [
+    "AlgorithmRefusedError",
+    "BoundTokenError",
+    "ConfigurationError",
+    "EncryptedTokenError",
+    "ExpiredTokenError",
+    "ForbiddenError",
+    "FreshTokenRequiredError",
+    "InvalidClaimError",
+    "InvalidHeaderError",
+    "InvalidRequestError",
+    "InvalidSignatureError",
+    "InvalidTokenError",
+    "JWTError",
+    "KeyConfigurationError",
+    "MalformedCredentialsError",
+    "MalformedTokenError",
+    "MintingError",
+    "MissingClaimError",
+    "MissingScopeError",
+    "MissingTokenError",
+    "NotGuardedError",
+    "NotYetValidError",
+    "RepeatedCredentialsError",
+    "RoleRefusedError",
+    "SettingError",
+    "SigningKeyMissingError",
+    "TokenError",
+    "TokenTooLargeError",
+    "UnknownKeyError",
+    "UnsupportedScopeError",
+    "WrongAudienceError",
+    "WrongIssuerError",
+    "WrongTypeError",
+]
+
+_EVIDENCE_LENGTH = 256
+
+
+class JWTError(Exception):
+    """The root: catches whatever this library raises on purpose.
+
+    Attributes:
+        code: A stable identifier of the case, the same in every release.
+    """
+
+    code: ClassVar[str] = "jwt_error"
+
+
+class ConfigurationError(JWTError, ValueError):
+    """The application is wrong, not the client: a setting, a key or an argument. The message says how to mend it."""
+
+    code = "configuration_invalid"
+
+
+class SettingError(ConfigurationError):
+    """A setting cannot be used."""
+
+    code = "setting_invalid"
+
+
+class KeyConfigurationError(ConfigurationError):
+    """A key, a secret or a set of keys cannot be used."""
+
+    code = "key_invalid"
+
+
+class SigningKeyMissingError(ConfigurationError):
+    """A token was to be minted with a configuration that can only verify."""
+
+    code = "signing_key_missing"
+
+
+class MintingError(ConfigurationError):
+    """A token was to be minted that no verifier should accept, or that would say something else than was meant."""
+
+    code = "minting_refused"
+
+
+class NotGuardedError(ConfigurationError):
+    """A handler asks for the token, but nothing has examined the request: no middleware, no `install`."""
+
+    code = "not_guarded"
+
+
+class UnsupportedScopeError(ConfigurationError):
+    """The server opened an ASGI scope that is neither http, websocket nor lifespan; nobody has guarded such a thing."""
+
+    code = "scope_type_unsupported"
+
+
+class TokenError(JWTError):
+    """The request is refused. `str(error)` is the fixed phrase that the client may read.
+
+    Attributes:
+        status: The HTTP status code of the answer.
+        error: The `error` word of RFC 6750 section 3.1 or RFC 9470 section 3, or None when the client offered nothing.
+        description: The fixed phrase for the client, within the characters of RFC 6750 section 3.
+        evidence: What was seen, for logs: names, reasons, times; strings are cut at 256 characters, never a token.
+    """
+
+    status: ClassVar[int] = 401
+    error: ClassVar[str | None] = "invalid_token"
+    description: ClassVar[str] = "The token is not acceptable."
+
+    def __init__(self, **evidence: Any) -> None:
+        super().__init__(self.description)
+        self.evidence: dict[str, Any] = {
+            name: value[:_EVIDENCE_LENGTH] if isinstance(value, str) else value for name, value in evidence.items()
+        }
+
+    def __repr__(self) -> str:
+        details = "".join(f", {name}={value!r}" for name, value in self.evidence.items())
+        return f"{type(self).__name__}({self.code}{details})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would call the class with the phrase as a positional argument, which it does not take.
+        return (_restore, (type(self), self.evidence))
+
+
+def _restore(kind: type[TokenError], evidence: dict[str, Any]) -> TokenError:
+    return kind(**evidence)
+
+
+class MissingTokenError(TokenError):
+    """No credentials, or those of another scheme (RFC 6750 section 3.1: no error code is given)."""
+
+    code = "token_missing"
+    error = None
+    description = "Authentication is required."
+
+
+class InvalidRequestError(TokenError):
+    """The token was sent in a way that no token may be sent."""
+
+    code = "request_invalid"
+    status = 400
+    error = "invalid_request"
+    description = "The credentials are malformed."
+
+
+class MalformedCredentialsError(InvalidRequestError):
+    """The Authorization header is not `Bearer` followed by a token (RFC 6750 section 2.1)."""
+
+    code = "credentials_malformed"
+    description = "The Authorization header is malformed."
+
+
+class RepeatedCredentialsError(InvalidRequestError):
+    """More than one credential was sent (RFC 6750 section 2: never more than one method)."""
+
+    code = "credentials_repeated"
+    description = "More than one credential was sent."
+
+
+class InvalidTokenError(TokenError):
+    """The token itself is refused."""
+
+    code = "token_invalid"
+
+
+class TokenTooLargeError(InvalidTokenError):
+    """The token is longer than `max_token_size` or its header than 2,048 characters; nothing of it was decoded."""
+
+    code = "token_too_large"
+    description = "The token is too large."
+
+
+class MalformedTokenError(InvalidTokenError):
+    """Not a compact JWS in its one canonical spelling (RFC 7515 sections 2, 3.1 and 7.1)."""
+
+    code = "token_malformed"
+    description = "The token is malformed."
+
+
+class EncryptedTokenError(MalformedTokenError):
+    """Five parts: a JWE (RFC 7516), which this library does not decrypt."""
+
+    code = "token_encrypted"
+    description = "Encrypted tokens are not accepted."
+
+
+class InvalidHeaderError(InvalidTokenError):
+    """The JOSE header asks for something that is not understood or not allowed (RFC 7515 section 4)."""
+
+    code = "header_invalid"
+    description = "The token header is not acceptable."
+
+
+class AlgorithmRefusedError(InvalidTokenError):
+    """`alg` is not the algorithm of the key (RFC 8725 sections 3.1 and 3.2)."""
+
+    code = "algorithm_refused"
+    description = "The token algorithm is not acceptable."
+
+
+class UnknownKeyError(InvalidTokenError):
+    """No key, or no single key, belongs to the token."""
+
+    code = "key_unknown"
+    # The same phrase as for a bad signature: a client learns nothing about which keys exist.
+    description = "The token signature could not be verified."
+
+
+class InvalidSignatureError(InvalidTokenError):
+    """The signature is not one of the key over these bytes."""
+
+    code = "signature_invalid"
+    description = "The token signature could not be verified."
+
+
+class MissingClaimError(InvalidTokenError):
+    """A required claim is absent."""
+
+    code = "claim_missing"
+    description = "The token lacks a required claim."
+
+
+class InvalidClaimError(InvalidTokenError):
+    """A claim has the wrong JSON type or an unusable value. Wrong is never counted as absent."""
+
+    code = "claim_invalid"
+    description = "The token has an invalid claim."
+
+
+class ExpiredTokenError(InvalidTokenError):
+    """`exp` has passed, or the token is older than `max_age` (RFC 7519 section 4.1.4)."""
+
+    code = "token_expired"
+    description = "The token has expired."
+
+
+class NotYetValidError(InvalidTokenError):
+    """`nbf` or `iat` lies in the future (RFC 7519 sections 4.1.5 and 4.1.6)."""
+
+    code = "token_not_yet_valid"
+    description = "The token is not yet valid."
+
+
+class WrongIssuerError(InvalidTokenError):
+    """`iss` is not the expected issuer, code point for code point (RFC 7519 section 4.1.1)."""
+
+    code = "issuer_wrong"
+    description = "The token is from another issuer."
+
+
+class WrongAudienceError(InvalidTokenError):
+    """`aud` does not name this application (RFC 7519 section 4.1.3)."""
+
+    code = "audience_wrong"
+    description = "The token is for another audience."
+
+
+class WrongTypeError(InvalidTokenError):
+    """A refresh token where an access token belongs, or the reverse (RFC 8725 sections 3.11 and 3.12)."""
+
+    code = "type_wrong"
+    description = "The token is of the wrong type."
+
+
+class BoundTokenError(InvalidTokenError):
+    """The token is bound to a key of its sender (`cnf`, RFC 7800), so it is worth nothing as a plain bearer token."""
+
+    code = "token_bound"
+    description = "The token is sender-constrained and cannot be used as a bearer token."
+
+
+class FreshTokenRequiredError(TokenError):
+    """The token is valid, but does not come from a recent login (RFC 9470 section 3)."""
+
+    code = "freshness_insufficient"
+    error = "insufficient_user_authentication"
+    description = "A fresh login is required."
+
+
+class ForbiddenError(TokenError):
+    """The token is valid, but does not allow this.
+
+    Attributes:
+        scope: Every scope the resource needs, space-separated, for the `scope` attribute of the challenge; or None.
+    """
+
+    code = "forbidden"
+    status = 403
+    error = "insufficient_scope"
+    description = "The token does not allow this request."
+    scope: str | None = None
+
+
+class MissingScopeError(ForbiddenError):
+    """The token lacks a scope that the resource needs (RFC 6750 section 3.1).
+
+    Args:
+        scope: All scopes that the resource needs, space-separated.
+        evidence: As for every `TokenError`.
+    """
+
+    code = "scope_missing"
+    description = "The token lacks a required scope."
+
+    def __init__(self, *, scope: str | None = None, **evidence: Any) -> None:
+        super().__init__(scope=scope, **evidence)
+        self.scope = scope
+
+
+class RoleRefusedError(ForbiddenError):
+    """The roles of the token are not among those allowed, or among those denied, or there are none."""
+
+    code = "role_refused"
+    description = "The role of the token is not allowed."

@@ -1,0 +1,166 @@
+"""The gate: whether a request may go on to the application. The same for the middleware and for Sanic's own server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableMapping
+from typing import Any, Final, TypedDict
+from urllib.parse import quote
+
+from .challenges import Challenges, OnError
+from .config import JWTConfig
+from .errors import SettingError, TokenError
+from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
+from .sources import DEFAULT_SOURCES, Source
+from .token import SCOPE_KEY, Anonymous
+
+__all__ = ["GUARDED", "Gate", "GateOptions"]
+
+GUARDED: Final = ("http", "websocket")
+"""The types of scope that carry requests."""
+
+_ANONYMOUS = Anonymous()
+
+
+class GateOptions(TypedDict, total=False):
+    """The options of `Gate`, for whoever passes them on."""
+
+    required: bool
+    exempt: Iterable[str]
+    realm: str
+    problem_json: bool
+    on_error: OnError | None
+    sources: Iterable[Source]
+    set_user: bool
+
+
+class Gate:
+    """Examines requests by their scope.
+
+    Args:
+        config: Keys, parties, times and names.
+        required: Whether a request without a valid access token is refused here. False: every request goes on, and the
+            guards of its handlers decide by the recorded outcome.
+        exempt: Paths that go on unexamined: exact ones (`"/login"`) or all below one (`"/docs/*"`). Compared with
+            `scope["path"]` as it is; a path spelled with needless escapes is not exempt.
+        realm: Named in `WWW-Authenticate`.
+        problem_json: Whether bodies are RFC 9457 problem details.
+        on_error: Sees every refusal, and may change the answer.
+        sources: Where tokens may be offered, in order.
+        set_user: Whether the token also becomes `scope["user"]` and `scope["auth"]`, for Starlette's `@requires`.
+
+    Raises:
+        SettingError: An option cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: JWTConfig,
+        *,
+        required: bool = True,
+        exempt: Iterable[str] = (),
+        realm: str = "api",
+        problem_json: bool = False,
+        on_error: OnError | None = None,
+        sources: Iterable[Source] = DEFAULT_SOURCES,
+        set_user: bool = False,
+    ) -> None:
+        if not isinstance(config, JWTConfig):
+            raise SettingError(f"config must be a JWTConfig, not {type(config).__name__}")
+        for name, value in (("required", required), ("set_user", set_user)):
+            if not isinstance(value, bool):
+                raise SettingError(f"{name} must be True or False")
+        self._config = config
+        self._required = required
+        self._exact, self._below = _exemptions(exempt)
+        self._sources = tuple(sources)
+        if not self._sources or not all(map(callable, self._sources)):
+            raise SettingError("sources must be one or more sources such as BearerHeader()")
+        self._set_user = set_user
+        self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error)
+
+    def open(self, scope: MutableMapping[str, Any]) -> TokenError | None:
+        """Examine a request and write what was found into its scope: `scope["token"]`, and the outcome beside it.
+
+        Both keys are always written, so that nothing found there can come from elsewhere.
+
+        Returns:
+            The error to refuse the request with; None when it may go on.
+        """
+        outcome = outcome_for(scope, self._config, self._sources)
+        if outcome is None:
+            outcome = Outcome(self._config, self._sources, self.challenges)
+        else:
+            # The middleware around this one has verified the token already; only the way to refuse may be another.
+            outcome.challenges = self.challenges
+        scope[SCOPE_KEY] = outcome
+        scope["token"] = None
+        error: TokenError | None = None
+        if not self._goes_unexamined(scope):
+            try:
+                scope["token"] = outcome.admit(scope, ANY_ACCESS_TOKEN)
+            except TokenError as refusal:
+                error = refusal.with_traceback(None)
+        if self._set_user:
+            scope["user"] = scope["auth"] = scope["token"] or _ANONYMOUS
+        return error if self._required else None
+
+    def _goes_unexamined(self, scope: MutableMapping[str, Any]) -> bool:
+        path = scope["path"]
+        if (path in self._exact or _is_below(path, self._below)) and _is_plainly_spelled(scope):
+            return True
+        return _is_preflight(scope)
+
+
+def _exemptions(exempt: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    if isinstance(exempt, str):
+        raise SettingError(f"exempt must be a list of paths: exempt=({exempt!r},)")
+    exact, below = set(), set()
+    for path in exempt:
+        if not isinstance(path, str) or not path.startswith("/") or path == "/*" or "*" in path.removesuffix("/*"):
+            raise SettingError(
+                f'exempt: {path!r} is not a path such as "/login", nor all paths below one, "/docs/*"; '
+                "to let every request through use required=False"
+            )
+        if path.endswith("/*"):
+            below.add(path[:-1])
+        else:
+            exact.add(path)
+    return frozenset(exact), tuple(sorted(below))
+
+
+def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
+    for prefix in prefixes:
+        if path.startswith(prefix):
+            # Servers leave dot segments, doubled slashes and twice-encoded characters in the path. Whoever resolves
+            # them later would end up elsewhere, so a path with any of them is below nothing.
+            segments = path[len(prefix) :].removesuffix("/").split("/")
+            if all(_is_plain(segment) for segment in segments) or path == prefix:
+                return True
+    return False
+
+
+def _is_plain(segment: str) -> bool:
+    return segment not in {"", ".", ".."} and not any(character in segment for character in "%;\\")
+
+
+def _is_plainly_spelled(scope: MutableMapping[str, Any]) -> bool:
+    """Whether the request line spelled the path as anybody would.
+
+    Some frameworks route on `raw_path`. For them `/lo%67in` is not `/login`, but it may well be `/<name>`.
+    """
+    raw_path = scope.get("raw_path")
+    if raw_path is None:
+        return True
+    path = scope["path"]
+    return raw_path.split(b"?", 1)[0] in (
+        path.encode("utf-8", "surrogateescape"),
+        quote(path, errors="replace").encode(),
+    )
+
+
+def _is_preflight(scope: MutableMapping[str, Any]) -> bool:
+    """A CORS preflight (Fetch standard, section 4.8): browsers send it without credentials, so it cannot have any."""
+    if scope.get("method") != "OPTIONS":
+        return False
+    names = {name for name, _ in scope["headers"]}
+    return b"origin" in names and b"access-control-request-method" in names

@@ -1,0 +1,85 @@
+"""`JWTMiddleware`: wrapped means protected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .challenges import OnError, send_answer
+from .errors import UnsupportedScopeError
+from .gate import GUARDED, Gate
+from .outcome import CURRENT_TOKEN
+from .sources import DEFAULT_SOURCES, Source
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from .config import JWTConfig
+
+__all__ = ["JWTMiddleware"]
+
+
+class JWTMiddleware:
+    """Pure ASGI middleware: validates the bearer token of every http and websocket request.
+
+    The application finds the `Token` in `scope["token"]`, through `get_token(request)`, or through `current_token()`;
+    each of them has None where no token was asked for. Refused requests are answered here, and the application never
+    sees them. `lifespan` passes through; any other type of scope is refused, since nobody has guarded it. The
+    application's own exceptions pass untouched.
+
+    Args:
+        app: The ASGI application to protect.
+        config: Keys, parties, times and names.
+        required: False: let every request on with its outcome in the scope, for guards to decide.
+        exempt: Paths that go on unexamined: `"/login"` exactly, or all below one, `"/docs/*"`.
+        realm: Named in `WWW-Authenticate`.
+        problem_json: Answer with RFC 9457 problem details.
+        on_error: Called with each `TokenError` and its `Answer`; may return another `Answer`. Sync or async.
+        sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
+        set_user: Put the token into `scope["user"]` and `scope["auth"]` as well.
+
+    Raises:
+        SettingError: An option cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: JWTConfig,
+        *,
+        required: bool = True,
+        exempt: Iterable[str] = (),
+        realm: str = "api",
+        problem_json: bool = False,
+        on_error: OnError | None = None,
+        sources: Iterable[Source] = DEFAULT_SOURCES,
+        set_user: bool = False,
+    ) -> None:
+        self.app = app
+        self._gate = Gate(
+            config,
+            required=required,
+            exempt=exempt,
+            realm=realm,
+            problem_json=problem_json,
+            on_error=on_error,
+            sources=sources,
+            set_user=set_user,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard, find, verify, put in scope, call."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] not in GUARDED:
+            raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
+        error = self._gate.open(scope)
+        before = CURRENT_TOKEN.set(scope["token"])
+        try:
+            if error is None:
+                await self.app(scope, receive, send)
+            else:
+                await send_answer(await self._gate.challenges.respond(error), scope, send)
+        finally:
+            CURRENT_TOKEN.reset(before)

@@ -1,0 +1,247 @@
+"""Minting: an identity and the application's claims in, an encoded token out. Synchronous and pure but for the clock.
+
+What is minted here, `verify_token` accepts with the same configuration: whatever it would refuse is refused first.
+The caller's objects are copied, never changed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
+from ._settings import as_duration
+from .claims import accepted_typ, json_copy, scope_text
+from .config import JWTConfig
+from .errors import MintingError, SigningKeyMissingError
+from .token import TokenPair
+
+__all__ = ["create_access_token", "create_refresh_token", "create_token_pair"]
+
+# Ours to set, or asking the verifier for something that this library refuses (RFC 7515 section 4.1).
+_FORBIDDEN_HEADERS = frozenset({"alg", "kid", "crit", "b64", "zip", "cty", "jwk", "jku", "x5u", "x5c"})
+
+
+def create_access_token(
+    identity: Any,
+    config: JWTConfig,
+    *,
+    user_claims: Mapping[str, Any] | None = None,
+    fresh: bool | timedelta = False,
+    scope: str | Iterable[str] | None = None,
+    roles: str | Iterable[str] | None = None,
+    audience: str | Iterable[str] | None = None,
+    lifetime: timedelta | float | None = None,
+    headers: Mapping[str, Any] | None = None,
+) -> str:
+    """An access token for `identity`.
+
+    Args:
+        identity: Whom it speaks for; a non-empty str, unless `identity_claim` is not `sub`.
+        config: Needs a signing key.
+        user_claims: The application's claims: JSON values under str names. Everybody who holds the token can read them.
+        fresh: Whether this is a login with credentials; a `timedelta` says for how long it counts as one.
+        scope: Scopes granted: one str divided by spaces, or several str.
+        roles: Roles of the identity: a str is one role and is written as such, several are written as an array.
+        audience: Whom it is for, instead of the configuration's `audience`.
+        lifetime: `timedelta` or seconds, instead of `access_lifetime`.
+        headers: Further header parameters; `typ` may be `at+jwt` (RFC 9068 section 2.1).
+
+    Raises:
+        SigningKeyMissingError: The configuration only verifies.
+        MintingError: Something in the token would not be accepted back, or would not be JSON.
+        SettingError: `lifetime` is not a positive duration.
+    """
+    now = _now(config)
+    claims = _common_claims(identity, config, "access", now, user_claims, scope, roles, audience, lifetime)
+    claims["fresh"] = _fresh(fresh, now)
+    return _encode(claims, config, "access", headers)
+
+
+def create_refresh_token(
+    identity: Any,
+    config: JWTConfig,
+    *,
+    user_claims: Mapping[str, Any] | None = None,
+    scope: str | Iterable[str] | None = None,
+    roles: str | Iterable[str] | None = None,
+    audience: str | Iterable[str] | None = None,
+    lifetime: timedelta | float | None = None,
+    headers: Mapping[str, Any] | None = None,
+) -> str:
+    """A refresh token for `identity`, with the user claims given. Never accepted where an access token belongs.
+
+    Arguments and errors are those of `create_access_token`; `lifetime` replaces `refresh_lifetime`.
+
+    Raises:
+        MintingError: Also when `type_claim` is None: nothing would tell it from an access token.
+    """
+    if config.type_claim is None:
+        raise MintingError("a refresh token needs a type_claim, which tells it from an access token")
+    claims = _common_claims(identity, config, "refresh", _now(config), user_claims, scope, roles, audience, lifetime)
+    return _encode(claims, config, "refresh", headers)
+
+
+def create_token_pair(
+    identity: Any,
+    config: JWTConfig,
+    *,
+    user_claims: Mapping[str, Any] | None = None,
+    fresh: bool | timedelta = False,
+    scope: str | Iterable[str] | None = None,
+    roles: str | Iterable[str] | None = None,
+    audience: str | Iterable[str] | None = None,
+    headers: Mapping[str, Any] | None = None,
+) -> TokenPair:
+    """An access token and its refresh token; `dict(pair)` is the answer of RFC 6749 section 5.1.
+
+    Arguments and errors are those of `create_access_token`; lifetimes are the configuration's.
+    """
+    # An iterator can be read only once, and two tokens want it.
+    scope = None if scope is None else scope_text(scope)
+    roles = roles if roles is None or isinstance(roles, str) else list(roles)
+    audience = audience if audience is None or isinstance(audience, str) else list(audience)
+    access = create_access_token(
+        identity,
+        config,
+        user_claims=user_claims,
+        fresh=fresh,
+        scope=scope,
+        roles=roles,
+        audience=audience,
+        headers=headers,
+    )
+    refresh = create_refresh_token(
+        identity, config, user_claims=user_claims, scope=scope, roles=roles, audience=audience, headers=headers
+    )
+    lifetime = config.access_lifetime
+    expires_in = None if lifetime is None else _whole_seconds(as_duration(lifetime, "access_lifetime"))
+    return TokenPair(access, refresh, expires_in=expires_in, scope=scope)
+
+
+def _now(config: JWTConfig) -> int:
+    return int(config.clock())
+
+
+def _common_claims(
+    identity: Any,
+    config: JWTConfig,
+    kind: str,
+    now: int,
+    user_claims: Mapping[str, Any] | None,
+    scope: str | Iterable[str] | None,
+    roles: str | Iterable[str] | None,
+    audience: str | Iterable[str] | None,
+    lifetime: timedelta | float | None,
+) -> dict[str, Any]:
+    claims: dict[str, Any] = {}
+    if config.issuer is not None:
+        claims["iss"] = config.issuer
+    claims[config.identity_claim] = _identity(identity, config.identity_claim)
+    audiences = _names(config.audience if audience is None else audience, "audience")
+    if audiences:
+        claims["aud"] = audiences[0] if len(audiences) == 1 else audiences
+    claims["iat"] = claims["nbf"] = now
+    expiry = _expiry(now, config, kind, lifetime)
+    if expiry is not None:
+        claims["exp"] = expiry
+    claims["jti"] = str(uuid.uuid4())  # 122 random bits
+    if config.type_claim is not None:
+        claims[config.type_claim] = kind
+    if scope is not None:
+        claims[config.scope_claim] = scope_text(scope)
+    if roles is not None:
+        names = _names(roles, "roles")
+        claims[config.roles_claim] = names[0] if isinstance(roles, str) else names
+    if user_claims is not None:
+        _add_user_claims(claims, user_claims, config)
+    return claims
+
+
+def _identity(identity: Any, claim: str) -> Any:
+    if claim == "sub" and not (isinstance(identity, str) and identity):
+        # RFC 7519 section 4.1.2
+        raise MintingError(
+            f"the identity must be a non-empty str, not {type(identity).__name__}; convert it with str()"
+        )
+    if identity is None:
+        raise MintingError("the identity must not be None: a token speaks for somebody")
+    return json_copy(identity, "the identity", depth=2)
+
+
+def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
+    names: list[str] = json_copy([value] if isinstance(value, str) else list(value or ()), what)
+    if not all(isinstance(name, str) and name for name in names):
+        raise MintingError(f"{what} must be a non-empty str, or several of them")
+    return names
+
+
+def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float | None) -> int | None:
+    if lifetime is None:
+        lifetime = config.access_lifetime if kind == "access" else config.refresh_lifetime
+        if lifetime is None:
+            return None
+    seconds = _whole_seconds(as_duration(lifetime, "lifetime"))
+    if config.max_lifetime_seconds is not None and seconds > config.max_lifetime_seconds:
+        raise MintingError(f"a lifetime of {seconds} seconds is longer than max_lifetime allows")
+    return now + seconds
+
+
+def _whole_seconds(lifetime: timedelta) -> int:
+    # NumericDates in whole seconds are what most parsers expect; at least one, so that a short lifetime is not none.
+    return max(1, round(lifetime.total_seconds()))
+
+
+def _fresh(fresh: bool | timedelta, now: int) -> bool | int:
+    if isinstance(fresh, bool):
+        return fresh
+    if not isinstance(fresh, timedelta):
+        raise MintingError(f"fresh must be True, False or a timedelta, not {type(fresh).__name__}")
+    return now + _whole_seconds(as_duration(fresh, "fresh"))
+
+
+def _add_user_claims(claims: dict[str, Any], user_claims: Mapping[str, Any], config: JWTConfig) -> None:
+    if not isinstance(user_claims, Mapping):
+        raise MintingError(f"user_claims must be a mapping, not {type(user_claims).__name__}")
+    if config.user_claims_claim is not None:
+        claims[config.user_claims_claim] = json_copy(user_claims, "user_claims", depth=2)
+        return
+    shadowing = sorted(config.reserved_claims.intersection(user_claims))
+    if shadowing:
+        raise MintingError(f"flat user_claims must not take the names of registered claims: {', '.join(shadowing)}")
+    claims.update(json_copy(user_claims, "user_claims"))
+
+
+def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mapping[str, Any] | None) -> str:
+    key = config.signing_key
+    if key is None:
+        raise SigningKeyMissingError("this configuration only verifies; set secret_key or signing_key to mint tokens")
+    missing = [name for name in config.presence if name not in claims]
+    if missing:
+        raise MintingError(f"required_claims names what this token would not carry: {', '.join(missing)}")
+    header: dict[str, Any] = {"alg": key.algorithm, "typ": "JWT"}
+    if config.send_kid:
+        header["kid"] = key.kid
+    if headers is not None:
+        header.update(_extra_headers(headers, kind))
+    encoded_header = b64url_encode(dump_json(header))
+    signing_input = encoded_header + b"." + b64url_encode(dump_json(claims))
+    raw = (signing_input + b"." + b64url_encode(key.sign(signing_input))).decode()
+    if len(encoded_header) > MAX_HEADER_SIZE or len(raw) > config.max_token_size:
+        raise MintingError(
+            f"the token has {len(raw)} characters ({len(encoded_header)} in its header) and may have "
+            f"{config.max_token_size} ({MAX_HEADER_SIZE}); put less into it, or raise max_token_size"
+        )
+    return raw
+
+
+def _extra_headers(headers: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    extra: dict[str, Any] = json_copy(headers, "headers")
+    forbidden = sorted(_FORBIDDEN_HEADERS.intersection(extra))
+    if forbidden:
+        raise MintingError(f"headers must not set {', '.join(forbidden)}")
+    if "typ" in extra and not accepted_typ(extra["typ"], kind):
+        raise MintingError(f"headers: typ {extra['typ']!r} would not be accepted for a token of type {kind!r}")
+    return extra

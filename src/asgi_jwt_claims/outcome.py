@@ -1,0 +1,186 @@
+"""The outcome of one request: token, absence or error. Worked out at most once, whoever asks, however often.
+
+It stands in the scope under `SCOPE_KEY`. Guards ask it (`admit`) instead of looking at the request again; that is what
+makes one verification serve any number of them. Where the middleware does not ask (exempt paths), the first guard does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from .access import Access
+from .errors import MissingTokenError, NotGuardedError, TokenError
+from .sources import Source, find_token
+from .token import SCOPE_KEY, Token
+from .verification import verify
+
+if TYPE_CHECKING:
+    from .challenges import Challenges
+    from .config import JWTConfig
+
+__all__ = [
+    "ANY_ACCESS_TOKEN",
+    "CURRENT_TOKEN",
+    "Outcome",
+    "attach",
+    "current_token",
+    "get_token",
+    "outcome_for",
+    "scope_of",
+]
+
+ANY_ACCESS_TOKEN = Access()
+"""The rule where none is stated: a valid access token."""
+
+CURRENT_TOKEN: ContextVar[Token | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+
+
+class Outcome:
+    """What became of a request's credentials under one configuration.
+
+    Attributes:
+        config: The configuration.
+        challenges: How to answer when a guard refuses.
+        following: The outcome under another configuration, if one was asked for too.
+    """
+
+    __slots__ = ("_error", "_examined", "_sources", "_token", "challenges", "config", "following")
+
+    def __init__(self, config: JWTConfig, sources: tuple[Source, ...], challenges: Challenges) -> None:
+        self.config = config
+        self.challenges = challenges
+        self.following: Outcome | None = None
+        self._sources = sources
+        self._examined = False
+        self._token: Token | None = None
+        self._error: TokenError | None = None
+
+    @overload
+    def admit(self, scope: Mapping[str, Any], access: Access, *, optional: Literal[False] = ...) -> Token: ...
+
+    @overload
+    def admit(self, scope: Mapping[str, Any], access: Access, *, optional: bool) -> Token | None: ...
+
+    def admit(self, scope: Mapping[str, Any], access: Access, *, optional: bool = False) -> Token | None:
+        """The token, if it is valid and `access` lets it pass.
+
+        Args:
+            scope: The scope of the request.
+            access: The rules.
+            optional: Whether absence is tolerated: None then. A bad token never is.
+
+        Raises:
+            TokenError: Why not.
+        """
+        if not self._examined:
+            self._examine(scope)
+        if self._error is not None:
+            # Asked again, the same error must not drag the traceback of the first time along.
+            raise self._error.with_traceback(None)
+        if self._token is None:
+            if optional:
+                return None
+            raise MissingTokenError()
+        access.check(self._token)
+        return self._token
+
+    def _examine(self, scope: Mapping[str, Any]) -> None:
+        try:
+            offered = find_token(scope, self._sources, self.config.max_token_size)
+            if offered is not None:
+                self._token = verify(offered.raw, self.config, offered.source)
+        except TokenError as error:
+            self._error = error
+        self._examined = True
+
+
+def outcome_for(scope: Mapping[str, Any], config: JWTConfig | None, sources: tuple[Source, ...] = ()) -> Outcome | None:
+    """The outcome that already stands in the scope.
+
+    Args:
+        scope: The scope of the request.
+        config: Under this configuration; None: under the one of the innermost middleware.
+        sources: Found in these places; empty: wherever it was found.
+    """
+    outcome = scope.get(SCOPE_KEY)
+    # Only our own kind of object counts, whatever else may have come into the scope under this name.
+    while isinstance(outcome, Outcome):
+        if config is None or (outcome.config is config and sources in ((), outcome._sources)):  # noqa: SLF001 -- this module's own class
+            return outcome
+        outcome = outcome.following
+    return None
+
+
+def attach(scope: MutableMapping[str, Any], outcome: Outcome) -> None:
+    """Put an outcome into a scope that no middleware has prepared for its configuration.
+
+    The first one in a scope also fills `scope["token"]`; any other stands behind it, and changes nothing for handlers.
+    """
+    first = outcome_for(scope, None)
+    if first is not None:
+        outcome.following, first.following = first.following, outcome
+        return
+    scope[SCOPE_KEY] = outcome
+    scope["token"] = None
+    with contextlib.suppress(TokenError):  # recorded in the outcome, for whoever asks
+        scope["token"] = outcome.admit(scope, ANY_ACCESS_TOKEN, optional=True)
+
+
+def scope_of(connection: Any) -> Mapping[str, Any]:
+    """The ASGI scope of a scope, or of whatever a framework calls a request, connection or websocket.
+
+    Raises:
+        NotGuardedError: The object has no scope, or, on Sanic's own server, `install` has not prepared one.
+    """
+    prepared = getattr(getattr(connection, "ctx", None), SCOPE_KEY, None)
+    if isinstance(prepared, Mapping):
+        return prepared
+    try:
+        scope = connection.scope
+    except (AttributeError, NotImplementedError):  # Sanic's request has the attribute even where it has no scope
+        scope = connection
+    if isinstance(scope, Mapping):
+        return scope
+    raise NotGuardedError(
+        f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first"
+    )
+
+
+@overload
+def get_token(request_or_scope: Any, *, optional: Literal[False] = ...) -> Token: ...
+
+
+@overload
+def get_token(request_or_scope: Any, *, optional: bool) -> Token | None: ...
+
+
+def get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
+    """The access token of a request.
+
+    Args:
+        request_or_scope: An ASGI scope, or any framework's request or websocket object.
+        optional: Whether absence is tolerated: None then. A bad token never is.
+
+    Raises:
+        TokenError: What was wrong with the credentials; `MissingTokenError` when there were none.
+        NotGuardedError: Nothing has prepared the request: no middleware, no `install`.
+    """
+    scope = scope_of(request_or_scope)
+    outcome = outcome_for(scope, None)
+    if outcome is None:
+        raise NotGuardedError(
+            "no JWTMiddleware around this application: wrap it, JWTMiddleware(app, config), or install(app, config)"
+        )
+    return outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)
+
+
+def current_token() -> Token | None:
+    """The access token of the request being handled, without a request at hand; None when there is none.
+
+    Set by `JWTMiddleware` and by `install` on every call. A token that only a guard has looked at (an exempt path, a
+    `JWTBearer` without a middleware) is not here: ask `get_token`.
+    """
+    return CURRENT_TOKEN.get()

@@ -1,0 +1,199 @@
+"""Sanic, on its own server and in ASGI mode: `install`, `jwt_required`, `get_token`.
+
+::
+
+    app = Sanic("example")
+    install(app, config)
+
+    @app.get("/protected")
+    @jwt_required
+    async def protected(request: Request, token: Token) -> HTTPResponse:
+        return json(token.user_claims)
+
+One code path serves both modes. Where there is an ASGI scope it is used; on Sanic's own server one is made of the
+request, and the gate that the ASGI middleware uses examines that. With sanic-ext, `token: Token` is also injected by
+its type into handlers without a guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from sanic import Request, Sanic
+from sanic.compat import Header
+from sanic.exceptions import SanicException
+from sanic.response import HTTPResponse
+from sanic.server.websockets.connection import WebSocketConnection
+from sanic.server.websockets.impl import WebsocketImplProtocol
+
+from ._guards import decorator, found_outcome, guard_handler
+from .access import Access
+from .challenges import Answer, close_code
+from .errors import TokenError
+from .gate import Gate
+from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, scope_of
+from .token import SCOPE_KEY, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+    from typing import Unpack
+
+    from .config import JWTConfig
+    from .gate import GateOptions
+
+__all__ = ["get_token", "install", "jwt_required"]
+
+_GUARD = "__jwt_guard__"
+_WEBSOCKETS = (WebsocketImplProtocol, WebSocketConnection)  # on its own server, and in ASGI mode
+_FIRST = 100  # before the application's own request middleware, which may want the token
+
+
+def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptions]) -> None:
+    """Guard every request of `app`, on Sanic's own server as well as in ASGI mode, unknown routes included.
+
+    The token is in `request.ctx.token`, through `get_token(request)` and `current_token()`. Wrapping the application in
+    `JWTMiddleware` as well does no harm: nothing is verified twice.
+
+    Args:
+        app: An application that has not started.
+        config: Keys, parties, times and names.
+        options: Those of `JWTMiddleware`.
+    """
+    gate = Gate(config, **options)
+
+    async def guard_request(request: Request) -> HTTPResponse | None:
+        error = _examine(request, gate) or _refused_by_route(request)
+        return None if error is None else _to_response(await gate.challenges.respond(error))
+
+    async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
+        return _to_response(await gate.challenges.respond(error))
+
+    async def inject_token(request: Request) -> Token:
+        # sanic-ext injects before any request middleware has run.
+        error = _examine(request, gate)
+        if error is not None:
+            raise error
+        return found_outcome(request).admit(scope_of(request), ANY_ACCESS_TOKEN)
+
+    async def register_injection(app: Sanic[Any, Any]) -> None:
+        extensions = getattr(app, "_ext", None)
+        if extensions is not None:
+            with contextlib.suppress(SanicException):  # its injection is switched off
+                extensions.add_dependency(Token, inject_token)
+
+    app.register_middleware(guard_request, "request", priority=_FIRST)
+    app.exception(TokenError)(answer_token_error)
+    # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
+    app.register_listener(register_injection, "before_server_start", priority=_FIRST)
+
+
+def _examine(request: Request, gate: Gate) -> TokenError | None:
+    """Let the gate examine the request, once; what it said is remembered."""
+    if hasattr(request.ctx, SCOPE_KEY):
+        error: TokenError | None = request.ctx.token_error
+        return error
+    scope = getattr(request.transport, "scope", None)
+    if scope is None:
+        scope = _scope_from(request)
+    elif scope["type"] == "websocket":
+        _speak_websocket(request, scope)
+    error = gate.open(scope)
+    setattr(request.ctx, SCOPE_KEY, scope)
+    request.ctx.token = scope["token"]
+    request.ctx.token_error = error
+    # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
+    CURRENT_TOKEN.set(scope["token"])
+    return error
+
+
+def _scope_from(request: Request) -> MutableMapping[str, Any]:
+    """What the gate reads of an ASGI scope, for a request of Sanic's own server."""
+    # Sanic decodes header values with surrogateescape; this gives the bytes back as they came.
+    headers = [
+        (name.lower().encode(), value.encode("utf-8", "surrogateescape")) for name, value in request.headers.items()
+    ]
+    kind = "websocket" if _is_websocket(request) else "http"
+    return {"type": kind, "method": request.method, "path": request.path, "headers": headers}
+
+
+def _is_websocket(request: Request) -> bool:
+    return request.route is not None and bool(getattr(request.route.extra, "websocket", False))
+
+
+def _speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
+    """In ASGI mode Sanic answers a websocket that it refuses as if it were http, which no server takes.
+
+    The answer is translated on its way out: into a denial response where the server offers that, else into a close.
+    """
+    send = request.transport.send
+    can_deny = "websocket.http.response" in (scope.get("extensions") or {})
+
+    async def translate(message: MutableMapping[str, Any]) -> None:
+        if not message["type"].startswith("http."):
+            await send(message)
+        elif can_deny:
+            # Sanic's headers are a generator, which a server may want to read more than once.
+            headers = {"headers": list(message["headers"])} if "headers" in message else {}
+            await send({**message, **headers, "type": f"websocket.{message['type']}"})
+        elif message["type"] == "http.response.start":
+            await send({"type": "websocket.close", "code": close_code(message["status"]), "reason": ""})
+
+    request.transport.send = translate
+
+
+def _refused_by_route(request: Request) -> TokenError | None:
+    """Ask the guard of a websocket route now: once its handler runs, the handshake is over and 401 cannot be said."""
+    handler = getattr(request.route, "handler", None) if _is_websocket(request) else None
+    if not isinstance(handler, partial):
+        return None
+    access, optional = getattr(handler.args[0], _GUARD, (None, True))
+    try:
+        if access is not None:
+            found_outcome(request).admit(scope_of(request), access, optional=optional)
+    except TokenError as error:
+        return error
+    return None
+
+
+def _to_response(answer: Answer) -> HTTPResponse:
+    return HTTPResponse(answer.body, answer.status, Header(answer.headers))
+
+
+async def _refuse(request: Request, answer: Answer, arguments: tuple[Any, ...]) -> HTTPResponse | None:
+    websocket = next((argument for argument in arguments if isinstance(argument, _WEBSOCKETS)), None)
+    if websocket is None:
+        return _to_response(answer)
+    # The handshake is over, since `install` has not asked this guard before it (`_refused_by_route`).
+    code = close_code(answer.status)
+    if isinstance(websocket, WebSocketConnection):  # whose own close() does nothing
+        await request.transport.send({"type": "websocket.close", "code": code, "reason": ""})
+    else:
+        await websocket.close(code)
+    return None
+
+
+async def _call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    # Sanic calls sync handlers on the event loop, and so does this; what they return may be awaitable all the same.
+    result = handler(*args, **kwargs)
+    return await result if isawaitable(result) else result
+
+
+def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+    guarded = guard_handler(
+        handler,
+        access,
+        optional,
+        is_connection=lambda argument: isinstance(argument, Request),
+        refuse=_refuse,
+        call_sync=_call_sync,
+    )
+    # The guard passes the token by the rules of this handler; sanic-ext must not inject one by the rules of any other.
+    guarded.__annotations__ = {name: hint for name, hint in guarded.__annotations__.items() if name != "token"}
+    setattr(guarded, _GUARD, (access, optional))
+    return guarded
+
+
+jwt_required = decorator(_guard)

@@ -1,0 +1,100 @@
+"""Starlette: `install`, `jwt_required`, `get_token`.
+
+::
+
+    app = Starlette(routes=[Route("/protected", protected)])
+    install(app, config)
+
+    @jwt_required
+    async def protected(request: Request, token: Token) -> Response:
+        return JSONResponse(token.user_claims)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.websockets import WebSocket, WebSocketState
+
+from ._guards import decorator, found_outcome, guard_handler
+from .challenges import Answer, close_code, send_answer
+from .errors import TokenError
+from .middleware import JWTMiddleware
+from .outcome import get_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Unpack
+
+    from starlette.applications import Starlette
+    from starlette.types import Message
+
+    from .access import Access
+    from .config import JWTConfig
+    from .gate import GateOptions
+
+__all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
+
+
+def install(app: Starlette, config: JWTConfig, **options: Unpack[GateOptions]) -> None:
+    """Put `JWTMiddleware` into `app`, and turn every `TokenError` that a handler lets go into its answer.
+
+    The middleware that is added last runs first: add `CORSMiddleware` after this, so that refusals carry its headers.
+
+    Args:
+        app: A Starlette (or FastAPI) application that has not started.
+        config: Keys, parties, times and names.
+        options: Those of `JWTMiddleware`.
+    """
+    app.add_middleware(JWTMiddleware, config, **options)
+    app.add_exception_handler(TokenError, token_error_handler)
+
+
+async def token_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
+    """An exception handler for `TokenError`: the answer that the middleware would have given.
+
+    `install` registers it. Where the application is wrapped instead, `app.add_exception_handler(TokenError, ...)` does.
+    """
+    if not isinstance(error, TokenError):
+        raise error
+    return await _refuse(connection, await found_outcome(connection).challenges.respond(error))
+
+
+def to_response(answer: Answer) -> Response:
+    """The answer as a Starlette response."""
+    response = Response(answer.body, answer.status)
+    response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+    return response
+
+
+async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...] = ()) -> Response | None:
+    if not isinstance(connection, WebSocket):
+        return to_response(answer)
+    if connection.application_state is WebSocketState.CONNECTING:
+        await send_answer(answer, connection.scope, connection.send)
+    elif connection.application_state is WebSocketState.CONNECTED:
+        await connection.close(close_code(answer.status))
+
+    async def already_disconnected() -> Message:
+        return {"type": "websocket.disconnect", "code": close_code(answer.status), "reason": ""}
+
+    # A WebSocketEndpoint goes on to receive after a refused on_connect. It is told that the client has gone.
+    connection.receive = already_disconnected  # type: ignore[method-assign]  # of this one object, which is done with
+    return None
+
+
+def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+    return guard_handler(
+        handler,
+        access,
+        optional,
+        is_connection=lambda argument: isinstance(argument, HTTPConnection),
+        refuse=_refuse,
+        call_sync=run_in_threadpool,
+    )
+
+
+jwt_required = decorator(_guard)

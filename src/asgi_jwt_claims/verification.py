@@ -1,0 +1,192 @@
+"""Verification: the bytes of a token become a `Token`, or one of our errors. Pure, synchronous, no I/O.
+
+From top to bottom, cheapest first, and nothing is believed before the signature has been verified:
+
+1. framing (`_compact`): size, parts, alphabet, canonical base64url;
+2. header: strict JSON, then `typ`, what is refused outright, `alg`, `kid`;
+3. key and signature;
+4. payload: strict JSON, then every claim that decides something, by type and by value.
+
+Nothing in a token is ever a reason to open a socket or a file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._compact import load_object, split_compact
+from .claims import (
+    accepted_typ,
+    read_audience,
+    read_fresh,
+    read_numeric_date,
+    read_roles,
+    read_scopes,
+    read_string,
+    read_user_claims,
+)
+from .config import JWTConfig
+from .errors import (
+    AlgorithmRefusedError,
+    BoundTokenError,
+    ExpiredTokenError,
+    InvalidClaimError,
+    InvalidHeaderError,
+    InvalidSignatureError,
+    MissingClaimError,
+    NotYetValidError,
+    WrongAudienceError,
+    WrongIssuerError,
+    WrongTypeError,
+)
+from .keys import KeySet, is_kid
+from .token import Token, TokenFields
+
+__all__ = ["check_type", "verify", "verify_token"]
+
+# RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A key that
+# comes with the token proves nothing (RFC 8725 section 3.10), so a token that brings one is refused, not just ignored.
+_REFUSED_HEADERS = ("crit", "b64", "zip", "jwk", "jku", "x5u", "x5c")
+
+
+def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- the field's name
+    """Verify a token completely: RFC 7519 section 7.2 and RFC 8725, and nothing optional about it.
+
+    Args:
+        raw: The encoded token.
+        config: Keys, parties, times and names.
+        type: `"access"`, `"refresh"`, or a type of the application's own.
+
+    Raises:
+        InvalidTokenError: Whatever else the bytes were; the subclass and its `code` say which rule refused them.
+    """
+    token = verify(raw, config, None)
+    check_type(token, type)
+    return token
+
+
+def check_type(token: Token, expected: str) -> None:
+    """Refuse a token of another type than `expected` (RFC 8725 section 3.12).
+
+    Raises:
+        WrongTypeError: It is of another type, or its header's `typ` is not for this type.
+    """
+    if token.type != expected:
+        raise WrongTypeError(expected=expected, type=token.type)
+
+
+def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
+    """Verify everything but which type of token is wanted. `source` says where the token was found."""
+    header, payload = _verify_signature(raw, config.keys, config.max_token_size)
+    claims = load_object(payload)
+    return Token(_read_claims(claims, header, config), claims, header, source)
+
+
+def _verify_signature(raw: str | bytes, keys: KeySet, max_size: int) -> tuple[dict[str, Any], bytes]:
+    compact = split_compact(raw, max_size)
+    header = load_object(compact.header)
+    _check_header(header)
+    key = keys.find(header.get("kid"), _algorithm(header))
+    if not key.verify(compact.signing_input, compact.signature):
+        raise InvalidSignatureError(alg=key.algorithm, kid=key.kid)
+    return header, compact.payload
+
+
+def _check_header(header: dict[str, Any]) -> None:
+    for name in _REFUSED_HEADERS:
+        if name in header:
+            raise InvalidHeaderError(header=name, reason="not accepted")
+    if "typ" in header and not accepted_typ(header["typ"], "access"):
+        raise InvalidHeaderError(header="typ", reason="not a type of token that is accepted")
+    # RFC 7519 section 5.2: this is how a nested token announces itself.
+    if "cty" in header:
+        raise InvalidHeaderError(header="cty", reason="nested tokens are not accepted")
+    if "kid" in header and not is_kid(header["kid"]):
+        raise InvalidHeaderError(header="kid", reason="not a printable string of acceptable length")
+
+
+def _algorithm(header: dict[str, Any]) -> str:
+    # "none" needs no rule of its own: no key is for it (RFC 8725 section 3.2).
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str):
+        raise AlgorithmRefusedError(reason="alg missing or not a string")
+    return algorithm
+
+
+def _read_claims(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig) -> TokenFields:
+    for name in config.presence:
+        if name not in claims:
+            raise MissingClaimError(claim=name)
+    # RFC 7800 section 3.1: whoever cannot check the confirmation must not accept the token.
+    if "cnf" in claims:
+        raise BoundTokenError()
+    now = config.clock()
+    issued_at, expires_at = _check_times(claims, config, now)
+    issuer, audience = _check_parties(claims, config)
+    return {
+        "identity": _identity(claims, config.identity_claim),
+        "user_claims": read_user_claims(claims, config.user_claims_claim, config.reserved_claims),
+        "type": _type(claims, header, config.type_claim),
+        "fresh": read_fresh(claims, now),
+        "jti": read_string(claims, "jti"),
+        "issuer": issuer,
+        "audience": audience,
+        "scopes": read_scopes(claims, config.scope_claim),
+        "roles": read_roles(claims, config.roles_claim),
+        "issued_at": issued_at,
+        "expires_at": expires_at,
+    }
+
+
+def _check_times(claims: dict[str, Any], config: JWTConfig, now: float) -> tuple[float | None, float | None]:
+    issued_at = read_numeric_date(claims, "iat")
+    not_before = read_numeric_date(claims, "nbf")
+    expires_at = read_numeric_date(claims, "exp")
+    leeway = config.leeway_seconds
+    # RFC 7519 section 4.1.4: the current time must be before the expiration time.
+    if expires_at is not None and not now < expires_at + leeway:
+        raise ExpiredTokenError(claim="exp", exp=expires_at, now=now)
+    # RFC 7519 section 4.1.5: after or equal to the not-before time.
+    if not_before is not None and not now + leeway >= not_before:
+        raise NotYetValidError(claim="nbf", nbf=not_before, now=now)
+    if issued_at is not None and not now + leeway >= issued_at:
+        raise NotYetValidError(claim="iat", iat=issued_at, now=now)
+    if config.max_age_seconds is not None:
+        if issued_at is None:
+            raise MissingClaimError(claim="iat")
+        if not now < issued_at + config.max_age_seconds + leeway:
+            raise ExpiredTokenError(claim="iat", iat=issued_at, now=now)
+    if config.max_lifetime_seconds is not None:
+        if issued_at is None or expires_at is None:
+            raise MissingClaimError(claim="iat" if issued_at is None else "exp")
+        if expires_at - issued_at > config.max_lifetime_seconds:
+            raise InvalidClaimError(claim="exp", reason="lifetime longer than max_lifetime")
+    return issued_at, expires_at
+
+
+def _check_parties(claims: dict[str, Any], config: JWTConfig) -> tuple[str | None, tuple[str, ...]]:
+    issuer = read_string(claims, "iss")
+    # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
+    if config.issuer is not None and issuer != config.issuer:
+        raise WrongIssuerError(iss=issuer)
+    audience = read_audience(claims)
+    # RFC 7519 section 4.1.3: whoever does not identify itself with a value of a present aud must refuse the token.
+    if audience and config.audiences.isdisjoint(audience):
+        raise WrongAudienceError(aud=", ".join(audience))
+    return issuer, audience
+
+
+def _identity(claims: dict[str, Any], name: str) -> Any:
+    if name == "sub":  # RFC 7519 section 4.1.2
+        return read_string(claims, "sub")
+    if claims[name] is None:
+        raise InvalidClaimError(claim=name, reason="null")
+    read_string(claims, "sub")
+    return claims[name]
+
+
+def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> str:
+    kind = "access" if name is None else str(read_string(claims, name))
+    if "typ" in header and not accepted_typ(header["typ"], kind):
+        raise WrongTypeError(type=kind, typ=header["typ"])
+    return kind

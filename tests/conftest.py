@@ -1,0 +1,46 @@
+"""Fixtures that every part of the suite shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asgi_jwt_claims import JWTConfig, Key
+
+SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"  # 32 characters: exactly what HS256 asks for
+NOW = 1_800_000_000
+
+
+class HeldClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Both event loops, for every test marked `anyio`."""
+    return request.param
+
+
+@pytest.fixture
+def clock() -> HeldClock:
+    """A held clock."""
+    return HeldClock()
+
+
+@pytest.fixture
+def config(clock: HeldClock) -> JWTConfig:
+    """HS256, everything else as it comes, on the held clock."""
+    return JWTConfig(secret_key=SECRET, clock=clock)
+
+
+@pytest.fixture(scope="session")
+def rsa_key() -> Key:
+    """One RS256 key for the whole session, since making one takes long."""
+    return Key.generate("RS256")
