@@ -44,6 +44,7 @@ Material: TypeAlias = (
 _log = logging.getLogger("asgi_jwt_claims")
 
 _MIN_RSA_BITS = 2048
+_MIN_RSA_EXPONENT = 3
 _MAX_RSA_EXPONENT = 2**32
 _CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
     "secp256r1": ("P-256", "ES256", ec.SECP256R1),
@@ -51,7 +52,7 @@ _CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
     "secp521r1": ("P-521", "ES512", ec.SECP521R1),
 }
 _CURVE_BY_NAME = {name: curve for name, _, curve in _CURVES.values()}
-_SECRET_COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
+_COMMAND_FOR_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 _ARMOUR = re.compile(rb"-{4,5} ?BEGIN |PuTTY-User-Key-File")
 _SSH_KEY = re.compile(rb"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA")
 _WORDS_ONLY = re.compile(rb"[a-z _.,!-]+|[A-Z _.,!-]+")
@@ -79,10 +80,10 @@ def check_secret(secret: bytes, algorithm: str) -> bytes:
     if len(secret) < needed:
         raise KeyConfigurationError(
             f"the secret for {algorithm} has {len(secret)} bytes and needs at least {needed} (RFC 7518 section 3.2); "
-            f"make one with: {_SECRET_COMMAND}"
+            f"make one with: {_COMMAND_FOR_A_KEY}"
         )
     if secret in (secret + secret)[1:-1] or _WORDS_ONLY.fullmatch(secret):
-        _log.warning("the secret for %s looks guessable; make one with: %s", algorithm, _SECRET_COMMAND)
+        _log.warning("the secret for %s looks guessable; make one with: %s", algorithm, _COMMAND_FOR_A_KEY)
     return secret
 
 
@@ -231,7 +232,7 @@ def _checked(key: Any) -> Material:
                 f"the RSA key has {key.key_size} bits and needs at least {_MIN_RSA_BITS} (RFC 7518 section 3.3)"
             )
         exponent = _public_numbers(key).e
-        if exponent % 2 == 0 or not 3 <= exponent <= _MAX_RSA_EXPONENT:
+        if exponent % 2 == 0 or not _MIN_RSA_EXPONENT <= exponent <= _MAX_RSA_EXPONENT:
             raise KeyConfigurationError("the RSA public exponent must be odd and between 3 and 2**32; use 65537")
         return key
     if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:

@@ -48,7 +48,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-OnError: TypeAlias = Callable[[TokenError, Answer], "Answer | None | Awaitable[Answer | None]"]
+OnError: TypeAlias = Callable[[TokenError, Answer], "Awaitable[Answer | None] | Answer | None"]
 """A callback that sees every refusal and may return another answer; sync or async."""
 
 
@@ -100,7 +100,7 @@ class Challenges:
                 changed = await changed
             if changed is not None and not isinstance(changed, Answer):
                 raise TypeError(f"on_error must return an Answer or None, not {type(changed).__name__}")  # noqa: TRY301 -- the same fate as an error inside it
-        except Exception:
+        except Exception:  # noqa: BLE001 -- whatever the callback raises, the request stays refused
             _log.exception("on_error failed; the request is refused all the same")
             return _FAILED
         return answer if changed is None else changed

@@ -23,7 +23,7 @@ __all__ = ["MAX_LEEWAY", "JWTConfig"]
 MAX_LEEWAY: Final = timedelta(seconds=300)
 """The largest clock difference that may be forgiven (RFC 9068 section 4: a few minutes at most)."""
 
-_MAX_TOKEN_SIZE = 64 * 1024
+_MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE = 256, 64 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,8 +101,10 @@ class JWTConfig:
         self._settle_names()
         if type(self.send_kid) is not bool:
             raise SettingError("send_kid must be True or False")
-        if type(self.max_token_size) is not int or not 256 <= self.max_token_size <= _MAX_TOKEN_SIZE:
-            raise SettingError(f"max_token_size must be an int from 256 to {_MAX_TOKEN_SIZE} (characters)")
+        if type(self.max_token_size) is not int or not _MIN_TOKEN_SIZE <= self.max_token_size <= _MAX_TOKEN_SIZE:
+            raise SettingError(
+                f"max_token_size must be an int from {_MIN_TOKEN_SIZE} to {_MAX_TOKEN_SIZE} (characters)"
+            )
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)

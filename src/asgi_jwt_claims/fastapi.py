@@ -46,8 +46,10 @@ __all__ = ["CurrentToken", "JWTBearer", "OptionalToken", "TokenHTTPException", "
 
 
 class TokenHTTPException(HTTPException):
-    """How a dependency refuses. FastAPI renders it as any `HTTPException`, `{"detail": {"error": ...}}`, with the right
-    status and `WWW-Authenticate`; after `install`, as the middleware's own answer, `{"error": ...}`.
+    """How a dependency refuses.
+
+    FastAPI renders it as any `HTTPException`, `{"detail": {"error": ...}}`, with the right status and
+    `WWW-Authenticate`; after `install`, as the middleware's own answer, `{"error": ...}`.
 
     Attributes:
         error: Why the request was refused.
@@ -196,20 +198,17 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
     ordered = [*parameters.values()]
     ordered.insert(where, guard)
 
-    if inspect.iscoroutinefunction(handler):
+    @functools.wraps(handler)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop(_HIDDEN, None)
+        return handler(*args, **kwargs)
 
-        @functools.wraps(handler)
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            kwargs.pop(_HIDDEN, None)
-            return await handler(*args, **kwargs)
-    else:
+    @functools.wraps(handler)
+    async def call_async(*args: Any, **kwargs: Any) -> Any:
+        return await call(*args, **kwargs)
 
-        @functools.wraps(handler)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            kwargs.pop(_HIDDEN, None)
-            return handler(*args, **kwargs)
-
-    guarded.__signature__ = inspect.signature(handler).replace(parameters=ordered)  # type: ignore[attr-defined]
+    guarded: Callable[..., Any] = call_async if inspect.iscoroutinefunction(handler) else call
+    vars(guarded)["__signature__"] = inspect.signature(handler).replace(parameters=ordered)
     return guarded
 
 

@@ -53,7 +53,7 @@ class Key:
     """
 
     __slots__ = (
-        "_material",
+        "_loaded",
         "_signature_length",
         "_signer",
         "_verifier",
@@ -67,6 +67,10 @@ class Key:
     kid: str
     can_sign: bool
     is_symmetric: bool
+    _loaded: _material.Material
+    _signature_length: int
+    _signer: _jose.Signer | None
+    _verifier: _jose.Verifier
 
     def __init__(self, material: _material.Material, algorithm: str | None, kid: str | None) -> None:
         possible = _material.algorithms_for(material)
@@ -84,7 +88,7 @@ class Key:
         set_once(self, "kid", _thumbprint(material) if kid is None else kid)
         set_once(self, "is_symmetric", isinstance(material, bytes))
         set_once(self, "can_sign", isinstance(material, bytes) or _material.is_private(material))
-        set_once(self, "_material", material)
+        set_once(self, "_loaded", material)
         set_once(self, "_signature_length", _material.signature_length(material, algorithm))
         try:
             set_once(self, "_signer", _jose.build(material, algorithm) if self.can_sign else None)
@@ -175,7 +179,7 @@ class Key:
             KeyConfigurationError: A secret has no public half.
         """
         self._refuse_symmetric()
-        return Key(_material.public_of(self._material), self.algorithm, self.kid)
+        return Key(_material.public_of(self._loaded), self.algorithm, self.kid)
 
     def public_jwk(self) -> dict[str, str]:
         """The public key as a JWK with `alg`, `use` and `kid`, ready to publish. Never a private member.
@@ -184,7 +188,7 @@ class Key:
             KeyConfigurationError: A secret has no public half.
         """
         self._refuse_symmetric()
-        members = _material.public_members(self._material)
+        members = _material.public_members(self._loaded)
         return {"kty": members["kty"], "kid": self.kid, "use": "sig", "alg": self.algorithm, **members}
 
     def _refuse_symmetric(self) -> None:
@@ -199,13 +203,12 @@ class Key:
         """
         if self._signer is None:
             raise SigningKeyMissingError("a public key cannot sign; load the private key as signing_key")
-        signature: bytes = self._signer.sign(message)
-        return signature
+        return self._signer.sign(message)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `message`. Never raises, whatever the bytes."""
         # The length first: it costs nothing, and ECDSA signatures then have one spelling (RFC 7518 section 3.4).
-        return len(signature) == self._signature_length and bool(self._verifier.verify(message, signature))
+        return len(signature) == self._signature_length and self._verifier.verify(message, signature)
 
 
 class KeySet:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration
 from .claims import accepted_typ, json_copy, scope_text
-from .config import JWTConfig
 from .errors import MintingError, SigningKeyMissingError
 from .token import TokenPair
+
+if TYPE_CHECKING:
+    from .config import JWTConfig
 
 __all__ = ["create_access_token", "create_refresh_token", "create_token_pair"]
 

@@ -30,7 +30,6 @@ from sanic.server.websockets.connection import WebSocketConnection
 from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from ._guards import decorator, found_outcome, guard_handler
-from .access import Access
 from .challenges import Answer, close_code
 from .errors import TokenError
 from .gate import Gate
@@ -38,15 +37,17 @@ from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, scope_of
 from .token import SCOPE_KEY, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Callable, MutableMapping
     from typing import Unpack
 
+    from .access import Access
     from .config import JWTConfig
     from .gate import GateOptions
 
 __all__ = ["get_token", "install", "jwt_required"]
 
 _GUARD = "__jwt_guard__"
+_REFUSAL = "jwt_refusal"
 _WEBSOCKETS = (WebsocketImplProtocol, WebSocketConnection)  # on its own server, and in ASGI mode
 _FIRST = 100  # before the application's own request middleware, which may want the token
 
@@ -68,7 +69,7 @@ def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptio
         error = _examine(request, gate) or _refused_by_route(request)
         return None if error is None else _to_response(await gate.challenges.respond(error))
 
-    async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
+    async def answer_token_error(_: Request, error: TokenError) -> HTTPResponse:
         return _to_response(await gate.challenges.respond(error))
 
     async def inject_token(request: Request) -> Token:
@@ -92,31 +93,36 @@ def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptio
 
 def _examine(request: Request, gate: Gate) -> TokenError | None:
     """Let the gate examine the request, once; what it said is remembered."""
-    if hasattr(request.ctx, SCOPE_KEY):
-        error: TokenError | None = request.ctx.token_error
-        return error
-    scope = getattr(request.transport, "scope", None)
-    if scope is None:
-        scope = _scope_from(request)
-    elif scope["type"] == "websocket":
-        _speak_websocket(request, scope)
-    error = gate.open(scope)
-    setattr(request.ctx, SCOPE_KEY, scope)
-    request.ctx.token = scope["token"]
-    request.ctx.token_error = error
-    # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
-    CURRENT_TOKEN.set(scope["token"])
-    return error
+    if not hasattr(request.ctx, _REFUSAL):
+        scope = prepared_scope(request)
+        if scope["type"] == "websocket" and scope is getattr(request.transport, "scope", None):
+            _speak_websocket(request, scope)
+        setattr(request.ctx, _REFUSAL, gate.open(scope))
+        request.ctx.token = scope["token"]
+        # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
+        CURRENT_TOKEN.set(scope["token"])
+    refusal: TokenError | None = getattr(request.ctx, _REFUSAL)
+    return refusal
+
+
+def prepared_scope(request: Request) -> MutableMapping[str, Any]:
+    """The scope that the core reads of a request: the ASGI scope, or one made for Sanic's own server."""
+    if not hasattr(request.ctx, SCOPE_KEY):
+        setattr(request.ctx, SCOPE_KEY, getattr(request.transport, "scope", None) or _scope_from(request))
+    scope: MutableMapping[str, Any] = getattr(request.ctx, SCOPE_KEY)
+    return scope
 
 
 def _scope_from(request: Request) -> MutableMapping[str, Any]:
     """What the gate reads of an ASGI scope, for a request of Sanic's own server."""
-    # Sanic decodes header values with surrogateescape; this gives the bytes back as they came.
-    headers = [
-        (name.lower().encode(), value.encode("utf-8", "surrogateescape")) for name, value in request.headers.items()
-    ]
+    headers = [(_as_received(name.lower()), _as_received(value)) for name, value in request.headers.items()]
     kind = "websocket" if _is_websocket(request) else "http"
     return {"type": kind, "method": request.method, "path": request.path, "headers": headers}
+
+
+def _as_received(text: str) -> bytes:
+    """The bytes of a header, which Sanic decodes as UTF-8 with surrogates for whatever is none."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _is_websocket(request: Request) -> bool:
@@ -128,7 +134,8 @@ def _speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
 
     The answer is translated on its way out: into a denial response where the server offers that, else into a close.
     """
-    send = request.transport.send
+    transport: Any = request.transport  # its type is that of Sanic's own server, which has no send
+    send = transport.send
     can_deny = "websocket.http.response" in (scope.get("extensions") or {})
 
     async def translate(message: MutableMapping[str, Any]) -> None:
@@ -141,7 +148,7 @@ def _speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
         elif message["type"] == "http.response.start":
             await send({"type": "websocket.close", "code": close_code(message["status"]), "reason": ""})
 
-    request.transport.send = translate
+    transport.send = translate
 
 
 def _refused_by_route(request: Request) -> TokenError | None:
@@ -169,7 +176,8 @@ async def _refuse(request: Request, answer: Answer, arguments: tuple[Any, ...]) 
     # The handshake is over, since `install` has not asked this guard before it (`_refused_by_route`).
     code = close_code(answer.status)
     if isinstance(websocket, WebSocketConnection):  # whose own close() does nothing
-        await request.transport.send({"type": "websocket.close", "code": code, "reason": ""})
+        transport: Any = request.transport
+        await transport.send({"type": "websocket.close", "code": code, "reason": ""})
     else:
         await websocket.close(code)
     return None

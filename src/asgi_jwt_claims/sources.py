@@ -1,5 +1,7 @@
-"""Sources: where a token may be offered. A source returns None when nothing was offered, and raises when something was
-offered badly; absence is never confused with a mistake, and a mistake never becomes absence.
+"""Sources: where a token may be offered.
+
+A source returns None when nothing was offered, and raises when something was offered badly; absence is never confused
+with a mistake, and a mistake never becomes absence.
 
 The scope is any mapping with ASGI `headers`: pairs of bytes, names in lower case. Values are taken as servers leave
 them: one of them keeps the white space around a value, one joins repeated headers with a comma, none promises ASCII.

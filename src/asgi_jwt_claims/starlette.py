@@ -50,7 +50,7 @@ def install(app: Starlette, config: JWTConfig, **options: Unpack[GateOptions]) -
         options: Those of `JWTMiddleware`.
     """
     app.add_middleware(JWTMiddleware, config, **options)
-    app.add_exception_handler(TokenError, token_error_handler)
+    app.add_exception_handler(TokenError, token_error_handler)  # type: ignore[arg-type]  # one handler for http and websocket, which answer differently
 
 
 async def token_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:

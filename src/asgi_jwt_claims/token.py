@@ -50,6 +50,10 @@ class Token(Generic[ClaimsT]):
 
     __slots__ = ("_claims", "_fields", "_headers", "_own", "source")
 
+    _fields: TokenFields
+    _claims: dict[str, Any]
+    _headers: dict[str, Any]
+    _own: dict[str, dict[str, Any]]
     source: str | None
     """Where the token was found: `"header"`, or None when the application verified it itself."""
 
@@ -81,10 +85,9 @@ class Token(Generic[ClaimsT]):
         return f"<Token {self.type} identity={self.identity!r} jti={self.jti!r}>"
 
     def _copy_of(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        own: dict[str, dict[str, Any]] = self._own
-        if name not in own:
-            own[name] = copy_json(value)
-        return own[name]
+        if name not in self._own:
+            self._own[name] = copy_json(value)
+        return self._own[name]
 
     @property
     def identity(self) -> Any:

@@ -12,7 +12,7 @@ Nothing in a token is ever a reason to open a socket or a file.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._compact import load_object, split_compact
 from .claims import (
@@ -25,7 +25,6 @@ from .claims import (
     read_string,
     read_user_claims,
 )
-from .config import JWTConfig
 from .errors import (
     AlgorithmRefusedError,
     BoundTokenError,
@@ -41,6 +40,9 @@ from .errors import (
 )
 from .keys import KeySet, is_kid
 from .token import Token, TokenFields
+
+if TYPE_CHECKING:
+    from .config import JWTConfig
 
 __all__ = ["check_type", "verify", "verify_token"]
 

@@ -1,0 +1,31 @@
+"""The command `asgi-jwt-claims`. Uses the public API only, and nothing in the library imports it.
+
+`main` is all that can be imported without the packages of the `demo` extra: it says which extra is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_OF_THE_EXTRA = frozenset({"click", "fastapi", "httpx2", "sanic", "uvicorn"})
+_USAGE_ERROR = 2
+
+
+def main() -> None:
+    """Run the command line, and end the process.
+
+    Raises:
+        SystemExit: With 0 when all is well, 1 when a check has failed, 2 for a wrong command or a missing package.
+    """
+    try:
+        from .commands import commands  # noqa: PLC0415 -- needs click, whose absence is answered here
+
+        commands(prog_name="asgi-jwt-claims")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _OF_THE_EXTRA:
+            raise
+        print(f"{missing} is not installed: pip install 'asgi-jwt-claims[demo]'", file=sys.stderr)
+        raise SystemExit(_USAGE_ERROR) from None

@@ -1,0 +1,129 @@
+"""`demo --check`: the whole round over real HTTP, every answer compared with what it should be."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import httpx2
+
+from asgi_jwt_claims import JWTConfig, create_access_token
+
+from .apps import USER_CLAIMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .servers import DemoServer
+
+__all__ = ["Row", "check_all", "print_table"]
+
+_TIMEOUT_SECONDS = 5.0
+_HOUR = 3600
+_ERROR_CODE = re.compile(r'error="([^"]*)"')
+
+_LOGGED_IN = "200 Bearer, no-store"
+_CLAIMS = "200 " + json.dumps({"data": USER_CLAIMS})
+_FORGED = "401 invalid_token: The token signature could not be verified."
+_EXPIRED = "401 invalid_token: The token has expired."
+_WRONG_TYPE = "401 invalid_token: The token is of the wrong type."
+_ABSENT = "401 no error code: Authentication is required."
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    server: str
+    case: str
+    expected: str
+    actual: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the answer is the expected one, exactly."""
+        return self.expected == self.actual
+
+
+def check_all(config: JWTConfig, servers: Iterable[DemoServer]) -> Iterator[Row]:
+    """The whole round with every server.
+
+    Args:
+        config: What the servers mint and verify with.
+        servers: Running.
+    """
+    for server in servers:
+        # No proxy of the environment stands between this machine and itself.
+        with httpx2.Client(base_url=server.url, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+            for case, expected, actual in _round(client, config):
+                yield Row(server.name, case, expected, actual)
+
+
+def print_table(rows: Iterable[Row]) -> bool:
+    """Print the rows as they come; whether all of them are right."""
+    click.echo(_line("server", "request", "expected", ""))
+    wrong = 0
+    for row in rows:
+        click.echo(_line(row.server, row.case, row.expected, "ok" if row.is_right else "FAIL"))
+        if not row.is_right:
+            wrong += 1
+            click.echo(_line("", "", f"but got: {row.actual}", ""))
+    click.echo(f"{wrong} answers are wrong." if wrong else "All answers are right.")
+    return not wrong
+
+
+def _line(server: str, case: str, expected: str, verdict: str) -> str:
+    return f"{server:<20}{case:<24}{expected:<66}{verdict}".rstrip()
+
+
+def _round(client: httpx2.Client, config: JWTConfig) -> Iterator[tuple[str, str, str]]:
+    tokens, actual = _log_in(client)
+    yield "log in", _LOGGED_IN, actual
+    access, refresh = str(tokens.get("access_token")), str(tokens.get("refresh_token"))
+    yield "read the claims", _CLAIMS, _ask(client, access)
+    yield "no token", _ABSENT, _ask(client, None)
+    yield "claims changed", _FORGED, _ask(client, _with_other_claims(access))
+    yield "expired token", _EXPIRED, _ask(client, _minted_long_ago(config))
+    yield "refresh token", _WRONG_TYPE, _ask(client, refresh)
+
+
+def _log_in(client: httpx2.Client) -> tuple[dict[str, Any], str]:
+    try:
+        response = client.post("/login", json={"username": "test", "password": "test"})
+        tokens = response.json()
+        return tokens, f"{response.status_code} {tokens['token_type']}, {response.headers.get('cache-control')}"
+    except _NO_ANSWER as error:
+        return {}, f"nothing of use ({type(error).__name__})"
+
+
+def _ask(client: httpx2.Client, token: str | None) -> str:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        response = client.get("/protected", headers=headers)
+        body = response.json()
+        if response.is_success:
+            return f"{response.status_code} {json.dumps(body)}"
+        code = _ERROR_CODE.search(response.headers["www-authenticate"])
+        return f"{response.status_code} {code[1] if code else 'no error code'}: {body['error_description']}"
+    except _NO_ANSWER as error:
+        return f"nothing of use ({type(error).__name__})"
+
+
+# No answer, one that is not JSON, or one without what it should have.
+_NO_ANSWER = (httpx2.HTTPError, ValueError, LookupError, TypeError)
+
+
+def _with_other_claims(token: str) -> str:
+    """The token with somebody else's claims, under the signature that it had."""
+    header, _, signature = (token.split(".") + ["", ""])[:3]
+    claims = {"sub": "somebody else", "user_claims": {"role": "admin"}}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"{header}.{payload}.{signature}"
+
+
+def _minted_long_ago(config: JWTConfig) -> str:
+    past = config.replace(clock=lambda: time.time() - _HOUR)
+    return create_access_token("test", past, user_claims=USER_CLAIMS, lifetime=_HOUR / 2)

@@ -1,0 +1,85 @@
+"""What can be typed, and what is printed around it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from .. import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .servers import DemoServer
+
+__all__ = ["commands"]
+
+_DEFAULT_PORT = 8000
+_LAST_BASE_PORT = 65_532  # four servers stand on four ports
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def commands() -> None:
+    """User claims from JWTs, the same in every ASGI framework."""
+
+
+@commands.command()
+@click.option("--check", is_flag=True, help="Do the whole round over HTTP, print a table, and exit 0 or 1.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, _LAST_BASE_PORT),
+    help=f"Port of the first server, the others follow; 0 takes free ones. Default: {_DEFAULT_PORT}, with --check 0.",
+)
+def demo(*, check: bool, port: int | None) -> None:
+    """Serve a login and the same protected handler in Sanic, Starlette and FastAPI, on loopback only."""
+    # Needs the packages of the extra: here, so that --help works without them.
+    from .servers import DemoServersError, running_demo  # noqa: PLC0415
+
+    if port is None:
+        port = 0 if check else _DEFAULT_PORT
+    try:
+        with running_demo(port) as (config, servers):
+            if not check:
+                _serve(servers)
+                return
+            from .check import check_all, print_table  # noqa: PLC0415
+
+            all_right = print_table(check_all(config, servers))
+    except DemoServersError as error:
+        raise click.ClickException(str(error)) from None
+    if not all_right:
+        raise SystemExit(1)
+
+
+def _serve(servers: Sequence[DemoServer]) -> None:
+    for server in servers:
+        click.echo(_lines_to_paste(server))
+    click.echo("Log in with the first line of a server, use its token with the second. Ctrl-C ends it.")
+    try:
+        wait_while_serving(servers)
+    except KeyboardInterrupt:
+        click.echo("\nStopped.")
+        return
+    raise click.ClickException("a server has stopped by itself")
+
+
+def wait_while_serving(servers: Sequence[DemoServer]) -> None:
+    """Return when one of the servers has stopped by itself, which none of them should."""
+    while all(server.is_running for server in servers):
+        time.sleep(0.2)
+
+
+def _lines_to_paste(server: DemoServer) -> str:
+    login = (
+        f"curl -s {server.url}/login -H 'Content-Type: application/json'"
+        """ -d '{"username": "test", "password": "test"}'"""
+    )
+    token = "import json, sys; print(json.load(sys.stdin)['access_token'])"  # noqa: S105 -- a program
+    return (
+        f"# {server.name}\n"
+        f'TOKEN=$({login} | python3 -c "{token}")\n'
+        f'curl -i {server.url}/protected -H "Authorization: Bearer $TOKEN"\n'
+    )

@@ -1,0 +1,180 @@
+"""The demo's servers: each on its own port of the loopback interface, in its own thread with its own event loop.
+
+The main thread stays free, so that Ctrl-C reaches it and nobody else; leaving `running_demo` stops everything. Sanic's
+own server runs in the way Sanic offers for that, `create_server`, which installs no signal handlers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import sanic
+import uvicorn
+
+from asgi_jwt_claims import JWTConfig
+
+from .apps import fastapi_app, sanic_app, starlette_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["DemoServer", "DemoServersError", "running_demo"]
+
+_HOST = "127.0.0.1"
+_START_SECONDS = 15.0
+_STOP_SECONDS = 5.0
+
+
+class DemoServersError(Exception):
+    """A server could not be started."""
+
+
+class DemoServer(ABC):
+    """One application on one port.
+
+    Args:
+        name: What to call it.
+        app: The application.
+        listener: A socket that listens; the server closes it.
+    """
+
+    def __init__(self, name: str, app: Any, listener: socket.socket) -> None:
+        self.name = name
+        self.url = f"http://{_HOST}:{listener.getsockname()[1]}"
+        self._app = app
+        self._listener = listener
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server has not ended."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start, and return when requests are answered.
+
+        Raises:
+            DemoServersError: That did not come about in time.
+        """
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._is_ready():
+            if not self.is_running or time.monotonic() > deadline:
+                raise DemoServersError(f"{self.name} did not start")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stop, if it runs, and free the port."""
+        if self.is_running:
+            self._ask_to_stop()
+            self._thread.join(_STOP_SECONDS)
+        self._listener.close()
+        if isinstance(self._app, sanic.Sanic):
+            sanic.Sanic.unregister_app(self._app)
+
+    @abstractmethod
+    def _run(self) -> None: ...
+
+    @abstractmethod
+    def _is_ready(self) -> bool: ...
+
+    @abstractmethod
+    def _ask_to_stop(self) -> None: ...
+
+
+class UvicornServer(DemoServer):
+    """An ASGI application under uvicorn."""
+
+    def __init__(self, name: str, app: Any, listener: socket.socket) -> None:
+        super().__init__(name, app, listener)
+        config = uvicorn.Config(app, lifespan="on", log_level="warning", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+
+    def _run(self) -> None:
+        self._server.run([self._listener])
+
+    def _is_ready(self) -> bool:
+        return self._server.started
+
+    def _ask_to_stop(self) -> None:
+        self._server.should_exit = True
+
+
+class SanicOwnServer(DemoServer):
+    """A Sanic application under Sanic's own server."""
+
+    def __init__(self, name: str, app: Any, listener: socket.socket) -> None:
+        super().__init__(name, app, listener)
+        self._started = threading.Event()
+        self._wanted = threading.Event()
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        server = await self._app.create_server(sock=self._listener, access_log=False)
+        await server.startup()
+        await server.before_start()
+        await server.after_start()
+        self._started.set()
+        while not self._wanted.is_set():
+            await asyncio.sleep(0.05)
+        await server.before_stop()
+        for connection in list(server.connections):
+            connection.close()
+        await server.close()
+        await server.after_stop()
+
+    def _is_ready(self) -> bool:
+        return self._started.is_set()
+
+    def _ask_to_stop(self) -> None:
+        self._wanted.set()
+
+
+@contextlib.contextmanager
+def running_demo(port: int) -> Iterator[tuple[JWTConfig, list[DemoServer]]]:
+    """The servers of the demo, running, with the configuration that they share: a secret made for this one time.
+
+    Args:
+        port: Of the first server; the others stand on the ports after it. 0: each takes a free one.
+
+    Raises:
+        DemoServersError: A port is taken, or a server does not start.
+    """
+    # What a server says while it starts is of no use to somebody who reads a table.
+    logging.getLogger("sanic").setLevel(logging.WARNING)
+    config = JWTConfig(secret_key=secrets.token_urlsafe(64))
+    with contextlib.ExitStack() as running:
+        servers: list[DemoServer] = []
+        for offset, (name, kind, build) in enumerate(_SERVERS):
+            listener = _listen(port + offset if port else 0)
+            running.callback(listener.close)
+            server = kind(name, build(config), listener)
+            running.callback(server.stop)
+            server.start()
+            servers.append(server)
+        yield config, servers
+
+
+_SERVERS: tuple[tuple[str, type[DemoServer], Callable[[JWTConfig], Any]], ...] = (
+    ("Sanic (ASGI mode)", UvicornServer, sanic_app),
+    ("Sanic (own server)", SanicOwnServer, sanic_app),
+    ("Starlette", UvicornServer, starlette_app),
+    ("FastAPI", UvicornServer, fastapi_app),
+)
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((_HOST, port))
+    except OSError as error:
+        raise DemoServersError(f"port {port} cannot be used ({error.strerror}); choose others with --port") from None

@@ -1,0 +1,67 @@
+"""The old guards. All of them are one guard with different rules, and all inject `token` by keyword."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from inspect import isawaitable
+from typing import Any, TypeAlias
+
+from sanic import Request
+
+from asgi_jwt_claims.access import Access
+
+from .exceptions import ConfigurationConflictError
+from .manager import admit
+from .tokens import Token
+
+__all__ = ["fresh_jwt_required", "jwt_optional", "jwt_refresh_token_required", "jwt_required"]
+
+Handler: TypeAlias = Callable[..., Any]
+Roles: TypeAlias = str | Iterable[str] | None
+
+
+def _guard(handler: Handler, access: Access, *, optional: bool = False) -> Handler:
+    @functools.wraps(handler)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        request = next(argument for argument in args if isinstance(argument, Request))
+        kwargs["token"] = Token(admit(request, access, optional=optional))
+        result = handler(*args, **kwargs)
+        return await result if isawaitable(result) else result
+
+    return guarded
+
+
+def _role_guard(function: Handler | None, allow: Roles, deny: Roles, *, fresh: bool) -> Any:
+    if allow is not None and deny is not None:
+        raise ConfigurationConflictError("allow and deny cannot be given together")
+    access = Access(fresh=fresh, allow=allow, deny=deny)
+    if function is None:
+        return lambda handler: _guard(handler, access)
+    return _guard(function, access)
+
+
+def jwt_required(function: Handler | None = None, allow: Roles = None, deny: Roles = None) -> Any:
+    """Guard a handler by an access token; bare, or called with roles.
+
+    Args:
+        function: The handler, when used bare.
+        allow: Roles of which the token must have one. A str is one role; an empty list allows nobody.
+        deny: Roles of which the token must have none. With either, a token without a role is refused.
+    """
+    return _role_guard(function, allow, deny, fresh=False)
+
+
+def fresh_jwt_required(function: Handler | None = None, allow: Roles = None, deny: Roles = None) -> Any:
+    """As `jwt_required`, and the token must come from a recent login."""
+    return _role_guard(function, allow, deny, fresh=True)
+
+
+def jwt_optional(fn: Handler) -> Handler:
+    """Let a request without a token through, with an empty `Token`. A bad token, or a bad header, is refused."""
+    return _guard(fn, Access(), optional=True)
+
+
+def jwt_refresh_token_required(fn: Handler) -> Handler:
+    """Guard a handler by a refresh token."""
+    return _guard(fn, Access(type="refresh"))

@@ -1,0 +1,111 @@
+"""`JWTManager`: settles the settings of an application, and answers what its guards raise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sanic.response import HTTPResponse, json
+
+from asgi_jwt_claims.challenges import Challenges
+from asgi_jwt_claims.errors import ExpiredTokenError, TokenError
+from asgi_jwt_claims.outcome import Outcome, attach, outcome_for
+from asgi_jwt_claims.sanic import prepared_scope
+
+from .exceptions import (
+    AccessDenied,
+    ConfigurationConflictError,
+    NoAuthorizationError,
+    RequestRefused,
+    refusal,
+)
+from .settings import Settings, read_settings, set_defaults
+
+if TYPE_CHECKING:
+    from sanic import Request, Sanic
+
+    from asgi_jwt_claims.access import Access
+    from asgi_jwt_claims.token import Token
+
+__all__ = ["JWTManager", "admit", "settings_of"]
+
+_CONTEXT = "sanic_jwt_extended"
+_CHALLENGES = Challenges()
+
+
+class JWTManager:
+    """Prepares Sanic applications for the guards and the token functions.
+
+    Secrets and settings are checked here when a key is already set, otherwise before the server starts.
+
+    Args:
+        app: The application, or None to call `init_app` later.
+        legacy_status: Answer with the status codes of 0.4.4 and without `WWW-Authenticate`, instead of RFC 6750's.
+
+    Raises:
+        ConfigurationError: A setting cannot be used; the message says what to write instead.
+    """
+
+    def __init__(self, app: Sanic[Any, Any] | None = None, *, legacy_status: bool = False) -> None:
+        self._legacy_status = legacy_status
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Sanic[Any, Any]) -> None:
+        """Prepare `app`."""
+        set_defaults(app.config)
+        app.exception(RequestRefused)(self._answer)
+        if any(app.config[name] is not None for name in ("JWT_SECRET_KEY", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEY")):
+            setattr(app.ctx, _CONTEXT, read_settings(app.config))
+        else:
+            setattr(app.ctx, _CONTEXT, None)
+            app.register_listener(_settle, "before_server_start")
+
+    def _answer(self, request: Request, exception: RequestRefused) -> HTTPResponse:
+        body = {settings_of(request.app).message_key: str(exception)}
+        if self._legacy_status:
+            return json(body, status=_legacy_status(exception))
+        answer = _CHALLENGES.answer(exception.error)
+        headers = {name: value for name, value in answer.headers if name in ("www-authenticate", "cache-control")}
+        return json(body, status=answer.status, headers=headers)
+
+
+def _settle(app: Sanic[Any, Any]) -> None:
+    settings_of(app)
+
+
+def _legacy_status(exception: RequestRefused) -> int:
+    is_unauthorized = isinstance(exception, NoAuthorizationError | AccessDenied)
+    return 401 if is_unauthorized or isinstance(exception.error, ExpiredTokenError) else 422
+
+
+def settings_of(app: Sanic[Any, Any]) -> Settings:
+    """The settings of an application.
+
+    Raises:
+        ConfigurationConflictError: It has no `JWTManager`.
+    """
+    if not hasattr(app.ctx, _CONTEXT):
+        raise ConfigurationConflictError("this application has no JWTManager; call JWTManager(app)")
+    settings: Settings | None = getattr(app.ctx, _CONTEXT)
+    if settings is None:
+        settings = read_settings(app.config)
+        setattr(app.ctx, _CONTEXT, settings)
+    return settings
+
+
+def admit(request: Request, access: Access, *, optional: bool) -> Token | None:
+    """The token of a request, verified at most once.
+
+    Raises:
+        RequestRefused: Why not.
+    """
+    settings = settings_of(request.app)
+    scope = prepared_scope(request)
+    outcome = outcome_for(scope, settings.config, settings.sources)
+    if outcome is None:
+        outcome = Outcome(settings.config, settings.sources, _CHALLENGES)
+        attach(scope, outcome)
+    try:
+        return outcome.admit(scope, access, optional=optional)
+    except TokenError as error:
+        raise refusal(error) from error

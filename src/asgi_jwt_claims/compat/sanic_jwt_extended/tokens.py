@@ -1,0 +1,100 @@
+"""Tokens by the old names: two functions that make them, and what a guarded handler receives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asgi_jwt_claims.minting import create_access_token as mint_access_token
+from asgi_jwt_claims.minting import create_refresh_token as mint_refresh_token
+
+from .exceptions import ConfigurationConflictError
+from .manager import settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+    from typing import Literal
+
+    from sanic import Sanic
+
+    from asgi_jwt_claims import token
+
+__all__ = ["Token", "create_access_token", "create_refresh_token"]
+
+
+class Token:
+    """What a guarded handler receives as `token`; under `jwt_optional` it is empty where no token was sent.
+
+    Attributes:
+        raw_jwt: All claims.
+        jwt_identity: The identity; None when empty.
+        jwt_user_claims: The user claims; an empty dict when there are none.
+        jti: The token's identifier; None when empty.
+    """
+
+    __slots__ = ("jti", "jwt_identity", "jwt_user_claims", "raw_jwt")
+
+    def __init__(self, verified: token.Token | None) -> None:
+        self.raw_jwt: dict[str, Any] = {} if verified is None else verified.claims
+        self.jwt_identity: Any = None if verified is None else verified.identity
+        self.jwt_user_claims: dict[str, Any] = {} if verified is None else verified.user_claims
+        self.jti: str | None = None if verified is None else verified.jti
+
+    def __repr__(self) -> str:
+        return f"<Token identity={self.jwt_identity!r} jti={self.jti!r}>"
+
+
+async def create_access_token(
+    app: Sanic[Any, Any],
+    identity: Any,
+    user_claims: Mapping[str, Any] | None = None,
+    role: str | Iterable[str] | None = None,
+    fresh: bool | timedelta = False,
+    expires_delta: timedelta | float | Literal[False] | None = None,
+) -> str:
+    """An access token.
+
+    Args:
+        app: The application, with its `JWTManager`.
+        identity: Any JSON value but null.
+        user_claims: The application's own claims.
+        role: The role, or several; `RBAC_ENABLED` must be set.
+        fresh: Whether this is a login, or for how long it counts as one.
+        expires_delta: Lifetime instead of `JWT_ACCESS_TOKEN_EXPIRES`; False: never expires.
+
+    Raises:
+        ConfigurationConflictError: A role is given and `RBAC_ENABLED` is not set.
+        ConfigurationError: The token could not be accepted back.
+    """
+    settings = settings_of(app)
+    if role and not settings.rbac:
+        raise ConfigurationConflictError("a role is given, and RBAC_ENABLED is not set in app.config")
+    lifetime = settings.lifetimes["access"] if expires_delta is None else expires_delta
+    return mint_access_token(
+        identity,
+        settings.config,
+        user_claims=user_claims or None,
+        roles=role or None,
+        fresh=fresh,
+        lifetime=None if lifetime is False else lifetime,
+    )
+
+
+async def create_refresh_token(
+    app: Sanic[Any, Any],
+    identity: Any,
+    user_claims: Mapping[str, Any] | None = None,
+    expires_delta: timedelta | float | Literal[False] | None = None,
+) -> str:
+    """A refresh token, with the user claims given, unless `JWT_CLAIMS_IN_REFRESH_TOKEN` is False.
+
+    Arguments and errors are those of `create_access_token`; the lifetime is `JWT_REFRESH_TOKEN_EXPIRES`.
+    """
+    settings = settings_of(app)
+    lifetime = settings.lifetimes["refresh"] if expires_delta is None else expires_delta
+    return mint_refresh_token(
+        identity,
+        settings.config,
+        user_claims=(user_claims or None) if settings.claims_in_refresh_token else None,
+        lifetime=None if lifetime is False else lifetime,
+    )
