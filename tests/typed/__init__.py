@@ -1,0 +1,1 @@
+"""Programs that type checkers verify; nothing here is run."""

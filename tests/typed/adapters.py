@@ -1,0 +1,69 @@
+"""What type checkers know of guarded handlers: they stay what they are."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import sanic
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from asgi_jwt_claims import JWTConfig, Token
+from asgi_jwt_claims import fastapi as on_fastapi
+from asgi_jwt_claims import sanic as on_sanic
+from asgi_jwt_claims import starlette as on_starlette
+from asgi_jwt_claims.fastapi import CurrentToken, OptionalToken
+
+config = JWTConfig(secret_key="s" * 32)
+
+
+@on_starlette.jwt_required
+async def bare(request: Request, token: Token) -> Response:
+    """Used bare."""
+    return JSONResponse(token.user_claims)
+
+
+@on_starlette.jwt_required(optional=True, allow="admin", scopes=["a", "b"])
+def called(request: Request, token: Token | None) -> Response:
+    """Used called."""
+    return JSONResponse(None if token is None else token.user_claims)
+
+
+on_starlette.install(Starlette(routes=[Route("/", bare), Route("/called", called)]), config, exempt=("/login",))
+application = FastAPI()
+on_fastapi.install(application, config, required=False, realm="here")
+
+
+@application.get("/")
+async def current(token: CurrentToken) -> dict[str, Any]:
+    """The alias is the token itself."""
+    assert_type(token, Token)
+    return token.user_claims
+
+
+@application.get("/maybe")
+async def maybe(token: OptionalToken) -> bool:
+    """The alias of the optional token may be None."""
+    assert_type(token, Token | None)
+    return token is not None
+
+
+@application.get("/guarded")
+@on_fastapi.jwt_required(fresh=True)
+async def guarded(token: Token) -> dict[str, Any]:
+    """A guard leaves the handler's type alone."""
+    return token.user_claims
+
+
+server = sanic.Sanic("typed")
+on_sanic.install(server, config)
+
+
+@server.get("/")
+@on_sanic.jwt_required(type="refresh")
+async def on_server(request: sanic.Request, token: Token) -> sanic.HTTPResponse:
+    """Sanic's handlers too."""
+    return sanic.json(token.user_claims)

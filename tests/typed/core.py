@@ -1,0 +1,88 @@
+"""What type checkers know of the public API."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import Any, TypedDict, assert_type
+
+from starlette.types import ASGIApp
+
+from asgi_jwt_claims import (
+    Answer,
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    KeySet,
+    Token,
+    TokenError,
+    TokenPair,
+    create_access_token,
+    create_refresh_token,
+    create_token_pair,
+    current_token,
+    get_token,
+    verify_token,
+)
+
+
+class Profile(TypedDict):
+    """An application's own claims."""
+
+    name: str
+    age: int
+
+
+config = JWTConfig(secret_key="s" * 32, audience=["a", "b"], access_lifetime=timedelta(minutes=5), leeway=3)
+assert_type(JWTConfig.from_mapping({"JWT_SECRET_KEY": "s" * 32}), JWTConfig)
+assert_type(JWTConfig.from_env(), JWTConfig)
+assert_type(config.replace(issuer="me"), JWTConfig)
+assert_type(config.signing_key, Key | None)
+assert_type(config.keys, KeySet)
+
+key = Key.generate("ES256")
+assert_type(key.public_jwk(), dict[str, str])
+assert_type(key.public(), Key)
+assert_type(KeySet.from_jwks({"keys": []}), KeySet)
+
+assert_type(create_access_token("alice", config, fresh=timedelta(minutes=1), roles={"admin"}), str)
+assert_type(create_refresh_token("alice", config, scope="a b"), str)
+pair = create_token_pair("alice", config, user_claims={"a": 1})
+assert_type(pair, TokenPair)
+assert_type(pair.expires_in, int | None)
+assert_type(dict(pair), dict[str, Any])
+
+token = verify_token(b"...", config, type="refresh")
+assert_type(token, Token)
+assert_type(token.user_claims, dict[str, Any])
+assert_type(token.scopes, frozenset[str])
+assert_type(token.audience, tuple[str, ...])
+assert_type(token.expires_at, float | None)
+
+
+def typed_claims(token: Token[Profile]) -> None:
+    """An application that says what its claims are gets them typed."""
+    assert_type(token.user_claims, Profile)
+    assert_type(token.jwt_user_claims, Profile)
+    assert_type(token.user_claims["age"], int)
+
+
+assert_type(get_token({}), Token)
+assert_type(get_token({}, optional=False), Token)
+assert_type(get_token({}, optional=True), Token | None)
+assert_type(current_token(), Token | None)
+
+
+async def observe(error: TokenError, answer: Answer) -> Answer | None:
+    """A callback may be async."""
+    return answer if error.status == 403 else None
+
+
+def protect(app: ASGIApp) -> ASGIApp:
+    """The middleware takes an ASGI application and is one."""
+    middleware = JWTMiddleware(app, config, required=False, exempt=["/login"], on_error=observe)
+    assert_type(middleware, JWTMiddleware)
+    return middleware
+
+
+_: Awaitable[Answer | None] = observe(TokenError(), Answer(401, (), b""))
