@@ -13,7 +13,7 @@ from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse as FastAPIJSONResponse
 from sanic.response import json as sanic_json
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import Request  # noqa: TC002 -- FastAPI evaluates the annotations of its handlers
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
@@ -41,6 +41,7 @@ def sanic_app(config: JWTConfig) -> sanic.Sanic[Any, Any]:
     """The demo in Sanic, for its own server and for any ASGI server."""
     # Sanic keeps its applications by name, and there may be several of this one.
     app: sanic.Sanic[Any, Any] = sanic.Sanic(f"demo-{secrets.token_hex(8)}", configure_logging=False)
+    app.config.TOUCHUP = False  # which rewrites Sanic's own classes, and cannot do so for two servers in one process
     asgi_jwt_claims.sanic.install(app, config, exempt=_OPEN)
 
     @app.post("/login")

@@ -28,17 +28,17 @@ _ERROR_CODE = re.compile(r'error="([^"]*)"')
 
 _LOGGED_IN = "200 Bearer, no-store"
 _CLAIMS = "200 " + json.dumps({"data": USER_CLAIMS})
-_FORGED = "401 invalid_token: The token signature could not be verified."
-_EXPIRED = "401 invalid_token: The token has expired."
-_WRONG_TYPE = "401 invalid_token: The token is of the wrong type."
-_ABSENT = "401 no error code: Authentication is required."
+_FORGED = "401 The token signature could not be verified."
+_EXPIRED = "401 The token has expired."
+_WRONG_TYPE = "401 The token is of the wrong type."
+_ABSENT = "401 Authentication is required."
 
 
 class Row(NamedTuple):
     """One line of the table."""
 
     server: str
-    case: str
+    request: str
     expected: str
     actual: str
 
@@ -58,25 +58,23 @@ def check_all(config: JWTConfig, servers: Iterable[DemoServer]) -> Iterator[Row]
     for server in servers:
         # No proxy of the environment stands between this machine and itself.
         with httpx2.Client(base_url=server.url, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
-            for case, expected, actual in _round(client, config):
-                yield Row(server.name, case, expected, actual)
+            for request, expected, actual in _round(client, config):
+                yield Row(server.name, request, expected, actual)
 
 
 def print_table(rows: Iterable[Row]) -> bool:
     """Print the rows as they come; whether all of them are right."""
-    click.echo(_line("server", "request", "expected", ""))
+    click.echo(_line("server", "request", "expected", "actual", ""))
     wrong = 0
     for row in rows:
-        click.echo(_line(row.server, row.case, row.expected, "ok" if row.is_right else "FAIL"))
-        if not row.is_right:
-            wrong += 1
-            click.echo(_line("", "", f"but got: {row.actual}", ""))
-    click.echo(f"{wrong} answers are wrong." if wrong else "All answers are right.")
+        wrong += not row.is_right
+        click.echo(_line(*row, "ok" if row.is_right else "FAIL"))
+    click.echo(f"{wrong} of the answers are wrong." if wrong else "All answers are right.")
     return not wrong
 
 
-def _line(server: str, case: str, expected: str, verdict: str) -> str:
-    return f"{server:<20}{case:<24}{expected:<66}{verdict}".rstrip()
+def _line(server: str, request: str, expected: str, actual: str, verdict: str) -> str:
+    return f"{server:<20}{request:<17}{expected:<48}{actual:<46}  {verdict}".rstrip()
 
 
 def _round(client: httpx2.Client, config: JWTConfig) -> Iterator[tuple[str, str, str]]:
@@ -107,7 +105,9 @@ def _ask(client: httpx2.Client, token: str | None) -> str:
         if response.is_success:
             return f"{response.status_code} {json.dumps(body)}"
         code = _ERROR_CODE.search(response.headers["www-authenticate"])
-        return f"{response.status_code} {code[1] if code else 'no error code'}: {body['error_description']}"
+        # The challenge has the body's error code, or none where no token was sent (RFC 6750 section 3.1).
+        right = (code[1] if code else "unauthorized") == body["error"]
+        return f"{response.status_code} {body['error_description']}{'' if right else ' (another challenge)'}"
     except _NO_ANSWER as error:
         return f"nothing of use ({type(error).__name__})"
 
@@ -118,7 +118,7 @@ _NO_ANSWER = (httpx2.HTTPError, ValueError, LookupError, TypeError)
 
 def _with_other_claims(token: str) -> str:
     """The token with somebody else's claims, under the signature that it had."""
-    header, _, signature = (token.split(".") + ["", ""])[:3]
+    header, _, signature = [*token.split("."), "", ""][:3]
     claims = {"sub": "somebody else", "user_claims": {"role": "admin"}}
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
     return f"{header}.{payload}.{signature}"

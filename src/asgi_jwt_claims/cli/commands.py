@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import __version__
+from asgi_jwt_claims import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ _LAST_BASE_PORT = 65_532  # four servers stand on four ports
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.version_option(__version__, prog_name="asgi-jwt-claims")
 def commands() -> None:
     """User claims from JWTs, the same in every ASGI framework."""
 

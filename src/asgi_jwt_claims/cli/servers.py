@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import socket
 import threading
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DemoServer", "DemoServersError", "running_demo"]
 
 _HOST = "127.0.0.1"
-_START_SECONDS = 15.0
+START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 
 
@@ -65,7 +64,7 @@ class DemoServer(ABC):
             DemoServersError: That did not come about in time.
         """
         self._thread.start()
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
             if not self.is_running or time.monotonic() > deadline:
                 raise DemoServersError(f"{self.name} did not start")
@@ -125,8 +124,7 @@ class SanicOwnServer(DemoServer):
         await server.before_start()
         await server.after_start()
         self._started.set()
-        while not self._wanted.is_set():
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._wanted.wait)
         await server.before_stop()
         for connection in list(server.connections):
             connection.close()
@@ -150,12 +148,10 @@ def running_demo(port: int) -> Iterator[tuple[JWTConfig, list[DemoServer]]]:
     Raises:
         DemoServersError: A port is taken, or a server does not start.
     """
-    # What a server says while it starts is of no use to somebody who reads a table.
-    logging.getLogger("sanic").setLevel(logging.WARNING)
     config = JWTConfig(secret_key=secrets.token_urlsafe(64))
     with contextlib.ExitStack() as running:
         servers: list[DemoServer] = []
-        for offset, (name, kind, build) in enumerate(_SERVERS):
+        for offset, (name, kind, build) in enumerate(SERVERS):
             listener = _listen(port + offset if port else 0)
             running.callback(listener.close)
             server = kind(name, build(config), listener)
@@ -165,7 +161,7 @@ def running_demo(port: int) -> Iterator[tuple[JWTConfig, list[DemoServer]]]:
         yield config, servers
 
 
-_SERVERS: tuple[tuple[str, type[DemoServer], Callable[[JWTConfig], Any]], ...] = (
+SERVERS: tuple[tuple[str, type[DemoServer], Callable[[JWTConfig], Any]], ...] = (
     ("Sanic (ASGI mode)", UvicornServer, sanic_app),
     ("Sanic (own server)", SanicOwnServer, sanic_app),
     ("Starlette", UvicornServer, starlette_app),

@@ -1,0 +1,314 @@
+"""The documentation: its programs run, its commands exist, its links lead somewhere, its tables are complete."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import asgi_jwt_claims
+from asgi_jwt_claims import JWTConfig, create_access_token, errors
+from asgi_jwt_claims.gate import GateOptions
+
+from .conftest import SECRET
+from .support import serve_sanic
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+LANGUAGES = {"python", "console", "text", "json", "http"}
+
+PROGRAMS = {"asgi-jwt-claims", "curl", "export", "openssl", "python", "sanic", "tox", "uvicorn", "cd"}
+MODULES_OF_OTHERS = {"pip", "tox", "venv"}
+
+
+class Block(NamedTuple):
+    line: int
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [Block(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in FENCE.finditer(text)]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of the console blocks of a page, each as words; `&&` begins another one."""
+    lines = [line for block in blocks(page) if block.language == "console" for line in block.text.splitlines()]
+    parts = [part for line in lines if not line.startswith("#") for part in line.split(" && ")]
+    return [shlex.split(part) for part in parts if part.strip()]
+
+
+# Programs -------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The names that a page defines, after all its python blocks have run, in their order, as one program."""
+    sanic = pytest.importorskip("sanic")
+    pytest.importorskip("fastapi")
+    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+    before = set(sanic.Sanic._app_registry)
+    namespace: dict[str, Any] = {"__name__": f"documentation of {page.name}"}
+    try:
+        for block in blocks(page):
+            if block.language == "python":
+                # Lines are numbered as they stand on the page, so that a traceback shows where.
+                source = "\n" * block.line + block.text
+                exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
+        yield namespace
+    finally:
+        for name in set(sanic.Sanic._app_registry) - before:
+            sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])
+
+
+WITH_PROGRAMS = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+async def test_the_programs_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every python block runs after those before it; an `app` refuses without a token and answers with one."""
+    httpx2 = pytest.importorskip("httpx2")
+    with executed(page, monkeypatch) as names:
+        app = names.get("app")
+        if app is None:
+            return
+        async with contextlib.AsyncExitStack() as serving:
+            transport = None
+            url = "http://testserver"
+            if type(app).__name__ == "Sanic":
+                url = await serving.enter_async_context(serve_sanic(app))
+            else:
+                transport = httpx2.ASGITransport(app)
+            client = await serving.enter_async_context(
+                httpx2.AsyncClient(base_url=url, transport=transport, timeout=10, trust_env=False)
+            )
+            absent = await client.get("/protected")
+            token = create_access_token("alice", names["config"], user_claims={"VERI TAS": "LUX MEA"})
+            answer = await client.get("/protected", headers={"Authorization": f"Bearer {token}"})
+        assert 401 == absent.status_code
+        assert (200, True) == (answer.status_code, "LUX MEA" in answer.text)
+
+
+def test_the_pages_that_promise_an_app_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages about frameworks, and the README, leave an `app` that the test above asks."""
+    wanted = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in FRAMEWORK_PAGES)]
+    for name in wanted:
+        with executed(ROOT / name, monkeypatch) as names:
+            assert (name, True, True) == (name, "app" in names, "config" in names)
+
+
+FRAMEWORK_PAGES = ("any-asgi-app", "cors", "fastapi", "sanic", "starlette")
+
+
+PRINTED = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_programs_print_what_the_page_says(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The comment behind a `print(...)` begins what is printed; after a colon or "..." follows an explanation."""
+    promised = [
+        re.split(r"(?<!\w): (?=[a-z])|: (?=fifteen)|; \.\.\.", text)[0] for text in PRINTED.findall(page.read_text())
+    ]
+    with executed(page, monkeypatch):
+        printed = capsys.readouterr().out.splitlines()
+    assert promised == [line[: len(text)] for line, text in zip(printed, promised, strict=True)]
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_the_languages_of_blocks_are_known(page: Path) -> None:
+    """Every block says what it is written in, so that none escapes these tests by a misspelt name."""
+    assert [] == [block for block in blocks(page) if block.language not in LANGUAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_the_commands_of_a_page_exist(page: Path) -> None:
+    """Every command in a console block is a program that the page may expect, with a target that is there."""
+    for words in commands(page):
+        program = words[0]
+        assert (words, True) == (words, program in PROGRAMS or program.startswith("TOKEN="))
+        if program == "python" and words[1] == "-m":
+            name = words[2]
+            assert (words, True) == (words, name in MODULES_OF_OTHERS or importlib.util.find_spec(name) is not None)
+        if program in ("uvicorn", "sanic") and words[1].startswith("examples."):
+            module, _, attribute = words[1].partition(":")
+            assert (words, True, "app") == (words, (ROOT / f"{module.replace('.', '/')}.py").exists(), attribute)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_our_own_command_takes_what_pages_give_it(page: Path) -> None:
+    """Every `asgi-jwt-claims ...` on a page is understood by the command line."""
+    testing = pytest.importorskip("click.testing")
+    commands_of_ours = importlib.import_module("asgi_jwt_claims.cli.commands").commands
+    ours = [words[1:] for words in commands(page) if words[0] == "asgi-jwt-claims"]
+    ours += [words[3:] for words in commands(page) if words[:3] == ["python", "-m", "asgi_jwt_claims"]]
+    for arguments in ours:
+        # With --help after them, the options are read and nothing is run.
+        assert (arguments, 0) == (
+            arguments,
+            testing.CliRunner().invoke(commands_of_ours, [*arguments, "--help"]).exit_code,
+        )
+
+
+def test_the_readme_has_exactly_two_commands() -> None:
+    """The README tells a fresh machine two things: how to see the library work, and how to test it."""
+    console = [block.text for block in blocks(ROOT / "README.md") if block.language == "console"]
+    assert [
+        "python -m pip install '.[demo]' && asgi-jwt-claims demo --check\n",
+        "python -m pip install tox && python -m tox\n",
+    ] == console
+
+
+# Links ----------------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that headings get where Markdown is shown."""
+    text = FENCE.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file of the repository, and a heading of it where it names one."""
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        assert (link, True) == (link, path.exists())
+        if anchor:
+            assert (link, True) == (link, anchor in anchors(path))
+
+
+# The checklist --------------------------------------------------------------------------------------------------------
+
+
+def named_items() -> set[int]:
+    """The numbers of the checklist that the tests name: `# S21`, or several of them divided by commas."""
+    text = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py"))
+    return {int(number) for found in re.findall(r"# (S\d+(?:, S\d+)*)", text) for number in re.findall(r"\d+", found)}
+
+
+def listed_items() -> list[int]:
+    text = (ROOT / "docs" / "security-checklist.md").read_text()
+    return [int(number) for number in re.findall(r"^\| S(\d+) \|", text, re.MULTILINE)]
+
+
+def test_every_item_that_a_test_names_is_on_the_checklist() -> None:
+    """Who meets `# S21` in a test finds it explained, and no number is made up."""
+    assert set() == named_items() - set(listed_items())
+    assert named_items()
+
+
+def test_no_item_that_a_test_names_is_said_to_come_later() -> None:
+    """What a test proves holds today, and the checklist says where."""
+    later = re.findall(
+        r"^\| S(\d+) \|.*\| later part \|$", (ROOT / "docs" / "security-checklist.md").read_text(), re.MULTILINE
+    )
+    assert later
+    assert set() == named_items() & set(map(int, later))
+
+
+def test_the_checklist_is_in_order_and_complete() -> None:
+    """The checklist has every number from 1 to 155, once."""
+    assert list(range(1, 156)) == listed_items()
+
+
+def test_every_place_on_the_checklist_exists() -> None:
+    """Where the checklist says that an item is enforced, there is such a module; or it says that its part comes later."""
+    text = (ROOT / "docs" / "security-checklist.md").read_text()
+    places = dict(re.findall(r"^\| S(\d+) \|.*\| ([^|]+) \|$", text, re.MULTILINE))
+    assert 155 == len(places)
+    for number, place in places.items():
+        names = re.findall(r"`([\w.]+)`", place)
+        existing = [
+            (ROOT / "src" / "asgi_jwt_claims" / f"{name}.py").exists() or (ROOT / name).exists() for name in names
+        ]
+        assert (number, True) == (number, all(existing) and bool(names or place in ("later part", "not our business")))
+
+
+# The reference --------------------------------------------------------------------------------------------------------
+
+
+def reference_names() -> set[str]:
+    return set(re.findall(r"`(\w+)[`(]", (ROOT / "docs" / "reference.md").read_text()))
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """Every name that the package and the public modules export is in the reference."""
+    modules = ["access", "challenges", "errors", "middleware", "sources", "starlette"]
+    public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
+    internal = {
+        "Challenges",
+        "close_code",
+        "send_answer",
+        "DEFAULT_SOURCES",
+        "Offered",
+        "Source",
+        "find_token",
+        "Access",
+    }
+    assert set() == {*asgi_jwt_claims.__all__, *(public - internal)} - reference_names()
+
+
+@pytest.mark.parametrize("adapter", ["fastapi", "sanic", "starlette"])
+def test_the_reference_has_every_name_of_an_adapter(adapter: str) -> None:
+    """Every name that an adapter exports is in the reference."""
+    pytest.importorskip(adapter)
+    assert set() == set(importlib.import_module(f"asgi_jwt_claims.{adapter}").__all__) - reference_names()
+
+
+def test_the_reference_has_every_setting_and_option() -> None:
+    """Every setting of `JWTConfig` and every option of the middleware has its row, with its default."""
+    text = (ROOT / "docs" / "reference.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE))
+    initial = [name for name, field in JWTConfig.__dataclass_fields__.items() if field.init]
+    assert [] == [name for name in [*initial, *GateOptions.__annotations__] if name not in rows]
+    plain = {
+        field.name: repr(field.default).replace("'", '"')
+        for field in dataclasses.fields(JWTConfig)
+        if field.init and isinstance(field.default, str | bool | int | None)
+    }
+    assert plain == {name: rows[name].strip("`").replace("8,192", "8192") for name in plain}
+
+
+def error_classes(root: type[errors.JWTError]) -> list[type[errors.JWTError]]:
+    return [root, *(leaf for child in root.__subclasses__() for leaf in error_classes(child))]
+
+
+def test_the_reference_has_every_error() -> None:
+    """Every error of the library stands in the reference with its code, its status and its RFC 6750 word."""
+    text = (ROOT / "docs" / "reference.md").read_text()
+    rows = {
+        row[0]: row[1:] for row in re.findall(r"^\| `(\w+Error)` \| `(\w+)` \| (\S+) \| (\S+) \|", text, re.MULTILINE)
+    }
+    ours = [kind for kind in error_classes(errors.JWTError) if kind.__module__ == errors.__name__]
+    expected = {
+        kind.__name__: (kind.code, str(kind.status), f"`{kind.error}`" if kind.error else "-")
+        if issubclass(kind, errors.TokenError)
+        else (kind.code, "-", "-")
+        for kind in ours
+        if kind not in (errors.JWTError, errors.ConfigurationError, errors.TokenError)
+    }
+    assert expected == {name: row for name, row in rows.items() if name in expected}
