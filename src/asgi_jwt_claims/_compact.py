@@ -56,9 +56,9 @@ _PADDING = {0: b"", 2: b"==", 3: b"="}
 
 _MAX_INTEGER_DIGITS = len(str(MAX_SAFE_INTEGER)) + 1  # one more for the sign
 _MAX_FLOAT_LENGTH = 32
-# A string, escapes and all, or a bracket outside of strings. Each alternative begins with another character, so the
-# scan is linear whatever the input; an unterminated string ends the scan and is left for the parser to refuse.
-_STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# A string, escapes and all, or a bracket outside of strings. Possessive, and an unterminated string reaches to the end,
+# so that no character is looked at twice: the scan is linear whatever the input.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class Compact(NamedTuple):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .challenges import Answer
     from .token import Token
 
-__all__ = ["JWTRequired", "decorator", "found_outcome", "guard_handler", "takes_token"]
+__all__ = ["JWTRequired", "decorator", "found_outcome", "guard_handler", "is_async_callable", "takes_token"]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 Wrap = Callable[[Callable[..., Any], Access, bool], Callable[..., Any]]
@@ -94,6 +94,11 @@ def takes_token(handler: Callable[..., Any]) -> bool:
     return any(parameter.name == "token" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
+def is_async_callable(handler: Callable[..., Any]) -> bool:
+    """Whether calling `handler` makes a coroutine: an `async def`, or an object whose `__call__` is one."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
 def found_outcome(connection: Any) -> Outcome:
     """The outcome of the innermost middleware.
 
@@ -126,7 +131,7 @@ def guard_handler(
         call_sync: Awaits a sync handler.
     """
     passes_token = takes_token(handler)
-    is_async = inspect.iscoroutinefunction(handler)
+    is_async = is_async_callable(handler)
 
     @functools.wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:

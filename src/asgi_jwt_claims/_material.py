@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import logging
 import re
@@ -23,7 +24,7 @@ from ._jose import hash_length
 from .errors import KeyConfigurationError, MalformedTokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
     "Material",
@@ -95,13 +96,9 @@ def _asymmetric_kind(secret: bytes) -> str | None:
         return "an SSH key"
     if _is_jwk_text(text):
         return "a JSON Web Key"
-    if _is_der(secret):
-        return "a DER key or certificate"
-    try:
-        decoded = base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
-        return None
-    return "a base64 DER key or certificate" if _is_der(decoded) else None
+    if any(map(_is_der, _binary_forms(secret))):
+        return "a DER key or certificate, as it is or as base64 or hexadecimal text"
+    return None
 
 
 def _is_jwk_text(text: bytes) -> bool:
@@ -109,10 +106,24 @@ def _is_jwk_text(text: bytes) -> bool:
     if start < 0 or b'"k' not in text:
         return False
     try:
-        value = json.loads(text[start:])
+        value, _ = json.JSONDecoder().raw_decode(text[start:].decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return False
     return not {"kty", "keys"}.isdisjoint(value)
+
+
+def _binary_forms(secret: bytes) -> Iterator[bytes]:
+    """The bytes that `secret` may stand for: itself, without white space around it, and decoded in the usual ways."""
+    yield secret
+    yield secret.strip()
+    compact = b"".join(secret.split())
+    with contextlib.suppress(UnicodeError):  # bytes that somebody has read as Latin-1 text
+        yield secret.decode("utf-8").encode("latin-1")
+    with contextlib.suppress(binascii.Error):
+        standard = compact.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
+        yield base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
+    with contextlib.suppress(ValueError):
+        yield binascii.unhexlify(compact)
 
 
 def _is_der(data: bytes) -> bool:

@@ -175,8 +175,12 @@ class JWTConfig:
                 raise SettingError(f"{name} must be a non-empty str{' or None' if name in optional else ''}")
         given = [value for value in chosen if value is not None]
         taken = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf"}
-        if len(set(given)) != len(given) or not taken.isdisjoint(given):
-            raise SettingError(f"{', '.join(names)} must be different names, and none of {', '.join(sorted(taken))}")
+        # `sub` is read as a string whatever its use (RFC 7519 section 4.1.2), so it can only be the identity.
+        if len(set(given)) != len(given) or not taken.isdisjoint(given) or "sub" in chosen[1:]:
+            raise SettingError(
+                f"{', '.join(names)} must be different names, and none of {', '.join(sorted(taken))}; "
+                "only identity_claim may be sub"
+            )
         required = self.required_claims
         if isinstance(required, str) or not isinstance(required, Iterable):
             raise SettingError("required_claims must be a list of claim names")

@@ -18,7 +18,7 @@
         ├── InvalidTokenError              401
         │   ├── TokenTooLargeError                  token_too_large
         │   ├── MalformedTokenError                 token_malformed
-        │   ├── EncryptedTokenError                 token_encrypted
+        │   │   └── EncryptedTokenError             token_encrypted
         │   ├── InvalidHeaderError                  header_invalid
         │   ├── AlgorithmRefusedError               algorithm_refused
         │   ├── UnknownKeyError                     key_unknown

@@ -28,7 +28,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from . import starlette
-from ._guards import decorator, found_outcome
+from ._guards import decorator, found_outcome, is_async_callable
 from .access import Access
 from .challenges import Answer, Challenges, close_code
 from .config import JWTConfig
@@ -207,7 +207,7 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
     async def call_async(*args: Any, **kwargs: Any) -> Any:
         return await call(*args, **kwargs)
 
-    guarded: Callable[..., Any] = call_async if inspect.iscoroutinefunction(handler) else call
+    guarded: Callable[..., Any] = call_async if is_async_callable(handler) else call
     vars(guarded)["__signature__"] = inspect.signature(handler).replace(parameters=ordered)
     return guarded
 

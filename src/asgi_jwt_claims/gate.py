@@ -20,6 +20,9 @@ GUARDED: Final = ("http", "websocket")
 
 _ANONYMOUS = Anonymous()
 
+_NEEDS_NO_ESCAPE = "/!$&'()*+,;=:@"
+"""What a path may hold as it is (RFC 3986 section 3.3), beside letters, digits and `-._~`. Browsers leave it alone."""
+
 
 class GateOptions(TypedDict, total=False):
     """The options of `Gate`, for whoever passes them on."""
@@ -155,6 +158,7 @@ def _is_plainly_spelled(scope: MutableMapping[str, Any]) -> bool:
     return raw_path.split(b"?", 1)[0] in (
         path.encode("utf-8", "surrogateescape"),
         quote(path, errors="replace").encode(),
+        quote(path, safe=_NEEDS_NO_ESCAPE, errors="replace").encode(),
     )
 
 

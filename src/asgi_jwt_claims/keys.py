@@ -207,7 +207,7 @@ class Key:
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `message`. Never raises, whatever the bytes."""
-        # The length first: it costs nothing, and ECDSA signatures then have one spelling (RFC 7518 section 3.4).
+        # The length first: it costs nothing, and fixes that of ECDSA signatures (RFC 7518 section 3.4).
         return len(signature) == self._signature_length and self._verifier.verify(message, signature)
 
 

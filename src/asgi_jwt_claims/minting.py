@@ -6,6 +6,7 @@ The caller's objects are copied, never changed.
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -149,7 +150,8 @@ def _common_claims(
     expiry = _expiry(now, config, kind, lifetime)
     if expiry is not None:
         claims["exp"] = expiry
-    claims["jti"] = str(uuid.uuid4())  # 122 random bits
+    # In the form of a UUID, but all of its 128 bits are random; a version 4 UUID has 122.
+    claims["jti"] = str(uuid.UUID(bytes=secrets.token_bytes(16)))
     if config.type_claim is not None:
         claims[config.type_claim] = kind
     if scope is not None:
@@ -174,7 +176,10 @@ def _identity(identity: Any, claim: str) -> Any:
 
 
 def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
-    names: list[str] = json_copy([value] if isinstance(value, str) else list(value or ()), what)
+    values = () if value is None else (value,) if isinstance(value, str) else value
+    if not isinstance(values, Iterable):
+        raise MintingError(f"{what} must be a non-empty str, or several of them")
+    names: list[str] = json_copy(list(values), what)
     if not all(isinstance(name, str) and name for name in names):
         raise MintingError(f"{what} must be a non-empty str, or several of them")
     return names

@@ -67,7 +67,7 @@ class BearerHeader:
     """
 
     def __init__(self, name: str = "Authorization", scheme: str = "Bearer") -> None:
-        for what, value in (("name", name), ("scheme", scheme or "Bearer")):
+        for what, value in (("name", name), ("scheme", "Bearer" if scheme == "" else scheme)):
             if not isinstance(value, str) or not value.isascii() or _FIELD_NAME.fullmatch(value.encode()) is None:
                 raise SettingError(f"the {what} of a BearerHeader must be an HTTP token such as {value!r} is not")
         self._name = name.lower().encode()

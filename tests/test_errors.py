@@ -1,0 +1,170 @@
+"""The error tree: stable codes, statuses, RFC 6750 words, fixed phrases, and evidence that stays out of the answer."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+
+import pytest
+
+from asgi_jwt_claims import errors
+from asgi_jwt_claims.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    InvalidRequestError,
+    InvalidTokenError,
+    JWTError,
+    MissingScopeError,
+    RoleRefusedError,
+    TokenError,
+    UnknownKeyError,
+)
+
+ALL: list[type[JWTError]] = [getattr(errors, name) for name in errors.__all__]
+OF_TOKENS = [kind for kind in ALL if issubclass(kind, TokenError)]
+OF_APPLICATIONS = [kind for kind in ALL if issubclass(kind, ConfigurationError)]
+
+TABLE = {
+    "JWTError": "jwt_error",
+    "ConfigurationError": "configuration_invalid",
+    "SettingError": "setting_invalid",
+    "KeyConfigurationError": "key_invalid",
+    "SigningKeyMissingError": "signing_key_missing",
+    "MintingError": "minting_refused",
+    "NotGuardedError": "not_guarded",
+    "UnsupportedScopeError": "scope_type_unsupported",
+    "TokenError": ("jwt_error", 401, "invalid_token"),
+    "MissingTokenError": ("token_missing", 401, None),
+    "InvalidRequestError": ("request_invalid", 400, "invalid_request"),
+    "MalformedCredentialsError": ("credentials_malformed", 400, "invalid_request"),
+    "RepeatedCredentialsError": ("credentials_repeated", 400, "invalid_request"),
+    "InvalidTokenError": ("token_invalid", 401, "invalid_token"),
+    "TokenTooLargeError": ("token_too_large", 401, "invalid_token"),
+    "MalformedTokenError": ("token_malformed", 401, "invalid_token"),
+    "EncryptedTokenError": ("token_encrypted", 401, "invalid_token"),
+    "InvalidHeaderError": ("header_invalid", 401, "invalid_token"),
+    "AlgorithmRefusedError": ("algorithm_refused", 401, "invalid_token"),
+    "UnknownKeyError": ("key_unknown", 401, "invalid_token"),
+    "InvalidSignatureError": ("signature_invalid", 401, "invalid_token"),
+    "MissingClaimError": ("claim_missing", 401, "invalid_token"),
+    "InvalidClaimError": ("claim_invalid", 401, "invalid_token"),
+    "ExpiredTokenError": ("token_expired", 401, "invalid_token"),
+    "NotYetValidError": ("token_not_yet_valid", 401, "invalid_token"),
+    "WrongIssuerError": ("issuer_wrong", 401, "invalid_token"),
+    "WrongAudienceError": ("audience_wrong", 401, "invalid_token"),
+    "WrongTypeError": ("type_wrong", 401, "invalid_token"),
+    "BoundTokenError": ("token_bound", 401, "invalid_token"),
+    "FreshTokenRequiredError": ("freshness_insufficient", 401, "insufficient_user_authentication"),
+    "ForbiddenError": ("forbidden", 403, "insufficient_scope"),
+    "MissingScopeError": ("scope_missing", 403, "insufficient_scope"),
+    "RoleRefusedError": ("role_refused", 403, "insufficient_scope"),
+}
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+def test_codes_statuses_and_words_are_those_of_the_table(kind: type[JWTError]) -> None:
+    """Every error has the code, status and RFC 6750 word that clients and logs rely on."""
+    seen = (kind.code, kind.status, kind.error) if issubclass(kind, TokenError) else kind.code
+    assert TABLE[kind.__name__] == seen
+
+
+def test_the_table_is_complete() -> None:
+    """Every exported error stands in the table, and nothing else does."""
+    assert set(TABLE) == set(errors.__all__)
+
+
+def test_the_drawing_is_the_tree() -> None:
+    """Each class in the picture at the top of the module hangs below the class the picture says."""
+    above: list[str] = []
+    drawn = {}
+    for line in (errors.__doc__ or "").splitlines():
+        match = re.match(r"^    ([│├└─ ]*)(\w+Error)\b", line)
+        if match:
+            depth = len(match[1]) // 4
+            above[depth:] = [match[2]]
+            drawn[match[2]] = above[depth - 1] if depth else "Exception"
+    assert {kind.__name__: kind.__bases__[0].__name__ for kind in ALL} == drawn
+
+
+def test_codes_do_not_repeat() -> None:
+    """No two errors share a code, but for the two roots."""
+    codes = [kind.code for kind in ALL if kind is not TokenError]
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize("kind", OF_APPLICATIONS, ids=lambda kind: kind.__name__)
+def test_errors_of_the_application_are_value_errors(kind: type[ConfigurationError]) -> None:
+    """A mistake of the application can be caught as a ValueError, and its message is kept."""
+    error = kind("write this instead")
+    assert isinstance(error, ValueError)
+    assert "write this instead" == str(error)
+
+
+@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+def test_errors_of_tokens_are_no_value_errors(kind: type[TokenError]) -> None:
+    """A refused token is never swallowed by an `except ValueError` around other code."""
+    assert not issubclass(kind, ValueError)
+
+
+# S112
+@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+def test_the_phrase_is_fixed_and_within_the_characters_of_rfc_6750(kind: type[TokenError]) -> None:
+    """The text for the client is the class's own, whatever was seen, in characters that a challenge may carry."""
+    error = kind(kid='evil"\r\nX-Header: 1')
+    assert kind.description == str(error)
+    assert re.fullmatch(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+", str(error))
+
+
+def test_unknown_key_and_bad_signature_sound_the_same() -> None:
+    """A client cannot tell from the phrase whether a key exists."""  # S115
+    assert UnknownKeyError.description == errors.InvalidSignatureError.description
+
+
+def test_evidence_is_kept_and_strings_are_cut() -> None:
+    """Evidence stays on the exception, strings at most 256 characters long."""
+    # S149
+    error = InvalidTokenError(kid="k" * 1000, now=12)
+    assert {"kid": "k" * 256, "now": 12} == error.evidence
+
+
+def test_repr_shows_code_and_evidence_escaped() -> None:
+    """The repr names class, code and evidence, with control characters escaped."""
+    # S149
+    assert "UnknownKeyError(key_unknown, kid='a\\nb', n=1)" == repr(UnknownKeyError(kid="a\nb", n=1))
+
+
+def test_repr_without_evidence() -> None:
+    """Without evidence the repr is class and code."""
+    assert "RoleRefusedError(role_refused)" == repr(RoleRefusedError())
+
+
+@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+def test_token_errors_survive_pickling_and_copying(kind: type[TokenError]) -> None:
+    """A pickled or copied error has its class, its phrase and its evidence."""
+    error = kind(claim="exp", exp=1)
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(error) is type(twin)
+        assert str(error) == str(twin)
+        assert error.evidence == twin.evidence
+
+
+def test_a_missing_scope_names_what_is_needed() -> None:
+    """The scopes needed stand on the error, in its evidence, and survive pickling."""
+    error = MissingScopeError(scope="read write", missing="write")
+    assert "read write" == error.scope
+    assert {"scope": "read write", "missing": "write"} == error.evidence
+    assert "read write" == pickle.loads(pickle.dumps(error)).scope
+
+
+def test_other_refusals_name_no_scope() -> None:
+    """A refusal for another reason has no scope to put into the challenge."""
+    assert None is RoleRefusedError(roles="guest").scope
+    assert None is MissingScopeError().scope
+
+
+def test_branches_of_the_tree_can_be_caught_at_once() -> None:
+    """Each status has a class of its own that catches all its cases."""
+    assert {400} == {kind.status for kind in OF_TOKENS if issubclass(kind, InvalidRequestError)}
+    assert {401} == {kind.status for kind in OF_TOKENS if issubclass(kind, InvalidTokenError)}
+    assert {403} == {kind.status for kind in OF_TOKENS if issubclass(kind, ForbiddenError)}
