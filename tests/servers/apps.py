@@ -1,0 +1,72 @@
+"""What the servers serve: `application` on every event loop, `sanic_application` on asyncio.
+
+Below `/framework` answers a Starlette application with the adapter installed, everywhere else a raw ASGI application
+in the middleware.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token
+from asgi_jwt_claims.starlette import install, jwt_required
+from tests.by_hand import App, Receive, Scope, Send
+from tests.conftest import SECRET
+
+CONFIG = JWTConfig(secret_key=SECRET)
+EXEMPT = ("/login", "/docs/*")
+
+
+async def raw(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the identity; on a websocket it says it."""
+    if scope["type"] == "lifespan":
+        for event in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{event}.complete"})
+        return
+    identity = scope["token"] and scope["token"].identity
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": str(identity)})
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    body = json.dumps({"identity": identity}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@jwt_required
+async def whoami(request: Request, token: Token) -> Response:
+    return JSONResponse({"identity": token.identity})
+
+
+@jwt_required
+async def say(websocket: WebSocket, token: Token) -> None:
+    await websocket.accept()
+    await websocket.send_text(token.identity)
+    await websocket.close()
+
+
+framework: Any = Starlette(
+    routes=[
+        Route("/framework", whoami, methods=["GET", "POST"]),
+        WebSocketRoute("/framework/ws", say),
+    ]
+)
+install(framework, CONFIG, required=False)
+wrapped: App = JWTMiddleware(raw, CONFIG, exempt=EXEMPT)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Both applications behind one port."""
+    inside = scope["type"] != "lifespan" and scope["path"].startswith("/framework")
+    await (framework if inside else wrapped)(scope, receive, send)

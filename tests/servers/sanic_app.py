@@ -1,0 +1,28 @@
+"""Sanic in ASGI mode, with the adapter installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sanic import HTTPResponse, Request, Sanic, json
+
+from asgi_jwt_claims import Token
+from asgi_jwt_claims.sanic import install, jwt_required
+
+from .apps import CONFIG
+
+application: Sanic[Any, Any] = Sanic("served")
+application.config.AUTO_EXTEND = False
+install(application, CONFIG, required=False)
+
+
+@application.route("/framework", methods=["GET", "POST"])
+@jwt_required
+async def whoami(request: Request, token: Token) -> HTTPResponse:
+    return json({"identity": token.identity})
+
+
+@application.websocket("/framework/ws")
+@jwt_required
+async def say(request: Request, ws: Any, token: Token) -> None:
+    await ws.send(token.identity)

@@ -1,0 +1,121 @@
+"""Real sockets: a free port, bytes out and bytes in, and a server in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+PATIENCE = 20.0
+"""Seconds after which a server that does not answer has failed."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+class Response(NamedTuple):
+    """An HTTP/1.1 response as it came."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+def request_bytes(target: bytes = b"/", *lines: bytes, method: bytes = b"GET", body: bytes = b"") -> bytes:
+    """A request whose connection ends with the response; the lines are sent as they are."""
+    head = [method + b" " + target + b" HTTP/1.1", b"Host: 127.0.0.1", b"Connection: close", *lines]
+    return b"\r\n".join([*head, b"", body])
+
+
+def parse(received: bytes) -> Response:
+    """The one response in what was received."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
+    if body and b"chunked" in headers.get(b"transfer-encoding", b""):
+        body = b"".join(chunks(body))
+    return Response(int(first.split(b" ")[1]), headers, body)
+
+
+def chunks(body: bytes) -> Iterator[bytes]:
+    """The parts of a chunked body (RFC 9112 section 7.1)."""
+    size, _, rest = body.partition(b"\r\n")
+    if length := int(size, 16):
+        yield rest[:length]
+        yield from chunks(rest[length + 2 :])
+
+
+def exchange(port: int, *payloads: bytes) -> bytes:
+    """Everything the server says to these bytes, until it hangs up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        for payload in payloads:
+            connection.sendall(payload)
+        received = b""
+        try:
+            while data := connection.recv(65536):
+                received += data
+        except ConnectionResetError:
+            pass
+        return received
+
+
+def ask(port: int, target: bytes = b"/", *lines: bytes, method: bytes = b"GET", body: bytes = b"") -> Response:
+    """One raw request and its response."""
+    return parse(exchange(port, request_bytes(target, *lines, method=method, body=body)))
+
+
+def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until something listens on `port`, and not longer than patience lasts."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        assert process.poll() is None, "the server ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError("the server does not listen")
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, log: Path, **environment: str) -> Iterator[None]:
+    """A server in a process of its own, with whatever processes it starts; all of them are ended."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **environment},
+            cwd=Path(__file__).parent.parent,
+        )
+        try:
+            wait_until_open(port, process)
+            yield
+        except BaseException:
+            print(log.read_text(errors="replace"))  # noqa: T201 -- shown by pytest when a test has failed
+            raise
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end, then make all of its group end."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(2)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE)

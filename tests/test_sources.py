@@ -1,0 +1,307 @@
+"""Where a token may be offered: absence, an offer, or an offer made badly, and never one for the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asgi_jwt_claims import BearerHeader, ConfigurationError
+from asgi_jwt_claims.errors import (
+    MalformedCredentialsError,
+    RepeatedCredentialsError,
+    SettingError,
+    TokenTooLargeError,
+)
+from asgi_jwt_claims.sources import DEFAULT_SOURCES, Offered, find_token
+
+MAX = 256
+
+
+def offered(*values: bytes, source: BearerHeader | None = None) -> Offered | None:
+    scope = {"headers": [(b"host", b"x"), *((b"authorization", value) for value in values)]}
+    return (source or BearerHeader())(scope, MAX)
+
+
+def test_no_header_is_absence() -> None:
+    """Without the header nothing was offered."""
+    assert None is offered()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Bearer a.b.c",
+        b"bearer a.b.c",  # S4
+        b"BEARER a.b.c",
+        b"bEaReR a.b.c",
+        b"Bearer     a.b.c",  # S5
+        b"  Bearer a.b.c",
+        b"Bearer a.b.c  ",
+        b"Bearer a.b.c\t",  # one server leaves white space around a value
+        b"\t Bearer a.b.c \t ",
+    ],
+)
+def test_an_offer(value: bytes) -> None:
+    """The scheme is compared without letter case (trap: case-sensitive), spaces and outer white space do not matter."""
+    assert Offered("a.b.c", "header") == offered(value)
+
+
+@pytest.mark.parametrize("raw", [b"abc", b"a-b_c~d+e/f.g", b"abc=", b"abc=="])
+def test_every_character_of_a_token68_is_offered(raw: bytes) -> None:
+    """What RFC 6750 calls a b64token is handed on; whether it is a JWT is decided later."""
+    assert Offered(raw.decode(), "header") == offered(b"Bearer " + raw)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Basic YWxpY2U6c2VjcmV0",  # S4
+        b"Basic a.b.c",
+        b"Basic",
+        b"JWT a.b.c",
+        b"Token a.b.c",
+        b"DPoP a.b.c",
+        b'Digest username="alice", realm="x"',
+        b"Negotiate",
+        b"Bearerx a.b.c",
+        b"Bearer-Token a.b.c",
+        b"a.b.c",
+        b"Basic a, Bearer a.b.c",
+        b"Basic \xff\x00",
+    ],
+)
+def test_another_scheme_is_absence(value: bytes) -> None:
+    """Another scheme counts as no credentials (trap: `Basic <jwt>` accepted)."""
+    assert None is offered(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",  # blank: a trap of its own
+        b" ",
+        b"\t",
+        b"Bearer",  # S6
+        b"Bearer ",
+        b"Bearer   \t",
+        b"Bearer a.b.c d",
+        b"Bearer a.b.c, Bearer d.e.f",  # S2
+        b"Bearer a.b.c,Bearer d.e.f",  # as one server joins repeated headers
+        b"Bearer a.b.c,",
+        b"Bearer Bearer a.b.c",
+        b"Bearer a.b.c\r\nX-Admin: 1",  # S5
+        b"Bearer a.b.c\n",
+        b"Bearer a.b.c\r",
+        b"Bearer a.b\x00.c",
+        b"Bearer a.b.c\x00",
+        b"Bearer\x00a.b.c",
+        b"Bearer\ta.b.c",
+        b"Bearer \ta.b.c",
+        b"Bearer\x0ba.b.c",
+        b"Bearer\xa0a.b.c",
+        b"Bearer a.b.c\x7f",
+        b"Bearer \xff\xfe",
+        "Bearer ünï.cö.dé".encode(),
+        "Bearer ünï.cö.dé".encode("latin-1"),
+        "Bearer a.b.c".encode("utf-16"),
+        b"B\xe9arer a.b.c",
+        b"\xef\xbb\xbfBearer a.b.c",
+        b'Bearer "a.b.c"',
+        b"Bearer b'a.b.c'",
+        b"Bearer =abc",
+        b"Bearer abc=def",
+        b"Bearer: a.b.c",
+        b"Bearer=a.b.c",
+        b",Bearer a.b.c",
+        b"(Bearer) a.b.c",
+    ],
+)
+def test_a_malformed_header_is_an_error(value: bytes) -> None:
+    """A header that is not a scheme and one token is wrong (400), never absence (trap: blank and comma-joined)."""
+    with pytest.raises(MalformedCredentialsError) as caught:
+        offered(value)
+    assert 400 == caught.value.status
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (b"Bearer a.b.c", b"Bearer d.e.f"),  # S1
+        (b"Bearer a.b.c", b"Bearer a.b.c"),
+        (b"Bearer a.b.c", b"Basic dXNlcg=="),
+        (b"Basic dXNlcg==", b"Bearer a.b.c"),
+        (b"Basic a", b"Basic b"),
+        (b"", b""),
+        (b"Bearer a.b.c", b"", b""),
+    ],
+)
+def test_a_repeated_header_is_an_error(values: tuple[bytes, ...]) -> None:
+    """Two Authorization headers are refused whatever they hold (trap: duplicated header)."""
+    with pytest.raises(RepeatedCredentialsError) as caught:
+        offered(*values)
+    assert {"header": "authorization", "times": len(values)} == caught.value.evidence
+
+
+def test_the_longest_token_is_offered() -> None:
+    """A token of exactly the limit passes."""
+    assert Offered("a" * MAX, "header") == offered(b"Bearer " + b"a" * MAX)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Bearer " + b"a" * (MAX + 1),  # S7
+        b"Bearer " + b"a" * 1_000_000,
+        b"Bearer " + b" " * 1_000 + b"a.b.c",
+        b"Bearer " + b"\xff" * 1_000_000,
+        b"Bearer" + b" " * 500 + b"x",
+    ],
+)
+def test_a_long_value_is_refused_by_its_length(value: bytes) -> None:
+    """A value beyond the limit is refused before its characters are looked at."""
+    with pytest.raises(TokenTooLargeError):
+        offered(value)
+
+
+@pytest.mark.parametrize("value", [b"Basic " + b"a" * 1_000_000, b"a" * 1_000_000])
+def test_a_long_value_of_another_scheme_is_absence(value: bytes) -> None:
+    """However long, another scheme is no credentials of ours."""
+    assert None is offered(value)
+
+
+def test_a_long_value_without_any_scheme_is_an_error() -> None:
+    """However long, what does not begin with a scheme is malformed."""
+    with pytest.raises(MalformedCredentialsError):
+        offered(b"\xff" * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"Authorization",
+        b"AUTHORIZATION",
+        b"x-authorization",
+        b"http_authorization",
+        b"authorization_",
+        b"author_ization",
+    ],
+)
+def test_only_the_lower_case_name_counts(name: bytes) -> None:
+    """Names are compared as the lower-case bytes that servers give, and no variant is merged with them."""  # S12
+    assert None is BearerHeader()({"headers": [(name, b"Bearer a.b.c")]}, MAX)
+
+
+def test_the_query_is_no_source() -> None:
+    """A token in the query string is not looked at."""  # S8
+    scope = {"headers": [], "query_string": b"access_token=a.b.c&token=a.b.c&jwt=a.b.c"}
+    assert None is find_token(scope, DEFAULT_SOURCES, MAX)
+
+
+def test_cookies_are_no_source_unless_asked_for() -> None:
+    """A token in a cookie is not looked at."""
+    assert None is find_token({"headers": [(b"cookie", b"token=a.b.c; Authorization=a.b.c")]}, DEFAULT_SOURCES, MAX)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "value"),
+    [
+        (BearerHeader("X-Token"), b"x-token", b"Bearer a.b.c"),
+        (BearerHeader(scheme="JWT"), b"authorization", b"jwt a.b.c"),
+        (BearerHeader("X-Access-Token", ""), b"x-access-token", b"a.b.c"),
+        (BearerHeader("X-Access-Token", scheme=""), b"x-access-token", b" a.b.c\t"),
+    ],
+)
+def test_another_header_or_scheme(source: BearerHeader, name: bytes, value: bytes) -> None:
+    """The name and the scheme are settings that do what they say (trap: a setting that did nothing)."""
+    assert Offered("a.b.c", "header") == source({"headers": [(name, value)]}, MAX)
+
+
+def test_the_usual_scheme_is_another_one_then() -> None:
+    """With a scheme of its own, a source has no eyes for Bearer."""
+    assert None is offered(b"Bearer a.b.c", source=BearerHeader(scheme="JWT"))
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (b"", MalformedCredentialsError),
+        (b"Bearer a.b.c", MalformedCredentialsError),
+        (b"\xff", MalformedCredentialsError),
+        (b"a" * (MAX + 1), TokenTooLargeError),
+    ],
+)
+def test_a_header_without_a_scheme_is_as_strict(value: bytes, error: type[Exception]) -> None:
+    """A token that stands alone follows the same rules."""
+    with pytest.raises(error):
+        offered(value, source=BearerHeader(scheme=""))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": ""},
+        {"name": "Authorization:"},
+        {"name": "My Header"},
+        {"name": "Authorisätion"},
+        {"name": "X-Token\r\n"},
+        {"name": None},
+        {"name": b"authorization"},
+        {"scheme": "Bear er"},
+        {"scheme": "Bearer "},
+        {"scheme": "Bärer"},
+        {"scheme": None},
+        {"scheme": 0},
+        {"scheme": b""},
+    ],
+)
+def test_a_header_that_cannot_exist_is_refused(arguments: dict[str, Any]) -> None:
+    """A name or scheme that no header can have is refused when the source is built."""
+    with pytest.raises(SettingError) as caught:
+        BearerHeader(**arguments)
+    assert isinstance(caught.value, ConfigurationError)
+
+
+def absent(scope: Any, max_size: int) -> Offered | None:
+    return None
+
+
+def first(scope: Any, max_size: int) -> Offered | None:
+    return Offered("one", "first")
+
+
+def second(scope: Any, max_size: int) -> Offered | None:
+    return Offered("two", "second")
+
+
+def broken(scope: Any, max_size: int) -> Offered | None:
+    raise MalformedCredentialsError(reason="broken")
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ((absent,), None),
+        ((absent, absent), None),
+        ((first,), Offered("one", "first")),
+        ((absent, second), Offered("two", "second")),
+        ((first, absent), Offered("one", "first")),
+    ],
+)
+def test_sources_are_asked_in_order(sources: Any, expected: Offered | None) -> None:
+    """Absence moves on to the next source."""
+    assert expected == find_token({}, sources, MAX)
+
+
+def test_a_token_in_two_places_is_an_error() -> None:
+    """Two offers are never a choice, whatever their order (RFC 6750 section 2)."""
+    with pytest.raises(RepeatedCredentialsError) as caught:
+        find_token({}, (first, absent, second), MAX)
+    assert {"sources": "first, second"} == caught.value.evidence
+
+
+@pytest.mark.parametrize("sources", [(broken, first), (first, broken), (absent, broken)])
+def test_a_bad_offer_is_not_covered_up_by_a_good_one(sources: Any) -> None:
+    """An offer made badly is refused although another source has found something."""
+    with pytest.raises(MalformedCredentialsError):
+        find_token({}, sources, MAX)
