@@ -119,7 +119,7 @@ def test_the_version_is_the_one_installed() -> None:
 
 
 # S155
-@pytest.mark.parametrize("floor", ["starlette>=1.0.1", "python-jose[cryptography]>=3.4"])
+@pytest.mark.parametrize("floor", ["starlette>=1.0.1", "python-jose[cryptography]>=3.5"])
 def test_dependencies_have_floors(floor: str) -> None:
     """Versions known to be unsafe cannot be installed beside this package."""
     assert floor in (importlib.metadata.requires("asgi-jwt-claims") or [])

@@ -102,7 +102,8 @@ def handlers(**names: Any) -> dict[str, Any]:
     """The handlers, with the names of one framework."""
     namespace: dict[str, Any] = {"Token": Token, "current_token": current_token, **names}
     namespace.setdefault("get_token", get_token)
-    exec(compile(HANDLERS, __file__, "exec"), namespace)
+    # Not under the name of this file: Sanic would look for their source in it.
+    exec(compile(HANDLERS, "<handlers>", "exec"), namespace)
     return {name: namespace[name] for name in ROUTES}
 
 
