@@ -35,18 +35,19 @@ async def serve_sanic(app: Any) -> AsyncIterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = await app.create_server(sock=listener, return_asyncio_server=True, access_log=False)
-        await server.startup()
-        await server.before_start()
-        await server.start_serving()
-        await server.after_start()
         try:
+            await server.startup()
+            await server.before_start()
+            await server.start_serving()
+            await server.after_start()
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
             await server.before_stop()
-            server.close()
+        finally:
+            # Also when it has not started: an event loop may wait for a server that was left open.
             for connection in list(server.connections):
                 connection.abort()
-            await server.after_stop()
+            await server.close()
+        await server.after_stop()
 
 
 @contextmanager

@@ -263,6 +263,14 @@ def test_the_other_keys_of_the_scope_are_left_alone(gate: Gate, config: JWTConfi
     assert {**before, "token": scope["token"], SCOPE_KEY: scope[SCOPE_KEY]} == scope
 
 
+@pytest.mark.parametrize("headers", [(), (bearer("a.b.c"),)], ids=["absent", "bad"])
+def test_a_refusal_keeps_nothing_alive(gate: Gate, headers: tuple[Header, ...]) -> None:
+    """The error that is handed on carries no traceback, hence no frame with the request in it."""
+    error = gate.open(http_scope("/protected", *headers))
+    assert error is not None
+    assert None is error.__traceback__
+
+
 def test_set_user(config: JWTConfig) -> None:
     """By option the token, or an anonymous somebody without scopes, is also `user` and `auth`."""
     gate = Gate(config, set_user=True, required=False)

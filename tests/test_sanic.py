@@ -127,9 +127,8 @@ async def test_nobody(app: Any, config: JWTConfig, site_of: Open) -> None:
 async def test_the_application_s_own_middleware_sees_the_token(
     app: Any, config: JWTConfig, site_of: Open, alice: str
 ) -> None:
-    """The guard runs first, so request and response middleware know who is there."""
+    """The guard runs first, before middleware that was there already, so that all of it knows who is there."""
     seen: list[Any] = []
-    install(app, config, required=False)
 
     @app.on_request
     async def before(request: Request) -> None:
@@ -138,6 +137,8 @@ async def test_the_application_s_own_middleware_sees_the_token(
     @app.on_response
     async def after(request: Request, response: HTTPResponse) -> None:
         seen.append(current_token() is request.ctx.token)
+
+    install(app, config, required=False)
 
     @app.get("/")
     async def handler(request: Request) -> HTTPResponse:
@@ -221,6 +222,19 @@ async def test_blueprints_and_views(app: Any, config: JWTConfig, site_of: Open, 
             assert 401 == (await site.get(path)).status_code
         headers = {"authorization": f"Bearer {alice}"}
         assert 403 == (await site.client.delete("/v1/orders/view/7", headers=headers)).status_code
+
+
+async def test_a_path_parameter_named_token(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """What stands in the path never passes for the token."""  # S128
+    install(app, config)
+
+    @app.get("/<token>")
+    @jwt_required
+    async def handler(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity})
+
+    async with site_of(app) as site:
+        assert {"identity": "alice"} == (await site.get("/mallory", alice)).json()
 
 
 async def test_the_body_after_a_guard(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
