@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key
+from asgi_jwt_claims import JWTConfig, Key, Token
+from asgi_jwt_claims import outcome as outcome_module
 
 SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"  # 32 characters: exactly what HS256 asks for
 NOW = 1_800_000_000
@@ -44,3 +45,17 @@ def config(clock: HeldClock) -> JWTConfig:
 def rsa_key() -> Key:
     """One RS256 key for the whole session, since making one takes long."""
     return Key.generate("RS256")
+
+
+@pytest.fixture
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens that were verified, one entry for each time."""
+    seen: list[str] = []
+    verify = outcome_module.verify
+
+    def counted(raw: str, config: JWTConfig, source: str | None) -> Token:
+        seen.append(raw)
+        return verify(raw, config, source)
+
+    monkeypatch.setattr(outcome_module, "verify", counted)
+    return seen

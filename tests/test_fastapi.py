@@ -21,9 +21,6 @@ from asgi_jwt_claims import (
     get_token,
 )
 from asgi_jwt_claims import fastapi as adapter
-from asgi_jwt_claims import (
-    outcome as outcome_module,
-)
 from asgi_jwt_claims.errors import ExpiredTokenError, NotGuardedError, SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, TokenHTTPException, install, jwt_required
 
@@ -44,20 +41,6 @@ def app() -> Any:
 @pytest.fixture
 def alice(config: JWTConfig) -> Header:
     return bearer(create_access_token("alice", config, roles="USER", scope="read"))
-
-
-@pytest.fixture
-def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tokens that were verified, one entry for each time."""
-    seen: list[str] = []
-    verify = outcome_module.verify
-
-    def counted(raw: str, config: JWTConfig, source: str | None) -> Token:
-        seen.append(raw)
-        return verify(raw, config, source)
-
-    monkeypatch.setattr(outcome_module, "verify", counted)
-    return seen
 
 
 MISSING = {"error": "unauthorized", "error_description": "Authentication is required."}

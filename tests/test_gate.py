@@ -317,6 +317,8 @@ def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -
         {"exempt": [b"/login"]},
         {"exempt": [None]},
         {"exempt": b"/login"},
+        {"exempt": 5},
+        {"sources": 5},
         {"sources": ()},
         {"sources": ["header"]},
         {"sources": "header"},

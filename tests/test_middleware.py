@@ -19,15 +19,11 @@ from asgi_jwt_claims import (
     BearerHeader,
     JWTConfig,
     JWTMiddleware,
-    Token,
     TokenError,
     create_access_token,
     create_refresh_token,
     current_token,
     get_token,
-)
-from asgi_jwt_claims import (
-    outcome as outcome_module,
 )
 from asgi_jwt_claims.errors import UnsupportedScopeError
 
@@ -65,20 +61,6 @@ def tampered(header: Header) -> Header:
     name, value = header
     head, payload, signature = value.split(b".")
     return (name, b".".join([head, payload[:-2] + (b"AA" if payload[-2:] != b"AA" else b"QQ"), signature]))
-
-
-@pytest.fixture
-def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tokens that were verified, one entry for each time."""
-    seen: list[str] = []
-    verify = outcome_module.verify
-
-    def counted(raw: str, config: JWTConfig, source: str | None) -> Token:
-        seen.append(raw)
-        return verify(raw, config, source)
-
-    monkeypatch.setattr(outcome_module, "verify", counted)
-    return seen
 
 
 async def test_the_claims_reach_the_application(app: Recorder, config: JWTConfig, alice: Header) -> None:

@@ -12,15 +12,11 @@ from asgi_jwt_claims import (
     SCOPE_KEY,
     BearerHeader,
     JWTConfig,
-    Token,
     TokenError,
     create_access_token,
     create_refresh_token,
     current_token,
     get_token,
-)
-from asgi_jwt_claims import (
-    outcome as module,
 )
 from asgi_jwt_claims.access import Access
 from asgi_jwt_claims.challenges import Challenges
@@ -36,20 +32,6 @@ from asgi_jwt_claims.sources import DEFAULT_SOURCES
 
 from .by_hand import bearer, http_scope
 from .conftest import HeldClock
-
-
-@pytest.fixture
-def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tokens that were verified, one entry for each time."""
-    seen: list[str] = []
-    verify = module.verify
-
-    def counted(raw: str, config: JWTConfig, source: str | None) -> Token:
-        seen.append(raw)
-        return verify(raw, config, source)
-
-    monkeypatch.setattr(module, "verify", counted)
-    return seen
 
 
 def outcome_under(config: JWTConfig) -> Outcome:

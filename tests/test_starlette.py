@@ -456,3 +456,10 @@ async def test_the_body_is_left_to_the_handler(config: JWTConfig, alice: Header)
     body = [{"type": "http.request", "body": b"sal", "more_body": True}, {"type": "http.request", "body": b"ve"}]
     answer = await drive(app, http_scope("/", alice, method="POST"), *body)
     assert b"salve" == answer.body
+
+
+@pytest.mark.parametrize("handler", [WebSocketEndpoint, "protected", 7])
+def test_only_handlers_can_be_guarded(handler: Any) -> None:
+    """A whole class, or an option given by position, is refused when decorating."""
+    with pytest.raises(SettingError, match="guards a handler"):
+        jwt_required(handler)

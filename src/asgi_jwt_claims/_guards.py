@@ -78,8 +78,11 @@ def decorator(wrap: Wrap) -> JWTRequired:
         access = Access(type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes)
 
         def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
-            if not callable(handler):
-                raise SettingError(f"jwt_required guards a handler, not {handler!r}; its options go by name")
+            if not callable(handler) or inspect.isclass(handler):
+                raise SettingError(
+                    f"jwt_required guards a handler, not {handler!r}; decorate the methods of a class, "
+                    "and give options by name"
+                )
             return wrap(handler, access, optional)
 
         return decorate if function is None else decorate(function)

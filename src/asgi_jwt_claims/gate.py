@@ -75,7 +75,7 @@ class Gate:
         self._config = config
         self._required = required
         self._exact, self._below = _exemptions(exempt)
-        self._sources = tuple(sources)
+        self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
         if not self._sources or not all(map(callable, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
         self._set_user = set_user
@@ -115,7 +115,7 @@ class Gate:
 
 
 def _exemptions(exempt: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    if isinstance(exempt, str):
+    if isinstance(exempt, str) or not isinstance(exempt, Iterable):
         raise SettingError(f"exempt must be a list of paths: exempt=({exempt!r},)")
     exact, below = set(), set()
     for path in exempt:

@@ -18,8 +18,8 @@ its type into handlers without a guard.
 from __future__ import annotations
 
 import contextlib
-from functools import partial
-from inspect import isawaitable
+import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from sanic import Request, Sanic
@@ -29,7 +29,7 @@ from sanic.response import HTTPResponse
 from sanic.server.websockets.connection import WebSocketConnection
 from sanic.server.websockets.impl import WebsocketImplProtocol
 
-from ._guards import decorator, found_outcome, guard_handler
+from ._guards import decorator, found_outcome, guard_handler, takes_token
 from .challenges import Answer, close_code
 from .errors import TokenError
 from .gate import Gate
@@ -152,7 +152,7 @@ def _speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
 def _refused_by_route(request: Request) -> TokenError | None:
     """Ask the guard of a websocket route now: once its handler runs, the handshake is over and 401 cannot be said."""
     handler = getattr(request.route, "handler", None) if _is_websocket(request) else None
-    if not isinstance(handler, partial):
+    if not isinstance(handler, functools.partial):
         return None
     access, optional = getattr(handler.args[0], _GUARD, (None, True))
     try:
@@ -184,12 +184,27 @@ async def _refuse(request: Request, answer: Answer, arguments: tuple[Any, ...]) 
 async def _call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     # Sanic calls sync handlers on the event loop, and so does this; what they return may be awaitable all the same.
     result = handler(*args, **kwargs)
-    return await result if isawaitable(result) else result
+    return await result if inspect.isawaitable(result) else result
+
+
+def _call_variadic(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler that takes any argument by name. A class-based view does, but not each of its methods takes a token."""
+
+    def call(*args: Any, token: Token | None, **kwargs: Any) -> Any:
+        request = next(argument for argument in args if isinstance(argument, Request))
+        view_class = getattr(getattr(request.route, "handler", None), "view_class", None)
+        # Sanic routes to a view only what the view has a method for.
+        if view_class is None or takes_token(getattr(view_class, request.method.lower())):
+            kwargs["token"] = token
+        return handler(*args, **kwargs)
+
+    return functools.update_wrapper(call, handler)
 
 
 def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+    is_variadic = takes_token(handler) and "token" not in inspect.signature(handler).parameters
     guarded = guard_handler(
-        handler,
+        _call_variadic(handler) if is_variadic else handler,
         access,
         optional,
         is_connection=lambda argument: isinstance(argument, Request),
