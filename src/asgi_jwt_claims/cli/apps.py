@@ -51,7 +51,7 @@ def sanic_app(config: JWTConfig) -> sanic.Sanic[Any, Any]:
 
     @app.get("/protected")
     @asgi_jwt_claims.sanic.jwt_required
-    async def protected(request: sanic.Request, token: Token) -> sanic.HTTPResponse:  # noqa: ARG001
+    async def protected(request: sanic.Request, token: Token) -> sanic.HTTPResponse:  # noqa: ARG001 -- the handler that the three have in common
         return sanic_json({"data": token.user_claims})
 
     return app
@@ -69,7 +69,7 @@ def starlette_app(config: JWTConfig) -> Starlette:
         return JSONResponse(body, status, _NO_STORE)
 
     @asgi_jwt_claims.starlette.jwt_required
-    async def protected(request: Request, token: Token) -> JSONResponse:  # noqa: ARG001
+    async def protected(request: Request, token: Token) -> JSONResponse:  # noqa: ARG001 -- the handler that the three have in common
         return JSONResponse({"data": token.user_claims})
 
     app = Starlette(routes=[Route("/login", login, methods=["POST"]), Route("/protected", protected)])
@@ -89,7 +89,7 @@ def fastapi_app(config: JWTConfig) -> FastAPI:
 
     @app.get("/protected")
     @asgi_jwt_claims.fastapi.jwt_required
-    async def protected(request: Request, token: Token) -> dict[str, Any]:  # noqa: ARG001
+    async def protected(request: Request, token: Token) -> dict[str, Any]:  # noqa: ARG001 -- the handler that the three have in common
         return {"data": token.user_claims}
 
     return app

@@ -36,7 +36,7 @@ def commands() -> None:
 def demo(*, check: bool, port: int | None) -> None:
     """Serve a login and the same protected handler in Sanic, Starlette and FastAPI, on loopback only."""
     # Needs the packages of the extra: here, so that --help works without them.
-    from .servers import DemoServersError, running_demo  # noqa: PLC0415
+    from .servers import DemoServersError, running_demo  # noqa: PLC0415 -- see above
 
     if port is None:
         port = 0 if check else _DEFAULT_PORT
@@ -45,7 +45,7 @@ def demo(*, check: bool, port: int | None) -> None:
             if not check:
                 _serve(servers)
                 return
-            from .check import check_all, print_table  # noqa: PLC0415
+            from .check import check_all, print_table  # noqa: PLC0415 -- see above
 
             all_right = print_table(check_all(config, servers))
     except DemoServersError as error:
