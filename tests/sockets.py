@@ -16,14 +16,6 @@ PATIENCE = 20.0
 """Seconds after which a server that does not answer has failed."""
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
-
-
 class Response(NamedTuple):
     """An HTTP/1.1 response as it came."""
 

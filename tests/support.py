@@ -30,8 +30,8 @@ def free_port() -> int:
 @asynccontextmanager
 async def serve_sanic(app: Any) -> AsyncIterator[str]:
     """A Sanic application on Sanic's own server, in this process and on this event loop. Yields its URL."""
-    # Sanic rewrites its own methods for each application that starts; only the first of a process survives that.
-    app.config.TOUCHUP = False
+    # Sanic rewrites methods of its own for the application that starts first; this makes it start anew for each.
+    type(app).test_mode = True
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = await app.create_server(sock=listener, return_asyncio_server=True, access_log=False)

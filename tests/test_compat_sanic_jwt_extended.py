@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import importlib.util
+import itertools
 import json
 import re
 import subprocess
@@ -17,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sanic = pytest.importorskip("sanic")
-pytest.importorskip("sanic.views")
+pytest.importorskip("sanic")
 
-import httpx2  # noqa: E402
-from cryptography.hazmat.primitives import serialization  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
+import httpx2
+import sanic
+import sanic.views
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from asgi_jwt_claims import ConfigurationError, JWTError, Key  # noqa: E402
-from asgi_jwt_claims.compat import sanic_jwt_extended as compat  # noqa: E402
-from asgi_jwt_claims.compat.sanic_jwt_extended import exceptions, tokens  # noqa: E402
-from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of  # noqa: E402
+from asgi_jwt_claims import ConfigurationError, JWTError, Key
+from asgi_jwt_claims.compat import sanic_jwt_extended as compat
+from asgi_jwt_claims.compat.sanic_jwt_extended import exceptions, tokens
+from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
 
-from .conftest import SECRET  # noqa: E402
-from .support import free_port, serve_sanic, serving  # noqa: E402
+from .conftest import SECRET
+from .support import free_port, serve_sanic, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 PAGE = Path(__file__).parents[2] / "shared" / "seed" / "insert_user_claims.txt"
+NUMBERS = itertools.count()  # Sanic keeps its applications by name
 LONG_SECRET = "super-secret-and-long-enough-for-HS256-1"
 
 
@@ -49,8 +52,7 @@ def anyio_backend() -> str:
 
 def make_app(manager: dict[str, Any] | None = None, **settings: Any) -> Any:
     """An application with every kind of guard."""
-    app = sanic.Sanic(f"compat_{make_app.count}")
-    make_app.count += 1
+    app = sanic.Sanic(f"compat_{next(NUMBERS)}")
     app.config.update({"JWT_SECRET_KEY": SECRET, "RBAC_ENABLED": True, **settings})
     compat.JWTManager(app, **(manager or {}))
 
@@ -92,9 +94,6 @@ def make_app(manager: dict[str, Any] | None = None, **settings: Any) -> Any:
 
     app.add_route(View.as_view(), "/view")
     return app
-
-
-make_app.count = 0  # type: ignore[attr-defined]
 
 
 @asynccontextmanager

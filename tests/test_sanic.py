@@ -36,6 +36,7 @@ from .by_hand import bearer, lifespan, talk
 from .conftest import HeldClock
 from .contract.door import Site, asgi_site
 from .contract.sanic_door import new_app, serving, socket_site
+from .support import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -754,7 +755,7 @@ def test_several_workers(tmp_path: Path) -> None:
     from .conftest import SECRET  # noqa: PLC0415
 
     config = JWTConfig(secret_key=SECRET)
-    port = sockets.free_port()
+    port = free_port()
     command = [sys.executable, "-m", "tests.several_workers", str(port)]
     with sockets.running(command, port, tmp_path / "log"):
         for number in range(20):

@@ -47,6 +47,7 @@ MAX_SAFE_INTEGER = 2**53
 _COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _BASE64URL = re.compile(rb"[A-Za-z0-9_-]*")
 _TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_FROM_STANDARD_ALPHABET = bytes.maketrans(b"+/", b"-_")
 _JWS_DOTS = 2
 _JWE_DOTS = 4
 
@@ -72,7 +73,7 @@ class Compact(NamedTuple):
 
 def b64url_encode(data: bytes) -> bytes:
     """Base64url without padding (RFC 7515 section 2)."""
-    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(bytes.maketrans(b"+/", b"-_"))
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_FROM_STANDARD_ALPHABET)
 
 
 def b64url_decode(segment: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests.by_hand import bearer
 from tests.sockets import PATIENCE
+from tests.support import serve_sanic
 
 from .door import EXEMPT, ROUTES, Door, Site, Talk, asgi_site, greeting, handlers
 
@@ -38,23 +38,11 @@ def new_app(*, extended: bool = False) -> Sanic[Any, Any]:
 @asynccontextmanager
 async def serving(app: Sanic[Any, Any]) -> AsyncIterator[str]:
     """`app` on Sanic's own server, in this process; the value is its address."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = await app.create_server(sock=listening, return_asyncio_server=True)
-        assert server is not None
-        await server.startup()
-        await server.before_start()
-        await server.start_serving()
-        await server.after_start()
-        try:
-            yield f"127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            await server.before_stop()
-            for connection in server.connections:
-                connection.close()
-            await server.close()
-            await server.after_stop()
-            Sanic.unregister_app(app)
+    try:
+        async with serve_sanic(app) as url:
+            yield url.removeprefix("http://")
+    finally:
+        Sanic.unregister_app(app)
 
 
 class SocketSite(Site):

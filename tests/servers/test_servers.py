@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from asgi_jwt_claims import create_access_token
 from tests import sockets
+from tests.support import free_port
 
 from .apps import CONFIG
 
@@ -54,7 +55,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     modules, command, application = SERVERS[request.param]
     for module in modules:
         pytest.importorskip(module)
-    port = sockets.free_port()
+    port = free_port()
     module, *arguments = (part.format(port=port) for part in command)
     log = tmp_path_factory.mktemp("server") / "log"
     targets = (b"/framework",) if application is SANIC else (b"/", b"/framework")
