@@ -4,32 +4,30 @@ python-jose's key classes decide every known signature vector rightly; its token
 no `jose.jwt`, no `jose.jws`, no `jose.jwk.construct`, which would let a key choose its class. `jwk.register_key`
 changes the whole process and is left alone; the table below is ours.
 
+What python-jose lacks (RSASSA-PSS, EdDSA) and what it does anew for every token (the HMAC key schedule) are classes of
+the same kind, over `cryptography`.
+
 Two properties of the primitives are settled here, once per key: an RSA private key warns when it verifies and an EC one
 cannot, so a signer and a verifier are built side by side.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Protocol
 
-from jose.backends import ECKey, HMACKey, RSAKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.hmac import HMAC
+from jose.backends import ECKey, RSAKey
+from jose.backends.base import Key as JoseKey
+from jose.backends.cryptography_backend import CryptographyHMACKey
 from jose.exceptions import JOSEError
 
 __all__ = ["ALGORITHMS", "JOSEError", "Signer", "Verifier", "build", "hash_length"]
 
-ALGORITHMS: dict[str, Any] = {
-    "HS256": HMACKey,
-    "HS384": HMACKey,
-    "HS512": HMACKey,
-    "RS256": RSAKey,
-    "RS384": RSAKey,
-    "RS512": RSAKey,
-    "ES256": ECKey,
-    "ES384": ECKey,
-    "ES512": ECKey,
-}
-"""`alg` (RFC 7518 section 3.1) to the python-jose class that computes it."""
+_HASHES: dict[str, Any] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+"""By the last three characters of an algorithm's name."""
 
 
 class Signer(Protocol):
@@ -44,8 +42,95 @@ class Verifier(Protocol):
     def verify(self, msg: bytes, sig: bytes) -> bool: ...
 
 
+class PreparedHMACKey(CryptographyHMACKey):
+    """HMAC (RFC 7518 section 3.2) whose key schedule is computed once; each token works on a copy of it."""
+
+    def __init__(self, key: bytes, algorithm: str) -> None:
+        super().__init__(key, algorithm)
+        self._keyed = HMAC(key, _HASHES[algorithm[-3:]])
+
+    def sign(self, msg: bytes) -> bytes:
+        """The tag."""
+        context = self._keyed.copy()
+        context.update(msg)
+        return context.finalize()
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        """Whether `sig` is the tag, compared in constant time."""
+        context = self._keyed.copy()
+        context.update(msg)
+        try:
+            context.verify(sig)
+        except InvalidSignature:
+            return False
+        return True
+
+
+class RSAPSSKey(JoseKey):
+    """RSASSA-PSS (RFC 7518 section 3.5): MGF1 with the same hash, and a salt as long as the hash, no other."""
+
+    def __init__(self, key: Any, algorithm: str) -> None:
+        self._key = key
+        self._hash = _HASHES[algorithm[-3:]]
+        self._padding = padding.PSS(mgf=padding.MGF1(self._hash), salt_length=self._hash.digest_size)
+
+    def sign(self, msg: bytes) -> bytes:
+        """The signature by a private key."""
+        signature: bytes = self._key.sign(msg, self._padding, self._hash)
+        return signature
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        """The verdict of a public key."""
+        try:
+            self._key.verify(sig, msg, self._padding, self._hash)
+        except InvalidSignature:
+            return False
+        return True
+
+
+class EdDSAKey(JoseKey):
+    """EdDSA with Ed25519 or Ed448 (RFC 8037 section 3.1, RFC 9864 section 2.2): the curve is the key's."""
+
+    def __init__(self, key: Any, algorithm: str) -> None:
+        self._key = key
+        self._algorithm = algorithm
+
+    def sign(self, msg: bytes) -> bytes:
+        """The signature by a private key."""
+        signature: bytes = self._key.sign(msg)
+        return signature
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        """The verdict of a public key."""
+        try:
+            self._key.verify(sig, msg)
+        except InvalidSignature:
+            return False
+        return True
+
+
+ALGORITHMS: dict[str, Any] = {
+    "HS256": PreparedHMACKey,
+    "HS384": PreparedHMACKey,
+    "HS512": PreparedHMACKey,
+    "RS256": RSAKey,
+    "RS384": RSAKey,
+    "RS512": RSAKey,
+    "PS256": RSAPSSKey,
+    "PS384": RSAPSSKey,
+    "PS512": RSAPSSKey,
+    "ES256": ECKey,
+    "ES384": ECKey,
+    "ES512": ECKey,
+    "EdDSA": EdDSAKey,
+    "Ed25519": EdDSAKey,
+    "Ed448": EdDSAKey,
+}
+"""`alg` (RFC 7518 section 3.1, RFC 8037, RFC 9864) to the class that computes it."""
+
+
 def build(material: Any, algorithm: str) -> Any:
-    """A python-jose key of exactly this algorithm.
+    """A prepared key of exactly this algorithm.
 
     Args:
         material: A secret (bytes), or a private or public key object of `cryptography`.
@@ -55,5 +140,6 @@ def build(material: Any, algorithm: str) -> Any:
 
 
 def hash_length(algorithm: str) -> int:
-    """Length in bytes of the digest that `algorithm` is built on."""
-    return hashlib.new(f"sha{algorithm[-3:]}").digest_size
+    """Length in bytes of the digest that an algorithm named after its hash is built on."""
+    length: int = _HASHES[algorithm[-3:]].digest_size
+    return length

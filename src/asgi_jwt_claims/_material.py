@@ -1,309 +1,194 @@
-"""Key material, judged once when it is loaded: what may be a secret, what may be an RSA or EC key, and why not.
+"""Key material: what kinds there are, which are refused whatever they are read from, and what follows from each.
 
-Text and bytes in; a secret (bytes) or a key object of `cryptography` out, or `KeyConfigurationError` with the reason.
-Everything that could make a signature worthless is refused here, so that nothing about keys is left to ask per token.
+A secret is bytes; anything else is a key object of `cryptography`. Everything that could make a signature worthless is
+refused here or in `_secrets`, so that nothing about keys is left to ask per token.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import contextlib
-import json
-import logging
-import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from ._compact import b64url_decode, b64url_encode
+from ._compact import b64url_encode
 from ._jose import hash_length
-from .errors import KeyConfigurationError, MalformedTokenError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from .errors import KeyConfigurationError
 
 __all__ = [
+    "CURVES",
+    "EDWARDS",
     "Material",
     "algorithms_for",
-    "check_secret",
-    "from_jwk_members",
-    "from_pem",
+    "checked",
+    "coordinate_size",
     "is_private",
     "public_members",
     "public_of",
     "signature_length",
 ]
 
-Material: TypeAlias = (
-    bytes | rsa.RSAPrivateKey | rsa.RSAPublicKey | ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey
+RSAKey: TypeAlias = rsa.RSAPrivateKey | rsa.RSAPublicKey
+ECKey: TypeAlias = ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey
+EdwardsKey: TypeAlias = (
+    ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey | ed448.Ed448PrivateKey | ed448.Ed448PublicKey
 )
+Material: TypeAlias = bytes | RSAKey | ECKey | EdwardsKey
 
-_log = logging.getLogger("asgi_jwt_claims")
+_PRIVATE = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
 
-_MIN_RSA_BITS = 2048
-_MIN_RSA_EXPONENT = 3
-_MAX_RSA_EXPONENT = 2**32
-_CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
+CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
     "secp256r1": ("P-256", "ES256", ec.SECP256R1),
     "secp384r1": ("P-384", "ES384", ec.SECP384R1),
     "secp521r1": ("P-521", "ES512", ec.SECP521R1),
 }
-_CURVE_BY_NAME = {name: curve for name, _, curve in _CURVES.values()}
-_COMMAND_FOR_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
-_ARMOUR = re.compile(rb"-{4,5} ?BEGIN |PuTTY-User-Key-File")
-_SSH_KEY = re.compile(rb"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA")
-_WORDS_ONLY = re.compile(rb"[a-z _.,!-]+|[A-Z _.,!-]+")
-_DER_SEQUENCE = 0x30
+"""By the name that `cryptography` gives a curve: its name in a JWK, its algorithm (RFC 7518 section 3.4), its class."""
 
 
-# Secrets --------------------------------------------------------------------------------------------------------------
+class Edwards(NamedTuple):
+    """A curve for EdDSA (RFC 8032 section 5), whose name in a JWK is also its algorithm (RFC 9864 section 2.2)."""
+
+    name: str
+    private: Any
+    public: Any
+    signature_length: int
+    modulus: int
+    low_order: frozenset[int]
+    """The y coordinates of the points of low order."""
+
+    def is_low_order(self, public: bytes) -> bool:
+        """Whether an encoded public key is a point under which anybody can sign some messages, or all of them."""
+        y = int.from_bytes(public, "little")
+        # The bit above the modulus is the sign of x; encodings of y beyond the modulus mean the same points.
+        return y % (1 << (len(public) * 8 - 1)) % self.modulus in self.low_order
 
 
-def check_secret(secret: bytes, algorithm: str) -> bytes:
-    """A secret fit for HMAC (RFC 7518 section 3.2: at least as long as the hash; RFC 8725 section 3.5).
+_P25519 = 2**255 - 19
+_P448 = 2**448 - 2**224 - 1
+# The points of order 1, 2 and 4 of either curve have y = 1, -1 and 0; those of order 8, which only Curve25519 has, have
+# these two.
+_ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+EDWARDS = (
+    Edwards(
+        "Ed25519",
+        ed25519.Ed25519PrivateKey,
+        ed25519.Ed25519PublicKey,
+        64,
+        _P25519,
+        frozenset({0, 1, _P25519 - 1, _ORDER_8, _P25519 - _ORDER_8}),
+    ),
+    Edwards("Ed448", ed448.Ed448PrivateKey, ed448.Ed448PublicKey, 114, _P448, frozenset({0, 1, _P448 - 1})),
+)
 
-    Logs a warning for a secret that looks guessable; length alone does not make it strong.
+_MIN_RSA_BITS = 2048
+_MAX_RSA_BITS = 16384  # what OpenSSL can verify with
+_MIN_RSA_EXPONENT = 3
+_MAX_RSA_EXPONENT = 2**32
 
-    Raises:
-        KeyConfigurationError: Too short, or really an asymmetric key that somebody may know the public half of.
-    """
-    kind = _asymmetric_kind(secret)
-    if kind is not None:
-        raise KeyConfigurationError(
-            f"the secret for {algorithm} is {kind}: a public key would then verify what anybody can sign; "
-            "load it with Key.from_pem or Key.from_jwk instead"
-        )
-    needed = hash_length(algorithm)
-    if len(secret) < needed:
-        raise KeyConfigurationError(
-            f"the secret for {algorithm} has {len(secret)} bytes and needs at least {needed} (RFC 7518 section 3.2); "
-            f"make one with: {_COMMAND_FOR_A_KEY}"
-        )
-    if secret in (secret + secret)[1:-1] or _WORDS_ONLY.fullmatch(secret):
-        _log.warning("the secret for %s looks guessable; make one with: %s", algorithm, _COMMAND_FOR_A_KEY)
-    return secret
-
-
-def _asymmetric_kind(secret: bytes) -> str | None:
-    text = secret.replace(b"\x00", b"").strip()  # UTF-16 text has a zero byte beside every ASCII one
-    if _ARMOUR.search(text):
-        return "a PEM or otherwise armoured key"
-    if _SSH_KEY.search(text):
-        return "an SSH key"
-    if _is_jwk_text(text):
-        return "a JSON Web Key"
-    if any(map(_is_der, _binary_forms(secret))):
-        return "a DER key or certificate, as it is or as base64 or hexadecimal text"
-    return None
+# CVE-2017-15361 (ROCA): a widespread library made primes of the form k * M + 65537 ** a % M, M the product of these
+# primes, so that all of its moduli are powers of 65537 modulo each of them. Of other moduli, one in 2 ** 27 is.
+_ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+_ROCA_RESIDUES = {prime: {pow(65537, exponent, prime) for exponent in range(prime)} for prime in _ROCA_PRIMES}
 
 
-def _is_jwk_text(text: bytes) -> bool:
-    start = text.find(b"{")
-    if start < 0 or b'"k' not in text:
-        return False
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text[start:].decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return False
-    return not {"kty", "keys"}.isdisjoint(value)
-
-
-def _binary_forms(secret: bytes) -> Iterator[bytes]:
-    """The bytes that `secret` may stand for: itself, without white space around it, and decoded in the usual ways."""
-    yield secret
-    yield secret.strip()
-    compact = b"".join(secret.split())
-    with contextlib.suppress(UnicodeError):  # bytes that somebody has read as Latin-1 text
-        yield secret.decode("utf-8").encode("latin-1")
-    with contextlib.suppress(binascii.Error):
-        standard = compact.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")
-        yield base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
-    with contextlib.suppress(ValueError):
-        yield binascii.unhexlify(compact)
-
-
-def _is_der(data: bytes) -> bool:
-    if not data or data[0] != _DER_SEQUENCE:
-        return False
-    loaders = (
-        serialization.load_der_public_key,
-        lambda der: serialization.load_der_private_key(der, password=None),
-        x509.load_der_x509_certificate,
-    )
-    for load in loaders:
-        try:
-            load(data)
-        except (TypeError, UnsupportedAlgorithm):
-            return True  # an encrypted key, or one of a kind that is not supported here: asymmetric all the same
-        except ValueError:
-            continue
-        return True
-    return False
-
-
-# Asymmetric keys ------------------------------------------------------------------------------------------------------
-
-
-def from_pem(pem: bytes, password: bytes | None) -> Material:
-    """A private key, public key or certificate from PEM text, checked.
+def checked(key: Any) -> Material:
+    """`key`, if it is of a kind that can be used, and strong enough.
 
     Raises:
-        KeyConfigurationError: Not PEM, a wrong password, or a key that policy refuses.
+        KeyConfigurationError: Why not.
     """
-    try:
-        if b"PRIVATE KEY-----" in pem:
-            key: Any = serialization.load_pem_private_key(pem, password=password)
-        elif b"-----BEGIN CERTIFICATE-----" in pem:
-            key = x509.load_pem_x509_certificate(pem).public_key()
-        else:
-            key = serialization.load_pem_public_key(pem)
-    except TypeError:
-        raise KeyConfigurationError(
-            "the PEM key and the password do not go together: an encrypted key needs password=..., any other none"
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise KeyConfigurationError(
-            "the key is not PEM that can be read; it begins with -----BEGIN PUBLIC KEY-----, "
-            "-----BEGIN PRIVATE KEY----- or -----BEGIN CERTIFICATE-----"
-        ) from None
-    return _checked(key)
-
-
-def from_jwk_members(jwk: Mapping[str, Any]) -> Material:
-    """The material of a JWK (RFC 7517, RFC 7518 section 6), checked but for a secret's length.
-
-    Raises:
-        KeyConfigurationError: An unsupported `kty` or curve, a missing or malformed member, or a key policy refuses.
-    """
-    kty = jwk.get("kty")
-    try:
-        if kty == "oct":
-            return _octets(jwk, "k")
-        if kty == "RSA":
-            return _checked(_rsa_from_jwk(jwk))
-        if kty == "EC":
-            return _checked(_ec_from_jwk(jwk))
-    except ValueError as error:
-        if isinstance(error, KeyConfigurationError):
-            raise
-        raise KeyConfigurationError(f"the {kty} JWK is not a consistent key") from None
-    raise KeyConfigurationError(f"the JWK has kty {kty!r}; supported are 'oct', 'RSA' and 'EC'")
-
-
-def _octets(jwk: Mapping[str, Any], name: str) -> bytes:
-    value = jwk.get(name)
-    if not isinstance(value, str) or not value:
-        raise KeyConfigurationError(f"the JWK member {name!r} is missing or not a string")
-    try:
-        return b64url_decode(value.encode("ascii"))
-    except (MalformedTokenError, UnicodeEncodeError):
-        raise KeyConfigurationError(f"the JWK member {name!r} is not base64url") from None
-
-
-def _integer(jwk: Mapping[str, Any], name: str) -> int:
-    return int.from_bytes(_octets(jwk, name), "big")
-
-
-def _rsa_from_jwk(jwk: Mapping[str, Any]) -> Material:
-    public = rsa.RSAPublicNumbers(_integer(jwk, "e"), _integer(jwk, "n"))
-    if "d" not in jwk:
-        return public.public_key()
-    d = _integer(jwk, "d")
-    factors = ("p", "q", "dp", "dq", "qi")
-    if any(name in jwk for name in factors):  # RFC 7518 section 6.3.2: then all of them
-        p, q, dp, dq, qi = (_integer(jwk, name) for name in factors)
-    else:
-        p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)
-        dp, dq, qi = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
-    return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public).private_key()
-
-
-def _ec_from_jwk(jwk: Mapping[str, Any]) -> Material:
-    curve = _CURVE_BY_NAME.get(str(jwk.get("crv")))
-    if curve is None:
-        raise KeyConfigurationError(f"the JWK has crv {jwk.get('crv')!r}; supported are {', '.join(_CURVE_BY_NAME)}")
-    size = _coordinate_size(curve())
-    # RFC 7518 section 6.2.1.2: a coordinate has the full length of the curve's field.
-    if any(len(_octets(jwk, name)) != size for name in ("x", "y")):
-        raise KeyConfigurationError(f"the EC JWK members 'x' and 'y' must have {size} bytes each")
-    public = ec.EllipticCurvePublicNumbers(_integer(jwk, "x"), _integer(jwk, "y"), curve())
-    if "d" not in jwk:
-        return public.public_key()
-    return ec.EllipticCurvePrivateNumbers(_integer(jwk, "d"), public).private_key()
-
-
-def _checked(key: Any) -> Material:
-    if isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey):
-        if key.key_size < _MIN_RSA_BITS:
-            raise KeyConfigurationError(
-                f"the RSA key has {key.key_size} bits and needs at least {_MIN_RSA_BITS} (RFC 7518 section 3.3)"
-            )
-        exponent = _public_numbers(key).e
-        if exponent % 2 == 0 or not _MIN_RSA_EXPONENT <= exponent <= _MAX_RSA_EXPONENT:
-            raise KeyConfigurationError("the RSA public exponent must be odd and between 3 and 2**32; use 65537")
+    if isinstance(key, RSAKey):
+        _check_rsa(key)
         return key
-    if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
+    if isinstance(key, ECKey) and key.curve.name in CURVES:
+        return key
+    if isinstance(key, EdwardsKey):
+        if _edwards(key).is_low_order(_raw_public(key)):
+            raise KeyConfigurationError("the public key is a point of low order, for which anybody can make signatures")
         return key
     name = key.curve.name if hasattr(key, "curve") else type(key).__name__
-    raise KeyConfigurationError(f"a key of kind {name} is not supported; use RSA or EC on P-256, P-384 or P-521")
+    raise KeyConfigurationError(
+        f"a key of kind {name} is not supported; use RSA, EC on P-256, P-384 or P-521, Ed25519 or Ed448"
+    )
 
 
-# What follows from the material ---------------------------------------------------------------------------------------
+def _check_rsa(key: RSAKey) -> None:
+    if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
+        raise KeyConfigurationError(
+            f"the RSA key has {key.key_size} bits and needs at least {_MIN_RSA_BITS} (RFC 7518 section 3.3), "
+            f"at most {_MAX_RSA_BITS}"
+        )
+    numbers = _public_numbers(key)
+    if numbers.e % 2 == 0 or not _MIN_RSA_EXPONENT <= numbers.e <= _MAX_RSA_EXPONENT:
+        raise KeyConfigurationError("the RSA public exponent must be odd and between 3 and 2**32; use 65537")
+    if all(numbers.n % prime in residues for prime, residues in _ROCA_RESIDUES.items()):
+        raise KeyConfigurationError("the RSA key was made by a faulty generator (CVE-2017-15361); make a new one")
 
 
 def algorithms_for(material: Material) -> tuple[str, ...]:
     """The algorithms (RFC 7518 section 3.1) a key can be bound to; the first is the one unless named."""
     if isinstance(material, bytes):
         return ("HS256", "HS384", "HS512")
-    if isinstance(material, rsa.RSAPublicKey | rsa.RSAPrivateKey):
-        return ("RS256", "RS384", "RS512")
-    return (_CURVES[material.curve.name][1],)
+    if isinstance(material, RSAKey):
+        return ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+    if isinstance(material, ECKey):
+        return (CURVES[material.curve.name][1],)
+    return ("EdDSA", _edwards(material).name)
 
 
 def is_private(material: Material) -> bool:
     """Whether the material is the private half of a pair."""
-    return isinstance(material, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    return isinstance(material, _PRIVATE)
 
 
 def public_of(material: Material) -> Material:
     """The public half of a pair; the material itself where there is no private half."""
-    if isinstance(material, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        return material.public_key()
-    return material
+    return material.public_key() if isinstance(material, _PRIVATE) else material
 
 
 def signature_length(material: Material, algorithm: str) -> int:
-    """Length in bytes of every signature of this key (RFC 7518 sections 3.2, 3.3 and 3.4)."""
+    """Length in bytes of every signature of this key (RFC 7518 sections 3.2 to 3.5, RFC 8032 sections 5.1.6, 5.2.6)."""
     if isinstance(material, bytes):
         return hash_length(algorithm)
-    if isinstance(material, rsa.RSAPublicKey | rsa.RSAPrivateKey):
+    if isinstance(material, RSAKey):
         return (material.key_size + 7) // 8
-    return 2 * _coordinate_size(material.curve)
+    if isinstance(material, ECKey):
+        return 2 * coordinate_size(material.curve)
+    return _edwards(material).signature_length
 
 
 def public_members(material: Material) -> dict[str, str]:
     """The members that identify a key, in the order of RFC 7638 section 3.2. For a secret, that is the secret."""
     if isinstance(material, bytes):
         return {"k": b64url_encode(material).decode(), "kty": "oct"}
+    if isinstance(material, EdwardsKey):  # RFC 8037 section 2
+        x = b64url_encode(_raw_public(material)).decode()
+        return {"crv": _edwards(material).name, "kty": "OKP", "x": x}
     numbers = _public_numbers(material)
     if isinstance(numbers, rsa.RSAPublicNumbers):
         return {"e": _encoded(numbers.e), "kty": "RSA", "n": _encoded(numbers.n)}
-    size = _coordinate_size(numbers.curve)
-    crv = _CURVES[numbers.curve.name][0]
+    size = coordinate_size(numbers.curve)
+    crv = CURVES[numbers.curve.name][0]
     return {"crv": crv, "kty": "EC", "x": _encoded(numbers.x, size), "y": _encoded(numbers.y, size)}
 
 
-def _public_numbers(material: Material) -> Any:
+def coordinate_size(curve: ec.EllipticCurve) -> int:
+    """Length in bytes of a coordinate (RFC 7518 section 6.2.1.2)."""
+    return (curve.key_size + 7) // 8
+
+
+def _edwards(key: EdwardsKey) -> Edwards:
+    return next(edwards for edwards in EDWARDS if isinstance(key, (edwards.private, edwards.public)))
+
+
+def _raw_public(key: EdwardsKey) -> bytes:
+    public: Any = public_of(key)
+    raw: bytes = public.public_bytes_raw()
+    return raw
+
+
+def _public_numbers(material: RSAKey | ECKey) -> Any:
     public: Any = public_of(material)
     return public.public_numbers()
-
-
-def _coordinate_size(curve: ec.EllipticCurve) -> int:
-    return (curve.key_size + 7) // 8
 
 
 def _encoded(number: int, size: int | None = None) -> str:
