@@ -11,7 +11,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token
-from asgi_jwt_claims._compact import load_json
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     BoundTokenError,
@@ -31,6 +30,7 @@ from asgi_jwt_claims.errors import (
 
 from .conftest import NOW, SECRET, HeldClock
 from .forging import CLAIMS, HEADER, b64, forge, sealed
+from .framing import load_json
 
 PAYLOAD = json.dumps(CLAIMS).encode()
 

@@ -17,13 +17,11 @@ from asgi_jwt_claims._compact import (
     b64url_encode,
     dump_json,
     has_lone_surrogate,
-    load_json,
-    load_object,
-    split_compact,
 )
 from asgi_jwt_claims.errors import EncryptedTokenError, MalformedTokenError, TokenTooLargeError
 
 from .forging import b64
+from .framing import load_json, load_object, split_compact
 
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
@@ -36,7 +34,7 @@ def reason_of(error: pytest.ExceptionInfo[MalformedTokenError]) -> str:
 @pytest.mark.parametrize("raw", ["eyJ9.e30.AQID", b"eyJ9.e30.AQID"], ids=["str", "bytes"])
 def test_three_parts_are_framed(raw: str | bytes) -> None:
     """A compact JWS falls into its parts, with the signature decoded, from str and bytes alike."""
-    assert (b"eyJ9", b"e30", b"\x01\x02\x03", b"eyJ9.e30") == tuple(split_compact(raw, 100))
+    assert (b"eyJ9", b"{}", b"\x01\x02\x03", b"eyJ9.e30") == tuple(split_compact(raw, 100))
 
 
 @pytest.mark.parametrize(
@@ -48,22 +46,26 @@ def test_three_parts_are_framed(raw: str | bytes) -> None:
         ("e30.e30", "not three parts"),
         ("e30.e30.AQID.AQID", "not three parts"),
         ("....." * 100, "not three parts"),
-        (".e30.AQID", "empty part or foreign character"),
-        ("e30..AQID", "empty part or foreign character"),
-        ("e30.e30.", "empty part or foreign character"),
-        ("..", "empty part or foreign character"),
+        (".e30.AQID", "empty part"),
+        ("e30..AQID", "empty part"),
+        ("e30.e30.", "empty part"),
+        ("..", "empty part"),
         # S16
-        ("e30=.e30.AQID", "empty part or foreign character"),
-        ("e30.e30.AQ==", "empty part or foreign character"),
-        (" e30.e30.AQID", "empty part or foreign character"),
-        ("e30.e30.AQID\n", "empty part or foreign character"),
-        ("e30.e30.AQID\x00", "empty part or foreign character"),
-        ("e30.e3 0.AQID", "empty part or foreign character"),
-        ("e30.e30.AQ+D", "empty part or foreign character"),
-        ("e30.e30.AQ/D", "empty part or foreign character"),
-        ("b'e30.e30.AQID'", "empty part or foreign character"),
-        ('"e30.e30.AQID"', "empty part or foreign character"),
-        (b"e30.e30.AQ\xc3\xa4", "empty part or foreign character"),
+        ("e30=.e30.AQID", "not base64url"),
+        ("e30.e30.AQ==", "not base64url"),
+        (" e30.e30.AQID", "not base64url"),
+        ("e30 .e30.AQID", "not base64url"),
+        ("e30.e30.AQID\n", "impossible base64url length"),
+        ("e30.e30.AQI\n", "not base64url"),
+        ("e30.e30.AQI\x00", "not base64url"),
+        ("e30.e3 0.AQID", "not base64url"),
+        ("e30.e30.AQ+D", "not base64url"),
+        ("e30.e30.AQ/D", "not base64url"),
+        ("e30.e3/0.AQID", "not base64url"),
+        ("e+30.e300.AQID", "not base64url"),
+        ("b'e30.e30.AQID'", "impossible base64url length"),
+        ('"e30.e30.AQID"', "impossible base64url length"),
+        (b"e30.e30.AQ\xc3\xa4", "not base64url"),
         ("e30.e30.AQIä", "not ASCII"),
         ("e30.e30.AQI\u0661", "not ASCII"),
         ("e30.e30.AQI\udc80", "not ASCII"),
@@ -71,15 +73,17 @@ def test_three_parts_are_framed(raw: str | bytes) -> None:
         ("e30.e30.AQIDA", "impossible base64url length"),
         ("e30.e30.AR", "non-canonical base64url"),
         ("e30.e30.AQJ", "non-canonical base64url"),
+        ("e30.e31.AQID", "non-canonical base64url"),
+        ("e31.e30.AQID", "non-canonical base64url"),
         # S18
         ('{"payload":"e30","signatures":[{"protected":"e30","signature":"AQID"}]}', "not three parts"),
-        ('{"payload":"e30.","protected":"e30","signature":"AQID."}', "empty part or foreign character"),
+        ('{"payload":"e30.","protected":"e30","signature":"AQID."}', "impossible base64url length"),
     ],
 )
 def test_anything_else_is_malformed(raw: str | bytes, reason: str) -> None:
     """What is not three non-empty canonical parts is refused, with the reason for the log."""
     with pytest.raises(MalformedTokenError) as error:
-        split_compact(raw, 8192)
+        load_object(split_compact(raw, 8192).header)
     assert reason == reason_of(error)
     assert type(error.value) is MalformedTokenError
 
@@ -163,7 +167,7 @@ def test_only_zero_trailing_bits_decode(prefix: bytes, length: int, step: int) -
         (b"A", "impossible base64url length"),
         (b"AAAAA", "impossible base64url length"),
         (b"AA==", "not base64url"),
-        (b"AA\n", "not base64url"),
+        (b"AA\n", "non-canonical base64url"),
         (b"AA\n\n", "not base64url"),
         (b"A+A/", "not base64url"),
         (b"\x80AAA", "not base64url"),

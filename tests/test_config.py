@@ -209,6 +209,15 @@ def clock_is_the_only_clock() -> None:
     assert ExpiredTokenError is refused(raw, settings(clock=lambda: 5000))
 
 
+def signature_cache_size_bounds_what_is_remembered() -> None:
+    for size in (0, 1, 3):
+        config = JWTConfig(secret_key=SECRET, signature_cache_size=size)
+        for raw in [create_access_token("alice", config) for _ in range(4)]:
+            for _ in range(3):
+                verify_token(raw, config)
+        assert size == len(config.signatures)
+
+
 EFFECTS: dict[str, Callable[[], None]] = {
     "secret_key": secret_key_decides_what_verifies,
     "algorithm": algorithm_is_the_one_of_the_secret,
@@ -229,6 +238,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "required_claims": required_claims_are_required,
     "send_kid": send_kid_names_the_key,
     "max_token_size": max_token_size_caps_what_is_read_and_minted,
+    "signature_cache_size": signature_cache_size_bounds_what_is_remembered,
     "clock": clock_is_the_only_clock,
 }
 
@@ -322,6 +332,10 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"max_token_size": 65537}, "max_token_size must be an int from 256 to 65536"),
         ({"max_token_size": 1000.0}, "max_token_size must be an int"),
         ({"max_token_size": True}, "max_token_size must be an int"),
+        ({"signature_cache_size": -1}, "signature_cache_size must be an int from 0 to 1000000"),
+        ({"signature_cache_size": 1_000_001}, "signature_cache_size must be an int from 0 to 1000000"),
+        ({"signature_cache_size": None}, "signature_cache_size must be an int"),
+        ({"signature_cache_size": True}, "signature_cache_size must be an int"),
         ({"clock": NOW}, "clock must be a callable"),
         ({"clock": lambda: "now"}, "clock must be a callable"),
         ({"clock": lambda: True}, "clock must be a callable"),
@@ -533,6 +547,7 @@ def pem(key: Key, *, private: bool) -> str:
         ("send_kid", "false", False),
         ("send_kid", "TRUE", True),
         ("max_token_size", "1024", 1024),
+        ("signature_cache_size", "0", 0),
     ],
 )
 def test_text_becomes_a_setting(name: str, text: str, value: Any) -> None:

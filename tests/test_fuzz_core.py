@@ -17,9 +17,6 @@ from asgi_jwt_claims._compact import (
     b64url_decode,
     b64url_encode,
     dump_json,
-    load_json,
-    load_object,
-    split_compact,
 )
 from asgi_jwt_claims.claims import json_copy
 from asgi_jwt_claims.errors import (
@@ -32,6 +29,7 @@ from asgi_jwt_claims.errors import (
 
 from .conftest import SECRET, HeldClock
 from .forging import CLAIMS, HEADER, b64, forge, sealed
+from .framing import load_json, load_object, split_compact
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())
 STRICT = CONFIG.replace(issuer="https://issuer.example", audience="api", max_age=60, max_lifetime=900)

@@ -333,7 +333,7 @@ def test_an_audience_can_be_named_per_token(audience: Any, claim: Any, config: J
 def test_an_audience_that_is_demanded_cannot_be_left_out(config: JWTConfig) -> None:
     """A token without the audience that its own configuration demands is not minted."""
     # S56
-    with pytest.raises(MintingError, match="would not carry: aud"):
+    with pytest.raises(MintingError, match="names 'aud', which this token would not carry"):
         create_access_token("alice", config.replace(audience="own"), audience=[])
 
 
@@ -509,7 +509,7 @@ def test_required_claims_are_minted_or_refused(config: JWTConfig) -> None:
     """A required claim that the token would lack is refused by name, and one that it has is not."""
     # S60
     strict = config.replace(required_claims=["exp", "tenant"], user_claims_claim=None)
-    with pytest.raises(MintingError, match=r"would not carry: tenant$"):
+    with pytest.raises(MintingError, match="names 'tenant', which"):
         create_access_token("alice", strict)
     raw = create_access_token("alice", strict, user_claims={"tenant": "a"})
     assert "a" == verify_token(raw, strict).claims["tenant"]

@@ -134,8 +134,8 @@ def test_repr_is_short(token: Token) -> None:
 
 def test_the_source_is_kept() -> None:
     """Where the token was found stays with the token and its copies."""
-    fields: Any = {"identity": "alice", "type": "access", "jti": None}
-    assert "header" == copy.copy(Token(fields, {}, {}, "header")).source
+    fields: Any = {"identity": "alice", "type": "access", "jti": None, "source": "header"}
+    assert "header" == Token(fields).source == copy.copy(Token(fields)).source
 
 
 def test_a_token_can_be_subscripted_for_type_checkers() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Key, KeySet, Token, create_access_token, verification, verify_token
-from asgi_jwt_claims._compact import split_compact
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     BoundTokenError,
@@ -32,6 +31,7 @@ from asgi_jwt_claims.verification import check_type, verify
 
 from .conftest import NOW, SECRET, HeldClock
 from .forging import CLAIMS, HEADER, b64, forge, sealed
+from .framing import split_compact
 
 
 def refusal(raw: str | bytes, config: JWTConfig, kind: type[InvalidTokenError], **arguments: Any) -> dict[str, Any]:
@@ -302,7 +302,7 @@ def test_nothing_of_the_payload_is_looked_at_before_the_signature(
     config = config.replace(clock=HeldClock())
     raw = sealed(json.dumps(HEADER).encode(), b"not JSON at all", secret="x" * 32)
     refusal(raw, config, InvalidSignatureError)
-    assert [raw.split(".")[0].encode()] == decoded
+    assert [json.dumps(HEADER).encode()] == decoded
 
 
 # S152
@@ -681,3 +681,12 @@ def test_no_error_holds_the_token(change: dict[str, Any], config: JWTConfig) -> 
     said = f"{error.value} {error.value!r} {error.value.evidence} {error.value.__cause__!r}"
     for part in raw.split("."):
         assert part not in said
+
+
+# S43
+def test_a_security_event_is_no_access_token() -> None:
+    """Where no claim tells types apart, a token with `events` (a logout, say) is not taken for an access token."""
+    config = JWTConfig(secret_key=SECRET, clock=HeldClock(), type_claim=None)
+    event = {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}
+    refusal(forge(event, without=("type",)), config, WrongTypeError)
+    assert "alice" == verify_token(forge(without=("type",)), config).identity

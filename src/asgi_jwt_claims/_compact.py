@@ -19,21 +19,27 @@ import binascii
 import json
 import math
 import re
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from .errors import EncryptedTokenError, MalformedTokenError, TokenTooLargeError
 
 __all__ = [
+    "DEFAULT_MAX_TOKEN_SIZE",
     "MAX_HEADER_SIZE",
     "MAX_JSON_DEPTH",
     "MAX_SAFE_INTEGER",
-    "Compact",
+    "as_ascii",
     "b64url_decode",
     "b64url_encode",
     "dump_json",
+    "load_json",
     "load_object",
+    "reload_text",
     "split_compact",
 ]
+
+DEFAULT_MAX_TOKEN_SIZE = 8192
+"""Characters of a token, unless configured otherwise."""
 
 MAX_HEADER_SIZE = 2048
 """Characters of the encoded header."""
@@ -44,36 +50,28 @@ MAX_JSON_DEPTH = 16
 MAX_SAFE_INTEGER = 2**53
 """Integers beyond this are not the same number in every JSON parser (RFC 8259 section 6)."""
 
-_COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-_BASE64URL = re.compile(rb"[A-Za-z0-9_-]*")
-_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")
-_FROM_STANDARD_ALPHABET = bytes.maketrans(b"+/", b"-_")
-_JWS_DOTS = 2
-_JWE_DOTS = 4
+# Decoding goes by way of the standard alphabet; what belongs to it alone, and padding, becomes a character of neither.
+_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
+_JWS_PARTS = 3
+_JWE_PARTS = 5
 
-# The last character of an incomplete quantum carries 4 or 2 unused bits; these are the characters where they are zero.
-_CANONICAL_LAST = {0: None, 2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
-_PADDING = {0: b"", 2: b"==", 3: b"="}
+# By the length modulo 4: what may stand last (None: anything), and the padding that the decoder wants. An incomplete
+# quantum leaves 4 or 2 bits of its last character unused; these are the characters where they are zero.
+_ENDINGS = ((None, b""), (b"", b""), (b"AQgw", b"=="), (b"AEIMQUYcgkosw048", b"="))
 
 _MAX_INTEGER_DIGITS = len(str(MAX_SAFE_INTEGER)) + 1  # one more for the sign
 _MAX_FLOAT_LENGTH = 32
+_WHITE_SPACE = " \t\n\r"  # RFC 8259 section 2
+_DIGITS_AND_BRACKETS = bytes.maketrans(b"123456789{", b"000000000[")
+_RUN_OF_DIGITS = b"0" * len(str(MAX_SAFE_INTEGER))
 # A string, escapes and all, or a bracket outside of strings. Possessive, and an unterminated string reaches to the end,
 # so that no character is looked at twice: the scan is linear whatever the input.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
-class Compact(NamedTuple):
-    """The parts of a compact JWS, still encoded but for the signature."""
-
-    header: bytes
-    payload: bytes
-    signature: bytes
-    signing_input: bytes
-
-
 def b64url_encode(data: bytes) -> bytes:
     """Base64url without padding (RFC 7515 section 2)."""
-    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_FROM_STANDARD_ALPHABET)
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
 
 
 def b64url_decode(segment: bytes) -> bytes:
@@ -82,53 +80,60 @@ def b64url_decode(segment: bytes) -> bytes:
     Raises:
         MalformedTokenError: For a foreign character, padding, an impossible length or non-zero trailing bits.
     """
-    if _BASE64URL.fullmatch(segment) is None:
-        raise MalformedTokenError(reason="not base64url")
-    return _decode_known_alphabet(segment)
-
-
-def _decode_known_alphabet(segment: bytes) -> bytes:
-    remainder = len(segment) % 4
-    if remainder not in _PADDING:
-        raise MalformedTokenError(reason="impossible base64url length")
-    last = _CANONICAL_LAST[remainder]
+    last, padding = _ENDINGS[len(segment) % 4]
     if last is not None and segment[-1] not in last:
-        raise MalformedTokenError(reason="non-canonical base64url")
-    return binascii.a2b_base64(segment.translate(_TO_STANDARD_ALPHABET) + _PADDING[remainder])
+        raise MalformedTokenError(reason="non-canonical base64url" if last else "impossible base64url length")
+    try:
+        return binascii.a2b_base64(segment.translate(_TO_STANDARD_ALPHABET) + padding, strict_mode=True)
+    except binascii.Error:
+        raise MalformedTokenError(reason="not base64url") from None
 
 
-def split_compact(raw: str | bytes, max_size: int) -> Compact:
-    """Frame a compact JWS (RFC 7515 section 7.1): sizes, number of parts, alphabet, then the signature's bytes.
-
-    Args:
-        raw: The token as offered.
-        max_size: Longest acceptable token, in characters.
+def as_ascii(raw: str | bytes, max_size: int) -> bytes:
+    """A token as bytes, unless it is too long or cannot be one.
 
     Raises:
-        TokenTooLargeError: Longer than `max_size`, or the header longer than `MAX_HEADER_SIZE`.
-        EncryptedTokenError: Five parts (RFC 7516).
-        MalformedTokenError: Anything else that is not a compact JWS.
+        TokenTooLargeError: Longer than `max_size` characters.
+        MalformedTokenError: Not ASCII, or neither str nor bytes.
     """
-    if not isinstance(raw, str | bytes):
+    if not isinstance(raw, bytes) and not isinstance(raw, str):
         raise MalformedTokenError(reason="neither str nor bytes")
     if len(raw) > max_size:
         raise TokenTooLargeError(size=len(raw), max_size=max_size)
-    if isinstance(raw, str):
-        try:
-            raw = raw.encode("ascii")
-        except UnicodeEncodeError:
-            raise MalformedTokenError(reason="not ASCII") from None
-    match = _COMPACT.fullmatch(raw)
-    if match is None:
-        dots = raw.count(b".")
-        if dots == _JWE_DOTS:
+    if isinstance(raw, bytes):
+        return raw
+    try:
+        return raw.encode("ascii")
+    except UnicodeEncodeError:
+        raise MalformedTokenError(reason="not ASCII") from None
+
+
+def split_compact(raw: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Frame a compact JWS (RFC 7515 section 7.1): number of parts, then the bytes of payload and signature.
+
+    Args:
+        raw: The token as offered, from `as_ascii`.
+
+    Returns:
+        The header, still encoded, since whoever knows it need not read it again; the payload; the signature; and what
+        was signed.
+
+    Raises:
+        TokenTooLargeError: The header is longer than `MAX_HEADER_SIZE`.
+        EncryptedTokenError: Five parts (RFC 7516).
+        MalformedTokenError: Anything else that is not a compact JWS.
+    """
+    parts = raw.split(b".", _JWE_PARTS)
+    if len(parts) != _JWS_PARTS:
+        if len(parts) == _JWE_PARTS:
             raise EncryptedTokenError(reason="five parts")
-        reason = "empty part or foreign character" if dots == _JWS_DOTS else "not three parts"
-        raise MalformedTokenError(reason=reason)
-    header, payload, signature = match.groups()
+        raise MalformedTokenError(reason="not three parts")
+    header, payload, signature = parts
+    if not (header and payload and signature):
+        raise MalformedTokenError(reason="empty part")
     if len(header) > MAX_HEADER_SIZE:
         raise TokenTooLargeError(header_size=len(header), max_size=MAX_HEADER_SIZE)
-    return Compact(header, payload, _decode_known_alphabet(signature), raw[: match.end(2)])
+    return header, b64url_decode(payload), b64url_decode(signature), raw[: -len(signature) - 1]
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -155,17 +160,18 @@ def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object_without_repeats,
-    parse_constant=_refuse_constant,
-    parse_int=_parse_int,
-    parse_float=_parse_float,
-)
+_STRICT: dict[str, Any] = {
+    "object_pairs_hook": _object_without_repeats,
+    "parse_constant": _refuse_constant,
+    "parse_float": _parse_float,
+}
+_DECODER = json.JSONDecoder(**_STRICT)
+_DECODER_OF_LARGE_INTEGERS = json.JSONDecoder(**_STRICT, parse_int=_parse_int)
+_LENIENT_DECODER = json.JSONDecoder()
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
 
 
 def _too_deep(text: str) -> bool:
-    if text.count("{") + text.count("[") <= MAX_JSON_DEPTH:
-        return False  # the common case: not enough brackets in the whole text
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         character = match.group()
@@ -187,41 +193,54 @@ def has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def load_json(data: bytes) -> Any:
+def load_json(data: bytes) -> tuple[str, Any]:
     """Parse strict JSON.
+
+    Returns:
+        The text and its value.
 
     Raises:
         MalformedTokenError: For anything that the top of this module refuses.
     """
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8").strip(_WHITE_SPACE)
     except UnicodeDecodeError:
         raise MalformedTokenError(reason="not UTF-8") from None
-    if _too_deep(text):
+    # What is rare is looked for in all of the text at once, and looked at closely only where it may be.
+    digits_and_brackets = data.translate(_DIGITS_AND_BRACKETS)
+    if digits_and_brackets.count(b"[") > MAX_JSON_DEPTH and _too_deep(text):
         raise MalformedTokenError(reason="nested too deeply")
+    decoder = _DECODER_OF_LARGE_INTEGERS if _RUN_OF_DIGITS in digits_and_brackets else _DECODER
     try:
-        value = _DECODER.decode(text)
+        value, end = decoder.raw_decode(text)
     except ValueError:
         # A byte order mark ends here too: it is no JSON white space.
         raise MalformedTokenError(reason="not JSON") from None
+    if end != len(text):
+        raise MalformedTokenError(reason="not JSON")
     # Only an escape can smuggle half of a surrogate pair into UTF-8 text.
-    if "\\u" in text and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
+    if b"\\" in data and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
         raise MalformedTokenError(reason="lone surrogate")
-    return value
+    return text, value
 
 
-def load_object(segment: bytes) -> dict[str, Any]:
-    """Decode a header or payload segment whose alphabet `split_compact` has checked.
+def load_object(data: bytes) -> tuple[str, dict[str, Any]]:
+    """Parse a strict JSON object. Returns and raises what `load_json` does.
 
     Raises:
-        MalformedTokenError: Not the one spelling of a JSON object.
+        MalformedTokenError: Also for JSON that is not an object.
     """
-    value = load_json(_decode_known_alphabet(segment))
-    if not isinstance(value, dict):
+    parsed = load_json(data)
+    if type(parsed[1]) is not dict:
         raise MalformedTokenError(reason="not a JSON object")
-    return value
+    return parsed
+
+
+def reload_text(text: str) -> Any:
+    """Parse once more what `load_json` has found to be strict: without its checks, the same value."""
+    return _LENIENT_DECODER.raw_decode(text)[0]
 
 
 def dump_json(value: dict[str, Any]) -> bytes:
     """Serialise a JSON object that has been checked, compactly and as UTF-8."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(value).encode()

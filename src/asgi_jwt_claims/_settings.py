@@ -11,11 +11,12 @@ from typing import Any
 from .errors import KeyConfigurationError, SettingError
 from .keys import Key, KeySet
 
-__all__ = ["as_duration", "read"]
+__all__ = ["as_duration", "read", "whole_seconds"]
 
 _NULLABLE = ("access_lifetime", "refresh_lifetime", "user_claims_claim", "type_claim")
 _LISTS = ("audience", "required_claims")
 _DURATIONS = ("access_lifetime", "refresh_lifetime", "leeway", "max_age", "max_lifetime")
+_INTEGERS = ("max_token_size", "signature_cache_size")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -40,6 +41,11 @@ def as_duration(value: timedelta | float, name: str, *, zero: bool = False) -> t
     if value < timedelta(0) or (value == timedelta(0) and not zero):
         raise SettingError(f"{name} must be {'zero or more' if zero else 'more than zero'}")
     return value
+
+
+def whole_seconds(lifetime: timedelta) -> int:
+    """A lifetime as it is minted: in whole seconds, as most parsers expect, and at least one, so that it is not none."""
+    return max(1, round(lifetime.total_seconds()))
 
 
 def read(mapping: Mapping[str, Any], prefix: str, names: Sequence[str]) -> dict[str, Any]:
@@ -78,9 +84,9 @@ def _from_text(name: str, text: str, key: str) -> Any:
         if text.lower() not in _BOOLEANS:
             raise SettingError(f"{key} must be true or false")
         return _BOOLEANS[text.lower()]
-    if name in _DURATIONS or name == "max_token_size":
+    if name in _DURATIONS or name in _INTEGERS:
         try:
-            return int(text) if name == "max_token_size" else float(text)
+            return int(text) if name in _INTEGERS else float(text)
         except ValueError:
             raise SettingError(f"{key} must be a number, not {text!r}") from None
     return text

@@ -44,6 +44,8 @@ REGISTERED_CLAIMS = frozenset(
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 3.3
 
+_NONE: frozenset[str] = frozenset()
+
 _JWT_MEDIA_TYPES = frozenset({"jwt", "application/jwt"})
 # RFC 8725 section 3.11: what is none of these (dpop+jwt, logout+jwt, secevent+jwt ...) was minted for something else.
 _ACCESS_MEDIA_TYPES = _JWT_MEDIA_TYPES | {"at+jwt", "application/at+jwt"}
@@ -60,27 +62,29 @@ def accepted_typ(typ: object, kind: str) -> bool:
 
 def read_numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
     """A NumericDate (RFC 7519 section 2): seconds since the epoch, a JSON number; None when absent."""
+    value = claims.get(name)
+    kind = type(value)  # a bool is an int to isinstance, and no number in JSON
+    if kind is int or kind is float:
+        return value
     if name not in claims:
         return None
-    value = claims[name]
-    if type(value) is int or type(value) is float:  # a bool is an int to isinstance, and no number in JSON
-        return value
     raise InvalidClaimError(claim=name, reason="not a number")
 
 
 def read_string(claims: Mapping[str, Any], name: str) -> str | None:
     """A non-empty string; None when absent."""
-    if name not in claims:
-        return None
-    value = claims[name]
+    value = claims.get(name)
     if isinstance(value, str) and value:
         return value
+    if name not in claims:
+        return None
     raise InvalidClaimError(claim=name, reason="not a non-empty string")
 
 
 def _strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = claims[name]
-    values = [value] if isinstance(value, str) else value
+    values = claims[name]
+    if isinstance(values, str) and values:
+        return (values,)
     if isinstance(values, list) and values and all(isinstance(item, str) and item for item in values):
         return tuple(values)
     raise InvalidClaimError(claim=name, reason="neither a non-empty string nor an array of them")
@@ -94,7 +98,7 @@ def read_audience(claims: Mapping[str, Any]) -> tuple[str, ...]:
 def read_roles(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     """Roles: a string is one role, an array several; empty when absent or an empty array."""
     if name not in claims or claims[name] == []:
-        return frozenset()
+        return _NONE
     return frozenset(_strings(claims, name))
 
 
@@ -104,10 +108,12 @@ def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     A claim of another name than `scope` (some providers' `scp`) may also be an array.
     """
     value = claims.get(name, "")
+    if value == "":
+        return _NONE
     if isinstance(value, list) and name != "scope" and all(isinstance(item, str) for item in value):
         scopes = value
     elif isinstance(value, str):
-        scopes = value.split(" ") if value else []
+        scopes = value.split(" ")
     else:
         raise InvalidClaimError(claim=name, reason="not a string")
     if not all(SCOPE_TOKEN.fullmatch(scope) for scope in scopes):
@@ -137,7 +143,7 @@ def read_user_claims(claims: Mapping[str, Any], name: str | None, reserved: Coll
 # Out: into a token that is to be minted -------------------------------------------------------------------------------
 
 
-def json_copy(value: Any, what: str, depth: int = 1) -> Any:  # noqa: C901 -- a case for each kind of JSON value
+def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     """A deep copy of a JSON value, so that nothing the caller does later can change the token.
 
     Args:
@@ -148,6 +154,28 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:  # noqa: C901 -- a 
     Raises:
         MintingError: Not JSON; not the same value in every JSON parser; or nested too deeply.
     """
+    if type(value) is str and value.isascii():  # most values and names are no more than this
+        return value
+    if isinstance(value, Mapping):
+        _check_depth(what, depth)
+        return {
+            name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(
+                member, what, depth + 1
+            )
+            for name, member in value.items()
+        }
+    if isinstance(value, list | tuple):
+        _check_depth(what, depth)
+        return [json_copy(member, what, depth + 1) for member in value]
+    return _json_scalar(value, what)
+
+
+def _check_depth(what: str, depth: int) -> None:
+    if depth > MAX_JSON_DEPTH:
+        _refuse(what, f"more than {MAX_JSON_DEPTH} levels of nesting in the token")
+
+
+def _json_scalar(value: Any, what: str) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -158,17 +186,11 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:  # noqa: C901 -- a 
         if abs(value) > MAX_SAFE_INTEGER:
             _refuse(what, "an integer beyond 2**53, which not every JSON parser can carry; pass it as a str")
         return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            _refuse(what, "NaN or Infinity, which JSON does not have")
-        return float(value)
-    if not isinstance(value, Mapping | list | tuple):
+    if not isinstance(value, float):
         _refuse(what, f"a value of type {type(value).__name__}, which is not JSON; convert it first")
-    if depth > MAX_JSON_DEPTH:
-        _refuse(what, f"more than {MAX_JSON_DEPTH} levels of nesting in the token")
-    if isinstance(value, Mapping):
-        return {_member_name(name, what): json_copy(member, what, depth + 1) for name, member in value.items()}
-    return [json_copy(member, what, depth + 1) for member in value]
+    if not math.isfinite(value):
+        _refuse(what, "NaN or Infinity, which JSON does not have")
+    return float(value)
 
 
 def _member_name(name: object, what: str) -> str:

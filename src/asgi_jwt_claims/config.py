@@ -13,7 +13,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from . import _settings
-from ._settings import as_duration
+from ._compact import DEFAULT_MAX_TOKEN_SIZE, b64url_encode, dump_json
+from ._settings import as_duration, whole_seconds
+from ._signatures import SignatureCache
 from .claims import REGISTERED_CLAIMS
 from .errors import KeyConfigurationError, SettingError
 from .keys import Key, KeySet
@@ -24,6 +26,7 @@ MAX_LEEWAY: Final = timedelta(seconds=300)
 """The largest clock difference that may be forgiven (RFC 9068 section 4: a few minutes at most)."""
 
 _MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE = 256, 64 * 1024
+_MAX_REMEMBERED_TOKENS = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,6 +60,9 @@ class JWTConfig:
         required_claims: Further claims that a token must carry, beside identity and type, `iss` and `aud` if set.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: Longest acceptable token, in characters; the cap on what is looked at and on what is minted.
+        signature_cache_size: How many tokens with a good signature are remembered, so that each is verified once; what
+            else decides (times, parties, claims) is checked for every request. 0: none. Only tokens of at most 4,096
+            characters are.
         clock: Seconds since the epoch, as `time.time`.
 
     Raises:
@@ -82,14 +88,21 @@ class JWTConfig:
     scope_claim: str = "scope"
     required_claims: Iterable[str] = ("exp", "iat", "jti")
     send_kid: bool = True
-    max_token_size: int = 8192
+    max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
+    signature_cache_size: int = 1024
     clock: Callable[[], float] = time.time
 
     # What follows from the settings, worked out once. Read by minting and verification.
     keys: KeySet = dataclasses.field(init=False, repr=False)
+    signatures: SignatureCache = dataclasses.field(init=False, repr=False)
     audiences: frozenset[str] = dataclasses.field(init=False, repr=False)
+    minted_audience: str | list[str] | None = dataclasses.field(init=False, repr=False)
+    minted_header: dict[str, str] = dataclasses.field(init=False, repr=False)
+    encoded_header: bytes = dataclasses.field(init=False, repr=False)
     presence: tuple[str, ...] = dataclasses.field(init=False, repr=False)
     reserved_claims: frozenset[str] = dataclasses.field(init=False, repr=False)
+    access_seconds: int | None = dataclasses.field(init=False, repr=False)
+    refresh_seconds: int | None = dataclasses.field(init=False, repr=False)
     leeway_seconds: float = dataclasses.field(init=False, repr=False)
     max_age_seconds: float | None = dataclasses.field(init=False, repr=False)
     max_lifetime_seconds: float | None = dataclasses.field(init=False, repr=False)
@@ -101,10 +114,15 @@ class JWTConfig:
         self._settle_names()
         if type(self.send_kid) is not bool:
             raise SettingError("send_kid must be True or False")
+        self._settle_header()
         if type(self.max_token_size) is not int or not _MIN_TOKEN_SIZE <= self.max_token_size <= _MAX_TOKEN_SIZE:
             raise SettingError(
                 f"max_token_size must be an int from {_MIN_TOKEN_SIZE} to {_MAX_TOKEN_SIZE} (characters)"
             )
+        size = self.signature_cache_size
+        if type(size) is not int or not 0 <= size <= _MAX_REMEMBERED_TOKENS:
+            raise SettingError(f"signature_cache_size must be an int from 0 to {_MAX_REMEMBERED_TOKENS} (tokens)")
+        self._set("signatures", SignatureCache(size))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -136,6 +154,15 @@ class JWTConfig:
         self._set("verification_keys", others)
         self._set("keys", KeySet(others if signing_key is None else (signing_key, *others)))
 
+    def _settle_header(self) -> None:
+        header: dict[str, str] = {}
+        if self.signing_key is not None:
+            header = {"alg": self.signing_key.algorithm, "typ": "JWT"}
+            if self.send_kid:
+                header["kid"] = self.signing_key.kid
+        self._set("minted_header", header)
+        self._set("encoded_header", b64url_encode(dump_json(header)))
+
     def _settle_parties(self) -> None:
         if self.issuer is not None and not _is_name(self.issuer):
             raise SettingError("issuer must be a non-empty str, exactly as it stands in the tokens")
@@ -147,6 +174,8 @@ class JWTConfig:
             raise SettingError("audience must be a non-empty str, or several of them")
         self._set("audience", audience)
         self._set("audiences", frozenset(names))
+        # RFC 7519 section 4.1.3: one may stand as a string of its own.
+        self._set("minted_audience", list(names) if len(names) > 1 else next(iter(names), None))
 
     def _settle_times(self) -> None:
         for name in ("access_lifetime", "refresh_lifetime", "max_age", "max_lifetime"):
@@ -163,6 +192,9 @@ class JWTConfig:
         access, refresh = _seconds(self.access_lifetime), _seconds(self.refresh_lifetime)
         if refresh is not None and (access is None or access > refresh):
             raise SettingError("access_lifetime must not be longer than refresh_lifetime")
+        for name in ("access", "refresh"):
+            lifetime = getattr(self, f"{name}_lifetime")
+            self._set(f"{name}_seconds", None if lifetime is None else whole_seconds(lifetime))
         if not callable(self.clock) or type(self.clock()) not in (int, float):
             raise SettingError("clock must be a callable that returns seconds since the epoch, as time.time does")
 

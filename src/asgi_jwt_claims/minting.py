@@ -7,13 +7,12 @@ The caller's objects are copied, never changed.
 from __future__ import annotations
 
 import secrets
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
-from ._settings import as_duration
+from ._settings import as_duration, whole_seconds
 from .claims import accepted_typ, json_copy, scope_text
 from .errors import MintingError, SigningKeyMissingError
 from .token import TokenPair
@@ -119,9 +118,7 @@ def create_token_pair(
     refresh = create_refresh_token(
         identity, config, user_claims=user_claims, scope=scope, roles=roles, audience=audience, headers=headers
     )
-    lifetime = config.access_lifetime
-    expires_in = None if lifetime is None else _whole_seconds(as_duration(lifetime, "access_lifetime"))
-    return TokenPair(access, refresh, expires_in=expires_in, scope=scope)
+    return TokenPair(access, refresh, expires_in=config.access_seconds, scope=scope)
 
 
 def _now(config: JWTConfig) -> int:
@@ -143,15 +140,16 @@ def _common_claims(
     if config.issuer is not None:
         claims["iss"] = config.issuer
     claims[config.identity_claim] = _identity(identity, config.identity_claim)
-    audiences = _names(config.audience if audience is None else audience, "audience")
-    if audiences:
-        claims["aud"] = audiences[0] if len(audiences) == 1 else audiences
+    aud = config.minted_audience if audience is None else _one_or_several(_names(audience, "audience"))
+    if aud:
+        claims["aud"] = aud
     claims["iat"] = claims["nbf"] = now
     expiry = _expiry(now, config, kind, lifetime)
     if expiry is not None:
         claims["exp"] = expiry
     # In the form of a UUID, but all of its 128 bits are random; a version 4 UUID has 122.
-    claims["jti"] = str(uuid.UUID(bytes=secrets.token_bytes(16)))
+    random = secrets.token_hex(16)
+    claims["jti"] = f"{random[:8]}-{random[8:12]}-{random[12:16]}-{random[16:20]}-{random[20:]}"
     if config.type_claim is not None:
         claims[config.type_claim] = kind
     if scope is not None:
@@ -187,18 +185,18 @@ def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
 
 def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float | None) -> int | None:
     if lifetime is None:
-        lifetime = config.access_lifetime if kind == "access" else config.refresh_lifetime
-        if lifetime is None:
-            return None
-    seconds = _whole_seconds(as_duration(lifetime, "lifetime"))
+        seconds = config.access_seconds if kind == "access" else config.refresh_seconds
+    else:
+        seconds = whole_seconds(as_duration(lifetime, "lifetime"))
+    if seconds is None:
+        return None
     if config.max_lifetime_seconds is not None and seconds > config.max_lifetime_seconds:
         raise MintingError(f"a lifetime of {seconds} seconds is longer than max_lifetime allows")
     return now + seconds
 
 
-def _whole_seconds(lifetime: timedelta) -> int:
-    # NumericDates in whole seconds are what most parsers expect; at least one, so that a short lifetime is not none.
-    return max(1, round(lifetime.total_seconds()))
+def _one_or_several(names: list[str]) -> str | list[str]:
+    return names[0] if len(names) == 1 else names
 
 
 def _fresh(fresh: bool | timedelta, now: int) -> bool | int:
@@ -206,7 +204,7 @@ def _fresh(fresh: bool | timedelta, now: int) -> bool | int:
         return fresh
     if not isinstance(fresh, timedelta):
         raise MintingError(f"fresh must be True, False or a timedelta, not {type(fresh).__name__}")
-    return now + _whole_seconds(as_duration(fresh, "fresh"))
+    return now + whole_seconds(as_duration(fresh, "fresh"))
 
 
 def _add_user_claims(claims: dict[str, Any], user_claims: Mapping[str, Any], config: JWTConfig) -> None:
@@ -225,20 +223,17 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
     key = config.signing_key
     if key is None:
         raise SigningKeyMissingError("this configuration only verifies; set secret_key or signing_key to mint tokens")
-    missing = [name for name in config.presence if name not in claims]
-    if missing:
-        raise MintingError(f"required_claims names what this token would not carry: {', '.join(missing)}")
-    header: dict[str, Any] = {"alg": key.algorithm, "typ": "JWT"}
-    if config.send_kid:
-        header["kid"] = key.kid
+    for name in config.presence:
+        if name not in claims:
+            raise MintingError(f"required_claims names {name!r}, which this token would not carry")
+    header = config.encoded_header
     if headers is not None:
-        header.update(_extra_headers(headers, kind))
-    encoded_header = b64url_encode(dump_json(header))
-    signing_input = encoded_header + b"." + b64url_encode(dump_json(claims))
+        header = b64url_encode(dump_json({**config.minted_header, **_extra_headers(headers, kind)}))
+    signing_input = header + b"." + b64url_encode(dump_json(claims))
     raw = (signing_input + b"." + b64url_encode(key.sign(signing_input))).decode()
-    if len(encoded_header) > MAX_HEADER_SIZE or len(raw) > config.max_token_size:
+    if len(header) > MAX_HEADER_SIZE or len(raw) > config.max_token_size:
         raise MintingError(
-            f"the token has {len(raw)} characters ({len(encoded_header)} in its header) and may have "
+            f"the token has {len(raw)} characters ({len(header)} in its header) and may have "
             f"{config.max_token_size} ({MAX_HEADER_SIZE}); put less into it, or raise max_token_size"
         )
     return raw

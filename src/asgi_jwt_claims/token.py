@@ -36,6 +36,9 @@ class TokenFields(TypedDict):
     roles: frozenset[str]
     issued_at: float | None
     expires_at: float | None
+    claims: dict[str, Any]
+    headers: dict[str, Any]
+    source: str | None
 
 
 class Token(Generic[ClaimsT]):
@@ -48,28 +51,14 @@ class Token(Generic[ClaimsT]):
     A plain class, not a dataclass: the injectors of several frameworks try to rebuild a dataclass from the request.
     """
 
-    __slots__ = ("_claims", "_fields", "_headers", "_own", "source")
+    __slots__ = ("_fields", "_own")
 
     _fields: TokenFields
-    _claims: dict[str, Any]
-    _headers: dict[str, Any]
     _own: dict[str, dict[str, Any]]
-    source: str | None
-    """Where the token was found: `"header"`, or None when the application verified it itself."""
+    """Copies that have been handed out; not there before the first, since most requests ask for one at most."""
 
-    def __init__(
-        self,
-        fields: TokenFields,
-        claims: dict[str, Any],
-        headers: dict[str, Any],
-        source: str | None = None,
-    ) -> None:
-        set_once = object.__setattr__
-        set_once(self, "_fields", fields)
-        set_once(self, "_claims", claims)
-        set_once(self, "_headers", headers)
-        set_once(self, "_own", {})
-        set_once(self, "source", source)
+    def __init__(self, fields: TokenFields) -> None:
+        object.__setattr__(self, "_fields", fields)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Token is frozen: {name!r} cannot be set")
@@ -79,15 +68,19 @@ class Token(Generic[ClaimsT]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy starts from what was verified, not from what a handler has made of its own copies.
-        return (Token, (self._fields, self._claims, self._headers, self.source))
+        return (Token, (self._fields,))
 
     def __repr__(self) -> str:
         return f"<Token {self.type} identity={self.identity!r} jti={self.jti!r}>"
 
     def _copy_of(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        if name not in self._own:
-            self._own[name] = copy_json(value)
-        return self._own[name]
+        own = getattr(self, "_own", None)
+        if own is None:
+            object.__setattr__(self, "_own", own := {})
+        if name not in own:
+            own[name] = copy_json(value)
+        copied: dict[str, Any] = own[name]
+        return copied
 
     @property
     def identity(self) -> Any:
@@ -145,14 +138,19 @@ class Token(Generic[ClaimsT]):
         return self._fields["expires_at"]
 
     @property
+    def source(self) -> str | None:
+        """Where the token was found: `"header"`, or None when the application verified it itself."""
+        return self._fields["source"]
+
+    @property
     def claims(self) -> dict[str, Any]:
         """All claims, as they stood in the token."""
-        return self._copy_of("claims", self._claims)
+        return self._copy_of("claims", self._fields["claims"])
 
     @property
     def headers(self) -> dict[str, Any]:
         """The JOSE header (RFC 7515 section 4)."""
-        return self._copy_of("headers", self._headers)
+        return self._copy_of("headers", self._fields["headers"])
 
     # The names that sanic-jwt-extended gave them.
 

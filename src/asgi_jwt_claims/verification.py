@@ -12,9 +12,16 @@ Nothing in a token is ever a reason to open a socket or a file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ._compact import load_object, split_compact
+from ._compact import (
+    DEFAULT_MAX_TOKEN_SIZE,
+    as_ascii,
+    b64url_decode,
+    load_object,
+    reload_text,
+    split_compact,
+)
 from .claims import (
     accepted_typ,
     read_audience,
@@ -38,13 +45,13 @@ from .errors import (
     WrongIssuerError,
     WrongTypeError,
 )
-from .keys import KeySet, is_kid
-from .token import Token, TokenFields
+from .keys import Key, KeySet, is_kid
+from .token import Token, TokenFields, copy_json
 
 if TYPE_CHECKING:
     from .config import JWTConfig
 
-__all__ = ["check_type", "verify", "verify_token"]
+__all__ = ["check_type", "verify", "verify_jws", "verify_token"]
 
 # RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A key that
 # comes with the token proves nothing (RFC 8725 section 3.10), so a token that brings one is refused, not just ignored.
@@ -77,21 +84,58 @@ def check_type(token: Token, expected: str) -> None:
         raise WrongTypeError(expected=expected, type=token.type)
 
 
+def verify_jws(
+    raw: str | bytes, keys: KeySet, *, max_size: int = DEFAULT_MAX_TOKEN_SIZE
+) -> tuple[dict[str, Any], bytes]:
+    """Verify the signature of a compact JWS, and nothing that its payload says (RFC 7515 section 5.2).
+
+    Framing, the rules for headers, the choice of the key and the signature are those of `verify_token`. No claim is
+    looked at: the payload need not even be JSON, and an expired token passes.
+
+    Args:
+        raw: The compact serialisation.
+        keys: The keys that may have signed it.
+        max_size: Longest acceptable token, in characters.
+
+    Returns:
+        The JOSE header and the bytes of the payload.
+
+    Raises:
+        InvalidTokenError: Whatever else the bytes were.
+    """
+    _, header, payload = _verify_signature(as_ascii(raw, max_size), keys)
+    return copy_json(header), payload
+
+
 def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
     """Verify everything but which type of token is wanted. `source` says where the token was found."""
-    header, payload = _verify_signature(raw, config.keys, config.max_token_size)
-    claims = load_object(payload)
-    return Token(_read_claims(claims, header, config), claims, header, source)
+    raw = as_ascii(raw, config.max_token_size)
+    keys, cache = config.keys, config.signatures
+    known = cache.find(raw, keys)
+    if known is not None:
+        return Token(_read_claims(reload_text(known.payload), known.header, config, source))
+    key, header, data = _verify_signature(raw, keys)
+    payload, claims = load_object(data)
+    token = Token(_read_claims(claims, header, config, source))
+    cache.remember(raw, key, header, payload)
+    return token
 
 
-def _verify_signature(raw: str | bytes, keys: KeySet, max_size: int) -> tuple[dict[str, Any], bytes]:
-    compact = split_compact(raw, max_size)
-    header = load_object(compact.header)
-    _check_header(header)
-    key = keys.find(header.get("kid"), _algorithm(header))
-    if not key.verify(compact.signing_input, compact.signature):
+def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
+    encoded_header, payload, signature, signing_input = split_compact(raw)
+    known = keys.known_header(encoded_header)
+    key, header = known or _read_header(encoded_header, keys)
+    if not key.verify(signing_input, signature):
         raise InvalidSignatureError(alg=key.algorithm, kid=key.kid)
-    return header, compact.payload
+    if known is None:
+        keys.learn_header(encoded_header, key, header)
+    return key, header, payload
+
+
+def _read_header(encoded: bytes, keys: KeySet) -> tuple[Key, dict[str, Any]]:
+    _, header = load_object(b64url_decode(encoded))
+    _check_header(header)
+    return keys.find(header.get("kid"), _algorithm(header)), header
 
 
 def _check_header(header: dict[str, Any]) -> None:
@@ -115,18 +159,20 @@ def _algorithm(header: dict[str, Any]) -> str:
     return algorithm
 
 
-def _read_claims(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig) -> TokenFields:
-    for name in config.presence:
-        if name not in claims:
-            raise MissingClaimError(claim=name)
+def _read_claims(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig, source: str | None) -> TokenFields:
+    for required in config.presence:
+        if required not in claims:
+            raise MissingClaimError(claim=required)
     # RFC 7800 section 3.1: whoever cannot check the confirmation must not accept the token.
     if "cnf" in claims:
         raise BoundTokenError()
     now = config.clock()
     issued_at, expires_at = _check_times(claims, config, now)
     issuer, audience = _check_parties(claims, config)
+    subject = read_string(claims, "sub")  # RFC 7519 section 4.1.2, whatever its use
+    name = config.identity_claim
     return {
-        "identity": _identity(claims, config.identity_claim),
+        "identity": subject if name == "sub" else _other_identity(claims, name),
         "user_claims": read_user_claims(claims, config.user_claims_claim, config.reserved_claims),
         "type": _type(claims, header, config.type_claim),
         "fresh": read_fresh(claims, now),
@@ -137,13 +183,21 @@ def _read_claims(claims: dict[str, Any], header: dict[str, Any], config: JWTConf
         "roles": read_roles(claims, config.roles_claim),
         "issued_at": issued_at,
         "expires_at": expires_at,
+        "claims": claims,
+        "headers": header,
+        "source": source,
     }
 
 
 def _check_times(claims: dict[str, Any], config: JWTConfig, now: float) -> tuple[float | None, float | None]:
-    issued_at = read_numeric_date(claims, "iat")
-    not_before = read_numeric_date(claims, "nbf")
-    expires_at = read_numeric_date(claims, "exp")
+    issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
+    # Whole seconds need no further look; they are what nearly every token carries.
+    if type(issued_at) is not int:
+        issued_at = read_numeric_date(claims, "iat")
+    if type(not_before) is not int:
+        not_before = read_numeric_date(claims, "nbf")
+    if type(expires_at) is not int:
+        expires_at = read_numeric_date(claims, "exp")
     leeway = config.leeway_seconds
     # RFC 7519 section 4.1.4: the current time must be before the expiration time.
     if expires_at is not None and not now < expires_at + leeway:
@@ -153,17 +207,21 @@ def _check_times(claims: dict[str, Any], config: JWTConfig, now: float) -> tuple
         raise NotYetValidError(claim="nbf", nbf=not_before, now=now)
     if issued_at is not None and not now + leeway >= issued_at:
         raise NotYetValidError(claim="iat", iat=issued_at, now=now)
-    if config.max_age_seconds is not None:
-        if issued_at is None:
-            raise MissingClaimError(claim="iat")
-        if not now < issued_at + config.max_age_seconds + leeway:
-            raise ExpiredTokenError(claim="iat", iat=issued_at, now=now)
+    if config.max_age is not None or config.max_lifetime is not None:
+        _check_age(issued_at, expires_at, config, now)
+    return issued_at, expires_at
+
+
+def _check_age(issued_at: float | None, expires_at: float | None, config: JWTConfig, now: float) -> None:
+    if issued_at is None:
+        raise MissingClaimError(claim="iat")
+    if config.max_age_seconds is not None and not now < issued_at + config.max_age_seconds + config.leeway_seconds:
+        raise ExpiredTokenError(claim="iat", iat=issued_at, now=now)
     if config.max_lifetime_seconds is not None:
-        if issued_at is None or expires_at is None:
-            raise MissingClaimError(claim="iat" if issued_at is None else "exp")
+        if expires_at is None:
+            raise MissingClaimError(claim="exp")
         if expires_at - issued_at > config.max_lifetime_seconds:
             raise InvalidClaimError(claim="exp", reason="lifetime longer than max_lifetime")
-    return issued_at, expires_at
 
 
 def _check_parties(claims: dict[str, Any], config: JWTConfig) -> tuple[str | None, tuple[str, ...]]:
@@ -178,17 +236,21 @@ def _check_parties(claims: dict[str, Any], config: JWTConfig) -> tuple[str | Non
     return issuer, audience
 
 
-def _identity(claims: dict[str, Any], name: str) -> Any:
-    if name == "sub":  # RFC 7519 section 4.1.2
-        return read_string(claims, "sub")
+def _other_identity(claims: dict[str, Any], name: str) -> Any:
     if claims[name] is None:
         raise InvalidClaimError(claim=name, reason="null")
-    read_string(claims, "sub")
     return claims[name]
 
 
 def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> str:
-    kind = "access" if name is None else str(read_string(claims, name))
-    if "typ" in header and not accepted_typ(header["typ"], kind):
-        raise WrongTypeError(type=kind, typ=header["typ"])
+    if name is None:
+        kind = "access"
+        # RFC 8417 section 2.2: a security event, such as a logout (which should have said so in its `typ`).
+        if "events" in claims:
+            raise WrongTypeError(claim="events")
+    else:
+        kind = cast("str", read_string(claims, name))  # there, or `presence` would have been violated
+    typ = header.get("typ", "JWT")
+    if typ != "JWT" and not accepted_typ(typ, kind):
+        raise WrongTypeError(type=kind, typ=typ)
     return kind
