@@ -53,8 +53,8 @@ def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     verify = outcome_module.verify
 
-    def counted(raw: str, config: JWTConfig, source: str | None) -> Token:
-        seen.append(raw)
+    def counted(raw: bytes, config: JWTConfig, source: str | None) -> Token:
+        seen.append(raw.decode())
         return verify(raw, config, source)
 
     monkeypatch.setattr(outcome_module, "verify", counted)

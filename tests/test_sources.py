@@ -44,13 +44,13 @@ def test_no_header_is_absence() -> None:
 )
 def test_an_offer(value: bytes) -> None:
     """The scheme is compared without letter case (trap: case-sensitive), spaces and outer white space do not matter."""
-    assert Offered("a.b.c", "header") == offered(value)
+    assert Offered(b"a.b.c", "header") == offered(value)
 
 
 @pytest.mark.parametrize("raw", [b"abc", b"a-b_c~d+e/f.g", b"abc=", b"abc=="])
 def test_every_character_of_a_token68_is_offered(raw: bytes) -> None:
     """What RFC 6750 calls a b64token is handed on; whether it is a JWT is decided later."""
-    assert Offered(raw.decode(), "header") == offered(b"Bearer " + raw)
+    assert Offered(raw, "header") == offered(b"Bearer " + raw)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_repeated_header_is_an_error(values: tuple[bytes, ...]) -> None:
 
 def test_the_longest_token_is_offered() -> None:
     """A token of exactly the limit passes."""
-    assert Offered("a" * MAX, "header") == offered(b"Bearer " + b"a" * MAX)
+    assert Offered(b"a" * MAX, "header") == offered(b"Bearer " + b"a" * MAX)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_cookies_are_no_source_unless_asked_for() -> None:
 )
 def test_another_header_or_scheme(source: BearerHeader, name: bytes, value: bytes) -> None:
     """The name and the scheme are settings that do what they say (trap: a setting that did nothing)."""
-    assert Offered("a.b.c", "header") == source({"headers": [(name, value)]}, MAX)
+    assert Offered(b"a.b.c", "header") == source({"headers": [(name, value)]}, MAX)
 
 
 def test_the_usual_scheme_is_another_one_then() -> None:

@@ -68,7 +68,7 @@ def test_a_token_stands_as_a_starlette_user(token: Token) -> None:
     assert ("", "", frozenset()) == (Anonymous.identity, Anonymous.display_name, Anonymous.scopes)
 
 
-@pytest.mark.parametrize("name", ["identity", "_fields", "_claims", "source", "type", "another"])
+@pytest.mark.parametrize("name", ["identity", "_verified", "_own", "source", "type", "another"])
 def test_a_token_is_frozen(token: Token, name: str) -> None:
     """No attribute can be set or deleted, known or not."""
     with pytest.raises(AttributeError, match="frozen"):
@@ -134,8 +134,8 @@ def test_repr_is_short(token: Token) -> None:
 
 def test_the_source_is_kept() -> None:
     """Where the token was found stays with the token and its copies."""
-    fields: Any = {"identity": "alice", "type": "access", "jti": None, "source": "header"}
-    assert "header" == Token(fields).source == copy.copy(Token(fields)).source
+    fields: Any = {"identity": "alice", "type": "access", "jti": None}
+    assert "header" == Token(fields, False, "header").source == copy.copy(Token(fields, False, "header")).source
 
 
 def test_a_token_can_be_subscripted_for_type_checkers() -> None:

@@ -19,7 +19,8 @@ import binascii
 import json
 import math
 import re
-from typing import Any, NoReturn
+from json.scanner import make_scanner
+from typing import Any, NoReturn, cast
 
 from .errors import EncryptedTokenError, MalformedTokenError, TokenTooLargeError
 
@@ -34,7 +35,6 @@ __all__ = [
     "dump_json",
     "load_json",
     "load_object",
-    "reload_text",
     "split_compact",
 ]
 
@@ -165,9 +165,9 @@ _STRICT: dict[str, Any] = {
     "parse_constant": _refuse_constant,
     "parse_float": _parse_float,
 }
-_DECODER = json.JSONDecoder(**_STRICT)
-_DECODER_OF_LARGE_INTEGERS = json.JSONDecoder(**_STRICT, parse_int=_parse_int)
-_LENIENT_DECODER = json.JSONDecoder()
+# What `raw_decode` of a decoder calls, less its frame for every token: `(text, start) -> (value, end)`.
+_SCAN = make_scanner(cast("Any", json.JSONDecoder(**_STRICT)))
+_SCAN_LARGE_INTEGERS = make_scanner(cast("Any", json.JSONDecoder(**_STRICT, parse_int=_parse_int)))
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
 
 
@@ -210,10 +210,10 @@ def load_json(data: bytes) -> tuple[str, Any]:
     digits_and_brackets = data.translate(_DIGITS_AND_BRACKETS)
     if digits_and_brackets.count(b"[") > MAX_JSON_DEPTH and _too_deep(text):
         raise MalformedTokenError(reason="nested too deeply")
-    decoder = _DECODER_OF_LARGE_INTEGERS if _RUN_OF_DIGITS in digits_and_brackets else _DECODER
+    scan = _SCAN_LARGE_INTEGERS if _RUN_OF_DIGITS in digits_and_brackets else _SCAN
     try:
-        value, end = decoder.raw_decode(text)
-    except ValueError:
+        value, end = scan(text, 0)
+    except (ValueError, StopIteration):
         # A byte order mark ends here too: it is no JSON white space.
         raise MalformedTokenError(reason="not JSON") from None
     if end != len(text):
@@ -234,11 +234,6 @@ def load_object(data: bytes) -> tuple[str, dict[str, Any]]:
     if type(parsed[1]) is not dict:
         raise MalformedTokenError(reason="not a JSON object")
     return parsed
-
-
-def reload_text(text: str) -> Any:
-    """Parse once more what `load_json` has found to be strict: without its checks, the same value."""
-    return _LENIENT_DECODER.raw_decode(text)[0]
 
 
 def dump_json(value: dict[str, Any]) -> bytes:

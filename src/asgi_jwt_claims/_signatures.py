@@ -1,7 +1,7 @@
 """Memory of good signatures: a token that comes again and again is judged each time, but no longer verified.
 
-An entry says that exactly these bytes carried a good signature of this key, and what those bytes hold, as text. Tokens
-are told apart by their SHA-256; the token itself is not kept. Only successes come in, and only when they come for the
+An entry says that exactly these bytes carried a good signature of this key, and what those bytes say, as values that
+nothing can change. Tokens are told apart by their SHA-256; the token itself is not kept. Only successes come in, and only when they come for the
 second time, so that tokens used once neither take up room nor the time to digest them. The number of entries and the
 size of each are bounded. When the set of keys changes, whatever a key that is gone has verified is gone with it.
 """
@@ -10,31 +10,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from .keys import Key, KeySet
+    from .token import TokenFields
 
-__all__ = ["MAX_REMEMBERED_SIZE", "Remembered", "SignatureCache"]
+__all__ = ["MAX_REMEMBERED_SIZE", "SignatureCache"]
 
 MAX_REMEMBERED_SIZE = 4096
 """Characters of the longest token that is remembered."""
 
 
-class Remembered(NamedTuple):
-    """What a verified token said.
-
-    Attributes:
-        digest: The SHA-256 of the whole token.
-        key: The key of the signature.
-        header: The JOSE header; shared, so only ever read.
-        payload: The JSON text of the claims; parsed anew for each request, so that none shares an object with another.
-    """
-
+class _Entry(NamedTuple):
     digest: bytes
     key: Key
-    header: dict[str, Any]
-    payload: str
+    keys: KeySet
+    said: TokenFields
 
 
 class SignatureCache:
@@ -51,36 +43,36 @@ class SignatureCache:
     def __init__(self, size: int) -> None:
         self._size = size
         # By Python's hash, which costs little and only narrows the search; the digest decides.
-        self._entries: OrderedDict[int, Remembered] = OrderedDict()
+        self._entries: OrderedDict[int, _Entry] = OrderedDict()
         self._seen_once: set[int] = set()
         self._keys: KeySet | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, raw: bytes, keys: KeySet) -> Remembered | None:
-        """What is remembered of a token, if a key of `keys` has verified it."""
+    def find(self, raw: bytes, keys: KeySet) -> TokenFields | None:
+        """What a token says, if a key of `keys` has verified it."""
         if keys is not self._keys:
             self._change_keys(keys)
         entry = self._entries.get(hash(raw))
-        # The key is asked for even so: another thread may still be at work with the keys from before.
-        if entry is None or entry.digest != hashlib.sha256(raw).digest() or entry.key not in keys:
+        # The keys are compared even so: another thread may still be at work with those from before.
+        if entry is None or entry.keys is not keys or entry.digest != hashlib.sha256(raw).digest():
             return None
         try:
             self._entries.move_to_end(hash(raw))
         except KeyError:  # another thread has just forgotten it; it was good all the same
-            return entry
-        return entry
+            return entry.said
+        return entry.said
 
-    def remember(self, raw: bytes, key: Key, header: dict[str, Any], payload: str) -> None:
-        """Note that `key` has verified a token, which holds this header and this payload."""
+    def remember(self, raw: bytes, key: Key, keys: KeySet, said: TokenFields) -> None:
+        """Note that `key`, one of `keys`, has verified a token, and what it says."""
         found_by = hash(raw)
         if found_by not in self._seen_once:
             if len(self._seen_once) >= self._size:
                 self._seen_once.clear()
             self._seen_once.add(found_by)
         elif len(raw) <= MAX_REMEMBERED_SIZE and self._size:
-            self._entries[found_by] = Remembered(hashlib.sha256(raw).digest(), key, header, payload)
+            self._entries[found_by] = _Entry(hashlib.sha256(raw).digest(), key, keys, said)
             self._seen_once.discard(found_by)
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
@@ -88,5 +80,7 @@ class SignatureCache:
     def _change_keys(self, keys: KeySet) -> None:
         self._keys = keys
         for found_by, entry in list(self._entries.items()):
-            if entry.key not in keys:
+            if entry.key in keys:
+                self._entries[found_by] = entry._replace(keys=keys)
+            else:
                 self._entries.pop(found_by, None)

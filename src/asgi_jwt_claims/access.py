@@ -84,7 +84,7 @@ class Access:
         check_type(token, kind)
         if fresh and not token.fresh:
             raise FreshTokenRequiredError()
-        if not scopes <= token.scopes:
+        if scopes and not scopes <= token.scopes:
             raise MissingScopeError(scope=self._scope_text, missing=" ".join(sorted(scopes - token.scopes)))
         if allow is None and deny is None:
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from ._compact import MAX_JSON_DEPTH, MAX_SAFE_INTEGER, has_lone_surrogate
@@ -18,6 +18,7 @@ __all__ = [
     "REGISTERED_CLAIMS",
     "SCOPE_TOKEN",
     "accepted_typ",
+    "check_user_claims",
     "json_copy",
     "read_audience",
     "read_fresh",
@@ -25,7 +26,6 @@ __all__ = [
     "read_roles",
     "read_scopes",
     "read_string",
-    "read_user_claims",
     "scope_text",
 ]
 
@@ -121,23 +121,18 @@ def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     return frozenset(scopes)
 
 
-def read_fresh(claims: Mapping[str, Any], now: float) -> bool:
-    """`fresh`: a boolean, or the NumericDate until which the token is fresh; False when absent."""
+def read_fresh(claims: Mapping[str, Any]) -> float:
+    """`fresh`: the NumericDate until which the token is fresh; infinity and 0 for true and false; 0 when absent."""
     value = claims.get("fresh", False)
     if isinstance(value, bool):
-        return value
-    until = read_numeric_date(claims, "fresh")
-    return until is not None and now < until
+        return math.inf if value else 0
+    return read_numeric_date(claims, "fresh") or 0
 
 
-def read_user_claims(claims: Mapping[str, Any], name: str | None, reserved: Collection[str]) -> dict[str, Any]:
-    """The application's claims: the object under `name`, or, when `name` is None, all claims that are not reserved."""
-    if name is None:
-        return {claim: value for claim, value in claims.items() if claim not in reserved}
-    value = claims.get(name, {})
-    if isinstance(value, dict):
-        return value
-    raise InvalidClaimError(claim=name, reason="not an object")
+def check_user_claims(claims: Mapping[str, Any], name: str | None) -> None:
+    """That the claim which holds the application's claims, if one does, is an object."""
+    if name is not None and not isinstance(claims.get(name, {}), dict):
+        raise InvalidClaimError(claim=name, reason="not an object")
 
 
 # Out: into a token that is to be minted -------------------------------------------------------------------------------

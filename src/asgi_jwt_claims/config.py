@@ -19,6 +19,7 @@ from ._signatures import SignatureCache
 from .claims import REGISTERED_CLAIMS
 from .errors import KeyConfigurationError, SettingError
 from .keys import Key, KeySet
+from .token import ClaimNames
 
 __all__ = ["MAX_LEEWAY", "JWTConfig"]
 
@@ -100,7 +101,7 @@ class JWTConfig:
     minted_header: dict[str, str] = dataclasses.field(init=False, repr=False)
     encoded_header: bytes = dataclasses.field(init=False, repr=False)
     presence: tuple[str, ...] = dataclasses.field(init=False, repr=False)
-    reserved_claims: frozenset[str] = dataclasses.field(init=False, repr=False)
+    names: ClaimNames = dataclasses.field(init=False, repr=False)
     access_seconds: int | None = dataclasses.field(init=False, repr=False)
     refresh_seconds: int | None = dataclasses.field(init=False, repr=False)
     leeway_seconds: float = dataclasses.field(init=False, repr=False)
@@ -227,7 +228,7 @@ class JWTConfig:
         presence.update(dict.fromkeys(["iss"] if self.issuer is not None else []))
         presence.update(dict.fromkeys(["aud"] if self.audiences else []))
         self._set("presence", tuple(presence))
-        self._set("reserved_claims", REGISTERED_CLAIMS.union(given))
+        self._set("names", ClaimNames(self.identity_claim, self.user_claims_claim, REGISTERED_CLAIMS.union(given)))
 
     def replace(self, **changes: Any) -> JWTConfig:
         """A copy with some settings changed; checked like any other.

@@ -109,9 +109,10 @@ class Gate:
 
     def _goes_unexamined(self, scope: MutableMapping[str, Any]) -> bool:
         path = scope["path"]
-        if (path in self._exact or _is_below(path, self._below)) and _is_plainly_spelled(scope):
+        exempt = path in self._exact or (self._below and _is_below(path, self._below))
+        if exempt and _is_plainly_spelled(scope):
             return True
-        return _is_preflight(scope)
+        return scope.get("method") == "OPTIONS" and _is_preflight(scope)
 
 
 def _exemptions(exempt: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -164,7 +165,5 @@ def _is_plainly_spelled(scope: MutableMapping[str, Any]) -> bool:
 
 def _is_preflight(scope: MutableMapping[str, Any]) -> bool:
     """A CORS preflight (Fetch standard, section 4.8): browsers send it without credentials, so it cannot have any."""
-    if scope.get("method") != "OPTIONS":
-        return False
     names = {name for name, _ in scope["headers"]}
     return b"origin" in names and b"access-control-request-method" in names

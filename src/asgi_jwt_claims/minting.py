@@ -213,7 +213,7 @@ def _add_user_claims(claims: dict[str, Any], user_claims: Mapping[str, Any], con
     if config.user_claims_claim is not None:
         claims[config.user_claims_claim] = json_copy(user_claims, "user_claims", depth=2)
         return
-    shadowing = sorted(config.reserved_claims.intersection(user_claims))
+    shadowing = sorted(config.names.reserved.intersection(user_claims))
     if shadowing:
         raise MintingError(f"flat user_claims must not take the names of registered claims: {', '.join(shadowing)}")
     claims.update(json_copy(user_claims, "user_claims"))

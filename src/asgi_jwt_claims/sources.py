@@ -20,8 +20,9 @@ __all__ = ["DEFAULT_SOURCES", "BearerHeader", "Offered", "Source", "find_token"]
 _OWS = b" \t"  # RFC 9110 section 5.6.3
 _TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _FIELD_NAME = re.compile(_TCHAR + rb"+")
-_CREDENTIALS = re.compile(rb"(" + _TCHAR + rb"+)(?: +(.*))?", re.DOTALL)
-_TOKEN68 = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")  # RFC 9110 section 11.2; RFC 6750 section 2.1 calls it b64token
+_CREDENTIALS = re.compile(_TCHAR + rb"+(?: .*)?", re.DOTALL)
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_TOKEN68 = re.compile(b"[" + re.escape(_PLAIN) + b"]+=*")  # RFC 9110 section 11.2; RFC 6750 section 2.1: b64token
 
 _FRAMING_ALLOWANCE = 64
 """Bytes that a header value may have beyond the longest token: the scheme, and spaces."""
@@ -31,11 +32,11 @@ class Offered(NamedTuple):
     """A token as it was offered.
 
     Attributes:
-        raw: The token, not yet looked at.
+        raw: The token, not yet looked at; str or bytes, whichever it came as.
         source: The name of the source.
     """
 
-    raw: str
+    raw: str | bytes
     source: str
 
 
@@ -80,15 +81,15 @@ class BearerHeader:
             return None
         if len(values) > 1:
             raise RepeatedCredentialsError(header=self._name.decode(), times=len(values))
-        value: bytes = values[0].strip(_OWS)
-        credentials = self._credentials(value, max_size)
+        credentials = self._credentials(values[0].strip(_OWS), max_size)
         if credentials is None:
             return None
         if len(credentials) > max_size:
             raise TokenTooLargeError(size=len(credentials), max_size=max_size)
-        if _TOKEN68.fullmatch(credentials) is None:
+        # Nearly every token consists of the plain characters alone, which is seen at once.
+        if not credentials or (credentials.translate(None, _PLAIN) and _TOKEN68.fullmatch(credentials) is None):
             raise MalformedCredentialsError(reason="not one token of the characters that a token may have")
-        return Offered(credentials.decode("ascii"), "header")
+        return Offered(credentials, "header")
 
     def _credentials(self, value: bytes, max_size: int) -> bytes | None:
         """What follows the scheme; None when the scheme is another one."""
@@ -96,15 +97,14 @@ class BearerHeader:
             return value
         # A long value is judged by its scheme alone, so that nothing ever scans megabytes.
         head = value[: max_size + _FRAMING_ALLOWANCE]
-        match = _CREDENTIALS.fullmatch(head)
-        if match is None:
-            raise MalformedCredentialsError(reason="not a scheme followed by credentials")
-        scheme, credentials = match.groups()
+        scheme, _, credentials = head.partition(b" ")
         if scheme.lower() != self._scheme:
+            if _CREDENTIALS.fullmatch(head) is None:
+                raise MalformedCredentialsError(reason="not a scheme followed by credentials")
             return None
         if len(head) < len(value):
             raise TokenTooLargeError(size=len(value), max_size=max_size)
-        return credentials or b""
+        return credentials.lstrip(b" ")
 
 
 DEFAULT_SOURCES: tuple[Source, ...] = (BearerHeader(),)
@@ -118,10 +118,13 @@ def find_token(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: 
         RepeatedCredentialsError: A token was offered in two places (RFC 6750 section 2).
         TokenError: A source found something that was offered badly.
     """
+    if len(sources) == 1:
+        return sources[0](scope, max_size)
     found: Offered | None = None
     for source in sources:
         offered = source(scope, max_size)
-        if offered is not None and found is not None:
-            raise RepeatedCredentialsError(sources=f"{found.source}, {offered.source}")
-        found = found or offered
+        if offered is not None:
+            if found is not None:
+                raise RepeatedCredentialsError(sources=f"{found.source}, {offered.source}")
+            found = offered
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, TypedDict, cast
 
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
@@ -16,49 +17,74 @@ else:
 
     ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object])
 
-__all__ = ["SCOPE_KEY", "Anonymous", "Token", "TokenFields", "TokenPair"]
+__all__ = ["SCOPE_KEY", "Anonymous", "ClaimNames", "Token", "TokenFields", "TokenPair", "copy_json"]
 
 SCOPE_KEY = "asgi_jwt_claims"
 """The ASGI scope key under which the outcome of the request (token, absence or error) stands beside `scope["token"]`."""
 
 
+class ClaimNames(NamedTuple):
+    """Which claims hold what the application asks for, as configured.
+
+    Attributes:
+        identity: The claim that says whom the token speaks for.
+        user_claims: The claim that holds the application's own claims; None when they stand beside the registered ones.
+        reserved: The names that are none of the application's own.
+    """
+
+    identity: str
+    user_claims: str | None
+    reserved: frozenset[str]
+
+    def own(self, claims: dict[str, Any]) -> dict[str, Any]:
+        """The application's own among all claims."""
+        if self.user_claims is None:
+            return {name: value for name, value in claims.items() if name not in self.reserved}
+        own: dict[str, Any] = claims.get(self.user_claims, {})
+        return own
+
+
 class TokenFields(TypedDict):
-    """The parts of a `Token`, as verification has read them from the claims."""
+    """What a token says, read from its claims once. Requests with the same token share it, so nothing here can change.
+
+    Containers are not here: whoever asks for one gets it parsed from `payload`.
+    """
 
     identity: Any
-    user_claims: dict[str, Any]
     type: str
-    fresh: bool
+    fresh: float
     jti: str | None
     issuer: str | None
     audience: tuple[str, ...]
     scopes: frozenset[str]
     roles: frozenset[str]
     issued_at: float | None
+    not_before: float | None
     expires_at: float | None
-    claims: dict[str, Any]
+    payload: str
     headers: dict[str, Any]
-    source: str | None
+    names: ClaimNames
 
 
 class Token(Generic[ClaimsT]):
     """A verified token, as handlers receive it. Frozen; never holds the encoded token.
 
     Verification makes tokens (`verify_token`, the middleware); nothing else should. What is handed out as a container
-    (`user_claims`, `claims`, `headers`) is this token's own copy, made when first asked for: changing it changes
-    nothing that anybody decides by.
+    (`user_claims`, `claims`, `headers`) is this token's own, made when first asked for: changing it changes nothing
+    that anybody decides by, and no other token.
 
     A plain class, not a dataclass: the injectors of several frameworks try to rebuild a dataclass from the request.
     """
 
-    __slots__ = ("_fields", "_own")
+    __slots__ = ("_own", "_verified")
 
-    _fields: TokenFields
-    _own: dict[str, dict[str, Any]]
-    """Copies that have been handed out; not there before the first, since most requests ask for one at most."""
+    _verified: tuple[TokenFields, bool, str | None]
+    """What the token says, whether it is fresh, and where it was found."""
+    _own: dict[str, Any]
+    """What has been handed out; not there before the first time, since most requests ask for one container at most."""
 
-    def __init__(self, fields: TokenFields) -> None:
-        object.__setattr__(self, "_fields", fields)
+    def __init__(self, fields: TokenFields, fresh: bool, source: str | None = None) -> None:
+        object.__setattr__(self, "_verified", (fields, fresh, source))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Token is frozen: {name!r} cannot be set")
@@ -67,90 +93,101 @@ class Token(Generic[ClaimsT]):
         raise AttributeError(f"a Token is frozen: {name!r} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy starts from what was verified, not from what a handler has made of its own copies.
-        return (Token, (self._fields,))
+        # A copy starts from what was verified, not from what a handler has made of its own containers.
+        return (Token, self._verified)
 
     def __repr__(self) -> str:
         return f"<Token {self.type} identity={self.identity!r} jti={self.jti!r}>"
 
-    def _copy_of(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        own = getattr(self, "_own", None)
-        if own is None:
+    def _owned(self, name: str) -> Any:
+        try:
+            own = self._own
+        except AttributeError:
             object.__setattr__(self, "_own", own := {})
         if name not in own:
-            own[name] = copy_json(value)
-        copied: dict[str, Any] = own[name]
-        return copied
+            own[name] = self._made(name)
+        return own[name]
+
+    def _made(self, name: str) -> Any:
+        if name == "headers":
+            return copy_json(self._verified[0]["headers"])
+        claims = json.loads(self._verified[0]["payload"])
+        if name == "identity":
+            return claims[self._verified[0]["names"].identity]
+        return self._verified[0]["names"].own(claims) if name == "user_claims" else claims
 
     @property
     def identity(self) -> Any:
         """Whom the token speaks for: the `sub` claim (a non-empty str), or the claim named by `identity_claim`."""
-        return self._fields["identity"]
+        identity = self._verified[0]["identity"]
+        return self._owned("identity") if identity is None else identity
 
     @property
     def user_claims(self) -> ClaimsT:
         """The application's own claims; an empty dict when there are none."""
-        return cast("ClaimsT", self._copy_of("user_claims", self._fields["user_claims"]))
+        return cast("ClaimsT", self._owned("user_claims"))
 
     @property
     def type(self) -> str:
         """`"access"`, `"refresh"`, or what the application has named."""
-        return self._fields["type"]
+        return self._verified[0]["type"]
 
     @property
     def fresh(self) -> bool:
         """Whether the token came from a login that still counted as recent when the token was verified."""
-        return self._fields["fresh"]
+        return self._verified[1]
 
     @property
     def jti(self) -> str | None:
         """The token's own identifier (RFC 7519 section 4.1.7)."""
-        return self._fields["jti"]
+        return self._verified[0]["jti"]
 
     @property
     def issuer(self) -> str | None:
         """The `iss` claim (RFC 7519 section 4.1.1)."""
-        return self._fields["issuer"]
+        return self._verified[0]["issuer"]
 
     @property
     def audience(self) -> tuple[str, ...]:
         """The `aud` claim, one or several (RFC 7519 section 4.1.3); empty when absent."""
-        return self._fields["audience"]
+        return self._verified[0]["audience"]
 
     @property
     def scopes(self) -> frozenset[str]:
         """The scopes granted (RFC 8693 section 4.2); empty when absent."""
-        return self._fields["scopes"]
+        return self._verified[0]["scopes"]
 
     @property
     def roles(self) -> frozenset[str]:
         """The roles of the identity (RFC 9068 section 2.2.3.1); empty when absent."""
-        return self._fields["roles"]
+        return self._verified[0]["roles"]
 
     @property
     def issued_at(self) -> float | None:
         """The `iat` claim: seconds since the epoch."""
-        return self._fields["issued_at"]
+        return self._verified[0]["issued_at"]
 
     @property
     def expires_at(self) -> float | None:
         """The `exp` claim: seconds since the epoch; None for a token that never expires."""
-        return self._fields["expires_at"]
+        return self._verified[0]["expires_at"]
 
     @property
     def source(self) -> str | None:
         """Where the token was found: `"header"`, or None when the application verified it itself."""
-        return self._fields["source"]
+        return self._verified[2]
 
     @property
     def claims(self) -> dict[str, Any]:
         """All claims, as they stood in the token."""
-        return self._copy_of("claims", self._fields["claims"])
+        claims: dict[str, Any] = self._owned("claims")
+        return claims
 
     @property
     def headers(self) -> dict[str, Any]:
         """The JOSE header (RFC 7515 section 4)."""
-        return self._copy_of("headers", self._fields["headers"])
+        headers: dict[str, Any] = self._owned("headers")
+        return headers
 
     # The names that sanic-jwt-extended gave them.
 

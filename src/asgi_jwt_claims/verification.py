@@ -5,7 +5,10 @@ From top to bottom, cheapest first, and nothing is believed before the signature
 1. framing (`_compact`): size, parts, alphabet, canonical base64url;
 2. header: strict JSON, then `typ`, what is refused outright, `alg`, `kid`;
 3. key and signature;
-4. payload: strict JSON, then every claim that decides something, by type and by value.
+4. payload: strict JSON, then every claim that decides something, by its type;
+5. times, issuer and audience, against the clock and the configuration.
+
+A token whose signature is remembered (`_signatures`) comes in at the fifth step, which no token ever passes by.
 
 Nothing in a token is ever a reason to open a socket or a file.
 """
@@ -19,18 +22,17 @@ from ._compact import (
     as_ascii,
     b64url_decode,
     load_object,
-    reload_text,
     split_compact,
 )
 from .claims import (
     accepted_typ,
+    check_user_claims,
     read_audience,
     read_fresh,
     read_numeric_date,
     read_roles,
     read_scopes,
     read_string,
-    read_user_claims,
 )
 from .errors import (
     AlgorithmRefusedError,
@@ -55,6 +57,7 @@ __all__ = ["check_type", "verify", "verify_jws", "verify_token"]
 
 # RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A key that
 # comes with the token proves nothing (RFC 8725 section 3.10), so a token that brings one is refused, not just ignored.
+_NONE: frozenset[str] = frozenset()
 _REFUSED_HEADERS = ("crit", "b64", "zip", "jwk", "jku", "x5u", "x5c")
 
 
@@ -110,15 +113,15 @@ def verify_jws(
 def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
     """Verify everything but which type of token is wanted. `source` says where the token was found."""
     raw = as_ascii(raw, config.max_token_size)
-    keys, cache = config.keys, config.signatures
-    known = cache.find(raw, keys)
+    known = config.signatures.find(raw, config.keys)
     if known is not None:
-        return Token(_read_claims(reload_text(known.payload), known.header, config, source))
-    key, header, data = _verify_signature(raw, keys)
-    payload, claims = load_object(data)
-    token = Token(_read_claims(claims, header, config, source))
-    cache.remember(raw, key, header, payload)
-    return token
+        return Token(known, _judge(known, config), source)
+    key, header, payload = _verify_signature(raw, config.keys)
+    text, claims = load_object(payload)
+    fields = _read(claims, header, text, config)
+    fresh = _judge(fields, config)
+    config.signatures.remember(raw, key, config.keys, fields)
+    return Token(fields, fresh, source)
 
 
 def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
@@ -159,87 +162,44 @@ def _algorithm(header: dict[str, Any]) -> str:
     return algorithm
 
 
-def _read_claims(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig, source: str | None) -> TokenFields:
-    for required in config.presence:
-        if required not in claims:
-            raise MissingClaimError(claim=required)
+# What the token says: claims by their types. Nothing here depends on anything but its bytes and the names configured.
+
+
+def _read(claims: dict[str, Any], header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
+    for name in config.presence:
+        if name not in claims:
+            raise MissingClaimError(claim=name)
     # RFC 7800 section 3.1: whoever cannot check the confirmation must not accept the token.
     if "cnf" in claims:
         raise BoundTokenError()
-    now = config.clock()
-    issued_at, expires_at = _check_times(claims, config, now)
-    issuer, audience = _check_parties(claims, config)
     subject = read_string(claims, "sub")  # RFC 7519 section 4.1.2, whatever its use
-    name = config.identity_claim
+    check_user_claims(claims, config.user_claims_claim)
+    issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
     return {
-        "identity": subject if name == "sub" else _other_identity(claims, name),
-        "user_claims": read_user_claims(claims, config.user_claims_claim, config.reserved_claims),
+        "identity": subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
         "type": _type(claims, header, config.type_claim),
-        "fresh": read_fresh(claims, now),
+        "fresh": read_fresh(claims),
         "jti": read_string(claims, "jti"),
-        "issuer": issuer,
-        "audience": audience,
-        "scopes": read_scopes(claims, config.scope_claim),
-        "roles": read_roles(claims, config.roles_claim),
-        "issued_at": issued_at,
-        "expires_at": expires_at,
-        "claims": claims,
+        "issuer": read_string(claims, "iss"),
+        "audience": read_audience(claims),
+        "scopes": read_scopes(claims, config.scope_claim) if config.scope_claim in claims else _NONE,
+        "roles": read_roles(claims, config.roles_claim) if config.roles_claim in claims else _NONE,
+        # Whole seconds need no further look; they are what nearly every token carries.
+        "issued_at": issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
+        "not_before": not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
+        "expires_at": expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
+        "payload": payload,
         "headers": header,
-        "source": source,
+        "names": config.names,
     }
 
 
-def _check_times(claims: dict[str, Any], config: JWTConfig, now: float) -> tuple[float | None, float | None]:
-    issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
-    # Whole seconds need no further look; they are what nearly every token carries.
-    if type(issued_at) is not int:
-        issued_at = read_numeric_date(claims, "iat")
-    if type(not_before) is not int:
-        not_before = read_numeric_date(claims, "nbf")
-    if type(expires_at) is not int:
-        expires_at = read_numeric_date(claims, "exp")
-    leeway = config.leeway_seconds
-    # RFC 7519 section 4.1.4: the current time must be before the expiration time.
-    if expires_at is not None and not now < expires_at + leeway:
-        raise ExpiredTokenError(claim="exp", exp=expires_at, now=now)
-    # RFC 7519 section 4.1.5: after or equal to the not-before time.
-    if not_before is not None and not now + leeway >= not_before:
-        raise NotYetValidError(claim="nbf", nbf=not_before, now=now)
-    if issued_at is not None and not now + leeway >= issued_at:
-        raise NotYetValidError(claim="iat", iat=issued_at, now=now)
-    if config.max_age is not None or config.max_lifetime is not None:
-        _check_age(issued_at, expires_at, config, now)
-    return issued_at, expires_at
-
-
-def _check_age(issued_at: float | None, expires_at: float | None, config: JWTConfig, now: float) -> None:
-    if issued_at is None:
-        raise MissingClaimError(claim="iat")
-    if config.max_age_seconds is not None and not now < issued_at + config.max_age_seconds + config.leeway_seconds:
-        raise ExpiredTokenError(claim="iat", iat=issued_at, now=now)
-    if config.max_lifetime_seconds is not None:
-        if expires_at is None:
-            raise MissingClaimError(claim="exp")
-        if expires_at - issued_at > config.max_lifetime_seconds:
-            raise InvalidClaimError(claim="exp", reason="lifetime longer than max_lifetime")
-
-
-def _check_parties(claims: dict[str, Any], config: JWTConfig) -> tuple[str | None, tuple[str, ...]]:
-    issuer = read_string(claims, "iss")
-    # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
-    if config.issuer is not None and issuer != config.issuer:
-        raise WrongIssuerError(iss=issuer)
-    audience = read_audience(claims)
-    # RFC 7519 section 4.1.3: whoever does not identify itself with a value of a present aud must refuse the token.
-    if audience and config.audiences.isdisjoint(audience):
-        raise WrongAudienceError(aud=", ".join(audience))
-    return issuer, audience
-
-
 def _other_identity(claims: dict[str, Any], name: str) -> Any:
-    if claims[name] is None:
+    identity = claims[name]
+    if identity is None:
         raise InvalidClaimError(claim=name, reason="null")
-    return claims[name]
+    # A container could be changed by whoever gets it; the token parses one of its own when asked.
+    return None if isinstance(identity, dict | list) else identity
 
 
 def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> str:
@@ -254,3 +214,43 @@ def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> s
     if typ != "JWT" and not accepted_typ(typ, kind):
         raise WrongTypeError(type=kind, typ=typ)
     return kind
+
+
+# Whether that holds here and now: asked for every request, whether or not the signature is remembered.
+
+
+def _judge(said: TokenFields, config: JWTConfig) -> bool:
+    """Refuse what is out of its time, too old, by another issuer or for another audience; return whether it is fresh."""
+    now = config.clock()
+    leeway = config.leeway_seconds
+    issued_at, not_before, expires_at = said["issued_at"], said["not_before"], said["expires_at"]
+    # RFC 7519 section 4.1.4: the current time must be before the expiration time.
+    if expires_at is not None and not now < expires_at + leeway:
+        raise ExpiredTokenError(claim="exp", exp=expires_at, now=now)
+    # RFC 7519 section 4.1.5: after or equal to the not-before time.
+    if not_before is not None and not now + leeway >= not_before:
+        raise NotYetValidError(claim="nbf", nbf=not_before, now=now)
+    if issued_at is not None and not now + leeway >= issued_at:
+        raise NotYetValidError(claim="iat", iat=issued_at, now=now)
+    if config.max_age is not None or config.max_lifetime is not None:
+        _check_age(issued_at, expires_at, config, now)
+    # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
+    if config.issuer is not None and said["issuer"] != config.issuer:
+        raise WrongIssuerError(iss=said["issuer"])
+    # RFC 7519 section 4.1.3: whoever does not identify itself with a value of a present aud must refuse the token.
+    audience = said["audience"]
+    if audience and config.audiences.isdisjoint(audience):
+        raise WrongAudienceError(aud=", ".join(audience))
+    return now < said["fresh"]
+
+
+def _check_age(issued_at: float | None, expires_at: float | None, config: JWTConfig, now: float) -> None:
+    if issued_at is None:
+        raise MissingClaimError(claim="iat")
+    if config.max_age_seconds is not None and not now < issued_at + config.max_age_seconds + config.leeway_seconds:
+        raise ExpiredTokenError(claim="iat", iat=issued_at, now=now)
+    if config.max_lifetime_seconds is not None:
+        if expires_at is None:
+            raise MissingClaimError(claim="exp")
+        if expires_at - issued_at > config.max_lifetime_seconds:
+            raise InvalidClaimError(claim="exp", reason="lifetime longer than max_lifetime")

@@ -297,8 +297,8 @@ async def test_one_verification(door: Door, config: JWTConfig, monkeypatch: pyte
     verified: list[str] = []
     verify = outcome_module.verify
 
-    def counted(raw: str, config: JWTConfig, source: str | None) -> Token:
-        verified.append(raw)
+    def counted(raw: bytes, config: JWTConfig, source: str | None) -> Token:
+        verified.append(raw.decode())
         return verify(raw, config, source)
 
     monkeypatch.setattr(outcome_module, "verify", counted)
