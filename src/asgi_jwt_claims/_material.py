@@ -6,6 +6,7 @@ refused here or in `_secrets`, so that nothing about keys is left to ask per tok
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
@@ -87,7 +88,6 @@ _MAX_RSA_EXPONENT = 2**32
 # CVE-2017-15361 (ROCA): a widespread library made primes of the form k * M + 65537 ** a % M, M the product of these
 # primes, so that all of its moduli are powers of 65537 modulo each of them. Of other moduli, one in 2 ** 27 is.
 _ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
-_ROCA_RESIDUES = {prime: {pow(65537, exponent, prime) for exponent in range(prime)} for prime in _ROCA_PRIMES}
 
 
 def checked(key: Any) -> Material:
@@ -120,8 +120,13 @@ def _check_rsa(key: RSAKey) -> None:
     numbers = _public_numbers(key)
     if numbers.e % 2 == 0 or not _MIN_RSA_EXPONENT <= numbers.e <= _MAX_RSA_EXPONENT:
         raise KeyConfigurationError("the RSA public exponent must be odd and between 3 and 2**32; use 65537")
-    if all(numbers.n % prime in residues for prime, residues in _ROCA_RESIDUES.items()):
+    if all(numbers.n % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
         raise KeyConfigurationError("the RSA key was made by a faulty generator (CVE-2017-15361); make a new one")
+
+
+@functools.cache
+def _powers_of_65537(modulus: int) -> frozenset[int]:
+    return frozenset(pow(65537, exponent, modulus) for exponent in range(modulus))
 
 
 def algorithms_for(material: Material) -> tuple[str, ...]:

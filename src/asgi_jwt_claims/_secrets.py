@@ -6,7 +6,6 @@ import base64
 import binascii
 import contextlib
 import json
-import logging
 import re
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from ._jose import hash_length
+from ._log import logger
 from .errors import KeyConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["check_secret"]
-
-_log = logging.getLogger("asgi_jwt_claims")
 
 _COMMAND_FOR_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 _ARMOUR = re.compile(rb"-{4,5} ?BEGIN |PuTTY-User-Key-File")
@@ -52,7 +50,7 @@ def check_secret(secret: bytes, algorithm: str) -> bytes:
             f"make one with: {_COMMAND_FOR_A_KEY}"
         )
     if secret in (secret + secret)[1:-1] or _WORDS_ONLY.fullmatch(secret):
-        _log.warning("the secret for %s looks guessable; make one with: %s", algorithm, _COMMAND_FOR_A_KEY)
+        logger().warning("the secret for %s looks guessable; make one with: %s", algorithm, _COMMAND_FOR_A_KEY)
     return secret
 
 

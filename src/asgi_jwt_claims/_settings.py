@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -66,6 +65,8 @@ def read(mapping: Mapping[str, Any], prefix: str, names: Sequence[str]) -> dict[
             continue
         name = key[len(prefix) :].lower()
         if name not in names or key != prefix + name.upper():
+            import difflib  # noqa: PLC0415 -- needed only when something is wrong
+
             close = difflib.get_close_matches(name, names, n=1)
             raise SettingError(
                 f"{key} is not a setting" + (f"; did you mean {prefix}{close[0].upper()}?" if close else "")

@@ -6,14 +6,13 @@ Nothing of the request and nothing of the token is ever in it.
 
 from __future__ import annotations
 
-import http
 import inspect
 import json
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from ._log import logger
 from .errors import ForbiddenError, MissingTokenError, SettingError, TokenError
 
 if TYPE_CHECKING:
@@ -21,11 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Challenges", "OnError", "close_code", "send_answer"]
 
-_log = logging.getLogger("asgi_jwt_claims")
-
-_QUOTABLE = re.compile(
-    r"[\x20-\x21\x23-\x5B\x5D-\x7E]+"
-)  # RFC 6750 section 3, and no need to escape in a quoted-string
+# RFC 6750 section 3, and no need to escape in a quoted-string.
+_QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
 UNAUTHORIZED_CLOSE = 3000
 """WebSocket close code "Unauthorized" of the IANA registry."""
@@ -89,8 +85,8 @@ class Challenges:
 
     async def respond(self, error: TokenError) -> Answer:
         """The answer to `error`, the callback asked."""
-        level = logging.DEBUG if isinstance(error, MissingTokenError) else logging.INFO
-        _log.log(level, "request refused: %r", error)
+        log = logger().debug if isinstance(error, MissingTokenError) else logger().info
+        log("request refused: %r", error)
         answer = self.answer(error)
         if self._on_error is None:
             return answer
@@ -101,7 +97,7 @@ class Challenges:
             if changed is not None and not isinstance(changed, Answer):
                 raise TypeError(f"on_error must return an Answer or None, not {type(changed).__name__}")  # noqa: TRY301 -- the same fate as an error inside it
         except Exception:  # noqa: BLE001 -- whatever the callback raises, the request stays refused
-            _log.exception("on_error failed; the request is refused all the same")
+            logger().exception("on_error failed; the request is refused all the same")
             return _FAILED
         return answer if changed is None else changed
 
@@ -118,9 +114,15 @@ class Challenges:
         content = {"error": error.error or "unauthorized", "error_description": error.description}
         if not self._problem_json:
             return "application/json", json.dumps(content).encode()
-        status = http.HTTPStatus(error.status)
+        from http import HTTPStatus  # noqa: PLC0415 -- half a millisecond of import, for an option
+
         # RFC 9457 section 4.2.1: about:blank, with the phrase of the status as the title.
-        problem = {"type": "about:blank", "title": status.phrase, "status": error.status, "detail": error.description}
+        problem = {
+            "type": "about:blank",
+            "title": HTTPStatus(error.status).phrase,
+            "status": error.status,
+            "detail": error.description,
+        }
         return "application/problem+json", json.dumps({**problem, **content}).encode()
 
 
@@ -129,7 +131,7 @@ _FAILED = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), 
 
 def close_code(status: int) -> int:
     """The WebSocket close code that says the same as an HTTP status, where that cannot be said."""
-    return FORBIDDEN_CLOSE if status == http.HTTPStatus.FORBIDDEN else UNAUTHORIZED_CLOSE
+    return FORBIDDEN_CLOSE if status == ForbiddenError.status else UNAUTHORIZED_CLOSE
 
 
 async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
