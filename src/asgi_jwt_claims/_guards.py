@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from .access import Access
@@ -102,13 +102,13 @@ def is_async_callable(handler: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
-def found_outcome(connection: Any) -> Outcome:
-    """The outcome of the innermost middleware.
+def found_outcome(scope: Mapping[str, Any]) -> Outcome:
+    """The outcome of the innermost middleware around a request with this scope.
 
     Raises:
         NotGuardedError: There is no middleware.
     """
-    outcome = outcome_for(scope_of(connection), None)
+    outcome = outcome_for(scope, None)
     if outcome is None:
         raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
     return outcome
@@ -139,9 +139,10 @@ def guard_handler(
     @functools.wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = next(filter(is_connection, (*args, *kwargs.values())), None)
-        outcome = found_outcome(connection)
+        scope = scope_of(connection)
+        outcome = found_outcome(scope)
         try:
-            token: Token | None = outcome.admit(scope_of(connection), access, optional=optional)
+            token: Token | None = outcome.admit(scope, access, optional=optional)
         except TokenError as error:
             return await refuse(connection, await outcome.challenges.respond(error), args)
         if passes_token:

@@ -163,7 +163,7 @@ class JWTBearer(SecurityBase):
 
     def _outcome(self, connection: HTTPConnection) -> Outcome:
         if self._config is None:
-            return found_outcome(connection)
+            return found_outcome(connection.scope)
         outcome = outcome_for(connection.scope, self._config)
         if outcome is None:
             outcome = Outcome(self._config, DEFAULT_SOURCES, self._challenges)

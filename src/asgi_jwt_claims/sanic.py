@@ -75,7 +75,8 @@ def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptio
     async def inject_token(request: Request) -> Token:
         # sanic-ext injects before any request middleware has run.
         _examine(request, gate)
-        return found_outcome(request).admit(scope_of(request), ANY_ACCESS_TOKEN)
+        scope = scope_of(request)
+        return found_outcome(scope).admit(scope, ANY_ACCESS_TOKEN)
 
     async def register_injection(app: Sanic[Any, Any]) -> None:
         extensions = getattr(app, "_ext", None)
@@ -157,7 +158,8 @@ def _refused_by_route(request: Request) -> TokenError | None:
     access, optional = getattr(handler.args[0], _GUARD, (None, True))
     try:
         if access is not None:
-            found_outcome(request).admit(scope_of(request), access, optional=optional)
+            scope = scope_of(request)
+            found_outcome(scope).admit(scope, access, optional=optional)
     except TokenError as error:
         return error
     return None

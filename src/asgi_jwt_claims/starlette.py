@@ -60,7 +60,7 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     """
     if not isinstance(error, TokenError):
         raise error
-    return await _refuse(connection, await found_outcome(connection).challenges.respond(error))
+    return await _refuse(connection, await found_outcome(connection.scope).challenges.respond(error))
 
 
 def to_response(answer: Answer) -> Response:
