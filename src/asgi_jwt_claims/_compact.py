@@ -203,7 +203,7 @@ def load_json(data: bytes) -> tuple[str, Any]:
         MalformedTokenError: For anything that the top of this module refuses.
     """
     try:
-        text = data.decode("utf-8").strip(_WHITE_SPACE)
+        text = data.decode().strip(_WHITE_SPACE)
     except UnicodeDecodeError:
         raise MalformedTokenError(reason="not UTF-8") from None
     # What is rare is looked for in all of the text at once, and looked at closely only where it may be.

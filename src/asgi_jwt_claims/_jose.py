@@ -4,8 +4,8 @@ python-jose's key classes decide every known signature vector rightly; its token
 no `jose.jwt`, no `jose.jws`, no `jose.jwk.construct`, which would let a key choose its class. `jwk.register_key`
 changes the whole process and is left alone; the table below is ours.
 
-What python-jose lacks (RSASSA-PSS, EdDSA) and what it does anew for every token (the HMAC key schedule) are classes of
-the same kind, over `cryptography`.
+What python-jose lacks (RSASSA-PSS, EdDSA) is added by classes of the same kind, over `cryptography`. What it does anew
+for every token (the HMAC key schedule, the choice of hash and padding) is done once by classes derived from its own.
 
 Two properties of the primitives are settled here, once per key: an RSA private key warns when it verifies and an EC one
 cannot, so a signer and a verifier are built side by side.
@@ -17,11 +17,11 @@ from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hmac import HMAC
-from jose.backends import ECKey, RSAKey
 from jose.backends.base import Key as JoseKey
-from jose.backends.cryptography_backend import CryptographyHMACKey
+from jose.backends.cryptography_backend import CryptographyECKey, CryptographyHMACKey, CryptographyRSAKey
 from jose.exceptions import JOSEError
 
 __all__ = ["ALGORITHMS", "JOSEError", "Signer", "Verifier", "build", "hash_length"]
@@ -61,6 +61,53 @@ class PreparedHMACKey(CryptographyHMACKey):
         context.update(msg)
         try:
             context.verify(sig)
+        except InvalidSignature:
+            return False
+        return True
+
+
+class PreparedRSAKey(CryptographyRSAKey):
+    """RSASSA-PKCS1-v1_5 (RFC 7518 section 3.3)."""
+
+    def __init__(self, key: Any, algorithm: str) -> None:
+        super().__init__(key, algorithm)
+        self._key = key
+        self._hash = _HASHES[algorithm[-3:]]
+        self._padding = padding.PKCS1v15()
+
+    def sign(self, msg: bytes) -> bytes:
+        """The signature by a private key."""
+        signature: bytes = self._key.sign(msg, self._padding, self._hash)
+        return signature
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        """The verdict of a public key."""
+        try:
+            self._key.verify(sig, msg, self._padding, self._hash)
+        except InvalidSignature:
+            return False
+        return True
+
+
+class PreparedECKey(CryptographyECKey):
+    """ECDSA (RFC 7518 section 3.4): a signature is r and s, each as long as the curve's field, one after the other."""
+
+    def __init__(self, key: Any, algorithm: str) -> None:
+        super().__init__(key, algorithm)
+        self._key = key
+        self._ecdsa = ec.ECDSA(_HASHES[algorithm[-3:]])
+        self._half = (key.curve.key_size + 7) // 8
+
+    def sign(self, msg: bytes) -> bytes:
+        """The signature by a private key."""
+        r, s = decode_dss_signature(self._key.sign(msg, self._ecdsa))
+        return r.to_bytes(self._half, "big") + s.to_bytes(self._half, "big")
+
+    def verify(self, msg: bytes, sig: bytes) -> bool:
+        """The verdict of a public key."""
+        r, s = int.from_bytes(sig[: self._half], "big"), int.from_bytes(sig[self._half :], "big")
+        try:
+            self._key.verify(encode_dss_signature(r, s), msg, self._ecdsa)
         except InvalidSignature:
             return False
         return True
@@ -113,15 +160,15 @@ ALGORITHMS: dict[str, Any] = {
     "HS256": PreparedHMACKey,
     "HS384": PreparedHMACKey,
     "HS512": PreparedHMACKey,
-    "RS256": RSAKey,
-    "RS384": RSAKey,
-    "RS512": RSAKey,
+    "RS256": PreparedRSAKey,
+    "RS384": PreparedRSAKey,
+    "RS512": PreparedRSAKey,
     "PS256": RSAPSSKey,
     "PS384": RSAPSSKey,
     "PS512": RSAPSSKey,
-    "ES256": ECKey,
-    "ES384": ECKey,
-    "ES512": ECKey,
+    "ES256": PreparedECKey,
+    "ES384": PreparedECKey,
+    "ES512": PreparedECKey,
     "EdDSA": EdDSAKey,
     "Ed25519": EdDSAKey,
     "Ed448": EdDSAKey,

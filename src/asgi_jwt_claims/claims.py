@@ -149,9 +149,11 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     Raises:
         MintingError: Not JSON; not the same value in every JSON parser; or nested too deeply.
     """
-    if type(value) is str and value.isascii():  # most values and names are no more than this
+    kind = type(value)
+    # Most values are no more than this, and need no closer look.
+    if (kind is str and value.isascii()) or kind is bool or (kind is int and abs(value) <= MAX_SAFE_INTEGER):
         return value
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         _check_depth(what, depth)
         return {
             name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(
@@ -159,7 +161,7 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:
             )
             for name, member in value.items()
         }
-    if isinstance(value, list | tuple):
+    if kind is list or isinstance(value, list | tuple):
         _check_depth(what, depth)
         return [json_copy(member, what, depth + 1) for member in value]
     return _json_scalar(value, what)
@@ -171,7 +173,7 @@ def _check_depth(what: str, depth: int) -> None:
 
 
 def _json_scalar(value: Any, what: str) -> Any:
-    if value is None or isinstance(value, bool):
+    if value is None:
         return value
     if isinstance(value, str):
         if has_lone_surrogate(value):

@@ -6,7 +6,7 @@ The caller's objects are copied, never changed.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -148,7 +148,7 @@ def _common_claims(
     if expiry is not None:
         claims["exp"] = expiry
     # In the form of a UUID, but all of its 128 bits are random; a version 4 UUID has 122.
-    random = secrets.token_hex(16)
+    random = os.urandom(16).hex()
     claims["jti"] = f"{random[:8]}-{random[8:12]}-{random[12:16]}-{random[16:20]}-{random[20:]}"
     if config.type_claim is not None:
         claims[config.type_claim] = kind

@@ -178,7 +178,7 @@ def _read(claims: dict[str, Any], header: dict[str, Any], payload: str, config: 
     return {
         "identity": subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
         "type": _type(claims, header, config.type_claim),
-        "fresh": read_fresh(claims),
+        "fresh": read_fresh(claims) if "fresh" in claims else 0,
         "jti": read_string(claims, "jti"),
         "issuer": read_string(claims, "iss"),
         "audience": read_audience(claims),
