@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from asgi_jwt_claims import _compact
 
-__all__ = ["Framed", "load_json", "load_object", "split_compact"]
+__all__ = ["Framed", "load_json", "load_segment", "split_compact"]
 
 
 class Framed(NamedTuple):
@@ -28,6 +28,6 @@ def load_json(data: bytes) -> Any:
     return _compact.load_json(data)[1]
 
 
-def load_object(segment: bytes) -> dict[str, Any]:
-    """The JSON object that an encoded segment holds."""
-    return _compact.load_object(_compact.b64url_decode(segment))[1]
+def load_segment(segment: bytes) -> Any:
+    """The JSON value that an encoded segment holds."""
+    return _compact.load_json(_compact.b64url_decode(segment))[1]

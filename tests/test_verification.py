@@ -51,6 +51,16 @@ def test_a_token_somebody_else_made_is_accepted(config: JWTConfig) -> None:
         assert HEADER == token.headers
 
 
+# S26
+@pytest.mark.parametrize("text", [b"[]", b'"x"', b"1", b"1.5", b"null", b"true", b'[{"a":1}]', b'["sub"]'])
+def test_header_and_payload_must_be_objects(text: bytes, config: JWTConfig) -> None:
+    """JSON that is no object is no part of a token."""
+    evidence = refusal(sealed(text, json.dumps(CLAIMS).encode()), config, MalformedTokenError)
+    assert {"reason": "header is not a JSON object"} == evidence
+    evidence = refusal(sealed(json.dumps(HEADER).encode(), text), config, MalformedTokenError)
+    assert {"reason": "payload is not a JSON object"} == evidence
+
+
 def test_the_source_is_handed_on(config: JWTConfig) -> None:
     """Where the token was found stands on the token."""
     assert "header" == verify(forge(), config, "header").source
@@ -297,8 +307,8 @@ def test_nothing_of_the_payload_is_looked_at_before_the_signature(
 ) -> None:
     """With a bad signature the payload is not even decoded, and the clock is not asked."""
     decoded: list[bytes] = []
-    load = verification.load_object
-    monkeypatch.setattr(verification, "load_object", lambda part: decoded.append(part) or load(part))
+    load = verification.load_json
+    monkeypatch.setattr(verification, "load_json", lambda part: decoded.append(part) or load(part))
     config = config.replace(clock=HeldClock())
     raw = sealed(json.dumps(HEADER).encode(), b"not JSON at all", secret="x" * 32)
     refusal(raw, config, InvalidSignatureError)

@@ -1,9 +1,10 @@
 """Memory of good signatures: a token that comes again and again is judged each time, but no longer verified.
 
 An entry says that exactly these bytes carried a good signature of this key, and what those bytes say, as values that
-nothing can change. Tokens are told apart by their SHA-256; the token itself is not kept. Only successes come in, and only when they come for the
-second time, so that tokens used once neither take up room nor the time to digest them. The number of entries and the
-size of each are bounded. When the set of keys changes, whatever a key that is gone has verified is gone with it.
+nothing can change. Tokens are told apart by their SHA-256; the token itself is not kept. Only successes come in, and
+only when they come for the second time, so that tokens used once neither take up room nor the time to digest them. The
+number of entries and the size of each are bounded. When the set of keys changes, whatever a key that is gone has
+verified is gone with it.
 """
 
 from __future__ import annotations

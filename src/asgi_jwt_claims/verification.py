@@ -21,7 +21,7 @@ from ._compact import (
     DEFAULT_MAX_TOKEN_SIZE,
     as_ascii,
     b64url_decode,
-    load_object,
+    load_json,
     split_compact,
 )
 from .claims import (
@@ -41,6 +41,7 @@ from .errors import (
     InvalidClaimError,
     InvalidHeaderError,
     InvalidSignatureError,
+    MalformedTokenError,
     MissingClaimError,
     NotYetValidError,
     WrongAudienceError,
@@ -55,9 +56,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_type", "verify", "verify_jws", "verify_token"]
 
+_NONE: frozenset[str] = frozenset()
+
 # RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A key that
 # comes with the token proves nothing (RFC 8725 section 3.10), so a token that brings one is refused, not just ignored.
-_NONE: frozenset[str] = frozenset()
 _REFUSED_HEADERS = ("crit", "b64", "zip", "jwk", "jku", "x5u", "x5c")
 
 
@@ -113,15 +115,16 @@ def verify_jws(
 def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
     """Verify everything but which type of token is wanted. `source` says where the token was found."""
     raw = as_ascii(raw, config.max_token_size)
-    known = config.signatures.find(raw, config.keys)
-    if known is not None:
-        return Token(known, _judge(known, config), source)
-    key, header, payload = _verify_signature(raw, config.keys)
-    text, claims = load_object(payload)
-    fields = _read(claims, header, text, config)
-    fresh = _judge(fields, config)
-    config.signatures.remember(raw, key, config.keys, fields)
-    return Token(fields, fresh, source)
+    keys, signatures = config.keys, config.signatures  # once: what one set verifies is never remembered under another
+    said = signatures.find(raw, keys)
+    if said is not None:
+        return Token(said, _judge(said, config), source)
+    key, header, payload = _verify_signature(raw, keys)
+    text, claims = load_json(payload)
+    said = _read(claims, header, text, config)
+    fresh = _judge(said, config)
+    signatures.remember(raw, key, keys, said)
+    return Token(said, fresh, source)
 
 
 def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
@@ -136,7 +139,9 @@ def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], by
 
 
 def _read_header(encoded: bytes, keys: KeySet) -> tuple[Key, dict[str, Any]]:
-    _, header = load_object(b64url_decode(encoded))
+    _, header = load_json(b64url_decode(encoded))
+    if type(header) is not dict:
+        raise MalformedTokenError(reason="header is not a JSON object")
     _check_header(header)
     return keys.find(header.get("kid"), _algorithm(header)), header
 
@@ -165,26 +170,30 @@ def _algorithm(header: dict[str, Any]) -> str:
 # What the token says: claims by their types. Nothing here depends on anything but its bytes and the names configured.
 
 
-def _read(claims: dict[str, Any], header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
+def _read(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
+    if type(claims) is not dict:
+        raise MalformedTokenError(reason="payload is not a JSON object")
     for name in config.presence:
         if name not in claims:
             raise MissingClaimError(claim=name)
     # RFC 7800 section 3.1: whoever cannot check the confirmation must not accept the token.
     if "cnf" in claims:
         raise BoundTokenError()
-    subject = read_string(claims, "sub")  # RFC 7519 section 4.1.2, whatever its use
     check_user_claims(claims, config.user_claims_claim)
+    # Whole seconds and strings with something in them need no further look; they are what nearly every token carries.
+    subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
     issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
+    if type(subject) is not str or not subject:
+        subject = read_string(claims, "sub")  # RFC 7519 section 4.1.2, whatever its use
     return {
         "identity": subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
         "type": _type(claims, header, config.type_claim),
         "fresh": read_fresh(claims) if "fresh" in claims else 0,
-        "jti": read_string(claims, "jti"),
-        "issuer": read_string(claims, "iss"),
+        "jti": jti if type(jti) is str and jti else read_string(claims, "jti"),
+        "issuer": issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
         "audience": read_audience(claims),
         "scopes": read_scopes(claims, config.scope_claim) if config.scope_claim in claims else _NONE,
         "roles": read_roles(claims, config.roles_claim) if config.roles_claim in claims else _NONE,
-        # Whole seconds need no further look; they are what nearly every token carries.
         "issued_at": issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
         "not_before": not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
         "expires_at": expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
