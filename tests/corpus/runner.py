@@ -1,0 +1,85 @@
+"""The runner: the whole corpus at one door."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from . import algorithm, asymmetric, claims, crossing, framing, header, json_text, parties, signature
+from .doors import Door, Offer, Offered, Verdict
+from .entries import Entry, Oddity
+from .issuers import ISSUERS
+from .valid import ODDITIES
+
+__all__ = ["ENTRIES", "EVERYTHING", "ODDITIES", "Report", "ordinary", "run"]
+
+AREAS = (framing, json_text, algorithm, header, signature, asymmetric, claims, parties, crossing)
+
+ENTRIES: list[Entry] = [entry for area in AREAS for entry in area.ENTRIES]
+"""Every hostile token."""
+
+EVERYTHING: list[Offered] = [*ENTRIES, *ODDITIES]
+"""Every token."""
+
+
+OFFERS: dict[type[Offered], int] = {Entry: 2, Oddity: 3}
+"""How often in a row. A good signature is remembered when it comes for the second time, so the third finds it there."""
+
+
+class Report(NamedTuple):
+    """What came of the corpus at a door.
+
+    Attributes:
+        offered: How many tokens were offered.
+        passed_over: The names of those that cannot be offered there.
+        failures: What did not become of them what should have, a line each.
+    """
+
+    offered: int
+    passed_over: list[str]
+    failures: list[str]
+
+
+@functools.cache
+def ordinary(name: str) -> Oddity:
+    """An ordinary access token of an issuer."""
+    raw = ISSUERS[name].token({"jti": "between"})
+    return Oddity("ordinary token in between", "S57", raw, "Nothing is wrong.", name)
+
+
+async def run(door: Door, entries: Iterable[Offered] = EVERYTHING) -> Report:
+    """Offer tokens at a door, each of them repeatedly, with an ordinary token before and after those of one issuer."""
+    report = Report(0, [], [])
+    taken: dict[str, list[Offered]] = {}
+    for entry in entries:
+        if door.takes(entry):
+            taken.setdefault(entry.issuer, []).append(entry)
+        else:
+            report.passed_over.append(entry.name)
+    for name, offered in taken.items():
+        between = ordinary(name)
+        async with door.open(ISSUERS[name]) as offer:
+            for entry in (between, *offered, between):
+                report.failures.extend(await failures_of(door, offer, entry))
+    return report._replace(offered=sum(map(len, taken.values())))
+
+
+async def failures_of(door: Door, offer: Offer, entry: Offered) -> list[str]:
+    """What happened otherwise than expected, at any of the times the token was offered."""
+    expected = door.expects(entry)
+    failures = []
+    for time in range(1, OFFERS[type(entry)] + 1):
+        try:
+            verdict = await offer(entry)
+        except Exception as error:  # noqa: BLE001 -- an exception that comes out of a door is what is looked for
+            failures.append(f"{door.name}: {entry.name} ({entry.items}): time {time} raised {error!r}")
+            continue
+        if not agrees(verdict, expected):
+            failures.append(f"{door.name}: {entry.name} ({entry.items}): time {time} {verdict}, not {expected}")
+    return failures
+
+
+def agrees(verdict: Verdict, expected: Verdict) -> bool:
+    """Whether the verdict is the expected one, as far as the door lets it be seen."""
+    return verdict._replace(code=verdict.code or expected.code) == expected

@@ -1,0 +1,207 @@
+"""The corpus at every door: nothing hostile is accepted, nothing valid is refused, and no other error comes out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from asgi_jwt_claims.errors import InvalidTokenError
+
+from .asgi import HeaderDoor, Middleware, Websocket
+from .doors import Core, Offer, Offered, SignatureStep, Verdict, at_the_core, expected, on_the_wire
+from .entries import ERRORS, Entry, Oddity
+from .frameworks import Bearer, Compat, Framework, FrameworkWebsocket, SanicServer
+from .issuers import ISSUERS, Issuer
+from .runner import AREAS, ENTRIES, EVERYTHING, ODDITIES, ordinary, run
+
+CHECKLIST = Path(__file__).parents[2] / "docs" / "security-checklist.md"
+
+# A header's value ends where white space begins, so that for a header these are no other tokens.
+NO_HEADER = ["space in front", "space behind"]
+
+BOTH, ASYNCIO = ("asyncio", "trio"), ("asyncio",)
+# Name: the framework, the door, the event loops it runs on.
+DOORS: dict[str, tuple[str, Callable[[], HeaderDoor], tuple[str, ...]]] = {
+    "middleware": ("anyio", Middleware, BOTH),
+    "websocket": ("anyio", lambda: Websocket(denial=True), BOTH),
+    "websocket-close": ("anyio", lambda: Websocket(denial=False), BOTH),
+    "starlette": ("starlette", lambda: Framework("starlette_door", "StarletteDoor", required=True), BOTH),
+    "starlette-guard": ("starlette", lambda: Framework("starlette_door", "StarletteDoor", required=False), BOTH),
+    "starlette-websocket": (
+        "starlette",
+        lambda: FrameworkWebsocket("starlette_door", "StarletteDoor", required=False),
+        BOTH,
+    ),
+    "fastapi": ("fastapi", lambda: Framework("fastapi_door", "FastAPIDoor", required=True), BOTH),
+    "fastapi-guard": ("fastapi", lambda: Framework("fastapi_door", "FastAPIDoor", required=False), ASYNCIO),
+    "fastapi-bearer": ("fastapi", Bearer, BOTH),
+    "sanic-asgi": ("sanic", lambda: Framework("sanic_door", "SanicAsgiDoor", required=True), ASYNCIO),
+    "sanic-asgi-guard": ("sanic", lambda: Framework("sanic_door", "SanicAsgiDoor", required=False), ASYNCIO),
+    "sanic-asgi-websocket": (
+        "sanic",
+        lambda: FrameworkWebsocket("sanic_door", "SanicAsgiDoor", required=False),
+        ASYNCIO,
+    ),
+    "sanic-server": ("sanic", lambda: SanicServer("sanic_door", "SanicDoor", required=True), ASYNCIO),
+}
+WAYS = [(name, backend) for name, (_, _, backends) in DOORS.items() for backend in backends]
+
+
+# Doors ----------------------------------------------------------------------------------------------------------------
+
+
+# S105, S106, S108
+@pytest.mark.parametrize("entry", EVERYTHING, ids=lambda entry: entry.name)
+def test_the_core(entry: Offered) -> None:
+    """The core decides every entry as written: after a good token, three times in a row, as text and as bytes."""
+    issuer = ISSUERS[entry.issuer]
+    as_bytes = entry._replace(token=on_the_wire(entry.token))
+    offered = [ordinary(entry.issuer), entry, entry, as_bytes]
+    assert [expected(each) for each in offered] == [at_the_core(each, issuer) for each in offered]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ASYNCIO)
+async def test_the_signature_step() -> None:
+    """The signature step refuses what is wrong up to the signature, and returns the signed bytes of all the rest."""
+    report = await run(SignatureStep())
+    assert [] == report.failures
+    assert [] == report.passed_over
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("way", "anyio_backend"), WAYS, ids=[f"{name}-{backend}" for name, backend in WAYS])
+async def test_door(way: str) -> None:
+    """At this door every hostile token is refused as it should be, each time, and every valid one is accepted."""
+    framework, make, _ = DOORS[way]
+    pytest.importorskip(framework)
+    door = make()
+    report = await run(door)
+    assert [] == report.failures
+    others = [entry.name for entry in EVERYTHING if entry.type != "access" and "refresh" not in door.types]
+    assert sorted([*NO_HEADER, *others]) == sorted(report.passed_over)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ASYNCIO)
+async def test_the_guards_of_the_old_library() -> None:
+    """The compatible guards refuse what is wrong before the claims are read, and accept what is only odd."""
+    pytest.importorskip("sanic")
+    report = await run(Compat())
+    assert [] == report.failures
+    assert report.offered > 500
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ASYNCIO)
+async def test_what_sanics_server_refuses_by_itself() -> None:
+    """Where only the guards demand a token, Sanic answers itself what it cannot read."""
+    pytest.importorskip("sanic")
+    door = SanicServer("sanic_door", "SanicDoor", required=False)
+    given_up = [entry for entry in EVERYTHING if door.takes(entry) and door.gives_up(entry)]
+    assert [] == (await run(door, given_up)).failures
+    assert {400, 413} == {door.gives_up(entry) for entry in given_up}
+
+
+# The runner -----------------------------------------------------------------------------------------------------------
+
+
+class Broken(Core):
+    """A door that answers everything in one way."""
+
+    name = "broken"
+
+    def __init__(self, answer: Verdict | Exception) -> None:
+        self._answer = answer
+
+    @asynccontextmanager
+    async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
+        """See `Door`."""
+
+        async def offer(_: Offered) -> Verdict:
+            if isinstance(self._answer, Exception):
+                raise self._answer
+            return self._answer
+
+        yield offer
+
+
+@pytest.mark.anyio
+async def test_the_runner_notices() -> None:
+    """A door that lets everybody in, answers 500, gives another reason or raises fails for every entry, each time."""
+    entries = [entry for entry in ENTRIES if entry.code == "signature_invalid" and entry.issuer == "hs256"]
+    for answer in (
+        Verdict(200, "alice"),
+        Verdict(200, "mallory"),
+        Verdict(500),
+        Verdict(401, None, "The token is malformed."),
+        Verdict(401, None, ERRORS["key_unknown"].description, "key_unknown"),
+        RuntimeError("foreign"),
+    ):
+        failures = (await run(Broken(answer), entries)).failures
+        hostile = [failure for failure in failures if "in between" not in failure]
+        assert (answer, 2 * len(entries)) == (answer, len(hostile))
+        assert (answer, answer != Verdict(200, "alice")) == (answer, len(failures) > len(hostile))
+
+
+# The corpus -----------------------------------------------------------------------------------------------------------
+
+
+def numbers_of(entry: Offered) -> set[int]:
+    assert re.fullmatch(r"S\d+(, S\d+)*", entry.items), entry.name
+    return {int(number) for number in re.findall(r"\d+", entry.items)}
+
+
+def represented(entries: list[Entry] | list[Oddity]) -> set[int]:
+    return {number for entry in entries for number in numbers_of(entry)}
+
+
+def test_the_corpus_is_large() -> None:
+    """There are more than two hundred hostile tokens, some in each area, and no name or token stands twice."""
+    assert len(ENTRIES) >= 200
+    assert len(ODDITIES) >= 100
+    assert [] == [area.__name__ for area in AREAS if len(area.ENTRIES) < 20]
+    for values in ([entry.name for entry in EVERYTHING], [on_the_wire(entry.token) for entry in EVERYTHING]):
+        assert [] == [value for value, times in Counter(values).items() if times > 1]
+
+
+def test_the_corpus_names_what_there_is() -> None:
+    """Every number is on the checklist and built, every code is an error's, every issuer has a configuration."""
+    rows = dict(re.findall(r"^\| S(\d+) \|.*\| ([^|]+) \|$", CHECKLIST.read_text(), re.MULTILINE))
+    built = {int(number) for number, place in rows.items() if place not in ("later part", "not our business")}
+    assert set() == (represented(ENTRIES) | represented(ODDITIES)) - built
+    assert set(ISSUERS) == {entry.issuer for entry in ENTRIES} == {entry.issuer for entry in ODDITIES}
+    reasons = {code for code, kind in ERRORS.items() if issubclass(kind, InvalidTokenError)}
+    assert reasons - {InvalidTokenError.code} == {entry.code for entry in ENTRIES}
+
+
+# What is decided when keys and settings are loaded or tokens minted; no token in hand can break it.
+NOT_ABOUT_A_TOKEN_IN_HAND = {
+    35: "where a private key may stand",
+    36: "which JWK is for signatures",
+    63: "what may be minted",
+    64: "what may be minted",
+}
+# Rules that refuse nothing, so that only the valid side can be shown.
+REFUSES_NOTHING = {58: "a client's token is accepted, and told from a user's"}
+# Rules without a boundary: on their other side stands every ordinary token.
+NO_BOUNDARY = {15, 16, 18, 19, 26, 29, 32, 33, 34, 41, 42, 44, 45, 46, 47, 61, 65, 66}
+
+
+def test_every_rule_about_tokens_is_represented() -> None:
+    """Format, header and claims: each rule has hostile tokens, and valid ones on its other side where it has one."""
+    rules = {*range(15, 67)} - NOT_ABOUT_A_TOKEN_IN_HAND.keys()
+    assert REFUSES_NOTHING.keys() == rules - represented(ENTRIES)
+    assert NO_BOUNDARY == rules - represented(ODDITIES)
+
+
+def test_every_entry_says_what_is_wrong() -> None:
+    """Each entry has one or two sentences of its own, and no white space around them."""
+    for entry in EVERYTHING:
+        sentence = entry.wrong if isinstance(entry, Entry) else entry.why
+        assert (entry.name, True) == (entry.name, re.fullmatch(r"\S.{2,98}[.?]", sentence) is not None)
