@@ -84,6 +84,45 @@ def test_several_authorization_headers_are_refused(lines: list[bytes]) -> None:
     assert 400 == answer.status
 
 
+@given(
+    scheme=st.tuples(*(st.sampled_from([letter, letter.upper()]) for letter in "bearer")).map("".join),
+    spaces=st.integers(1, 60),
+    around=st.tuples(st.text(" \t", max_size=5), st.text(" \t", max_size=5)),
+    kind=st.sampled_from(["http", "websocket"]),
+)
+def test_what_is_minted_is_let_in(scheme: str, spaces: int, around: tuple[str, str], kind: str) -> None:
+    """A minted token is let in however its header spells the scheme and spaces it, for http and websocket."""  # S4, S5
+    app = Recorder()
+    value = f"{around[0]}{scheme}{' ' * spaces}{ACCESS}{around[1]}".encode()
+    run(app, (http_scope if kind == "http" else websocket_scope)("/", (b"authorization", value)))
+    assert ("alice", {"VERI TAS": "LUX MEA"}) == (app.scope["token"].identity, app.scope["token"].user_claims)
+
+
+@given(name=st.from_regex(rb"[A-Za-z0-9_-]{1,20}", fullmatch=True))
+@example(name=b"Authorization")
+@example(name=b"x-authorization")
+@example(name=b"proxy-authorization")
+@example(name=b"authorization_")
+def test_a_token_elsewhere_is_no_token(name: bytes) -> None:
+    """A good token under any other header, as servers spell them, is not even looked at."""  # S12, S14
+    if name == b"authorization":
+        return
+    app = Recorder()
+    answer = run(app, http_scope("/", (name, b"Bearer " + ACCESS.encode())))
+    refused(app, answer)
+    assert 'Bearer realm="api"' == answer.headers["www-authenticate"]
+
+
+@given(query=st.sampled_from(["access_token", "token", "jwt", "bearer", "authorization"]), where=st.booleans())
+def test_a_token_in_the_query_is_no_token(query: str, where: bool) -> None:
+    """A good token in the query string, or in the path, is not even looked at."""  # S8
+    app = Recorder()
+    more = {"path": f"/{ACCESS}"} if where else {"query_string": f"{query}={ACCESS}".encode()}
+    answer = run(app, http_scope("/") | more)
+    refused(app, answer)
+    assert 'Bearer realm="api"' == answer.headers["www-authenticate"]
+
+
 @given(where=st.integers(0, len(ACCESS) - 1), byte=st.integers(0, 255))
 def test_a_token_with_one_other_byte_is_refused(where: int, byte: int) -> None:
     """A token has one spelling: any byte changed, anywhere, and it is no token."""

@@ -1,0 +1,215 @@
+"""`python -m tests.fuzz.mutants [MODULE...]`: the library broken in one place at a time, to see which test notices.
+
+In two steps, on a copy of the sources and the tests: mutmut breaks what stands in functions, and what stands outside
+of them (tables, patterns, limits), which it leaves alone, is broken here. Prints what survived, as differences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+__all__: list[str] = []
+
+MODULES = (
+    *("_compact", "_jose", "_key", "_loading", "_material", "_secrets", "_signatures"),
+    *("claims", "keys", "verification"),
+)
+TESTS = (
+    *(
+        f"tests/test_{name}.py"
+        for name in (
+            "compact",
+            "claims",
+            "verification",
+            "token",
+            "signatures",
+            "keys",
+            "key_kinds",
+            "advisories",
+            "config",
+        )
+    ),
+    *("tests/corpus/test_corpus.py::test_the_core", "tests/corpus/test_corpus.py::test_the_signature_step"),
+    *(f"tests/fuzz/test_findings.py::test_every_seed_holds[{name}]" for name in ("framing", "json", "token")),
+    "tests/fuzz/test_findings.py::test_nothing_stands_around_json",
+    "tests/test_vectors.py",
+)
+"""Those that are fast and that these modules are tested by, the fastest first."""
+
+ONCE_ONLY = (
+    "tests/test_claims.py::test_scopes_become_one_string[scope4-read a:b/c.d]",
+    "tests/test_config.py::test_an_audience_is_kept_whatever_holds_it[given4]",
+    "tests/test_config.py::test_verification_keys_are_text_too[11]",
+)
+"""Tests that cannot run twice in one process, as mutmut lets them: their parameter is an iterator."""
+
+PROJECT = Path(__file__).parents[2]
+PATIENCE = 120
+"""Seconds until tests that do not end count as having noticed."""
+
+
+def main() -> None:
+    """Both steps, for every module or for those that are named."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.mutants", description=(__doc__ or "").split(":")[1])
+    parser.add_argument("modules", nargs="*", default=[*MODULES], metavar="MODULE", help=f"of {', '.join(MODULES)}")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", choices=["functions", "tables"], help="only one of the two steps")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=os.environ.get("MUTANTS_DIR")) as directory:
+        started = time.monotonic()
+        if options.only != "tables":
+            break_functions(_copy(Path(directory) / "functions", options.modules), options.processes)
+            _say(f"{time.monotonic() - started:.0f} seconds so far\n")
+        if options.only != "functions":
+            break_tables(_copy(Path(directory) / "tables", options.modules), options.modules, options.processes)
+            _say(f"{time.monotonic() - started:.0f} seconds together\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _copy(house: Path, modules: list[str]) -> Path:
+    house.mkdir()
+    unwanted = shutil.ignore_patterns("__pycache__", ".*")
+    for name in ("src", "tests", "docs"):
+        shutil.copytree(PROJECT / name, house / name, ignore=unwanted)
+    shutil.copy(PROJECT / "pyproject.toml", house)
+    vectors = PROJECT.parent / "shared"
+    if vectors.is_dir():  # where the tests look for them, from here and from mutmut's own copy
+        for neighbour in (house, house.parent):
+            if not (neighbour / "shared").exists():
+                (neighbour / "shared").symlink_to(vectors)
+    lists = {
+        "source_paths": ["src"],
+        "only_mutate": [f"src/asgi_jwt_claims/{name}.py" for name in modules],
+        "also_copy": ["docs"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", *(f"--deselect={test}" for test in ONCE_ONLY)],
+        "pytest_add_cli_args_test_selection": TESTS,
+    }
+    settings = [f"{name} =\n" + "".join(f"    {value}\n" for value in values) for name, values in lists.items()]
+    (house / "setup.cfg").write_text("[mutmut]\nuse_git_change_detection = false\n" + "".join(settings))
+    return house
+
+
+# What stands in functions ---------------------------------------------------------------------------------------------
+
+
+def break_functions(house: Path, processes: int) -> None:
+    """Mutmut's run, its counts, and the difference that each survivor makes."""
+    command = [sys.executable, "-m", "mutmut"]
+    run = subprocess.run(
+        [*command, "run", "--max-children", str(processes)], cwd=house, check=False, capture_output=True, text=True
+    )
+    _say(re.split(r"[\r\n]", run.stdout.strip())[-1] + "\n")
+    if run.returncode:
+        _say(run.stdout[-3000:] + run.stderr[-3000:])
+        sys.exit(run.returncode)
+    results = subprocess.run([*command, "results"], cwd=house, check=True, capture_output=True, text=True).stdout
+    for name, verdict in re.findall(r"^\s*(\S+): (.+)$", results, re.MULTILINE):
+        shown = subprocess.run([*command, "show", name], cwd=house, check=True, capture_output=True, text=True).stdout
+        changed = [line for line in shown.splitlines() if re.match(r"[-+](?![-+])", line)]
+        _say(f"\n{name}: {verdict}\n" + "\n".join(changed) + "\n")
+
+
+# What stands outside of functions -------------------------------------------------------------------------------------
+
+
+def break_tables(house: Path, modules: list[str], processes: int) -> None:
+    """Each constant that stands outside of functions changed, and the tests run on it."""
+    mutants = [mutant for name in modules for mutant in _mutants(house / "src" / "asgi_jwt_claims" / f"{name}.py")]
+    houses = [house]
+    for place in range(1, processes):
+        houses.append(house.with_name(f"{house.name}-{place}"))
+        shutil.copytree(house, houses[-1], symlinks=True)
+    if not _all_well(house):
+        sys.exit("the tests do not pass on the unchanged sources")
+
+    def survivors(place: int) -> list[str]:
+        own = houses[place] / "src" / "asgi_jwt_claims"
+        return [difference for path, text, difference in mutants[place::processes] if _survives(own / path.name, text)]
+
+    with ThreadPoolExecutor(processes) as pool:
+        survived = [difference for found in pool.map(survivors, range(processes)) for difference in found]
+    _say(f"\noutside of functions: {len(mutants)} broken, {len(survived)} survived\n")
+    _say("".join(f"\n{difference}\n" for difference in survived))
+
+
+def _survives(path: Path, text: bytes) -> bool:
+    original = path.read_bytes()
+    path.write_bytes(text)
+    try:
+        return _all_well(path.parents[2])
+    finally:
+        path.write_bytes(original)
+
+
+def _all_well(house: Path) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS]
+    environment = {**os.environ, "PYTHONPATH": str(house / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=house, env=environment, check=False, capture_output=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _mutants(path: Path) -> Iterator[tuple[Path, bytes, str]]:
+    source = path.read_bytes()
+    tree = ast.parse(source)
+    lines = source.splitlines(keepends=True)
+    starts = [sum(map(len, lines[:place])) for place in range(len(lines))]
+    for constant, is_pattern in _constants(tree, is_pattern=False):
+        begin = starts[constant.lineno - 1] + constant.col_offset
+        end = starts[(constant.end_lineno or 0) - 1] + (constant.end_col_offset or 0)
+        for value in _others(constant.value, is_pattern):
+            text = source[:begin] + repr(value).encode() + source[end:]
+            place = f"{path.name}:{constant.lineno}:{constant.col_offset}"
+            difference = f"{place}: {constant.value!r} became {value!r}"
+            yield path, text, difference
+
+
+def _constants(node: ast.AST, *, is_pattern: bool) -> Iterator[tuple[ast.Constant, bool]]:
+    """Constants that count: outside of functions, and neither documentation nor annotation nor list of names."""
+    if isinstance(node, ast.Constant):
+        yield node, is_pattern
+    if isinstance(node, ast.FunctionDef | ast.Expr | ast.If | ast.Import | ast.ImportFrom | ast.JoinedStr):
+        return
+    if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in {"__all__", "__slots__"}:
+        return
+    if isinstance(node, ast.Call):
+        if ast.unparse(node.func) == "cast":
+            node = node.args[1]
+        is_pattern = is_pattern or ast.unparse(node).startswith("re.compile(")
+    for name, field in ast.iter_fields(node):
+        for inner in field if isinstance(field, list) else [field]:
+            if isinstance(inner, ast.AST) and name != "annotation":
+                yield from _constants(inner, is_pattern=is_pattern)
+
+
+def _others(value: object, is_pattern: bool) -> list[object]:
+    """What a constant is changed to: a pattern loses each of its characters in turn."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1]
+    if not isinstance(value, str | bytes):
+        return []
+    if is_pattern:
+        return [value[:place] + value[place + 1 :] for place in range(len(value))]
+    return [value + "B"] if isinstance(value, str) else [value + b"B"]
+
+
+main()
