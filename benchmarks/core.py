@@ -1,115 +1,194 @@
-"""What the checks cost: verification, minting and the middleware, as ratios measured in one run.
-
-Run: `python benchmarks/core.py`
-"""
+"""Verifying and minting, against the floor and against the other libraries."""
 
 from __future__ import annotations
 
-import base64
-import json
-import secrets
-import statistics
-import time
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, verify_token
+from asgi_jwt_claims import ConfigurationError, JWTConfig, create_access_token, verify_token
 
-ROUNDS = 40
-CALLS = 250
-CLAIMS = {"VERI TAS": "LUX MEA", "groups": ["readers", "writers"], "tenant": 7}
+from . import floors, libraries
+from .material import (
+    ALGORITHMS,
+    IDENTITY,
+    LIFETIME,
+    USER_CLAIMS,
+    Material,
+    configuration,
+    new_claims,
+    new_material,
+    pool,
+)
+from .measure import POOL, Effort, Figure, Task, compare
+from .sections import Chart, Section, Table, Target, micros, ratio
 
-Step = Callable[[], object]
+if TYPE_CHECKING:
+    from .libraries import Codec
 
+OURS: Final = "asgi-jwt-claims"
+FLOOR: Final = "floor"
+HOUSE: Final = "house floor"
 
-def ratio(ours: Step, floor: Step) -> float:
-    """The median of `ours` divided by `floor`, timed in turn."""
-    return statistics.median(timed(ours) / timed(floor) for _ in range(ROUNDS))
+FRESH: Final = "verify, always another token"
+REPEATED: Final = "verify, the same token again"
+MINT: Final = "mint"
 
+LIMITS: Final = {
+    FRESH: {"HS256": 1.0, "RS256": 1.05, "ES256": 1.05, "EdDSA": 1.05},
+    REPEATED: {"HS256": 0.6, "RS256": 0.2, "ES256": 0.1, "EdDSA": 0.1},
+    MINT: {"HS256": 1.1, "RS256": 1.1, "ES256": 1.1, "EdDSA": 1.1},
+}
+"""What ours may cost, as a multiple of the floor."""
 
-def timed(step: Step) -> float:
-    """Seconds for `CALLS` calls."""
-    began = time.perf_counter()
-    for _ in range(CALLS):
-        step()
-    return time.perf_counter() - began
-
-
-def lenient(segment: bytes) -> bytes:
-    """Base64url as most libraries read it."""
-    return base64.urlsafe_b64decode(segment + b"==")
-
-
-def verify_floor(key: Key, raw: str) -> Step:
-    """The signature, base64 and JSON, and no check of anything."""
-    encoded = raw.encode()
-
-    def floor() -> object:
-        signing_input, _, signature = encoded.rpartition(b".")
-        header, _, payload = signing_input.partition(b".")
-        # The key that python-jose has prepared, without our checks around it.
-        verified = key._verifier.verify(signing_input, lenient(signature))  # noqa: SLF001 -- the floor is below the API
-        return verified, json.loads(lenient(header)), json.loads(lenient(payload))
-
-    return floor
+TEXT: Final = f"""\
+The floor is the bare work and no check: the primitive of `cryptography` (HS256: `hmac`) with its key built ahead, lax
+base64 and `json.loads`; for minting a new identifier, the time, `json.dumps` and base64. The house floor does the same
+with the prepared key of python-jose. "Always another token" goes round {POOL:,} different ones, so that no cache of
+verified signatures can help. Ours and the floors are given bytes, the others text, as each of them likes best."""
 
 
-def mint_floor(key: Key, claims: dict[str, Any]) -> Step:
-    """JSON, base64 and the signature."""
-    header = base64.urlsafe_b64encode(json.dumps({"alg": key.algorithm, "typ": "JWT", "kid": key.kid}).encode())
+@dataclass
+class Bench:
+    """All that is needed to measure one algorithm."""
 
-    def floor() -> object:
-        signing_input = header + b"." + base64.urlsafe_b64encode(json.dumps(claims).encode())
-        return signing_input + base64.urlsafe_b64encode(key.sign(signing_input))
-
-    return floor
-
-
-def middleware_ratio(config: JWTConfig, raw: str) -> float:
-    """What the middleware adds to a bare application, divided by one `verify_token`."""
-
-    async def bare(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        pass
-
-    guarded = JWTMiddleware(bare, config)
-    headers = [(b"host", b"localhost"), (b"accept", b"*/*"), (b"authorization", b"Bearer " + raw.encode())]
-
-    def calling(app: Any) -> Step:
-        def step() -> None:
-            # No event loop in between: neither application ever waits.
-            scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
-            try:
-                app(scope, None, None).send(None)
-            except StopIteration:
-                return
-
-        return step
-
-    with_middleware, without = calling(guarded), calling(bare)
-    verify = lambda: verify_token(raw, config)  # noqa: E731 -- a step like the others
-    return statistics.median((timed(with_middleware) - timed(without)) / timed(verify) for _ in range(ROUNDS))
+    material: Material
+    config: JWTConfig | None
+    codecs: dict[str, Codec]
+    missing: dict[str, str]
+    tokens: list[str]
 
 
-def main() -> None:
-    """Print the table."""
-    print("| algorithm | verify / floor | mint / floor | middleware / verify |")
-    print("|---|---|---|---|")
-    for algorithm in ("HS256", "RS256", "ES256"):
-        secret = {"secret_key": secrets.token_urlsafe(64)}
-        config = JWTConfig(**(secret if algorithm == "HS256" else {"signing_key": Key.generate(algorithm)}))
-        key = config.signing_key
-        assert key is not None  # noqa: S101 -- every configuration here can sign
-        raw = create_access_token("alice", config, user_claims=CLAIMS)
-        claims = verify_token(raw, config).claims
-        figures = (
-            ratio(lambda raw=raw, config=config: verify_token(raw, config), verify_floor(key, raw)),
-            ratio(
-                lambda config=config: create_access_token("alice", config, user_claims=CLAIMS), mint_floor(key, claims)
-            ),
-            middleware_ratio(config, raw),
-        )
-        print(f"| {algorithm} | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
+def run(effort: Effort) -> Section:
+    """Measure every algorithm."""
+    section = Section("core", "Verifying and minting", TEXT)
+    figures: dict[str, dict[str, dict[str, Figure]]] = {}
+    for algorithm in ALGORITHMS:
+        bench = prepare(algorithm)
+        if bench.config is None:
+            section.notes.append(f"{OURS} does not offer {algorithm}.")
+        section.notes += [f"{algorithm}: {name} left out: {reason}" for name, reason in bench.missing.items()]
+        figures[algorithm] = {kind: measured(bench, kind, effort) for kind in LIMITS}
+        for kind, found in figures[algorithm].items():
+            section.keep(f"{algorithm}, {kind}", found)
+    section.tables.append(_floor_table(figures))
+    section.tables += [_peer_table(kind, figures) for kind in LIMITS]
+    section.targets = _targets(figures)
+    section.charts = [_chart(kind, figures) for kind in LIMITS]
+    return section
 
 
-if __name__ == "__main__":
-    main()
+def prepare(algorithm: str) -> Bench:
+    """A key, and everybody ready to use it; each proven to accept a good token and to refuse a forged one."""
+    material = new_material(algorithm)
+    codecs, missing = libraries.codecs(material)
+    tokens = pool(material, POOL)
+    try:
+        config = configuration(material)
+    except ConfigurationError:
+        return Bench(material, None, codecs, missing, tokens)
+    libraries.prove(verifying(config), tokens[0].encode())
+    return Bench(material, config, codecs, missing, tokens)
+
+
+def verifying(config: JWTConfig) -> Callable[[bytes], object]:
+    """Our verification as a function of one argument."""
+    return lambda raw: verify_token(raw, config)
+
+
+def minting(config: JWTConfig) -> Callable[[object], object]:
+    """Our minting as a function of one argument, which it ignores."""
+    return lambda _: create_access_token(IDENTITY, config, user_claims=USER_CLAIMS, lifetime=LIFETIME)
+
+
+def measured(bench: Bench, kind: str, effort: Effort) -> dict[str, Figure]:
+    """One kind of work under one algorithm.
+
+    Ours is compared with the floor many times, since targets depend on it, and with the others fewer times. What the
+    others cost is then a multiple of ours within their own rounds.
+    """
+    tasks = mint_tasks(bench) if kind == MINT else verify_tasks(bench, repeated=kind == REPEATED)
+    close = {name: task for name, task in tasks.items() if name in {OURS, FLOOR, HOUSE}}
+    figures = compare(close, effort.rounds, effort.batch, base=FLOOR)
+    figures |= {
+        name: figure
+        for name, figure in compare(tasks, effort.fewer, effort.batch, base=FLOOR).items()
+        if name not in close
+    }
+    return figures
+
+
+def verify_tasks(bench: Bench, *, repeated: bool) -> dict[str, Task]:
+    """The floors, ours, and the others, each with the same tokens."""
+    texts = bench.tokens[:1] if repeated else bench.tokens
+    raws = [text.encode() for text in texts]
+    tasks = {FLOOR: Task(floors.verify_floor(bench.material), raws)}
+    if house := floors.house_floor(bench.material):
+        tasks[HOUSE] = Task(house, raws)
+    if bench.config is not None:
+        tasks[OURS] = Task(verifying(bench.config), raws)
+    return tasks | {name: Task(codec.verify, texts) for name, codec in bench.codecs.items()}
+
+
+def mint_tasks(bench: Bench) -> dict[str, Task]:
+    """The floor, ours, and the others; the others are given claims that are made as those of the floor are."""
+    tasks = {FLOOR: Task(floors.mint_floor(bench.material, new_claims(), LIFETIME))}
+    if bench.config is not None:
+        tasks[OURS] = Task(minting(bench.config))
+    return tasks | {name: Task(codec.mint) for name, codec in bench.codecs.items()}
+
+
+def _floor_table(figures: dict[str, dict[str, dict[str, Figure]]]) -> Table:
+    columns = ["work", "algorithm", "ours / floor", "quartiles", "at most", "ours / house floor", "ours µs", "floor µs"]
+    rows = []
+    for kind, limits in LIMITS.items():
+        for algorithm, limit in limits.items():
+            found = figures[algorithm][kind]
+            ours, floor, house = found.get(OURS), found[FLOOR], found.get(HOUSE)
+            if ours is None:
+                rows.append([kind, algorithm, "not offered", "", ratio(limit), "", "", micros(floor.microseconds)])
+                continue
+            rows.append(
+                [
+                    kind,
+                    algorithm,
+                    ratio(ours.ratio),
+                    f"{ratio(ours.low)} to {ratio(ours.high)}",
+                    ratio(limit),
+                    ratio(ours.ratio / house.ratio) if house else "",
+                    micros(ours.microseconds),
+                    micros(floor.microseconds),
+                ]
+            )
+    return Table("Ours against the floor", columns, rows)
+
+
+def _peer_table(kind: str, figures: dict[str, dict[str, dict[str, Figure]]]) -> Table:
+    rows = []
+    for name in (OURS, *libraries.LIBRARIES):
+        found = [figures[algorithm][kind].get(name) for algorithm in ALGORITHMS]
+        cells = [
+            f"{ratio(figure.ratio)} ({micros(figure.microseconds)} µs)" if figure else "not offered" for figure in found
+        ]
+        rows.append([name, *cells])
+    return Table(f"Everybody against the floor: {kind}", ["library", *ALGORITHMS], rows)
+
+
+def _targets(figures: dict[str, dict[str, dict[str, Figure]]]) -> list[Target]:
+    targets = []
+    for kind, limits in LIMITS.items():
+        for algorithm, limit in limits.items():
+            ours = figures[algorithm][kind].get(OURS)
+            targets.append(Target(f"{kind}, {algorithm}: ours / floor", ours.ratio if ours else None, limit))
+    return targets
+
+
+def _chart(kind: str, figures: dict[str, dict[str, dict[str, Figure]]]) -> Chart:
+    series: dict[str, dict[Any, float]] = {}
+    for name in (OURS, *libraries.LIBRARIES):
+        series[name] = {
+            algorithm: figures[algorithm][kind][name].ratio
+            for algorithm in ALGORITHMS
+            if name in figures[algorithm][kind]
+        }
+    return Chart(kind, "multiple of the floor", series, mark=1.0)
