@@ -69,6 +69,16 @@ def starlette_bare() -> Starlette:
     return Starlette(routes=[Route(PATH, _starlette_handler)])
 
 
+def starlette_wrapped(config: JWTConfig) -> ASGIApp:
+    """The same with the middleware around it, which is all that a handler for access tokens needs."""
+
+    async def handler(request: Request) -> JSONResponse:
+        our_starlette.get_token(request).identity  # noqa: B018 -- as above
+        return JSONResponse(ANSWER)
+
+    return JWTMiddleware(Starlette(routes=[Route(PATH, handler)]), config)
+
+
 def starlette_guarded(config: JWTConfig, guards: int = 1) -> Starlette:
     """The same with the middleware, and a guard around the handler; or several, one inside the other."""
 

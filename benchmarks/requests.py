@@ -36,6 +36,7 @@ BARE: Final[dict[str, Callable[[], ASGIApp]]] = {
 
 OURS: Final[dict[str, tuple[str, Callable[[JWTConfig], ASGIApp]]]] = {
     "ours, middleware": ("raw ASGI", apps.raw_guarded),
+    "ours, middleware (Starlette)": ("Starlette", apps.starlette_wrapped),
     "ours, install and jwt_required": ("Starlette", apps.starlette_guarded),
     "ours, install and CurrentToken": ("FastAPI", apps.fastapi_guarded),
     "ours, JWTBearer alone": ("FastAPI", apps.fastapi_dependency),

@@ -119,7 +119,7 @@ def test_an_audience_of_another_type_is_wrong(value: Any) -> None:
     """An audience is a non-empty string or a non-empty array of them, not mixed with anything."""
     with pytest.raises(InvalidClaimError) as error:
         read_audience({"aud": value})
-    assert "aud" == error.value.evidence["claim"]
+    assert {"claim": "aud", "reason": "neither a non-empty string nor an array of them"} == error.value.evidence
 
 
 @pytest.mark.parametrize(("value", "audience"), [("a", ("a",)), (["a"], ("a",)), (["a", "b"], ("a", "b"))])
@@ -190,7 +190,9 @@ def test_scopes_of_another_form_are_wrong(name: str, value: Any) -> None:
     """Other types, double spaces and characters that no scope may have are wrong."""
     with pytest.raises(InvalidClaimError) as error:
         read_scopes({name: value}, name)
-    assert name == error.value.evidence["claim"]
+    read = isinstance(value, str) or value in (["read write"], [""])
+    reason = "not scopes divided by single spaces" if read else "not a string"
+    assert {"claim": name, "reason": reason} == error.value.evidence
 
 
 @pytest.mark.parametrize(

@@ -282,6 +282,19 @@ def test_sixteen_levels_are_the_limit(opening: str, closing: str) -> None:
 
 
 # S24
+@pytest.mark.parametrize("before", ["[],", "{},", "[[]],", '[{"a":[]}],', "[],[],"])
+def test_what_is_closed_before_takes_nothing_off(before: str) -> None:
+    """Arrays and objects that are over leave the count where they began, wherever they stand."""
+    for outer in range(1, MAX_JSON_DEPTH - 3):
+        inner = MAX_JSON_DEPTH - outer
+        text = "[" * outer + before + "[" * inner + "]" * MAX_JSON_DEPTH
+        assert json.loads(text) == load_json(text.encode())
+        with pytest.raises(MalformedTokenError) as error:
+            load_json(("[" * outer + before + "[" * (inner + 1) + "]" * (MAX_JSON_DEPTH + 1)).encode())
+        assert "nested too deeply" == reason_of(error)
+
+
+# S24
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b'[{"a":' * 50_000])
 def test_nesting_without_end_is_no_recursion_error(text: bytes) -> None:
     """Nesting deep enough to exhaust the stack is counted, not parsed."""

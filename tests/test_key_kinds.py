@@ -221,6 +221,7 @@ def test_an_rsa_key_longer_than_openssl_can_use_is_refused() -> None:
     """A modulus beyond 16,384 bits could never verify anything."""
     with pytest.raises(KeyConfigurationError, match=r"16400 bits and needs at least 2048 .* at most 16384"):
         Key.from_jwk({"kty": "RSA", "e": "AQAB", "n": _number((1 << 16399) + 1)})
+    assert "RS256" == Key.from_jwk({"kty": "RSA", "e": "AQAB", "n": _number((1 << 16383) + 1)}).algorithm
 
 
 def _number(value: int) -> str:

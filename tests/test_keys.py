@@ -254,7 +254,10 @@ def test_a_secret_may_hold_any_characters() -> None:
         ("correct horse battery staple, again", True),
         ("MY VERY LONG SECRET THAT I MADE UP", True),
         ("correct-horse-battery-staple-again", True),
+        ("Ab1-" * 8, True),
+        ("7x" * 16, True),
         (SECRET, False),
+        ("Ab1-" * 8 + "A", False),
         ("Correct horse battery staple, again", False),
         ("correct horse battery staple 4 me!", False),
     ],
@@ -264,7 +267,8 @@ def test_a_guessable_secret_is_warned_of(secret: str, warned: bool, caplog: pyte
     # S149
     with caplog.at_level(logging.WARNING, "asgi_jwt_claims"):
         Key.from_secret(secret)
-    assert warned is ("looks guessable" in caplog.text)
+    said = "the secret for HS256 looks guessable; make one with: python -c "
+    assert warned is any(message.startswith(said) for message in caplog.messages)
     assert secret not in caplog.text
 
 
@@ -317,6 +321,8 @@ ASYMMETRIC = {
     "JWK after white space": b"\r\n " + JWK_TEXT,
     "JWK after a byte order mark": b"\xef\xbb\xbf" + JWK_TEXT,
     "JWK before text": JWK_TEXT + b" # the key",
+    "JWK before other bytes": JWK_TEXT + b"\xff\x80",
+    "JWK with an object within": json.dumps({**rsa_jwk(), "of": {}}).encode(),
     "JWK in UTF-16": JWK_TEXT.decode().encode("utf-16-le"),
     "JWK Set": json.dumps({"keys": [rsa_jwk()]}).encode(),
     "EC JWK": json.dumps(ec_jwk()).encode(),

@@ -140,7 +140,7 @@ def test_a_repeated_header_is_an_error(values: tuple[bytes, ...]) -> None:
     """Two Authorization headers are refused whatever they hold (trap: duplicated header)."""
     with pytest.raises(RepeatedCredentialsError) as caught:
         offered(*values)
-    assert {"header": "authorization", "times": len(values)} == caught.value.evidence
+    assert {"header": "authorization"} == caught.value.evidence
 
 
 def test_the_longest_token_is_offered() -> None:

@@ -698,5 +698,5 @@ def test_a_security_event_is_no_access_token() -> None:
     """Where no claim tells types apart, a token with `events` (a logout, say) is not taken for an access token."""
     config = JWTConfig(secret_key=SECRET, clock=HeldClock(), type_claim=None)
     event = {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}
-    refusal(forge(event, without=("type",)), config, WrongTypeError)
+    assert {"claim": "events"} == refusal(forge(event, without=("type",)), config, WrongTypeError)
     assert "alice" == verify_token(forge(without=("type",)), config).identity

@@ -138,9 +138,8 @@ class RSAPSSKey(JoseKey):
 class EdDSAKey(JoseKey):
     """EdDSA with Ed25519 or Ed448 (RFC 8037 section 3.1, RFC 9864 section 2.2): the curve is the key's."""
 
-    def __init__(self, key: Any, algorithm: str) -> None:
+    def __init__(self, key: Any, algorithm: str) -> None:  # noqa: ARG002 -- the key says it all; the others need it
         self._key = key
-        self._algorithm = algorithm
 
     def sign(self, msg: bytes) -> bytes:
         """The signature by a private key."""

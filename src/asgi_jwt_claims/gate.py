@@ -11,7 +11,7 @@ from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
 from .sources import DEFAULT_SOURCES, Source
-from .token import SCOPE_KEY, Anonymous
+from .token import SCOPE_KEY, Anonymous, Token
 
 __all__ = ["GUARDED", "Gate", "GateOptions"]
 
@@ -89,22 +89,23 @@ class Gate:
         Returns:
             The error to refuse the request with; None when it may go on.
         """
-        outcome = outcome_for(scope, self._config, self._sources)
+        outcome = outcome_for(scope, self._config, self._sources) if SCOPE_KEY in scope else None
         if outcome is None:
             outcome = Outcome(self._config, self._sources, self.challenges)
         else:
             # The middleware around this one has verified the token already; only the way to refuse may be another.
             outcome.challenges = self.challenges
         scope[SCOPE_KEY] = outcome
-        scope["token"] = None
+        token: Token | None = None
         error: TokenError | None = None
         if not self._goes_unexamined(scope):
             try:
-                scope["token"] = outcome.admit(scope, ANY_ACCESS_TOKEN)
+                token = outcome.admit(scope, ANY_ACCESS_TOKEN)
             except TokenError as refusal:
                 error = refusal.with_traceback(None)
+        scope["token"] = token
         if self._set_user:
-            scope["user"] = scope["auth"] = scope["token"] or _ANONYMOUS
+            scope["user"] = scope["auth"] = token or _ANONYMOUS
         return error if self._required else None
 
     def _goes_unexamined(self, scope: MutableMapping[str, Any]) -> bool:

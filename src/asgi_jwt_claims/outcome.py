@@ -136,13 +136,13 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
         NotGuardedError: The object has no scope, or, on Sanic's own server, `install` has not prepared one.
     """
     prepared = getattr(getattr(connection, "ctx", None), SCOPE_KEY, None)
-    if isinstance(prepared, Mapping):
+    if prepared is not None and isinstance(prepared, Mapping):
         return prepared
     try:
         scope = connection.scope
     except (AttributeError, NotImplementedError):  # Sanic's request has the attribute even where it has no scope
         scope = connection
-    if isinstance(scope, Mapping):
+    if type(scope) is dict or isinstance(scope, Mapping):  # the first of them is nearly always true, and quick
         return scope
     raise NotGuardedError(
         f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first"

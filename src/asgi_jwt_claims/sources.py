@@ -76,12 +76,15 @@ class BearerHeader:
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
         """See `Source`."""
-        values = [value for name, value in scope["headers"] if name == self._name]
-        if not values:
+        found: bytes | None = None
+        for name, value in scope["headers"]:
+            if name == self._name:
+                if found is not None:
+                    raise RepeatedCredentialsError(header=self._name.decode())
+                found = value
+        if found is None:
             return None
-        if len(values) > 1:
-            raise RepeatedCredentialsError(header=self._name.decode(), times=len(values))
-        credentials = self._credentials(values[0].strip(_OWS), max_size)
+        credentials = self._credentials(found.strip(_OWS), max_size)
         if credentials is None:
             return None
         if len(credentials) > max_size:

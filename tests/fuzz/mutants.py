@@ -40,6 +40,7 @@ TESTS = (
             "config",
         )
     ),
+    "tests/corpus/test_memory.py",
     *("tests/corpus/test_corpus.py::test_the_core", "tests/corpus/test_corpus.py::test_the_signature_step"),
     *(f"tests/fuzz/test_findings.py::test_every_seed_holds[{name}]" for name in ("framing", "json", "token")),
     "tests/fuzz/test_findings.py::test_nothing_stands_around_json",
