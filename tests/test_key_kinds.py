@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding, rsa
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token
+from asgi_jwt_claims import JWTConfig, Key, KeySet, _material, create_access_token, verify_token
 from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError
 
 from .forging import b64
@@ -214,6 +214,14 @@ def test_a_modulus_of_the_faulty_generator_is_refused() -> None:
     other = product // 11
     shifted = modulus + other * next(n for n in range(11) if (modulus + other * n) % 11 == 3)
     assert "RS256" == Key.from_jwk({**jwk, "n": _number(shifted)}).algorithm
+
+
+# S34
+def test_the_moduli_that_are_looked_at_are_prime() -> None:
+    """The fingerprint of the faulty generator is taken modulo primes, each of them once."""
+    primes = _material._ROCA_PRIMES
+    assert len(primes) == len(set(primes))
+    assert [] == [number for number in primes if any(number % divisor == 0 for divisor in range(2, number))]
 
 
 # S34
