@@ -314,6 +314,8 @@ ASYMMETRIC = {
     "Ed25519 DER": public_pem(ed25519.Ed25519PrivateKey.generate(), DER),
     "certificate DER": certificate(DER),
     "base64 DER": base64.b64encode(public_pem(RSA, DER)),
+    "base64 DER less one": base64.b64encode(public_pem(EC["ES512"], DER)).rstrip(b"="),
+    "base64 DER less two": base64.b64encode(public_pem(EC["ES256"], DER)).rstrip(b"="),
     "base64 DER in lines": base64.encodebytes(public_pem(EC["ES256"], DER)),
     "base64url DER": base64.urlsafe_b64encode(public_pem(RSA, DER)).rstrip(b"="),
     "hexadecimal DER": public_pem(RSA, DER).hex().encode(),
