@@ -217,6 +217,16 @@ def test_a_modulus_of_the_faulty_generator_is_refused() -> None:
 
 
 # S34
+@pytest.mark.parametrize(
+    ("e", "d"), [("AQ", "AQ"), ("AQAB", "_" * 341 + "w"), ("AQAB", "AQ"), ("AQAB", "AA"), ("AA", "AQAB")]
+)
+def test_a_private_exponent_of_another_key_is_refused(e: str, d: str) -> None:
+    """Numbers that do not undo each other are refused before anybody looks for primes that are not there."""
+    with pytest.raises(KeyConfigurationError, match="the RSA JWK is not a consistent key"):
+        Key.from_jwk({"kty": "RSA", "n": "_" * 341 + "w", "e": e, "d": d})
+
+
+# S34
 def test_the_moduli_that_are_looked_at_are_prime() -> None:
     """The fingerprint of the faulty generator is taken modulo primes, each of them once."""
     primes = _material._ROCA_PRIMES

@@ -93,6 +93,9 @@ def _rsa_from_jwk(jwk: Mapping[str, Any]) -> Material:
     if any(name in jwk for name in factors):  # RFC 7518 section 6.3.2: then all of them
         p, q, dp, dq, qi = (_integer(jwk, name) for name in factors)
     else:
+        # Only numbers that undo each other lead to the primes. With any others, older versions try for minutes, or ever.
+        if d * public.e <= 1 or pow(pow(2, public.e, public.n), d, public.n) != 2 % public.n:
+            raise ValueError("'n', 'e' and 'd' do not belong to one key")
         p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)
         dp, dq, qi = rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q)
     return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public).private_key()
