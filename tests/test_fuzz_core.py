@@ -79,7 +79,7 @@ def test_framing_raises_only_our_errors(raw: str | bytes) -> None:
         framed = split_compact(raw, 150)
     except InvalidTokenError:
         return
-    spelt = b".".join([framed.header, framed.payload, b64url_encode(framed.signature)])
+    spelt = b".".join([framed.header, b64url_encode(framed.payload), b64url_encode(framed.signature)])
     assert (raw.encode() if isinstance(raw, str) else raw) == spelt
 
 
