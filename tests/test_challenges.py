@@ -153,6 +153,12 @@ GOLDEN: dict[str, tuple[int, str, bytes]] = {
     ),
 }
 
+# Whoever cannot be answered yet is not asked for other credentials.
+UNAVAILABLE = dict.fromkeys(
+    ("UnavailableError", "KeysUnavailableError"),
+    b'{"error": "temporarily_unavailable", "error_description": "The token cannot be checked at the moment."}',
+)
+
 
 def family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
     yield kind
@@ -161,14 +167,15 @@ def family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
 
 
 KINDS = [kind for kind in dict.fromkeys(family(TokenError)) if kind.__module__ == errors.__name__]
+CHALLENGED = [kind for kind in KINDS if not issubclass(kind, errors.UnavailableError)]
 
 
 def test_every_error_is_golden() -> None:
     """No class of refusal is left out of the table below."""
-    assert {kind.__name__ for kind in KINDS} == set(GOLDEN)
+    assert {kind.__name__ for kind in KINDS} == {*GOLDEN, *UNAVAILABLE}
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CHALLENGED, ids=lambda kind: kind.__name__)
 def test_golden_bytes(kind: type[TokenError]) -> None:
     """Status, headers in their order, and body are exactly these."""  # S111
     status, challenge, body = GOLDEN[kind.__name__]
@@ -179,6 +186,19 @@ def test_golden_bytes(kind: type[TokenError]) -> None:
         ("www-authenticate", challenge),
     )
     assert Answer(status, headers, body) == Challenges().answer(kind())
+
+
+@pytest.mark.parametrize("name", UNAVAILABLE)
+def test_what_cannot_be_checked_is_not_challenged(name: str) -> None:
+    """503 says when to try again, and asks for nothing else."""  # S111
+    body = UNAVAILABLE[name]
+    headers = (
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),
+        ("retry-after", "7"),
+    )
+    assert Answer(503, headers, body) == Challenges().answer(getattr(errors, name)(retry_after=7))
 
 
 def test_the_scope_attribute() -> None:
@@ -200,7 +220,7 @@ def test_nothing_of_the_evidence_is_sent(kind: type[TokenError]) -> None:
     assert Challenges().answer(kind()) == Challenges().answer(seen)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CHALLENGED, ids=lambda kind: kind.__name__)
 def test_the_characters_of_a_challenge(kind: type[TokenError]) -> None:
     """Every attribute stands once, and keeps to the characters of RFC 6750 section 3."""  # S112
     challenge = GOLDEN[kind.__name__][1]
@@ -375,9 +395,9 @@ async def test_refusals_are_logged(error: TokenError, level: int, caplog: pytest
     ]
 
 
-@pytest.mark.parametrize(("status", "code"), [(400, 3000), (401, 3000), (403, 3003), (500, 3000), (503, 3000)], ids=str)
+@pytest.mark.parametrize(("status", "code"), [(400, 3000), (401, 3000), (403, 3003), (500, 3000), (503, 1013)], ids=str)
 def test_close_codes(status: int, code: int) -> None:
-    """Forbidden has a close code of its own; every other refusal is Unauthorized."""
+    """Forbidden and unavailable have close codes of their own; every other refusal is Unauthorized."""
     assert code == close_code(status)
 
 

@@ -40,6 +40,7 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
+from asgi_jwt_claims.jwks import KeyRing
 
 from .conftest import NOW, SECRET, HeldClock
 from .forging import b64, forge
@@ -92,6 +93,24 @@ def verification_keys_verify_too() -> None:
     old = create_access_token("alice", settings(secret_key=SECOND))
     assert UnknownKeyError is refused(old, settings())
     assert "alice" == verify_token(old, settings(verification_keys=[Key.from_secret(SECOND)])).identity
+
+
+def key_ring_signs_and_verifies() -> None:
+    first, second, clock = Key.generate("ES256"), Key.generate("ES256"), HeldClock()
+    ring = KeyRing([(first, 0), (second, NOW + 60)], clock=clock)
+    config = JWTConfig(key_ring=ring, clock=clock)
+    before = create_access_token("alice", config)
+    assert first.kid == verify_token(before, config).headers["kid"]
+    clock.now += 60
+    assert second.kid == token(config).headers["kid"]
+    assert first.kid == verify_token(before, config).headers["kid"]
+
+
+def jwks_verifies() -> None:
+    key, parties = Key.generate("ES256"), {"issuer": "https://a.example", "audience": "api", "clock": HeldClock()}
+    raw = create_access_token("alice", JWTConfig(signing_key=key, **parties))
+    assert "alice" == verify_token(raw, JWTConfig(jwks=KeyRing(key), **parties)).identity
+    assert UnknownKeyError is refused(raw, JWTConfig(jwks=KeyRing(Key.generate("ES256")), **parties))
 
 
 def issuer_is_minted_and_demanded() -> None:
@@ -223,6 +242,8 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "algorithm": algorithm_is_the_one_of_the_secret,
     "signing_key": signing_key_signs,
     "verification_keys": verification_keys_verify_too,
+    "key_ring": key_ring_signs_and_verifies,
+    "jwks": jwks_verifies,
     "issuer": issuer_is_minted_and_demanded,
     "audience": audience_is_minted_and_demanded,
     "access_lifetime": access_lifetime_is_that_of_access_tokens,

@@ -59,6 +59,8 @@ TABLE = {
     "ForbiddenError": ("forbidden", 403, "insufficient_scope"),
     "MissingScopeError": ("scope_missing", 403, "insufficient_scope"),
     "RoleRefusedError": ("role_refused", 403, "insufficient_scope"),
+    "UnavailableError": ("unavailable", 503, "temporarily_unavailable"),
+    "KeysUnavailableError": ("keys_unavailable", 503, "temporarily_unavailable"),
 }
 
 

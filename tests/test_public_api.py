@@ -15,13 +15,16 @@ import asgi_jwt_claims
 
 CORE = [
     *("errors", "token", "claims", "keys", "config", "minting", "verification", "access"),
-    *("sources", "challenges", "outcome", "gate", "middleware"),
-    *("_compact", "_jose", "_material", "_settings"),
+    *("sources", "challenges", "outcome", "issuers", "gate", "middleware"),
+    *("_compact", "_jose", "_material", "_settings", "_lifespan"),
+    *("jwks", "jwks.remote", "jwks.ring", "jwks.endpoint", "jwks.fetching", "jwks.status"),
+    *("jwks._policy", "jwks._schedule", "jwks._documents", "jwks._addresses", "jwks._provider", "jwks._tasks"),
 ]
 
 NAMES = {
     *("SCOPE_KEY", "Answer", "BearerHeader", "ConfigurationError", "JWTConfig", "JWTError", "JWTMiddleware"),
     *("Key", "KeySet", "Token", "TokenError", "TokenPair", "current_token", "get_token", "verify_token"),
+    "verify_token_async",
     *("create_access_token", "create_refresh_token", "create_token_pair"),
 }
 
@@ -68,7 +71,7 @@ def test_every_public_object_is_documented(name: str) -> None:
 
 def test_the_package_imports_no_framework_and_no_client() -> None:
     """Importing the package imports neither a framework nor a client, nor what python-jose could do without."""
-    unwanted = "fastapi sanic starlette ecdsa rsa pyasn1 httpx httpx2 click uvicorn requests pydantic"
+    unwanted = "anyio fastapi sanic starlette ecdsa rsa pyasn1 httpx httpx2 click uvicorn requests pydantic"
     program = f"import asgi_jwt_claims, sys; print([name for name in '{unwanted}'.split() if name in sys.modules])"
     assert "[]" == run(program)
 

@@ -15,7 +15,7 @@ from .minting import create_access_token, create_refresh_token, create_token_pai
 from .outcome import current_token, get_token
 from .sources import BearerHeader
 from .token import SCOPE_KEY, Token, TokenPair
-from .verification import verify_token
+from .verification import verify_token, verify_token_async
 
 __all__ = [
     "SCOPE_KEY",
@@ -36,6 +36,7 @@ __all__ = [
     "current_token",
     "get_token",
     "verify_token",
+    "verify_token_async",
 ]
 
 __version__ = "0.1.0"

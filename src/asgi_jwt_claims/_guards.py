@@ -141,6 +141,7 @@ def guard_handler(
         connection = next(filter(is_connection, (*args, *kwargs.values())), None)
         scope = scope_of(connection)
         outcome = found_outcome(scope)
+        await outcome.prepare(scope)
         try:
             token: Token | None = outcome.admit(scope, access, optional=optional)
         except TokenError as error:

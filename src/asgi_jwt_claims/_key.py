@@ -22,7 +22,7 @@ from .errors import KeyConfigurationError, SigningKeyMissingError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_KID_LENGTH", "Key", "as_mapping", "is_kid", "why_not_for_signatures"]
+__all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "as_mapping", "is_kid", "why_not_for_signatures"]
 
 MAX_KID_LENGTH = 256
 """Characters of a key identifier."""
@@ -41,6 +41,9 @@ _GENERATORS: dict[str, Callable[[], _material.Material]] = {
     "Ed25519": ed25519.Ed25519PrivateKey.generate,
     "Ed448": ed448.Ed448PrivateKey.generate,
 }
+
+ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswith("HS"))
+"""The `alg` values of keys that have a public half."""
 
 
 class Key:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ._log import logger
-from .errors import ForbiddenError, MissingTokenError, SettingError, TokenError
+from .errors import ForbiddenError, MissingTokenError, SettingError, TokenError, UnavailableError
 
 if TYPE_CHECKING:
     from starlette.types import Scope, Send
@@ -28,6 +28,10 @@ UNAUTHORIZED_CLOSE = 3000
 
 FORBIDDEN_CLOSE = 3003
 """WebSocket close code "Forbidden" of the IANA registry."""
+
+
+TRY_AGAIN_LATER_CLOSE = 1013
+"""WebSocket close code "Try Again Later" of the IANA registry."""
 
 
 class Answer(NamedTuple):
@@ -79,7 +83,10 @@ class Challenges:
             ("content-type", content_type),
             ("content-length", str(len(body))),
             ("cache-control", "no-store"),
-            ("www-authenticate", self._challenge(error)),
+            # Other credentials would be of no use where none can be checked.
+            ("retry-after", str(error.retry_after))
+            if isinstance(error, UnavailableError)
+            else ("www-authenticate", self._challenge(error)),
         )
         return Answer(error.status, headers, body)
 
@@ -126,12 +133,13 @@ class Challenges:
         return "application/problem+json", json.dumps({**problem, **content}).encode()
 
 
+_CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status: TRY_AGAIN_LATER_CLOSE}
 _FAILED = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
 
 
 def close_code(status: int) -> int:
     """The WebSocket close code that says the same as an HTTP status, where that cannot be said."""
-    return FORBIDDEN_CLOSE if status == ForbiddenError.status else UNAUTHORIZED_CLOSE
+    return _CLOSE_CODES.get(status, UNAUTHORIZED_CLOSE)
 
 
 async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:

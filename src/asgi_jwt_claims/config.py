@@ -10,16 +10,20 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _settings
-from ._compact import DEFAULT_MAX_TOKEN_SIZE, b64url_encode, dump_json
+from ._compact import DEFAULT_MAX_TOKEN_SIZE
+from ._key_settings import Signer, check_jwks, check_key_ring, check_stands_alone, own_keys, signer_for
 from ._settings import as_duration, whole_seconds
 from ._signatures import SignatureCache
 from .claims import REGISTERED_CLAIMS
-from .errors import KeyConfigurationError, SettingError
-from .keys import Key, KeySet
+from .errors import SettingError, SigningKeyMissingError
+from .keys import Key, KeySet, KeySource
 from .token import ClaimNames
+
+if TYPE_CHECKING:
+    from .jwks.ring import KeyRing
 
 __all__ = ["MAX_LEEWAY", "JWTConfig"]
 
@@ -34,14 +38,17 @@ _MAX_REMEMBERED_TOKENS = 1_000_000
 class JWTConfig:
     """How tokens are minted and verified. Frozen; keyword arguments only.
 
-    Durations are `timedelta` or seconds. Give `secret_key` or `signing_key` to mint and verify, or only
-    `verification_keys` to verify: minting then raises `SigningKeyMissingError`.
+    Durations are `timedelta` or seconds. Give `secret_key`, `signing_key` or `key_ring` to mint and verify; only
+    `verification_keys`, or `jwks`, to verify: minting then raises `SigningKeyMissingError`.
 
     Args:
         secret_key: A shared secret (str or bytes) that signs and verifies.
         algorithm: For `secret_key`: HS256 (the default), HS384 or HS512.
         signing_key: The `Key` that signs. It verifies too.
         verification_keys: Further keys that only verify: the previous key after a rotation, the keys of others.
+        key_ring: Keys that sign one after the other, instead of `signing_key`; see `asgi_jwt_claims.jwks.KeyRing`.
+        jwks: The keys of an identity provider, instead of any other; see `asgi_jwt_claims.jwks.RemoteKeySet`. It needs
+            `issuer` and `audience`, since such a provider signs for many.
         issuer: Minted as `iss`; a token must then carry exactly this (RFC 7519 section 4.1.1).
         audience: Who this application is, one name or several. Minted as `aud`; a token must then name one of them
             (section 4.1.3). When not set, a token that carries an `aud` is refused: it is for somebody else.
@@ -75,6 +82,8 @@ class JWTConfig:
     algorithm: dataclasses.InitVar[str | None] = None
     signing_key: Key | None = None
     verification_keys: KeySet | Iterable[Key] = ()
+    key_ring: KeyRing | None = None
+    jwks: KeySource | None = None
     issuer: str | None = None
     audience: str | Iterable[str] | None = None
     access_lifetime: timedelta | float | None = timedelta(minutes=15)
@@ -94,12 +103,12 @@ class JWTConfig:
     clock: Callable[[], float] = time.time
 
     # What follows from the settings, worked out once. Read by minting and verification.
-    keys: KeySet = dataclasses.field(init=False, repr=False)
+    key_source: KeySource | None = dataclasses.field(init=False, repr=False)
+    own_keys: KeySet = dataclasses.field(init=False, repr=False)
     signatures: SignatureCache = dataclasses.field(init=False, repr=False)
     audiences: frozenset[str] = dataclasses.field(init=False, repr=False)
     minted_audience: str | list[str] | None = dataclasses.field(init=False, repr=False)
-    minted_header: dict[str, str] = dataclasses.field(init=False, repr=False)
-    encoded_header: bytes = dataclasses.field(init=False, repr=False)
+    signers: dict[Key, Signer] = dataclasses.field(init=False, repr=False)
     presence: tuple[str, ...] = dataclasses.field(init=False, repr=False)
     names: ClaimNames = dataclasses.field(init=False, repr=False)
     access_seconds: int | None = dataclasses.field(init=False, repr=False)
@@ -109,13 +118,17 @@ class JWTConfig:
     max_lifetime_seconds: float | None = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
-        self._settle_keys(secret_key, algorithm)
         self._settle_parties()
         self._settle_times()
+        self._set("signers", {})
+        if self.jwks is not None or self.key_ring is not None:
+            self._settle_key_source(secret_key, algorithm)
+        else:
+            self._set("key_source", None)
+            self._settle_keys(secret_key, algorithm)
         self._settle_names()
         if type(self.send_kid) is not bool:
             raise SettingError("send_kid must be True or False")
-        self._settle_header()
         if type(self.max_token_size) is not int or not _MIN_TOKEN_SIZE <= self.max_token_size <= _MAX_TOKEN_SIZE:
             raise SettingError(
                 f"max_token_size must be an int from {_MIN_TOKEN_SIZE} to {_MAX_TOKEN_SIZE} (characters)"
@@ -129,40 +142,55 @@ class JWTConfig:
         object.__setattr__(self, name, value)
 
     def _settle_keys(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
-        if secret_key is not None:
-            if self.signing_key is not None:
-                raise SettingError("secret_key and signing_key are both set; keep the one that signs")
-            self._set("signing_key", Key.from_secret(secret_key, "HS256" if algorithm is None else algorithm))
-        elif algorithm is not None:
-            raise SettingError("algorithm goes with secret_key; for other keys name it in Key.from_pem or Key.from_jwk")
-        signing_key = self.signing_key
-        if signing_key is not None and not isinstance(signing_key, Key):
-            raise SettingError(f"signing_key must be a Key, not {type(signing_key).__name__}; see Key.from_pem")
-        if signing_key is not None and not signing_key.can_sign:
-            raise KeyConfigurationError("signing_key is a public key; load the private one, or use verification_keys")
-        if isinstance(self.verification_keys, Key | str | bytes) or not isinstance(self.verification_keys, Iterable):
-            raise SettingError("verification_keys must be a KeySet or a list of Key objects")
-        others = tuple(key for key in self.verification_keys if key is not signing_key)
-        for key in others:
-            if isinstance(key, Key) and key.can_sign and not key.is_symmetric:
-                raise KeyConfigurationError(
-                    f"verification_keys holds the private key {key.kid!r}; pass its public half: key.public()"
-                )
-        if signing_key is None and not others:
-            raise SettingError(
-                "no key: set secret_key or signing_key to mint and verify, or verification_keys to verify"
-            )
+        signing_key, others = own_keys(secret_key, algorithm, self.signing_key, self.verification_keys)
+        self._set("signing_key", signing_key)
         self._set("verification_keys", others)
-        self._set("keys", KeySet(others if signing_key is None else (signing_key, *others)))
+        self._set("own_keys", KeySet(others if signing_key is None else (signing_key, *others)))
+        self._set("key_source", None)
 
-    def _settle_header(self) -> None:
-        header: dict[str, str] = {}
-        if self.signing_key is not None:
-            header = {"alg": self.signing_key.algorithm, "typ": "JWT"}
-            if self.send_kid:
-                header["kid"] = self.signing_key.kid
-        self._set("minted_header", header)
-        self._set("encoded_header", b64url_encode(dump_json(header)))
+    def _settle_key_source(self, *settings: object) -> None:
+        check_stands_alone(self.jwks, self.key_ring, (*settings, self.signing_key, self.verification_keys or None))
+        if self.jwks is not None:
+            check_jwks(self.jwks, self.issuer, self.audiences)
+        else:
+            if self.send_kid is False:
+                raise SettingError("key_ring needs send_kid: while there are several keys, a token has to name its own")
+            longest = self.access_seconds if self.type_claim is None else self.refresh_seconds
+            check_key_ring(self.key_ring, longest, self.leeway_seconds)
+        self._set("verification_keys", ())
+        self._set("key_source", self.jwks or self.key_ring)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the keys are those of somebody else, which may have to be waited for."""
+        return self.jwks is not None
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys that verify now.
+
+        Raises:
+            KeysUnavailableError: They are those of somebody else, and there are none in hand.
+        """
+        return self.own_keys if self.key_source is None else self.key_source.keys
+
+    @property
+    def signer(self) -> Signer:
+        """What signs now.
+
+        Raises:
+            SigningKeyMissingError: Nothing: this configuration only verifies.
+        """
+        key = self.signing_key if self.key_ring is None else self.key_ring.current
+        if key is None:
+            raise SigningKeyMissingError(
+                "this configuration only verifies; set secret_key, signing_key or key_ring to mint tokens"
+            )
+        signer = self.signers.get(key)
+        if signer is None:
+            self.signers.clear()  # what signed before will not do so again
+            signer = self.signers[key] = signer_for(key, send_kid=self.send_kid)
+        return signer
 
     def _settle_parties(self) -> None:
         if self.issuer is not None and not _is_name(self.issuer):
@@ -242,6 +270,31 @@ class JWTConfig:
         return JWTConfig(**{**settings, **changes})
 
     @classmethod
+    def for_issuer(
+        cls, issuer: str, *, audience: str | Iterable[str], jwks: KeySource | None = None, **settings: Any
+    ) -> JWTConfig:
+        """How the access tokens of an OpenID or OAuth provider are verified (RFC 9068 section 4).
+
+        Its metadata says where its keys are (OpenID Connect Discovery 1.0, RFC 8414). Nothing is fetched yet.
+
+        Args:
+            issuer: The provider's identifier, exactly as it stands in its metadata and its tokens; an https URL.
+            audience: Who this application is, as the provider names it in `aud`.
+            jwks: To fetch in another way: a `RemoteKeySet`.
+            settings: Any other. `type_claim` and `user_claims_claim` are None and `required_claims` are `exp` and `iat`
+                unless set, since tokens of providers have no types and all claims side by side.
+
+        Raises:
+            SettingError: A setting cannot be used.
+        """
+        if jwks is None:
+            from .jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, and most have no use for it
+
+            jwks = RemoteKeySet(issuer=issuer)
+        defaults = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
+        return cls(issuer=issuer, audience=audience, jwks=jwks, **{**defaults, **settings})
+
+    @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:
         """Settings from a mapping such as Sanic's `app.config`: `JWT_SECRET_KEY`, `JWT_ISSUER` and so on.
 
@@ -253,7 +306,15 @@ class JWTConfig:
             SettingError: An unknown or unusable setting.
             KeyConfigurationError: A key cannot be used.
         """
-        return cls(**_settings.read(mapping, prefix, _SETTINGS))
+        settings = _settings.read(mapping, prefix, _SETTINGS)
+        address = settings.get("jwks")
+        if isinstance(address, str):
+            from .jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, and most have no use for it
+
+            settings["jwks"] = (
+                RemoteKeySet(issuer=settings.get("issuer")) if address == "discover" else RemoteKeySet(address)
+            )
+        return cls(**settings)
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:

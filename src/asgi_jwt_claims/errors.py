@@ -32,9 +32,11 @@
         │   ├── WrongTypeError                      type_wrong
         │   └── BoundTokenError                     token_bound
         ├── FreshTokenRequiredError        401      freshness_insufficient
-        └── ForbiddenError                 403
-            ├── MissingScopeError                   scope_missing
-            └── RoleRefusedError                    role_refused
+        ├── ForbiddenError                 403
+        │   ├── MissingScopeError                   scope_missing
+        │   └── RoleRefusedError                    role_refused
+        └── UnavailableError               503
+            └── KeysUnavailableError                keys_unavailable
 
 A `TokenError` knows its HTTP answer (`status`, the RFC 6750 word `error`) and speaks to the client in one fixed phrase
 (`description`). What was seen (`evidence`) stays on the exception, for logs; it never holds a token.
@@ -59,6 +61,7 @@ __all__ = [
     "InvalidTokenError",
     "JWTError",
     "KeyConfigurationError",
+    "KeysUnavailableError",
     "MalformedCredentialsError",
     "MalformedTokenError",
     "MintingError",
@@ -73,6 +76,7 @@ __all__ = [
     "SigningKeyMissingError",
     "TokenError",
     "TokenTooLargeError",
+    "UnavailableError",
     "UnknownKeyError",
     "UnsupportedScopeError",
     "WrongAudienceError",
@@ -354,3 +358,31 @@ class RoleRefusedError(ForbiddenError):
 
     code = "role_refused"
     description = "The role of the token is not allowed."
+
+
+class UnavailableError(TokenError):
+    """The token cannot be checked now. That is not the client's fault, and no reason to let it in.
+
+    Attributes:
+        retry_after: When to try again, in seconds from now (RFC 9110 section 10.2.3).
+
+    Args:
+        retry_after: As above.
+        evidence: As for every `TokenError`.
+    """
+
+    code = "unavailable"
+    status = 503
+    error = "temporarily_unavailable"
+    description = "The token cannot be checked at the moment."
+    retry_after: int
+
+    def __init__(self, *, retry_after: int = 1, **evidence: Any) -> None:
+        super().__init__(retry_after=retry_after, **evidence)
+        self.retry_after = retry_after
+
+
+class KeysUnavailableError(UnavailableError):
+    """The keys of the issuer could not be fetched, and there are none in hand that may still be used."""
+
+    code = "keys_unavailable"

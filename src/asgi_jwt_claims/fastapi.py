@@ -33,6 +33,7 @@ from .access import Access
 from .challenges import Answer, Challenges, close_code
 from .config import JWTConfig
 from .errors import SettingError, TokenError
+from .issuers import trust_in
 from .outcome import Outcome, attach, get_token, outcome_for
 from .sources import DEFAULT_SOURCES
 from .token import Token
@@ -64,7 +65,7 @@ class TokenHTTPException(HTTPException):
         self.answer = answer
 
 
-def install(app: FastAPI, config: JWTConfig, **options: "Unpack[GateOptions]") -> None:
+def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: "Unpack[GateOptions]") -> None:
     """Put `JWTMiddleware` into `app`, and let guards refuse with the same answers.
 
     With `required=True` the documentation pages are guarded too, unless they are `exempt`. The middleware that is added
@@ -72,7 +73,7 @@ def install(app: FastAPI, config: JWTConfig, **options: "Unpack[GateOptions]") -
 
     Args:
         app: An application that has not started.
-        config: Keys, parties, times and names.
+        config: Keys, parties, times and names; several for several issuers.
         options: Those of `JWTMiddleware`.
     """
     starlette.install(app, config, **options)
@@ -95,7 +96,8 @@ class JWTBearer(SecurityBase):
     Two of them with the same arguments are equal, so `app.dependency_overrides[JWTBearer()]` finds `CurrentToken`.
 
     Args:
-        config: None: the configuration of the middleware that `install` has put in.
+        config: Keys, parties, times and names; several for several issuers. None: those of the middleware that
+            `install` has put in.
         optional: Whether absence is tolerated; the value is None then. A bad token never is.
         fresh: Whether the token must come from a recent login.
         type: The type of token wanted.
@@ -112,7 +114,7 @@ class JWTBearer(SecurityBase):
 
     def __init__(
         self,
-        config: JWTConfig | None = None,
+        config: JWTConfig | Iterable[JWTConfig] | None = None,
         *,
         optional: bool = False,
         fresh: bool = False,
@@ -124,17 +126,15 @@ class JWTBearer(SecurityBase):
         scheme_name: str = "JWTBearer",
         description: str | None = None,
     ) -> None:
-        if config is not None and not isinstance(config, JWTConfig):
-            raise SettingError(f"config must be a JWTConfig, not {config.__class__.__name__}")
         if not isinstance(optional, bool):
             raise SettingError("optional must be True or False")
         self.model = HTTPBearerModel(bearerFormat="JWT", description=description)
         self.scheme_name = scheme_name
-        self._config = config
+        self._trust = None if config is None else trust_in(config)
         self._optional = optional
         self._access = Access(type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes)
         self._challenges = Challenges(realm)
-        self._identity = (config, optional, self._access, realm, scheme_name, description)
+        self._identity = (self._trust, optional, self._access, realm, scheme_name, description)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JWTBearer) and self._identity == other._identity
@@ -149,7 +149,7 @@ class JWTBearer(SecurityBase):
             TokenHTTPException: The request is refused.
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
-        outcome = self._outcome(connection)
+        outcome = await self._outcome(connection)
         try:
             return outcome.admit(
                 connection.scope, self._access.with_scopes(security_scopes.scopes), optional=self._optional
@@ -161,13 +161,17 @@ class JWTBearer(SecurityBase):
                 raise WebSocketException(close_code(answer.status)) from error
             raise TokenHTTPException(error, answer) from error
 
-    def _outcome(self, connection: HTTPConnection) -> Outcome:
-        if self._config is None:
-            return found_outcome(connection.scope)
-        outcome = outcome_for(connection.scope, self._config)
-        if outcome is None:
-            outcome = Outcome(self._config, DEFAULT_SOURCES, self._challenges)
-            attach(connection.scope, outcome)
+    async def _outcome(self, connection: HTTPConnection) -> Outcome:
+        scope, trust = connection.scope, self._trust
+        if trust is None:
+            outcome = found_outcome(scope)
+            await outcome.prepare(scope)
+            return outcome
+        found = outcome_for(scope, trust)
+        outcome = Outcome(trust, DEFAULT_SOURCES, self._challenges) if found is None else found
+        await outcome.prepare(scope)
+        if found is None:
+            attach(scope, outcome)
         return outcome
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from .challenges import Challenges, OnError
 from .config import JWTConfig
 from .errors import SettingError, TokenError
+from .issuers import trust_in
 from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
 from .sources import DEFAULT_SOURCES, Source
 from .token import SCOPE_KEY, Anonymous, Token
@@ -40,7 +41,7 @@ class Gate:
     """Examines requests by their scope.
 
     Args:
-        config: Keys, parties, times and names.
+        config: Keys, parties, times and names; several for several issuers.
         required: Whether a request without a valid access token is refused here. False: every request goes on, and the
             guards of its handlers decide by the recorded outcome.
         exempt: Paths that go on unexamined: exact ones (`"/login"`) or all below one (`"/docs/*"`). Compared with
@@ -51,13 +52,18 @@ class Gate:
         sources: Where tokens may be offered, in order.
         set_user: Whether the token also becomes `scope["user"]` and `scope["auth"]`, for Starlette's `@requires`.
 
+    Attributes:
+        challenges: How requests are refused.
+        is_remote: Whether keys may have to be waited for.
+        remote_keys: The keys that want to be kept fresh.
+
     Raises:
         SettingError: An option cannot be used.
     """
 
     def __init__(
         self,
-        config: JWTConfig,
+        config: JWTConfig | Iterable[JWTConfig],
         *,
         required: bool = True,
         exempt: Iterable[str] = (),
@@ -67,12 +73,10 @@ class Gate:
         sources: Iterable[Source] = DEFAULT_SOURCES,
         set_user: bool = False,
     ) -> None:
-        if not isinstance(config, JWTConfig):
-            raise SettingError(f"config must be a JWTConfig, not {type(config).__name__}")
+        self._trust = trust_in(config)
         for name, value in (("required", required), ("set_user", set_user)):
             if not isinstance(value, bool):
                 raise SettingError(f"{name} must be True or False")
-        self._config = config
         self._required = required
         self._exact, self._below = _exemptions(exempt)
         self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
@@ -80,6 +84,19 @@ class Gate:
             raise SettingError("sources must be one or more sources such as BearerHeader()")
         self._set_user = set_user
         self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error)
+        self.is_remote = self._trust.is_remote
+        configs = (self._trust,) if isinstance(self._trust, JWTConfig) else tuple(self._trust)
+        self.remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
+
+    async def prepare(self, scope: MutableMapping[str, Any]) -> None:
+        """Before `open`, if `is_remote`: wait for keys, if this request cannot be examined without a fetch."""
+        if self._goes_unexamined(scope):
+            return
+        outcome = outcome_for(scope, self._trust, self._sources)
+        if outcome is None:
+            outcome = Outcome(self._trust, self._sources, self.challenges)
+        scope[SCOPE_KEY] = outcome
+        await outcome.prepare(scope)
 
     def open(self, scope: MutableMapping[str, Any]) -> TokenError | None:
         """Examine a request and write what was found into its scope: `scope["token"]`, and the outcome beside it.
@@ -89,9 +106,9 @@ class Gate:
         Returns:
             The error to refuse the request with; None when it may go on.
         """
-        outcome = outcome_for(scope, self._config, self._sources) if SCOPE_KEY in scope else None
+        outcome = outcome_for(scope, self._trust, self._sources) if SCOPE_KEY in scope else None
         if outcome is None:
-            outcome = Outcome(self._config, self._sources, self.challenges)
+            outcome = Outcome(self._trust, self._sources, self.challenges)
         else:
             # The middleware around this one has verified the token already; only the way to refuse may be another.
             outcome.challenges = self.challenges

@@ -5,13 +5,17 @@ A `KeySet` answers the one question verification asks: which key do this `kid` a
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._key import MAX_KID_LENGTH, Key, as_mapping, is_kid, why_not_for_signatures
+from ._key import ASYMMETRIC_ALGORITHMS, MAX_KID_LENGTH, Key, as_mapping, is_kid, why_not_for_signatures
 from .errors import AlgorithmRefusedError, KeyConfigurationError, UnknownKeyError
 
-__all__ = ["MAX_KID_LENGTH", "Key", "KeySet", "is_kid"]
+if TYPE_CHECKING:
+    from .errors import TokenError
+
+__all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "KeySet", "KeySource", "is_kid"]
 
 _MAX_KNOWN_HEADERS = 1024
 
@@ -117,3 +121,34 @@ class KeySet:
         if len(self._known_headers) >= _MAX_KNOWN_HEADERS:
             self._known_headers.clear()  # an issuer with a new header for every token: nothing is worth keeping
         self._known_headers[segment] = (key, header)
+
+
+class KeySource(abc.ABC):
+    """Keys that change while the application runs: somebody else's (`RemoteKeySet`) or one's own (`KeyRing`)."""
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def keys(self) -> KeySet:
+        """The keys that verify now: the same object for as long as nothing has changed. Asked for every token.
+
+        A key that stays is the same `Key` in the next set, so that what it has verified stays remembered.
+
+        Raises:
+            KeysUnavailableError: There are none, or none that may be relied on any longer.
+        """
+
+    async def attend(self, error: TokenError | None) -> bool:  # noqa: ARG002 -- for those that can do something about it
+        """Look after the keys, once for every token that somebody can wait for.
+
+        Args:
+            error: Why the token was refused with the keys in hand; None when it was not.
+
+        Returns:
+            Whether the keys may be others now, so that the token should be verified once more.
+        """
+        return False
+
+    async def keep_fresh(self) -> None:  # noqa: B027 -- nothing to do, for all but those that fetch
+        """Look after the keys in the background, until cancelled, as long as the application runs."""

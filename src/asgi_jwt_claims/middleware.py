@@ -24,12 +24,13 @@ class JWTMiddleware:
 
     The application finds the `Token` in `scope["token"]`, through `get_token(request)`, or through `current_token()`;
     each of them has None where no token was asked for. Refused requests are answered here, and the application never
-    sees them. `lifespan` passes through; any other type of scope is refused, since nobody has guarded it. The
+    sees them. `lifespan` passes through, and keys of providers are kept fresh as long as it lasts; any other type of scope is refused, since nobody has guarded it. The
     application's own exceptions pass untouched.
 
     Args:
         app: The ASGI application to protect.
-        config: Keys, parties, times and names.
+        config: Keys, parties, times and names; or several of them, each with an `issuer`: a token is then held to the
+            one whose issuer it names.
         required: False: let every request on with its outcome in the scope, for guards to decide.
         exempt: Paths that go on unexamined: `"/login"` exactly, or all below one, `"/docs/*"`.
         realm: Named in `WWW-Authenticate`.
@@ -45,7 +46,7 @@ class JWTMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        config: JWTConfig,
+        config: JWTConfig | Iterable[JWTConfig],
         *,
         required: bool = True,
         exempt: Iterable[str] = (),
@@ -70,10 +71,17 @@ class JWTMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard, find, verify, put in scope, call."""
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
+            if self._gate.is_remote:
+                from ._lifespan import keep_fresh_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
+
+                await keep_fresh_during(self._gate.remote_keys, lambda: self.app(scope, receive, send))
+            else:
+                await self.app(scope, receive, send)
             return
         if scope["type"] not in GUARDED:
             raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
+        if self._gate.is_remote:
+            await self._gate.prepare(scope)
         error = self._gate.open(scope)
         before = CURRENT_TOKEN.set(scope["token"])
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration, whole_seconds
 from .claims import accepted_typ, json_copy, scope_text
-from .errors import MintingError, SigningKeyMissingError
+from .errors import MintingError
 from .token import TokenPair
 
 if TYPE_CHECKING:
@@ -192,6 +192,8 @@ def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float 
         return None
     if config.max_lifetime_seconds is not None and seconds > config.max_lifetime_seconds:
         raise MintingError(f"a lifetime of {seconds} seconds is longer than max_lifetime allows")
+    if config.key_ring is not None and seconds + config.leeway_seconds > config.key_ring.keep.total_seconds():
+        raise MintingError(f"a lifetime of {seconds} seconds is longer than the key_ring keeps its keys")
     return now + seconds
 
 
@@ -220,15 +222,12 @@ def _add_user_claims(claims: dict[str, Any], user_claims: Mapping[str, Any], con
 
 
 def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mapping[str, Any] | None) -> str:
-    key = config.signing_key
-    if key is None:
-        raise SigningKeyMissingError("this configuration only verifies; set secret_key or signing_key to mint tokens")
+    key, default_header, header = config.signer
     for name in config.presence:
         if name not in claims:
             raise MintingError(f"required_claims names {name!r}, which this token would not carry")
-    header = config.encoded_header
     if headers is not None:
-        header = b64url_encode(dump_json({**config.minted_header, **_extra_headers(headers, kind)}))
+        header = b64url_encode(dump_json({**default_header, **_extra_headers(headers, kind)}))
     signing_input = header + b"." + b64url_encode(dump_json(claims))
     raw = (signing_input + b"." + b64url_encode(key.sign(signing_input))).decode()
     if len(header) > MAX_HEADER_SIZE or len(raw) > config.max_token_size:

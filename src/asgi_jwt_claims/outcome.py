@@ -11,15 +11,17 @@ from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from ._compact import as_ascii
 from .access import Access
+from .config import JWTConfig
 from .errors import MissingTokenError, NotGuardedError, TokenError
-from .sources import Source, find_token
+from .sources import Offered, Source, find_token
 from .token import SCOPE_KEY, Token
 from .verification import verify
 
 if TYPE_CHECKING:
     from .challenges import Challenges
-    from .config import JWTConfig
+    from .issuers import Trust
 
 __all__ = [
     "ANY_ACCESS_TOKEN",
@@ -39,21 +41,34 @@ CURRENT_TOKEN: ContextVar[Token | None] = ContextVar("asgi_jwt_claims_current_to
 
 
 class Outcome:
-    """What became of a request's credentials under one configuration.
+    """What became of a request's credentials under one configuration, or under that of several which they are for.
 
     Attributes:
-        config: The configuration.
+        trust: The configuration, or the several ones.
+        config: The configuration; None of several as long as no token has named one.
         challenges: How to answer when a guard refuses.
         following: The outcome under another configuration, if one was asked for too.
     """
 
-    __slots__ = ("_error", "_examined", "_sources", "_token", "challenges", "config", "following")
+    __slots__ = (
+        "_attended",
+        "_error",
+        "_examined",
+        "_sources",
+        "_token",
+        "challenges",
+        "config",
+        "following",
+        "trust",
+    )
 
-    def __init__(self, config: JWTConfig, sources: tuple[Source, ...], challenges: Challenges) -> None:
-        self.config = config
+    def __init__(self, trust: Trust, sources: tuple[Source, ...], challenges: Challenges) -> None:
+        self.trust = trust
+        self.config = trust if isinstance(trust, JWTConfig) else None
         self.challenges = challenges
         self.following: Outcome | None = None
         self._sources = sources
+        self._attended = not trust.is_remote
         self._examined = False
         self._token: Token | None = None
         self._error: TokenError | None = None
@@ -87,28 +102,59 @@ class Outcome:
         access.check(self._token)
         return self._token
 
+    async def prepare(self, scope: Mapping[str, Any]) -> None:
+        """Before `admit`, wherever it is possible to wait: let keys be fetched that the request cannot do without.
+
+        With keys in hand for it, as nearly always, nothing is waited for. Raises nothing; `admit` does.
+        """
+        if self._attended:
+            return
+        self._attended = True
+        if not self._examined:
+            self._examine(scope)
+        if self.config is None or self.config.key_source is None:
+            return
+        try:
+            if await self.config.key_source.attend(self._error):
+                self._error = None
+                self._examine(scope)
+        except TokenError as error:
+            self._error = error
+
     def _examine(self, scope: Mapping[str, Any]) -> None:
         try:
-            offered = find_token(scope, self._sources, self.config.max_token_size)
+            offered = find_token(scope, self._sources, self.trust.max_token_size)
             if offered is not None:
-                self._token = verify(offered.raw, self.config, offered.source)
+                self._token = self._verified(offered)
         except TokenError as error:
             self._error = error
         self._examined = True
 
+    def _verified(self, offered: Offered) -> Token:
+        trust = self.trust
+        if isinstance(trust, JWTConfig):
+            return verify(offered.raw, trust, offered.source)
+        raw = as_ascii(offered.raw, trust.max_token_size)
+        self.config = trust.config_for(raw)
+        token = verify(raw, self.config, offered.source)
+        trust.learn(raw, self.config)
+        return token
 
-def outcome_for(scope: Mapping[str, Any], config: JWTConfig | None, sources: tuple[Source, ...] = ()) -> Outcome | None:
+
+def outcome_for(scope: Mapping[str, Any], trust: Trust | None, sources: tuple[Source, ...] = ()) -> Outcome | None:
     """The outcome that already stands in the scope.
 
     Args:
         scope: The scope of the request.
-        config: Under this configuration; None: under the one of the innermost middleware.
+        trust: Under this configuration, or these; None: under what the innermost middleware has.
         sources: Found in these places; empty: wherever it was found.
     """
     outcome = scope.get(SCOPE_KEY)
     # Only our own kind of object counts, whatever else may have come into the scope under this name.
     while isinstance(outcome, Outcome):
-        if config is None or (outcome.config is config and sources in ((), outcome._sources)):  # noqa: SLF001 -- this module's own class
+        if trust is None or (
+            (outcome.config is trust or outcome.trust == trust) and sources in ((), outcome._sources)  # noqa: SLF001 -- this module's own class
+        ):
             return outcome
         outcome = outcome.following
     return None

@@ -17,6 +17,7 @@ its type into handlers without a guard.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -37,7 +38,7 @@ from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, scope_of
 from .token import SCOPE_KEY, Token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Iterable, MutableMapping
     from typing import Unpack
 
     from .access import Access
@@ -52,7 +53,7 @@ _WEBSOCKETS = (WebsocketImplProtocol, WebSocketConnection)  # on its own server,
 _FIRST = 100  # before the application's own request middleware, which may want the token
 
 
-def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptions]) -> None:
+def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]) -> None:
     """Guard every request of `app`, on Sanic's own server as well as in ASGI mode, unknown routes included.
 
     The token is in `request.ctx.token`, through `get_token(request)` and `current_token()`. Wrapping the application in
@@ -60,13 +61,13 @@ def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptio
 
     Args:
         app: An application that has not started.
-        config: Keys, parties, times and names.
+        config: Keys, parties, times and names; several for several issuers.
         options: Those of `JWTMiddleware`.
     """
     gate = Gate(config, **options)
 
     async def guard_request(request: Request) -> HTTPResponse | None:
-        error = _examine(request, gate) or _refused_by_route(request)
+        error = await _examine(request, gate) or await _refused_by_route(request)
         return None if error is None else _to_response(await gate.challenges.respond(error))
 
     async def answer_token_error(_: Request, error: TokenError) -> HTTPResponse:
@@ -74,9 +75,11 @@ def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptio
 
     async def inject_token(request: Request) -> Token:
         # sanic-ext injects before any request middleware has run.
-        _examine(request, gate)
+        await _examine(request, gate)
         scope = scope_of(request)
-        return found_outcome(scope).admit(scope, ANY_ACCESS_TOKEN)
+        outcome = found_outcome(scope)
+        await outcome.prepare(scope)
+        return outcome.admit(scope, ANY_ACCESS_TOKEN)
 
     async def register_injection(app: Sanic[Any, Any]) -> None:
         extensions = getattr(app, "_ext", None)
@@ -84,18 +87,36 @@ def install(app: Sanic[Any, Any], config: JWTConfig, **options: Unpack[GateOptio
             with contextlib.suppress(SanicException):  # its injection is switched off
                 extensions.add_dependency(Token, inject_token)
 
+    background: list[asyncio.Task[None]] = []
+
+    async def start_background(_: Sanic[Any, Any]) -> None:
+        background.extend(asyncio.create_task(keys.keep_fresh()) for keys in gate.remote_keys)
+
+    async def stop_background(_: Sanic[Any, Any]) -> None:
+        while background:
+            task = background.pop()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    if gate.is_remote:
+        # Sanic's own tasks would be left alone at the end of its ASGI mode.
+        app.register_listener(start_background, "after_server_start")
+        app.register_listener(stop_background, "before_server_stop")
     app.register_middleware(guard_request, "request", priority=_FIRST)
     app.exception(TokenError)(answer_token_error)
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.register_listener(register_injection, "before_server_start", priority=_FIRST)
 
 
-def _examine(request: Request, gate: Gate) -> TokenError | None:
+async def _examine(request: Request, gate: Gate) -> TokenError | None:
     """Let the gate examine the request, once; what it said is remembered."""
     if not hasattr(request.ctx, _REFUSAL):
         scope = prepared_scope(request)
         if scope["type"] == "websocket" and scope is getattr(request.transport, "scope", None):
             _speak_websocket(request, scope)
+        if gate.is_remote:
+            await gate.prepare(scope)
         setattr(request.ctx, _REFUSAL, gate.open(scope))
         request.ctx.token = scope["token"]
         # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
@@ -150,7 +171,7 @@ def _speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
     transport.send = translate
 
 
-def _refused_by_route(request: Request) -> TokenError | None:
+async def _refused_by_route(request: Request) -> TokenError | None:
     """Ask the guard of a websocket route now: once its handler runs, the handshake is over and 401 cannot be said."""
     handler = getattr(request.route, "handler", None) if _is_websocket(request) else None
     if not isinstance(handler, functools.partial):
@@ -159,7 +180,9 @@ def _refused_by_route(request: Request) -> TokenError | None:
     try:
         if access is not None:
             scope = scope_of(request)
-            found_outcome(scope).admit(scope, access, optional=optional)
+            outcome = found_outcome(scope)
+            await outcome.prepare(scope)
+            outcome.admit(scope, access, optional=optional)
     except TokenError as error:
         return error
     return None

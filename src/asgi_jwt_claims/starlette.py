@@ -26,7 +26,7 @@ from .middleware import JWTMiddleware
 from .outcome import get_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Unpack
 
     from starlette.applications import Starlette
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 
 
-def install(app: Starlette, config: JWTConfig, **options: Unpack[GateOptions]) -> None:
+def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and turn every `TokenError` that a handler lets go into its answer.
 
     The middleware that is added last runs first: add `CORSMiddleware` after this, so that refusals carry its headers.
 
     Args:
         app: A Starlette (or FastAPI) application that has not started.
-        config: Keys, parties, times and names.
+        config: Keys, parties, times and names; several for several issuers.
         options: Those of `JWTMiddleware`.
     """
     app.add_middleware(JWTMiddleware, config, **options)

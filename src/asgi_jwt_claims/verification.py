@@ -10,7 +10,8 @@ From top to bottom, cheapest first, and nothing is believed before the signature
 
 A token whose signature is remembered (`_signatures`) comes in at the fifth step, which no token ever passes by.
 
-Nothing in a token is ever a reason to open a socket or a file.
+Nothing in a token is ever a reason to open a socket or a file: no address in it is looked at. A key identifier that
+nobody knows may be one for the issuer's key source to look again, at its own address and in its own time.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from .errors import (
     MalformedTokenError,
     MissingClaimError,
     NotYetValidError,
+    TokenError,
     WrongAudienceError,
     WrongIssuerError,
     WrongTypeError,
@@ -54,7 +56,7 @@ from .token import Token, TokenFields, copy_json
 if TYPE_CHECKING:
     from .config import JWTConfig
 
-__all__ = ["check_type", "verify", "verify_jws", "verify_token"]
+__all__ = ["check_type", "verify", "verify_jws", "verify_token", "verify_token_async"]
 
 _NONE: frozenset[str] = frozenset()
 
@@ -73,8 +75,32 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
 
     Raises:
         InvalidTokenError: Whatever else the bytes were; the subclass and its `code` say which rule refused them.
+        KeysUnavailableError: The keys are those of a provider, and there are none in hand; `verify_token_async` fetches
+            them.
     """
     token = verify(raw, config, None)
+    check_type(token, type)
+    return token
+
+
+async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- as above
+    """As `verify_token`, and waits for the keys of a provider where the token cannot be verified without a fetch.
+
+    Arguments are those of `verify_token`. With keys in hand, nothing is waited for.
+
+    Raises:
+        InvalidTokenError: As `verify_token`.
+        KeysUnavailableError: The keys could not be fetched.
+    """
+    try:
+        token = verify(raw, config, None)
+    except TokenError as error:
+        if config.key_source is None or not await config.key_source.attend(error):
+            raise
+        token = verify(raw, config, None)
+    else:
+        if config.key_source is not None:
+            await config.key_source.attend(None)
     check_type(token, type)
     return token
 

@@ -66,7 +66,7 @@ def test_what_a_key_has_verified_goes_with_it(name: str) -> None:
     """Once all keys of an issuer have been exchanged, none of its tokens is accepted, however well it is remembered."""
     issuer, entries = renewed(name), of_issuer([*ODDITIES], name)
     assert {200} == {verdict.status for verdict in verdicts(entries, issuer, 3)}
-    object.__setattr__(issuer.config, "keys", KeySet([NEW_KEY]))
+    object.__setattr__(issuer.config, "own_keys", KeySet([NEW_KEY]))
     assert {401} == {verdict.status for verdict in verdicts(entries, issuer)}
     assert 0 == len(issuer.config.signatures)
 

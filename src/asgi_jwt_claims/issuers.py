@@ -1,0 +1,112 @@
+"""Several issuers behind one door: which configuration is a token for?
+
+The token's `iss` is read before anything is verified, and decides one thing only: whose rules and whose keys the token
+is then held to, completely. A token that names another issuer than the one that signed it meets keys that did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from ._compact import load_json, split_compact
+from .claims import read_string
+from .config import JWTConfig
+from .errors import MalformedTokenError, MissingClaimError, SettingError, WrongIssuerError
+
+__all__ = ["Issuers", "Trust", "trust_in"]
+
+_MAX_KNOWN_TOKENS = 1024
+
+
+class Issuers:
+    """Configurations, each for an issuer of its own. Frozen; two with the same configurations are equal.
+
+    Args:
+        configs: Two or more, all with an `issuer`, and no two with the same.
+
+    Attributes:
+        is_remote: Whether any of them has keys that may have to be waited for.
+        max_token_size: The longest token that any of them accepts.
+
+    Raises:
+        SettingError: If that does not hold.
+    """
+
+    __slots__ = ("_by_issuer", "_known", "is_remote", "max_token_size")
+
+    def __init__(self, configs: Iterable[JWTConfig]) -> None:
+        by_issuer: dict[str, JWTConfig] = {}
+        for config in configs:
+            if not isinstance(config, JWTConfig):
+                raise SettingError(f"config must be a JWTConfig or several, not {type(config).__name__}")
+            if config.issuer is None:
+                raise SettingError("of several configurations each needs an issuer, by which its tokens are known")
+            if config.issuer in by_issuer:
+                raise SettingError(f"two configurations have the issuer {config.issuer!r}; keep one of them")
+            by_issuer[config.issuer] = config
+        self._by_issuer = by_issuer
+        self._known: dict[int, JWTConfig] = {}
+        self.is_remote = any(config.is_remote for config in self)
+        self.max_token_size = max(config.max_token_size for config in self)
+
+    def __iter__(self) -> Iterator[JWTConfig]:
+        return iter(self._by_issuer.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Issuers) and self._by_issuer == other._by_issuer
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def config_for(self, raw: bytes) -> JWTConfig:
+        """The configuration whose issuer a token names.
+
+        Args:
+            raw: The token, from `as_ascii`. Nothing of it has been verified.
+
+        Raises:
+            InvalidTokenError: It is not a token, or names none of the issuers.
+        """
+        # By Python's hash. Should two tokens ever share one, the second is refused for its issuer: a choice lets nobody in.
+        config = self._known.get(hash(raw))
+        return self._chosen(raw) if config is None else config
+
+    def _chosen(self, raw: bytes) -> JWTConfig:
+        _, payload, _, _ = split_compact(raw)
+        _, claims = load_json(payload)
+        if type(claims) is not dict:
+            raise MalformedTokenError(reason="payload is not a JSON object")
+        issuer = read_string(claims, "iss")
+        if issuer is None:
+            raise MissingClaimError(claim="iss")
+        config = self._by_issuer.get(issuer)
+        if config is None:
+            raise WrongIssuerError(iss=issuer)
+        return config
+
+    def learn(self, raw: bytes, config: JWTConfig) -> None:
+        """Note whose a token is, once it has been verified; made-up tokens do not crowd out those of users."""
+        if len(self._known) >= _MAX_KNOWN_TOKENS:
+            self._known.clear()
+        self._known[hash(raw)] = config
+
+
+Trust: TypeAlias = JWTConfig | Issuers
+"""Whose tokens are accepted: those of one configuration, or of several."""
+
+
+def trust_in(config: JWTConfig | Iterable[JWTConfig]) -> Trust:
+    """One configuration, or several as `Issuers`.
+
+    Raises:
+        SettingError: Neither, or several that cannot be told apart.
+    """
+    if isinstance(config, JWTConfig):
+        return config
+    configs = tuple(config) if isinstance(config, Iterable) and not isinstance(config, str | bytes) else (config,)
+    if not configs:
+        raise SettingError("config must be a JWTConfig, or several; these are none")
+    if len(configs) == 1 and isinstance(configs[0], JWTConfig):
+        return configs[0]
+    return Issuers(configs)

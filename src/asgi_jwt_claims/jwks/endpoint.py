@@ -1,0 +1,99 @@
+"""`JWKSEndpoint`: an ASGI application that publishes keys (RFC 7517 section 5), for others to fetch and to keep."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from asgi_jwt_claims._compact import b64url_encode, dump_json
+from asgi_jwt_claims._settings import as_duration, whole_seconds
+from asgi_jwt_claims.errors import KeyConfigurationError, SettingError, UnsupportedScopeError
+from asgi_jwt_claims.keys import Key, KeySet
+
+from .ring import KeyRing
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["JWKSEndpoint"]
+
+
+class JWKSEndpoint:
+    """Answers GET and HEAD with the public keys, wherever it is mounted.
+
+    With an `ETag`, so that who asks again is told that nothing has changed (RFC 9110 section 13.1.2), and with a
+    `Cache-Control` that lets a key be known everywhere before it signs. Never a private part of a key.
+
+    Args:
+        keys: A `KeyRing`, or keys that stay as they are.
+        max_age: How long the answer may be kept, a `timedelta` or seconds; at most half of the ring's `lead`.
+
+    Raises:
+        KeyConfigurationError: A secret is among the keys.
+        SettingError: `max_age` is none, or too long for the ring.
+    """
+
+    def __init__(
+        self, keys: KeyRing | KeySet | Iterable[Key], *, max_age: timedelta | float = timedelta(minutes=5)
+    ) -> None:
+        duration = as_duration(max_age, "max_age")
+        if isinstance(keys, KeyRing):
+            if duration > keys.lead / 2:
+                raise SettingError(
+                    f"max_age must be at most half of the ring's lead, {keys.lead.total_seconds() / 2:.0f} seconds: "
+                    "those who keep the answer have to see a key before it signs"
+                )
+            self._ring: KeyRing | None = keys
+            self._keys = keys.keys
+        else:
+            self._ring = None
+            self._keys = keys if isinstance(keys, KeySet) else KeySet(keys)
+        if any(key.is_symmetric for key in self._keys):
+            raise KeyConfigurationError("a secret among the keys; whoever reads the set could sign with it")
+        self._cache_control = f"public, max-age={whole_seconds(duration)}".encode()
+        self._body, self._etag = _encoded(self._keys)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI; no body is read
+        """Answer one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        if scope["type"] != "http":
+            raise UnsupportedScopeError(f"scope type {scope['type']!r} is not answered; mount this in an application")
+        if scope["method"] not in ("GET", "HEAD"):
+            await _send(send, 405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")])
+            return
+        self._follow_ring()
+        validators = [(b"cache-control", self._cache_control), (b"etag", self._etag)]
+        if self._is_known(scope):
+            await _send(send, 304, validators)
+            return
+        content = [
+            (b"content-type", b"application/jwk-set+json"),  # RFC 7517 section 8.5.2
+            (b"content-length", str(len(self._body)).encode()),
+        ]
+        await _send(send, 200, [*content, *validators], b"" if scope["method"] == "HEAD" else self._body)
+
+    def _follow_ring(self) -> None:
+        if self._ring is not None and self._ring.keys is not self._keys:
+            self._keys = self._ring.keys
+            self._body, self._etag = _encoded(self._keys)
+
+    def _is_known(self, scope: Scope) -> bool:
+        """Whether the client has these very keys: `If-None-Match`, compared weakly (RFC 9110 section 13.1.2)."""
+        # An entity tag may hold a comma, but ours does not: what is divided wrongly is none of ours.
+        values = [value for name, value in scope["headers"] if name == b"if-none-match"]
+        tags = {tag.strip().removeprefix(b"W/") for value in values for tag in value.split(b",")}
+        return self._etag in tags or b"*" in tags
+
+
+def _encoded(keys: KeySet) -> tuple[bytes, bytes]:
+    body = dump_json({"keys": [key.public_jwk() for key in keys]})
+    return body, b'"' + b64url_encode(hashlib.sha256(body).digest()) + b'"'
+
+
+async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

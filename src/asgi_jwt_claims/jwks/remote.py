@@ -1,0 +1,339 @@
+"""`RemoteKeySet`: the keys of somebody else, fetched before they are needed and kept while they cannot be.
+
+A token with a known key never waits, whatever goes on here. One that comes before there are keys, or names a key that
+nobody knows, waits for a fetch that it shares with all others: there is one at a time on an event loop, in a task that
+belongs to no request.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import math
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from asgi_jwt_claims._log import logger
+from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
+from asgi_jwt_claims.keys import ASYMMETRIC_ALGORITHMS, KeySet, KeySource
+
+from ._documents import ReadSet, RefusedDocumentError
+from ._policy import RefreshPolicy
+from ._provider import Provider
+from ._schedule import Schedule
+from ._tasks import spawn
+from .fetching import Fetch, HTTPXFetch
+from .status import KeySetEvent, KeySetStatus, OnKeySetEvent
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.errors import TokenError
+
+__all__ = ["RemoteKeySet"]
+
+_DEFAULT_POLICY = RefreshPolicy()
+_LOOK_AGAIN = 30.0  # seconds; a fetch for an unknown key may meanwhile have brought the next one forward
+
+# Old versions of anyio tell such variables apart by their names.
+_numbers = itertools.count()
+# Processes that were forked from one another must not draw the same numbers.
+_uniform = random.SystemRandom().uniform
+
+
+class _Flight:
+    """A fetch under way.
+
+    Attributes:
+        landed: Set when it is over.
+        failed: Whether it brought no keys.
+        cancel: Ends it early.
+    """
+
+    __slots__ = ("cancel", "failed", "landed")
+
+    def __init__(self) -> None:
+        self.landed = anyio.Event()
+        self.failed = True
+        self.cancel: Callable[[], object]
+
+
+class RemoteKeySet(KeySource):
+    """The keys that an issuer publishes (RFC 7517 section 5), for `JWTConfig(jwks=...)`.
+
+    Nothing is fetched before the application or its first request starts, so that it can start while the provider is
+    down. Event loops and threads may share it; each event loop has a fetch of its own.
+
+    Args:
+        url: Of the JWK Set; https.
+        issuer: Instead of `url`: the issuer whose metadata says where its keys are (OpenID Connect Discovery 1.0
+            section 4, else RFC 8414 section 3), exactly as it stands in the metadata and in the tokens.
+        algorithms: The only `alg` values that keys may be for. A key that does not name its own is bound to the first
+            that goes with it. None named: any but those of secrets, and RS256 for an RSA key that does not say.
+        policy: When to fetch, and how much of an answer to read.
+        fetch: How to fetch; None: `HTTPXFetch()`.
+        on_event: Told of every `KeySetEvent`; sync or async.
+        loopback_http: Whether an address on loopback may also be http.
+        monotonic: A clock in seconds that never jumps.
+
+    Attributes:
+        issuer: As above; None where `url` was given.
+        policy: As above.
+
+    Raises:
+        SettingError: An address that must not be asked, or an option that cannot be used.
+    """
+
+    __slots__ = (
+        "_failures",
+        "_fetches",
+        "_flight",
+        "_keys",
+        "_last_failure",
+        "_monotonic",
+        "_on_event",
+        "_passed_over",
+        "_provider",
+        "_rotations",
+        "_schedule",
+        "_unknown_kids",
+        "_unknown_kids_refused",
+        "_usable_until",
+        "_where",
+        "issuer",
+        "policy",
+    )
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        issuer: str | None = None,
+        algorithms: Iterable[str] = (),
+        policy: RefreshPolicy = _DEFAULT_POLICY,
+        fetch: Fetch | None = None,
+        on_event: OnKeySetEvent | None = None,
+        loopback_http: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if (url is None) == (issuer is None):
+            raise SettingError("give the url of a JWK Set, or the issuer whose metadata says where that is")
+        if not isinstance(policy, RefreshPolicy):
+            raise SettingError(f"policy must be a RefreshPolicy, not {type(policy).__name__}")
+        for name, function in (("fetch", fetch), ("on_event", on_event)):
+            if function is not None and not callable(function):
+                raise SettingError(f"{name} must be a function")
+        self.issuer = issuer
+        self.policy = policy
+        self._where = url or issuer or ""
+        self._provider = Provider(
+            url,
+            issuer,
+            fetch=HTTPXFetch() if fetch is None else fetch,
+            policy=policy,
+            algorithms=_checked_algorithms(algorithms),
+            loopback_http=loopback_http,
+        )
+        self._on_event = on_event
+        self._monotonic = monotonic
+        self._schedule = Schedule(policy, _uniform)
+        self._flight: RunVar[_Flight | None] = RunVar(f"asgi_jwt_claims.jwks.flight.{next(_numbers)}", None)
+        self._keys: KeySet | None = None
+        self._usable_until = -math.inf
+        self._passed_over: tuple[str, ...] = ()
+        self._last_failure: str | None = None
+        self._fetches = self._failures = self._rotations = 0
+        self._unknown_kids = self._unknown_kids_refused = 0
+
+    def __repr__(self) -> str:
+        status = self.status()
+        return f"<RemoteKeySet {self._where} {status.state}, {status.keys} keys>"
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys in hand, if they may be used: fresh ones, or older ones after a fetch has failed."""
+        keys = self._keys
+        if keys is None or self._monotonic() >= self._usable_until:
+            raise self._unavailable()
+        return keys
+
+    async def attend(self, error: TokenError | None) -> bool:
+        """Start a fetch that is due, and wait for it only if the token cannot be verified without it.
+
+        Args:
+            error: Why the token was refused with the keys in hand; None when it was not.
+
+        Returns:
+            Whether to verify once more.
+
+        Raises:
+            KeysUnavailableError: The token names an unknown key, and whether there is such a key cannot be found out.
+        """
+        now = self._monotonic()
+        if isinstance(error, UnknownKeyError):
+            return await self._look_for(str(error.evidence.get("kid", "")), now)
+        flight = self._flight.get()
+        if flight is None and self._schedule.is_due(now):
+            flight = self._launch()
+        if flight is None or not isinstance(error, KeysUnavailableError):
+            return False
+        await flight.landed.wait()
+        return True
+
+    async def refresh(self) -> None:
+        """Fetch now, whatever the schedule says; a fetch that is under way is waited for instead.
+
+        For programs that verify without an event loop most of the time, and to start with keys in hand.
+
+        Raises:
+            KeysUnavailableError: The fetch failed. Keys from before may still be in use.
+        """
+        flight = self._flight.get() or self._launch()
+        await flight.landed.wait()
+        if flight.failed:
+            raise self._unavailable()
+
+    async def keep_fresh(self) -> None:
+        """Fetch whenever it is time to, until cancelled. `JWTMiddleware` and `install` run it with the lifespan."""
+        try:
+            while True:
+                pause = self._schedule.next_attempt - self._monotonic()
+                if pause > 0:
+                    await anyio.sleep(min(pause, _LOOK_AGAIN))
+                else:
+                    await (self._flight.get() or self._launch()).landed.wait()
+        finally:
+            flight = self._flight.get()
+            if flight is not None:
+                flight.cancel()
+
+    def status(self) -> KeySetStatus:
+        """How things stand."""
+        schedule, now = self._schedule, self._monotonic()
+        epoch = time.time() - now  # as that clock has it now
+        return KeySetStatus(
+            state=self._state(now),
+            last_success=None if schedule.fetched_at is None else epoch + schedule.fetched_at,
+            next_refresh=epoch + max(schedule.next_attempt, now if schedule.fetched_at is None else -math.inf),
+            keys=len(self._keys or ()),
+            passed_over=len(self._passed_over),
+            consecutive_failures=schedule.failures,
+            last_failure=self._last_failure,
+            fetches=self._fetches,
+            failures=self._failures,
+            rotations=self._rotations,
+            unknown_kids=self._unknown_kids,
+            unknown_kids_refused=self._unknown_kids_refused,
+        )
+
+    def _state(self, now: float) -> Literal["new", "fresh", "stale", "failing"]:
+        schedule = self._schedule
+        if now < schedule.expires_at:
+            return "fresh"
+        if schedule.failures and now >= schedule.usable_until:
+            return "failing"
+        return "new" if schedule.fetched_at is None else "stale"
+
+    async def _look_for(self, kid: str, now: float) -> bool:
+        """Fetch because of an unknown key, if that is within the budget."""
+        self._unknown_kids += 1
+        flight = self._flight.get()
+        if flight is None:
+            if self._schedule.is_due(now):
+                flight = self._launch()
+            elif self._schedule.failures:
+                # The provider is known to be down. The key may be a new one, so the token cannot be called invalid.
+                self._unknown_kids_refused += 1
+                raise self._unavailable()
+            elif self._schedule.may_look_for(kid, now):
+                flight = self._launch()
+            else:
+                self._unknown_kids_refused += 1
+                return False
+        await flight.landed.wait()
+        if flight.failed:
+            raise self._unavailable()
+        self._schedule.note_unknown(kid, now)
+        return True
+
+    def _unavailable(self) -> KeysUnavailableError:
+        pause = self._schedule.next_attempt - self._monotonic()
+        return KeysUnavailableError(
+            retry_after=max(1, math.ceil(pause)) if math.isfinite(pause) else 1,
+            keys_of=self._where,
+            reason=self._last_failure or "not fetched yet",
+        )
+
+    def _launch(self) -> _Flight:
+        flight = _Flight()
+        self._flight.set(flight)
+        self._fetches += 1
+        flight.cancel = spawn(functools.partial(self._fly, flight))
+        return flight
+
+    async def _fly(self, flight: _Flight) -> None:
+        try:
+            found, max_age = await self._provider.read(self._keys, self._monotonic())
+        except Exception as error:  # noqa: BLE001 -- whatever a fetch raises, it has failed, and nobody is there to raise to
+            events = [self._failed(error)]
+        else:
+            events = self._arrived(found, max_age)
+            flight.failed = False
+        finally:
+            self._flight.set(None)
+            flight.landed.set()
+        for event in events:
+            await self._tell(event)
+
+    def _arrived(self, found: ReadSet, max_age: float | None) -> list[KeySetEvent]:
+        before, self._keys = self._keys, found.keys
+        self._passed_over = found.passed_over
+        self._schedule.succeeded(self._monotonic(), max_age)
+        self._usable_until = self._schedule.usable_until
+        events = [KeySetEvent(name="fetched", url=self._where, passed_over=found.passed_over)]
+        if before is not None and before is not found.keys:
+            self._rotations += 1
+            added = tuple(key.kid for key in found.keys if key not in before)
+            removed = tuple(key.kid for key in before if key not in found.keys)
+            logger().info("keys of %s have changed: added %s, removed %s", self._where, added, removed)
+            events.append(KeySetEvent(name="rotated", url=self._where, added=added, removed=removed))
+        return events
+
+    def _failed(self, error: Exception) -> KeySetEvent:
+        if isinstance(error, RefusedDocumentError):
+            reason = str(error)
+        elif isinstance(error, TimeoutError):
+            reason = f"no answer within {self.policy.timeout} seconds"
+        else:
+            reason = type(error).__name__
+        self._failures += 1
+        self._last_failure = reason
+        self._schedule.failed(self._monotonic())
+        self._usable_until = self._schedule.usable_until
+        logger().warning("keys of %s could not be fetched: %s", self._where, reason)
+        logger().debug("what the fetch raised", exc_info=error)
+        return KeySetEvent(name="failed", url=self._where, reason=reason)
+
+    async def _tell(self, event: KeySetEvent) -> None:
+        if self._on_event is None:
+            return
+        try:
+            result = self._on_event(event)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:  # noqa: BLE001 -- the keys are what counts
+            logger().exception("on_event of %s failed", self._where)
+
+
+def _checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(algorithms, str) or not isinstance(algorithms, Iterable):
+        raise SettingError('algorithms must be a list of names: algorithms=("RS256",)')
+    names = tuple(algorithms)
+    for name in names:
+        if name not in ASYMMETRIC_ALGORITHMS:
+            raise SettingError(f"algorithms: {name!r} is not one of {', '.join(ASYMMETRIC_ALGORITHMS)}")
+    return names

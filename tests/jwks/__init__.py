@@ -1,0 +1,1 @@
+"""Remote key sets, and keys of our own for others."""
