@@ -17,6 +17,7 @@ import pytest
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, create_access_token, errors
 from asgi_jwt_claims.gate import GateOptions
+from asgi_jwt_claims.jwks import RefreshPolicy
 
 from .conftest import SECRET
 from .support import serve_sanic
@@ -241,7 +242,7 @@ def test_every_place_on_the_checklist_exists() -> None:
     places = dict(re.findall(r"^\| S(\d+) \|.*\| ([^|]+) \|$", text, re.MULTILINE))
     assert 155 == len(places)
     for number, place in places.items():
-        names = re.findall(r"`([\w.]+)`", place)
+        names = re.findall(r"`([\w./]+)`", place)
         existing = [
             (ROOT / "src" / "asgi_jwt_claims" / f"{name}.py").exists() or (ROOT / name).exists() for name in names
         ]
@@ -257,7 +258,7 @@ def reference_names() -> set[str]:
 
 def test_the_reference_has_every_public_name() -> None:
     """Every name that the package and the public modules export is in the reference."""
-    modules = ["access", "challenges", "errors", "middleware", "sources", "starlette"]
+    modules = ["access", "challenges", "errors", "jwks", "middleware", "sources", "starlette"]
     public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
     internal = {
         "Challenges",
@@ -291,6 +292,14 @@ def test_the_reference_has_every_setting_and_option() -> None:
         if field.init and isinstance(field.default, str | bool | int | None)
     }
     assert plain == {name: rows[name].strip("`").replace("8,192", "8192") for name in plain}
+
+
+def test_the_reference_has_every_part_of_the_policy() -> None:
+    """Every time and cap of `RefreshPolicy` has its row, with its default."""
+    text = (ROOT / "docs" / "reference.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+)(?: \w+)? \|", text, re.MULTILINE))
+    defaults = {field.name: field.default for field in dataclasses.fields(RefreshPolicy)}
+    assert defaults == {name: float(rows[name]) for name in defaults}
 
 
 def error_classes(root: type[errors.JWTError]) -> list[type[errors.JWTError]]:
