@@ -1,0 +1,1 @@
+"""Foreign software on the other side: an OpenID provider and a JOSE library of another language."""
