@@ -6,7 +6,9 @@ What answers are good for is decided elsewhere, by one policy for every way to f
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 import anyio
@@ -89,10 +91,55 @@ class HTTPXFetch:
             headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": "asgi-jwt-claims"},
         )
         async with client, client.stream("GET", url) as response:
-            body = bytearray()
-            if response.status_code == 200:  # noqa: PLR2004 -- no other body is of any use
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > max_size:
-                        raise RefusedDocumentError(f"the answer is longer than {max_size} bytes")
-            return FetchResponse(response.status_code, response.headers, bytes(body))
+            body = b""
+            if response.status_code == HTTPStatus.OK:  # no other body is of any use
+                body = await _read(response.aiter_raw(), response.headers.get("content-encoding", ""), max_size)
+            return FetchResponse(response.status_code, response.headers, body)
+
+
+async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> bytes:
+    """The body, decompressed, and never more of it in memory than may be there."""
+    body = _Body(coding, max_size)
+    problem: RefusedDocumentError | None = None
+    with anyio.CancelScope() as reading:
+        async for chunk in chunks:
+            try:
+                body.feed(chunk)
+            except RefusedDocumentError as error:
+                # Raised from here, it would leave half-read iterators behind. Cancelled, they end from within.
+                problem = error
+                reading.cancel()
+    if problem is not None:
+        raise problem
+    return body.whole()
+
+
+class _Body:
+    """A body of at most `max_size` bytes, out of pieces that may be compressed."""
+
+    def __init__(self, coding: str, max_size: int) -> None:
+        self._coding = coding.strip().lower()
+        self._max_size = max_size
+        self._received = bytearray()
+        self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+    def feed(self, chunk: bytes) -> None:
+        """Add a piece.
+
+        Raises:
+            RefusedDocumentError: It is too much, or cannot be decompressed.
+        """
+        if self._coding == "gzip":
+            try:
+                chunk = self._gzip.decompress(chunk, self._max_size + 1)
+            except zlib.error:
+                raise RefusedDocumentError("the answer is not gzip, as it says") from None
+        elif self._coding not in ("", "identity"):
+            raise RefusedDocumentError("the answer is compressed in a way that was not asked for")
+        self._received += chunk
+        if len(self._received) > self._max_size:
+            raise RefusedDocumentError(f"the answer is longer than {self._max_size} bytes")
+
+    def whole(self) -> bytes:
+        """The body, now that nothing more comes."""
+        return bytes(self._received)
