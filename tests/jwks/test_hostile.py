@@ -330,7 +330,14 @@ async def test_who_speaks_no_tls_is_not_believed(provider: Hostile) -> None:
     address = f"https://localhost:{provider.ports['plain']}/jwks"
     keys = RemoteKeySet(address, policy=QUICK, fetch=HTTPXFetch(ssl_context=provider.context))
     assert (503, "1") == await ask(config_of(keys))
-    assert "no answer within 1.0 seconds" == keys.status().last_failure
+    assert "ConnectTimeout" == keys.status().last_failure
+
+
+async def test_a_fetch_without_a_deadline_has_none(provider: Hostile) -> None:
+    """Called outside of a key set, the client waits for as long as it takes."""
+    provider.behave("good")
+    answer = await HTTPXFetch(ssl_context=provider.context)(f"{provider.url}/jwks", max_size=10_000)
+    assert (200, ["good"]) == (answer.status, [jwk["kid"] for jwk in json.loads(answer.body)["keys"]])
 
 
 async def test_without_its_authority_it_is_not_believed(provider: Hostile) -> None:

@@ -5,6 +5,7 @@ What answers are good for is decided elsewhere, by one policy for every way to f
 
 from __future__ import annotations
 
+import math
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -87,7 +88,7 @@ class HTTPXFetch:
             proxy=self._proxy,
             trust_env=False,
             follow_redirects=False,
-            timeout=None,
+            timeout=self._httpx.Timeout(None, connect=_time_to_connect()),
             headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": "asgi-jwt-claims"},
         )
         async with client, client.stream("GET", url) as response:
@@ -95,6 +96,16 @@ class HTTPXFetch:
             if response.status_code == HTTPStatus.OK:  # no other body is of any use
                 body = await _read(response.aiter_raw(), response.headers.get("content-encoding", ""), max_size)
             return FetchResponse(response.status_code, response.headers, body)
+
+
+def _time_to_connect() -> float | None:
+    """Nearly all of the time there is, in seconds; None: for ever.
+
+    The time for the whole ends a fetch by cancelling it, which in the middle of a TLS handshake would leave the socket
+    to the garbage collector. What takes so long is given up in time to be closed.
+    """
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    return None if math.isinf(left) else 0.9 * left
 
 
 async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> bytes:
