@@ -42,6 +42,7 @@ from .errors import (
     InvalidClaimError,
     InvalidHeaderError,
     InvalidSignatureError,
+    KeysUnavailableError,
     MalformedTokenError,
     MissingClaimError,
     NotYetValidError,
@@ -141,7 +142,14 @@ def verify_jws(
 def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
     """Verify everything but which type of token is wanted. `source` says where the token was found."""
     raw = as_ascii(raw, config.max_token_size)
-    keys, signatures = config.keys, config.signatures  # once: what one set verifies is never remembered under another
+    try:
+        keys, signatures = (
+            config.keys,
+            config.signatures,
+        )  # once: what one set verifies is never remembered under another
+    except KeysUnavailableError:
+        _read_header(split_compact(raw)[0])  # what no key could verify is malformed, not unchecked
+        raise
     said = signatures.find(raw, keys)
     if said is not None:
         return Token(said, _judge(said, config), source)
@@ -156,7 +164,7 @@ def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
 def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
     encoded_header, payload, signature, signing_input = split_compact(raw)
     known = keys.known_header(encoded_header)
-    key, header = known or _read_header(encoded_header, keys)
+    key, header = known or _find_key(encoded_header, keys)
     if not key.verify(signing_input, signature):
         raise InvalidSignatureError(alg=key.algorithm, kid=key.kid)
     if known is None:
@@ -164,15 +172,15 @@ def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], by
     return key, header, payload
 
 
-def _read_header(encoded: bytes, keys: KeySet) -> tuple[Key, dict[str, Any]]:
+def _find_key(encoded_header: bytes, keys: KeySet) -> tuple[Key, dict[str, Any]]:
+    header = _read_header(encoded_header)
+    return keys.find(header.get("kid"), header["alg"]), header
+
+
+def _read_header(encoded: bytes) -> dict[str, Any]:
     _, header = load_json(b64url_decode(encoded))
     if type(header) is not dict:
         raise MalformedTokenError(reason="header is not a JSON object")
-    _check_header(header)
-    return keys.find(header.get("kid"), _algorithm(header)), header
-
-
-def _check_header(header: dict[str, Any]) -> None:
     for name in _REFUSED_HEADERS:
         if name in header:
             raise InvalidHeaderError(header=name, reason="not accepted")
@@ -183,14 +191,10 @@ def _check_header(header: dict[str, Any]) -> None:
         raise InvalidHeaderError(header="cty", reason="nested tokens are not accepted")
     if "kid" in header and not is_kid(header["kid"]):
         raise InvalidHeaderError(header="kid", reason="not a printable string of acceptable length")
-
-
-def _algorithm(header: dict[str, Any]) -> str:
     # "none" needs no rule of its own: no key is for it (RFC 8725 section 3.2).
-    algorithm = header.get("alg")
-    if not isinstance(algorithm, str):
+    if not isinstance(header.get("alg"), str):
         raise AlgorithmRefusedError(reason="alg missing or not a string")
-    return algorithm
+    return header
 
 
 # What the token says: claims by their types. Nothing here depends on anything but its bytes and the names configured.

@@ -17,6 +17,7 @@ from asgi_jwt_claims import JWTConfig, Key, Token, TokenError, verify_token, ver
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RefreshPolicy, RemoteKeySet
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS
+from tests.forging import b64
 
 from .provider import AUDIENCE, ISSUER, URL, MovingClock, Provider, unknown_token, verifier
 
@@ -384,6 +385,14 @@ async def test_down_at_the_start_is_503_until_it_appears() -> None:
     provider.answer = provider.publish
     clock.advance(1.1)
     assert "alice" == await outcome(raw, config)
+
+
+@pytest.mark.parametrize("raw", ["no token", "a.b.c", "e30.e30.AAAA", f"{b64(b'[]').decode()}.e30.AAAA", "a" * 9000])
+async def test_what_is_no_token_needs_no_key(raw: str) -> None:
+    """Malformed is malformed, also while there are no keys: it is refused at once, and asks for no fetch."""  # S94
+    provider = Provider()
+    assert 401 == await outcome(raw, verifier(provider, policy=RefreshPolicy(ttl=60)))
+    assert [] == provider.fetched
 
 
 async def test_expired_keys_are_not_used_before_a_fetch_has_failed() -> None:

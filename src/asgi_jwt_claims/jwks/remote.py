@@ -176,10 +176,13 @@ class RemoteKeySet(KeySource):
         now = self._monotonic()
         if isinstance(error, UnknownKeyError):
             return await self._look_for(str(error.evidence.get("kid", "")), now)
+        waits, is_due = isinstance(error, KeysUnavailableError), self._schedule.is_due(now)
+        if not (waits or is_due):
+            return False
         flight = self._flight.get()
-        if flight is None and self._schedule.is_due(now):
+        if flight is None and is_due:
             flight = self._launch()
-        if flight is None or not isinstance(error, KeysUnavailableError):
+        if flight is None or not waits:
             return False
         await flight.landed.wait()
         return True
