@@ -665,10 +665,33 @@ def test_verification_keys_are_text_too(value: Any) -> None:
     assert [PUBLIC.public_jwk() | {"kid": key.kid} for key in config.keys] == [key.public_jwk() for key in config.keys]
 
 
+def test_remote_keys_are_text_too() -> None:
+    """`JWT_JWKS` is the address of the keys, or says that the issuer is to be asked for it; nothing is asked yet."""
+    parties = {"JWT_ISSUER": "https://a.example", "JWT_AUDIENCE": "api"}
+    for text, where in (("https://a.example/jwks", "https://a.example/jwks"), ("discover", "https://a.example")):
+        config = JWTConfig.from_mapping({"JWT_JWKS": text, **parties})
+        assert f"<RemoteKeySet {where} new, 0 keys>" == repr(config.jwks)
+    assert config.jwks is config.replace(leeway=0).jwks
+
+
+def test_the_configuration_of_a_provider_can_be_changed() -> None:
+    """`for_issuer` sets what the tokens of providers have in common, and any of it can be set otherwise."""
+    config = JWTConfig.for_issuer("https://a.example", audience="api")
+    assert (None, None, ("exp", "iat")) == (config.type_claim, config.user_claims_claim, config.required_claims)
+    assert "<RemoteKeySet https://a.example new, 0 keys>" == repr(config.jwks)
+    other = JWTConfig.for_issuer("https://a.example", audience="api", type_claim="typ", scope_claim="scp")
+    assert ("typ", "scp") == (other.type_claim, other.scope_claim)
+    with pytest.raises(SigningKeyMissingError):
+        create_access_token("alice", config)
+
+
 @pytest.mark.parametrize(
     ("mapping", "match"),
     [
         # S150
+        ({"JWT_JWKS": "discover"}, "give the url of a JWK Set, or the issuer"),
+        ({"JWT_JWKS": "jwks.json", "JWT_ISSUER": "a", "JWT_AUDIENCE": "b"}, "the url is not a URL that begins with"),
+        ({"JWT_KEY_RING": "ring"}, "key_ring must be a KeyRing, not str"),
         ({"JWT_ISUER": "x"}, r"^JWT_ISUER is not a setting; did you mean JWT_ISSUER\?$"),
         ({"JWT_zzz": "x"}, "^JWT_zzz is not a setting$"),
         ({"JWT_issuer": "x"}, r"^JWT_issuer is not a setting; did you mean JWT_ISSUER\?$"),

@@ -23,6 +23,17 @@ from asgi_jwt_claims import (
     current_token,
     get_token,
     verify_token,
+    verify_token_async,
+)
+from asgi_jwt_claims.jwks import (
+    FetchResponse,
+    HTTPXFetch,
+    JWKSEndpoint,
+    KeyRing,
+    KeySetEvent,
+    KeySetStatus,
+    RefreshPolicy,
+    RemoteKeySet,
 )
 
 
@@ -51,6 +62,36 @@ pair = create_token_pair("alice", config, user_claims={"a": 1})
 assert_type(pair, TokenPair)
 assert_type(pair.expires_in, int | None)
 assert_type(dict(pair), dict[str, Any])
+
+
+async def fetch(url: str, *, max_size: int) -> FetchResponse:
+    """A fetch of the application's own."""
+    return FetchResponse(200, {"cache-control": "max-age=60"}, url.encode()[:max_size])
+
+
+async def on_event(event: KeySetEvent) -> None:
+    """A callback, which may as well be sync."""
+    assert_type(event.removed, tuple[str, ...])
+
+
+remote = RemoteKeySet("https://a.example/jwks", fetch=fetch, on_event=on_event, policy=RefreshPolicy(ttl=300))
+RemoteKeySet(issuer="https://a.example", fetch=HTTPXFetch(proxy="http://b.example"), on_event=print)
+assert_type(remote.keys, KeySet)
+assert_type(remote.status(), KeySetStatus)
+provider = JWTConfig.for_issuer("https://a.example", audience="api", jwks=remote, leeway=timedelta(0))
+assert_type(provider, JWTConfig)
+ring = KeyRing([(key, 0), (Key.generate("ES256"), 4e9)], keep=timedelta(days=20))
+assert_type(ring.current, Key)
+assert_type(ring.add(key), float)
+assert_type(JWTConfig(key_ring=ring).key_ring, KeyRing | None)
+published: ASGIApp = JWKSEndpoint(ring)
+
+
+async def waiting() -> None:
+    """Verification that may wait."""
+    assert_type(await verify_token_async("...", provider), Token)
+    await remote.refresh()
+
 
 token = verify_token(b"...", config, type="refresh")
 assert_type(token, Token)
