@@ -691,7 +691,7 @@ def test_the_configuration_of_a_provider_can_be_changed() -> None:
         # S150
         ({"JWT_JWKS": "discover"}, "give the url of a JWK Set, or the issuer"),
         ({"JWT_JWKS": "jwks.json", "JWT_ISSUER": "a", "JWT_AUDIENCE": "b"}, "the url is not a URL that begins with"),
-        ({"JWT_KEY_RING": "ring"}, "key_ring must be a KeyRing, not str"),
+        ({"JWT_SECRET_KEY": None, "JWT_KEY_RING": "ring"}, "key_ring must be a KeyRing, not str"),
         ({"JWT_ISUER": "x"}, r"^JWT_ISUER is not a setting; did you mean JWT_ISSUER\?$"),
         ({"JWT_zzz": "x"}, "^JWT_zzz is not a setting$"),
         ({"JWT_issuer": "x"}, r"^JWT_issuer is not a setting; did you mean JWT_ISSUER\?$"),
