@@ -104,7 +104,9 @@ def trust_in(config: JWTConfig | Iterable[JWTConfig]) -> Trust:
     """
     if isinstance(config, JWTConfig):
         return config
-    configs = tuple(config) if isinstance(config, Iterable) and not isinstance(config, str | bytes) else (config,)
+    if not isinstance(config, Iterable) or isinstance(config, str | bytes):
+        raise SettingError(f"config must be a JWTConfig or several, not {type(config).__name__}")
+    configs = tuple(config)
     if not configs:
         raise SettingError("config must be a JWTConfig, or several; these are none")
     if len(configs) == 1 and isinstance(configs[0], JWTConfig):

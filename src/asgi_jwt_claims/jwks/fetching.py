@@ -49,6 +49,7 @@ class Fetch(Protocol):
         Raises:
             Exception: Whatever goes wrong; the fetch has then failed.
         """
+        raise NotImplementedError
 
 
 class HTTPXFetch:
