@@ -20,7 +20,7 @@ import httpx2
 from asgi_jwt_claims.errors import KeysUnavailableError
 from asgi_jwt_claims.jwks import HTTPXFetch, RefreshPolicy, RemoteKeySet
 
-TIMES = 5
+TIMES = 3
 
 
 async def longest_gap(url: str, context: ssl.SSLContext) -> float:

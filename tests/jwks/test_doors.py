@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,7 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.websockets import WebSocket
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, Token, get_token
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, Token, TokenError, get_token
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
@@ -121,8 +122,28 @@ def fastapi_guarded_alone(config: JWTConfig) -> Any:
     return app
 
 
+def wrapped_twice(config: JWTConfig) -> Any:
+    return JWTMiddleware(starlette_installed(config), config)
+
+
+def asked_too_early(config: JWTConfig) -> Any:
+    """Somebody inside looks for the token where it is only guarded later, and cannot wait."""
+    guarded = starlette_guarded_alone(config)
+    inner = guarded.router.routes[0].app
+
+    async def peek(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(TokenError):
+            get_token(scope)
+        await inner(scope, receive, send)
+
+    guarded.router.routes[0].app = peek
+    return guarded
+
+
 ASGI_DOORS: list[Door] = [
     wrapped,
+    wrapped_twice,
+    asked_too_early,
     several,
     starlette_installed,
     starlette_guarded_alone,
@@ -195,6 +216,9 @@ async def start_dead(client: Any, provider: Provider) -> None:
     provider.answer = provider.publish
     await anyio.sleep(0.2)
     assert (200, "alice") == await ask(client, provider.token())
+    # A key that cannot be looked for is not called unknown.
+    provider.answer = provider.break_down
+    assert (503, None) == await ask(client, provider.token(Key.generate("ES256")))
 
 
 @pytest.mark.parametrize("door", ASGI_DOORS, ids=lambda door: door.__name__)

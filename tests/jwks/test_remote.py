@@ -15,8 +15,9 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, Key, Token, TokenError, verify_token, verify_token_async
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
-from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchResponse, KeyRing, KeySetEvent, RefreshPolicy, RemoteKeySet
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS
+from tests.conftest import NOW
 from tests.forging import b64
 
 from .provider import AUDIENCE, ISSUER, URL, MovingClock, Provider, unknown_token, verifier
@@ -177,6 +178,23 @@ async def test_no_trace_of_a_request_is_in_the_fetch() -> None:
     assert ["nobody's"] == seen
 
 
+async def test_keys_of_ones_own_are_never_waited_for() -> None:
+    """`verify_token_async` does what `verify_token` does, where nothing is to be fetched."""
+    key = Key.generate("ES256")
+    parties = {"issuer": ISSUER, "audience": AUDIENCE, "clock": lambda: NOW}
+    raw, foreign = Provider(key).token(), Provider().token()
+    for config in (
+        JWTConfig(signing_key=key, **parties),
+        JWTConfig(key_ring=KeyRing(key), **parties),
+        JWTConfig(jwks=KeyRing(key), **parties),
+    ):
+        assert ("alice", 401) == (await outcome(raw, config), await outcome(foreign, config))
+        with pytest.raises(TokenError) as refused:
+            await verify_token_async(raw, config, type="refresh")
+        assert "type_wrong" == refused.value.code
+    await KeyRing(key).keep_fresh()
+
+
 # Unknown keys ---------------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +291,32 @@ async def test_looking_for_unknown_keys_delays_no_refresh() -> None:
     await anyio.sleep(0.05)
     assert tried + 1 == len(provider.fetched)
     assert clock.now + 480 == pytest.approx(keys_of(config)._schedule.next_attempt)
+
+
+async def test_an_unknown_key_shares_a_refresh_that_is_due() -> None:
+    """When a refresh is due anyway, the unknown key waits for that one, and the budget is left for others."""  # S91
+    provider, clock = Provider(), MovingClock()
+    config = verifier(provider, clock, policy=RefreshPolicy(jitter=0))
+    raw = provider.token()
+    await verify_token_async(raw, config)
+    clock.advance(500)
+    provider.keys.append(Key.generate("ES256"))
+    assert "alice" == await outcome(provider.token(), config)
+    assert 2 == len(provider.fetched)
+    for number in range(3):
+        assert 401 == await outcome(unknown_token(number, like=raw), config)
+    assert 4 == len(provider.fetched)
+
+
+async def test_only_the_algorithms_that_are_wanted_are_accepted() -> None:
+    """A key of the set for another algorithm verifies nothing."""
+    wanted, other = Key.generate("ES256"), Key.generate("EdDSA")
+    provider = Provider(wanted, other)
+    config = verifier(provider, algorithms=["RS256", "ES256"])
+    assert ("alice", 401) == (
+        await outcome(provider.token(wanted), config),
+        await outcome(provider.token(other), config),
+    )
 
 
 async def test_whether_a_key_exists_cannot_be_said_while_the_provider_is_down() -> None:
