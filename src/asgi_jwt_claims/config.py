@@ -158,7 +158,7 @@ class JWTConfig:
             longest = self.access_seconds if self.type_claim is None else self.refresh_seconds
             check_key_ring(self.key_ring, longest, self.leeway_seconds)
         self._set("verification_keys", ())
-        self._set("key_source", self.jwks or self.key_ring)
+        self._set("key_source", self.key_ring if self.jwks is None else self.jwks)
 
     @property
     def is_remote(self) -> bool:

@@ -24,8 +24,8 @@ class JWTMiddleware:
 
     The application finds the `Token` in `scope["token"]`, through `get_token(request)`, or through `current_token()`;
     each of them has None where no token was asked for. Refused requests are answered here, and the application never
-    sees them. `lifespan` passes through, and keys of providers are kept fresh as long as it lasts; any other type of scope is refused, since nobody has guarded it. The
-    application's own exceptions pass untouched.
+    sees them. `lifespan` passes through, and keys of providers are kept fresh as long as it lasts; any other type of
+    scope is refused, since nobody has guarded it. The application's own exceptions pass untouched.
 
     Args:
         app: The ASGI application to protect.

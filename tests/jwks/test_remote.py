@@ -565,6 +565,18 @@ async def test_the_end_of_the_background_ends_its_fetch() -> None:
     assert "alice" == verify_token(provider.token(), config).identity
 
 
+async def test_a_fetch_that_is_cancelled_before_it_began_holds_up_nobody() -> None:
+    """Cancelled before its task has taken a step, it is over all the same: whoever waits is told, and the next begins."""  # S102
+    provider = Provider()
+    config = verifier(provider)
+    flight = keys_of(config)._launch()
+    keys_of(config)._abandon()
+    keys_of(config)._abandon()
+    with anyio.fail_after(5):
+        await flight.landed.wait()
+        assert "alice" == await outcome(provider.token(), config)
+
+
 # What it says of itself -----------------------------------------------------------------------------------------------
 
 

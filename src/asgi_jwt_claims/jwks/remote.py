@@ -210,9 +210,7 @@ class RemoteKeySet(KeySource):
                 else:
                     await (self._flight.get() or self._launch()).landed.wait()
         finally:
-            flight = self._flight.get()
-            if flight is not None:
-                flight.cancel()
+            self._abandon()
 
     def status(self) -> KeySetStatus:
         """How things stand."""
@@ -278,6 +276,20 @@ class RemoteKeySet(KeySource):
         flight.cancel = spawn(functools.partial(self._fly, flight))
         return flight
 
+    def _abandon(self) -> None:
+        """End the fetch under way, if there is one."""
+        flight = self._flight.get()
+        if flight is not None:
+            flight.cancel()
+            # A task that is cancelled before its first step never takes one, and could tell nobody.
+            self._land(flight)
+
+    def _land(self, flight: _Flight) -> None:
+        """Let the next fetch begin, and those who wait for this one go on."""
+        if self._flight.get() is flight:
+            self._flight.set(None)
+        flight.landed.set()
+
     async def _fly(self, flight: _Flight) -> None:
         try:
             found, max_age = await self._provider.read(self._keys, self._monotonic())
@@ -287,8 +299,7 @@ class RemoteKeySet(KeySource):
             events = self._arrived(found, max_age)
             flight.failed = False
         finally:
-            self._flight.set(None)
-            flight.landed.set()
+            self._land(flight)
         for event in events:
             await self._tell(event)
 
