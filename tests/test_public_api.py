@@ -18,7 +18,15 @@ CORE = [
     *("sources", "challenges", "outcome", "issuers", "gate", "middleware"),
     *("_compact", "_jose", "_material", "_settings", "_lifespan"),
     *("jwks", "jwks.remote", "jwks.ring", "jwks.endpoint", "jwks.fetching", "jwks.status"),
-    *("jwks._policy", "jwks._schedule", "jwks._documents", "jwks._addresses", "jwks._provider", "jwks._tasks"),
+    *(
+        "jwks._policy",
+        "jwks._schedule",
+        "jwks._documents",
+        "jwks._addresses",
+        "jwks._provider",
+        "jwks._tasks",
+        "jwks._flights",
+    ),
 ]
 
 NAMES = {

@@ -570,8 +570,8 @@ async def test_a_fetch_that_is_cancelled_before_it_began_holds_up_nobody() -> No
     provider = Provider()
     config = verifier(provider)
     flight = keys_of(config)._launch()
-    keys_of(config)._abandon()
-    keys_of(config)._abandon()
+    keys_of(config)._flights.abandon()
+    keys_of(config)._flights.abandon()
     with anyio.fail_after(5):
         await flight.landed.wait()
         assert "alice" == await outcome(provider.token(), config)

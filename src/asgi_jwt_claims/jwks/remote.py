@@ -7,9 +7,7 @@ belongs to no request.
 
 from __future__ import annotations
 
-import functools
 import inspect
-import itertools
 import math
 import random
 import time
@@ -17,17 +15,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 import anyio
-from anyio.lowlevel import RunVar
 
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
 from asgi_jwt_claims.keys import ASYMMETRIC_ALGORITHMS, KeySet, KeySource
 
 from ._documents import ReadSet, RefusedDocumentError
+from ._flights import Flight, Flights
 from ._policy import RefreshPolicy
 from ._provider import Provider
 from ._schedule import Schedule
-from ._tasks import spawn
 from .fetching import Fetch, HTTPXFetch
 from .status import KeySetEvent, KeySetStatus, OnKeySetEvent
 
@@ -39,27 +36,8 @@ __all__ = ["RemoteKeySet"]
 _DEFAULT_POLICY = RefreshPolicy()
 _LOOK_AGAIN = 30.0  # seconds; a fetch for an unknown key may meanwhile have brought the next one forward
 
-# Old versions of anyio tell such variables apart by their names.
-_numbers = itertools.count()
 # Processes that were forked from one another must not draw the same numbers.
 _uniform = random.SystemRandom().uniform
-
-
-class _Flight:
-    """A fetch under way.
-
-    Attributes:
-        landed: Set when it is over.
-        failed: Whether it brought no keys.
-        cancel: Ends it early.
-    """
-
-    __slots__ = ("cancel", "failed", "landed")
-
-    def __init__(self) -> None:
-        self.landed = anyio.Event()
-        self.failed = True
-        self.cancel: Callable[[], object]
 
 
 class RemoteKeySet(KeySource):
@@ -91,7 +69,7 @@ class RemoteKeySet(KeySource):
     __slots__ = (
         "_failures",
         "_fetches",
-        "_flight",
+        "_flights",
         "_keys",
         "_last_failure",
         "_monotonic",
@@ -141,7 +119,7 @@ class RemoteKeySet(KeySource):
         self._on_event = on_event
         self._monotonic = monotonic
         self._schedule = Schedule(policy, _uniform)
-        self._flight: RunVar[_Flight | None] = RunVar(f"asgi_jwt_claims.jwks.flight.{next(_numbers)}", None)
+        self._flights = Flights(self._fly)
         self._keys: KeySet | None = None
         self._usable_until = -math.inf
         self._passed_over: tuple[str, ...] = ()
@@ -179,7 +157,7 @@ class RemoteKeySet(KeySource):
         waits, is_due = isinstance(error, KeysUnavailableError), self._schedule.is_due(now)
         if not (waits or is_due):
             return False
-        flight = self._flight.get()
+        flight = self._flights.current
         if flight is None and is_due:
             flight = self._launch()
         if flight is None or not waits:
@@ -195,7 +173,7 @@ class RemoteKeySet(KeySource):
         Raises:
             KeysUnavailableError: The fetch failed. Keys from before may still be in use.
         """
-        flight = self._flight.get() or self._launch()
+        flight = self._flights.current or self._launch()
         await flight.landed.wait()
         if flight.failed:
             raise self._unavailable()
@@ -208,9 +186,9 @@ class RemoteKeySet(KeySource):
                 if pause > 0:
                     await anyio.sleep(min(pause, _LOOK_AGAIN))
                 else:
-                    await (self._flight.get() or self._launch()).landed.wait()
+                    await (self._flights.current or self._launch()).landed.wait()
         finally:
-            self._abandon()
+            self._flights.abandon()
 
     def status(self) -> KeySetStatus:
         """How things stand."""
@@ -242,7 +220,7 @@ class RemoteKeySet(KeySource):
     async def _look_for(self, kid: str, now: float) -> bool:
         """Fetch because of an unknown key, if that is within the budget."""
         self._unknown_kids += 1
-        flight = self._flight.get()
+        flight = self._flights.current
         if flight is None:
             if self._schedule.is_due(now):
                 flight = self._launch()
@@ -269,28 +247,11 @@ class RemoteKeySet(KeySource):
             reason=self._last_failure or "not fetched yet",
         )
 
-    def _launch(self) -> _Flight:
-        flight = _Flight()
-        self._flight.set(flight)
+    def _launch(self) -> Flight:
         self._fetches += 1
-        flight.cancel = spawn(functools.partial(self._fly, flight))
-        return flight
+        return self._flights.launch()
 
-    def _abandon(self) -> None:
-        """End the fetch under way, if there is one."""
-        flight = self._flight.get()
-        if flight is not None:
-            flight.cancel()
-            # A task that is cancelled before its first step never takes one, and could tell nobody.
-            self._land(flight)
-
-    def _land(self, flight: _Flight) -> None:
-        """Let the next fetch begin, and those who wait for this one go on."""
-        if self._flight.get() is flight:
-            self._flight.set(None)
-        flight.landed.set()
-
-    async def _fly(self, flight: _Flight) -> None:
+    async def _fly(self, flight: Flight) -> None:
         try:
             found, max_age = await self._provider.read(self._keys, self._monotonic())
         except Exception as error:  # noqa: BLE001 -- whatever a fetch raises, it has failed, and nobody is there to raise to
@@ -299,7 +260,7 @@ class RemoteKeySet(KeySource):
             events = self._arrived(found, max_age)
             flight.failed = False
         finally:
-            self._land(flight)
+            self._flights.land(flight)
         for event in events:
             await self._tell(event)
 
