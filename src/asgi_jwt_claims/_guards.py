@@ -141,7 +141,8 @@ def guard_handler(
         connection = next(filter(is_connection, (*args, *kwargs.values())), None)
         scope = scope_of(connection)
         outcome = found_outcome(scope)
-        await outcome.prepare(scope)
+        if not outcome.attended:  # which saves nearly everybody a coroutine
+            await outcome.prepare(scope)
         try:
             token: Token | None = outcome.admit(scope, access, optional=optional)
         except TokenError as error:

@@ -47,15 +47,16 @@ class Outcome:
         trust: The configuration, or the several ones.
         config: The configuration; None of several as long as no token has named one.
         challenges: How to answer when a guard refuses.
+        attended: Whether there is nothing, or nothing any more, to wait for before `admit`.
         following: The outcome under another configuration, if one was asked for too.
     """
 
     __slots__ = (
-        "_attended",
         "_error",
         "_examined",
         "_sources",
         "_token",
+        "attended",
         "challenges",
         "config",
         "following",
@@ -68,7 +69,7 @@ class Outcome:
         self.challenges = challenges
         self.following: Outcome | None = None
         self._sources = sources
-        self._attended = not trust.is_remote
+        self.attended = not trust.is_remote
         self._examined = False
         self._token: Token | None = None
         self._error: TokenError | None = None
@@ -107,9 +108,9 @@ class Outcome:
 
         With keys in hand for it, as nearly always, nothing is waited for. Raises nothing; `admit` does.
         """
-        if self._attended:
+        if self.attended:
             return
-        self._attended = True
+        self.attended = True
         if not self._examined:
             self._examine(scope)
         if self.config is None or self.config.key_source is None:
