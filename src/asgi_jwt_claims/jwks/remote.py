@@ -105,6 +105,10 @@ class RemoteKeySet(KeySource):
         for name, function in (("fetch", fetch), ("on_event", on_event)):
             if function is not None and not callable(function):
                 raise SettingError(f"{name} must be a function")
+        if not isinstance(loopback_http, bool):
+            raise SettingError("loopback_http must be True or False")
+        if not callable(monotonic) or type(monotonic()) not in (int, float):
+            raise SettingError("monotonic must be a callable that returns seconds, as time.monotonic does")
         self.issuer = issuer
         self.policy = policy
         self._where = url or issuer or ""
