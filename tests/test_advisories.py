@@ -7,10 +7,11 @@ import json
 import zlib
 from typing import Any
 
+import anyio
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token
+from asgi_jwt_claims import JWTConfig, Key, KeySet, TokenError, create_access_token, verify_token, verify_token_async
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     BoundTokenError,
@@ -27,10 +28,12 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
+from asgi_jwt_claims.jwks import RemoteKeySet
 
 from .conftest import NOW, SECRET, HeldClock
 from .forging import CLAIMS, HEADER, b64, forge, sealed
 from .framing import load_json
+from .jwks.provider import AUDIENCE, Provider, unknown_token, verifier
 
 PAYLOAD = json.dumps(CLAIMS).encode()
 
@@ -488,3 +491,62 @@ def test_malformed_tokens_as_server_errors(raw: str | bytes, config: JWTConfig) 
     with pytest.raises(InvalidTokenError) as error:
         verify_token(raw, config)
     assert 401 == error.value.status
+
+
+# S91
+def test_a_fetch_for_every_unknown_key_and_no_keys_after_a_failure() -> None:
+    """Unknown keys spend a budget and no more, and a fetch that fails takes no key away.
+
+    2026-48524 (PyJWT).
+    """
+    provider = Provider()
+    config = verifier(provider)
+    raw = provider.token()
+
+    async def flood() -> None:
+        await verify_token_async(raw, config)
+        provider.answer = provider.break_down
+        for number in range(50):
+            with pytest.raises(TokenError):
+                await verify_token_async(unknown_token(number, like=raw), config)
+        assert "alice" == verify_token(raw, config).identity
+
+    anyio.run(flood)
+    assert 3 == len(provider.fetched)
+
+
+# S96
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://a.example/keys", "data:,{}", "gopher://a.example/"])
+def test_keys_from_an_address_of_any_kind(address: str) -> None:
+    """Only https is asked for keys, and http on loopback by a flag; no library underneath decides what else there is.
+
+    2026-48522 (PyJWT).
+    """
+    with pytest.raises(SettingError, match="is not a URL that begins with https://"):
+        RemoteKeySet(address, loopback_http=True)
+
+
+# S99
+def test_keys_of_one_name_from_two_providers() -> None:
+    """What one provider's key has verified, or is called, says nothing about another provider's.
+
+    2025-59936 (get-jwks).
+    """
+    providers = {name: Provider(Key.generate("ES256", kid="1")) for name in ("https://a.example", "https://b.example")}
+    configs = [
+        JWTConfig(
+            jwks=RemoteKeySet(f"{issuer}/jwks", fetch=provider), issuer=issuer, audience=AUDIENCE, clock=lambda: NOW
+        )
+        for issuer, provider in providers.items()
+    ]
+    forged = providers["https://b.example"].token(issuer="https://a.example")
+
+    async def meet_both() -> None:
+        for _ in range(3):
+            for config, (issuer, provider) in zip(configs, providers.items(), strict=True):
+                token = await verify_token_async(provider.token(issuer=issuer), config)
+                assert issuer == token.issuer
+            with pytest.raises(InvalidSignatureError):
+                await verify_token_async(forged, configs[0])
+
+    anyio.run(meet_both)

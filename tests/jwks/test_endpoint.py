@@ -54,7 +54,7 @@ async def test_the_public_keys_are_answered() -> None:
 
 
 async def test_no_private_member_is_ever_answered() -> None:
-    """Private keys of every kind go in, and only their public halves come out."""
+    """Private keys of every kind go in, and only their public halves come out."""  # S144
     _, _, body = await ask(JWKSEndpoint(KeySet(KEYS)))
     assert set() == {member for jwk in json.loads(body)["keys"] for member in jwk} & PRIVATE_MEMBERS
     with pytest.raises(KeyConfigurationError, match="a secret among the keys"):

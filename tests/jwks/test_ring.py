@@ -24,7 +24,7 @@ def kids(keys: Any) -> list[str]:
 
 
 def test_a_rotation_from_beginning_to_end(clock: HeldClock) -> None:
-    """A new key is published, then signs, then verifies only, and then is gone; each step at its time."""
+    """A new key is published, then signs, then verifies only, and then is gone; each step at its time."""  # S144
     ring = KeyRing(FIRST, clock=clock)
     assert ("first", (), ()) == (ring.current.kid, ring.upcoming, ring.retired)
     assert NOW + LEAD == ring.add(SECOND)
@@ -232,7 +232,7 @@ def test_threads_lose_no_key() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3 * KEEP), st.booleans()), max_size=8))
 def test_at_every_time_all_that_counts_is_published(steps: list[tuple[int, bool]]) -> None:
-    """Whatever the times: one key signs, each key has one part to play, all of them verify, none is private."""
+    """Whatever the times: one key signs, each key has one part to play, all of them verify, none is private."""  # S144
     clock = HeldClock()
     ring = KeyRing(FIRST, clock=clock)
     spare = [SECOND, THIRD, FOURTH]
