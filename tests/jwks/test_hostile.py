@@ -76,6 +76,10 @@ def certificate(
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        # Demanded by the strict rules of RFC 5280, which Python 3.13 applies.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key()), critical=False)
+        .add_extension(_usage(signs_certificates=issuer is None), critical=True)
         .sign(signer_key, hashes.SHA256())
     )
     pem = built.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
@@ -83,6 +87,20 @@ def certificate(
     )
     (directory / f"{name}.pem").write_bytes(pem)
     return built, key
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def write_documents(directory: Path) -> None:
