@@ -9,6 +9,7 @@ from __future__ import annotations
 from .challenges import Answer
 from .config import JWTConfig
 from .errors import ConfigurationError, JWTError, TokenError
+from .events import AuthEvent
 from .keys import Key, KeySet
 from .middleware import JWTMiddleware
 from .minting import create_access_token, create_refresh_token, create_token_pair
@@ -20,6 +21,7 @@ from .verification import verify_token, verify_token_async
 __all__ = [
     "SCOPE_KEY",
     "Answer",
+    "AuthEvent",
     "BearerHeader",
     "ConfigurationError",
     "JWTConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from .access import Access
@@ -31,12 +32,14 @@ class JWTRequired(Protocol):
 
     Args:
         optional: Whether the handler also runs without a token (`token` is None then). A bad token is refused as ever.
-        fresh: Whether the token must come from a recent login.
+        fresh: Whether the token must come from a recent login; a `timedelta` says how recent.
         type: The type of token wanted. Where the middleware demands access tokens, the path of a handler for another
             type has to be `exempt`.
         allow: Roles of which the token must have one; a str is one role, an empty collection allows nobody.
         deny: Roles of which the token must have none; a str is one role.
         scopes: Scopes the token must have, all of them; a str is divided at spaces.
+        check_revocation: False: do not ask the store whether the token is revoked. Where the middleware demands access
+            tokens, it has asked already, unless the path is `exempt`.
 
     Raises:
         SettingError: When decorating, for rules that make no sense.
@@ -51,11 +54,12 @@ class JWTRequired(Protocol):
         self,
         *,
         optional: bool = ...,
-        fresh: bool = ...,
+        fresh: bool | timedelta = ...,
         type: str = ...,
         allow: str | Iterable[str] | None = ...,
         deny: str | Iterable[str] | None = ...,
         scopes: str | Iterable[str] = ...,
+        check_revocation: bool = ...,
     ) -> Callable[[HandlerT], HandlerT]: ...
 
 
@@ -67,15 +71,18 @@ def decorator(wrap: Wrap) -> JWTRequired:
         /,
         *,
         optional: bool = False,
-        fresh: bool = False,
+        fresh: bool | timedelta = False,
         type: str = "access",  # noqa: A002 -- the field's name
         allow: str | Iterable[str] | None = None,
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
+        check_revocation: bool = True,
     ) -> Any:
         if not isinstance(optional, bool):
             raise SettingError("optional must be True or False")
-        access = Access(type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes)
+        access = Access(
+            type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes, check_revocation=check_revocation
+        )
 
         def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
             if not callable(handler) or inspect.isclass(handler):
@@ -142,7 +149,7 @@ def guard_handler(
         scope = scope_of(connection)
         outcome = found_outcome(scope)
         if not outcome.attended:  # which saves nearly everybody a coroutine
-            await outcome.prepare(scope)
+            await outcome.prepare(scope, check_revocation=access.check_revocation)
         try:
             token: Token | None = outcome.admit(scope, access, optional=optional)
         except TokenError as error:

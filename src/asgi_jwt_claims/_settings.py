@@ -12,9 +12,24 @@ from .keys import Key, KeySet
 
 __all__ = ["as_duration", "read", "whole_seconds"]
 
-_NULLABLE = ("access_lifetime", "refresh_lifetime", "user_claims_claim", "type_claim")
+_NULLABLE = (
+    "access_lifetime",
+    "refresh_lifetime",
+    "session_lifetime",
+    "user_claims_claim",
+    "type_claim",
+    "family_claim",
+)
 _LISTS = ("audience", "required_claims")
-_DURATIONS = ("access_lifetime", "refresh_lifetime", "leeway", "max_age", "max_lifetime")
+_DURATIONS = (
+    "access_lifetime",
+    "refresh_lifetime",
+    "session_lifetime",
+    "refresh_grace",
+    "leeway",
+    "max_age",
+    "max_lifetime",
+)
 _INTEGERS = ("max_token_size", "signature_cache_size")
 _BOOLEANS = {"true": True, "false": False}
 

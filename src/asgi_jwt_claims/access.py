@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ._settings import as_duration
 from .claims import SCOPE_TOKEN
 from .errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from .verification import check_type
@@ -20,10 +22,12 @@ class Access:
 
     Args:
         type: The type of token wanted.
-        fresh: Whether it must come from a recent login.
+        fresh: Whether it must come from a recent login; a `timedelta` says how recent, counted from when the user
+            logged in (RFC 9470 section 5).
         allow: Roles of which the token must have at least one. A str is one role; an empty collection allows nobody.
         deny: Roles of which the token must have none. A str is one role.
         scopes: Scopes the token must have, all of them. A str is divided at spaces.
+        check_revocation: False: a revoked token passes. Only where nothing is lost by that.
 
     With `allow` or `deny`, a token without any role is refused: nothing says that it is not one of those denied.
 
@@ -31,32 +35,41 @@ class Access:
         SettingError: A rule that could never mean what it says.
     """
 
-    __slots__ = ("_rules", "_scope_text")
+    __slots__ = ("_rules", "_scope_text", "check_revocation")
 
     def __init__(
         self,
         *,
         type: str = "access",  # noqa: A002 -- the field's name
-        fresh: bool = False,
+        fresh: bool | timedelta = False,
         allow: str | Iterable[str] | None = None,
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
+        check_revocation: bool = True,
     ) -> None:
         if not isinstance(type, str) or not type:
             raise SettingError('type must be a non-empty str such as "access" or "refresh"')
-        if not isinstance(fresh, bool):
-            raise SettingError("fresh must be True or False")
+        if isinstance(fresh, timedelta):
+            as_duration(fresh, "fresh")
+        elif not isinstance(fresh, bool):
+            raise SettingError("fresh must be True, False or a timedelta")
+        if not isinstance(check_revocation, bool):
+            raise SettingError("check_revocation must be True or False")
         wanted = dict.fromkeys(scopes.split()) if isinstance(scopes, str) else _names(scopes, "scopes")
         if not all(map(SCOPE_TOKEN.fullmatch, wanted)):
             raise SettingError("scopes must be scopes as RFC 6749 section 3.3 allows them, none with a space in it")
         self._scope_text = " ".join(wanted)
         self._rules = (type, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
+        self.check_revocation = check_revocation
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Access) and self._rules == other._rules
+        return isinstance(other, Access) and (self._rules, self.check_revocation) == (
+            other._rules,
+            other.check_revocation,
+        )
 
     def __hash__(self) -> int:
-        return hash(self._rules)
+        return hash((self._rules, self.check_revocation))
 
     def __repr__(self) -> str:
         return f"Access({', '.join(f'{name}={value!r}' for name, value in self.rules.items())})"
@@ -65,7 +78,14 @@ class Access:
     def rules(self) -> dict[str, Any]:
         """The arguments that make an equal `Access`."""
         kind, fresh, allow, deny, _ = self._rules
-        return {"type": kind, "fresh": fresh, "allow": allow, "deny": deny, "scopes": self._scope_text}
+        return {
+            "type": kind,
+            "fresh": fresh,
+            "allow": allow,
+            "deny": deny,
+            "scopes": self._scope_text,
+            "check_revocation": self.check_revocation,
+        }
 
     def with_scopes(self, scopes: Sequence[str]) -> Access:
         """The same rules, demanding these scopes too."""
@@ -82,8 +102,8 @@ class Access:
         """
         kind, fresh, allow, deny, scopes = self._rules
         check_type(token, kind)
-        if fresh and not token.fresh:
-            raise FreshTokenRequiredError()
+        if fresh:
+            _check_freshness(token, fresh)
         if scopes and not scopes <= token.scopes:
             raise MissingScopeError(scope=self._scope_text, missing=" ".join(sorted(scopes - token.scopes)))
         if allow is None and deny is None:
@@ -91,6 +111,16 @@ class Access:
         roles = token.roles
         if not roles or (allow is not None and allow.isdisjoint(roles)) or (deny is not None and deny & roles):
             raise RoleRefusedError(roles=", ".join(sorted(roles)))
+
+
+def _check_freshness(token: Token, fresh: bool | timedelta) -> None:
+    if isinstance(fresh, bool):
+        if not token.fresh:
+            raise FreshTokenRequiredError()
+        return
+    age, max_age = token.login_age, fresh.total_seconds()
+    if age is None or age > max_age:
+        raise FreshTokenRequiredError(max_age=int(max_age), age=age)
 
 
 def _roles(roles: str | Iterable[str] | None, what: str) -> frozenset[str] | None:

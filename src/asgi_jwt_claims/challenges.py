@@ -13,10 +13,20 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ._log import logger
-from .errors import ForbiddenError, MissingTokenError, SettingError, TokenError, UnavailableError
+from .errors import (
+    ForbiddenError,
+    FreshTokenRequiredError,
+    MissingTokenError,
+    SettingError,
+    TokenError,
+    UnavailableError,
+)
+from .events import refusal, tell
 
 if TYPE_CHECKING:
     from starlette.types import Scope, Send
+
+    from .events import OnAuthEvent
 
 __all__ = ["Answer", "Challenges", "OnError", "close_code", "send_answer"]
 
@@ -60,18 +70,27 @@ class Challenges:
         problem_json: Whether bodies are RFC 9457 `application/problem+json` instead of `{"error": ...}`.
         on_error: Called with the error and the answer before it is sent; what it returns is sent instead. If it
             raises, the client gets a bare 500, and the request still goes nowhere.
+        on_event: Told of every refusal.
 
     Raises:
         SettingError: A realm that cannot be quoted in a header, or an `on_error` that is not callable.
     """
 
-    def __init__(self, realm: str = "api", *, problem_json: bool = False, on_error: OnError | None = None) -> None:
+    def __init__(
+        self,
+        realm: str = "api",
+        *,
+        problem_json: bool = False,
+        on_error: OnError | None = None,
+        on_event: OnAuthEvent | None = None,
+    ) -> None:
         if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
             raise SettingError('realm must be printable ASCII without quotes and backslashes, such as "api"')
         if not isinstance(problem_json, bool):
             raise SettingError("problem_json must be True or False")
         if on_error is not None and not callable(on_error):
             raise SettingError("on_error must be a function of the error and the answer")
+        self._on_event = on_event
         self._realm = realm
         self._problem_json = problem_json
         self._on_error = on_error
@@ -94,6 +113,8 @@ class Challenges:
         """The answer to `error`, the callback asked."""
         log = logger().debug if isinstance(error, MissingTokenError) else logger().info
         log("request refused: %r", error)
+        if self._on_event is not None:
+            await tell(self._on_event, refusal(error))
         answer = self.answer(error)
         if self._on_error is None:
             return answer
@@ -115,6 +136,8 @@ class Challenges:
             attributes += [("error", error.error), ("error_description", error.description)]
         if isinstance(error, ForbiddenError) and error.scope:
             attributes.append(("scope", error.scope))
+        if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
+            attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
         return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in attributes)
 
     def _body(self, error: TokenError) -> tuple[str, bytes]:

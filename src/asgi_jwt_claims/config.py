@@ -23,12 +23,16 @@ from .keys import Key, KeySet, KeySource
 from .token import ClaimNames
 
 if TYPE_CHECKING:
+    from .events import OnAuthEvent
     from .jwks.ring import KeyRing
 
-__all__ = ["MAX_LEEWAY", "JWTConfig"]
+__all__ = ["MAX_GRACE", "MAX_LEEWAY", "JWTConfig"]
 
 MAX_LEEWAY: Final = timedelta(seconds=300)
 """The largest clock difference that may be forgiven (RFC 9068 section 4: a few minutes at most)."""
+
+MAX_GRACE: Final = timedelta(seconds=60)
+"""The longest time in which a spent refresh token may still be answered."""
 
 _MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE = 256, 64 * 1024
 _MAX_REMEMBERED_TOKENS = 1_000_000
@@ -53,7 +57,10 @@ class JWTConfig:
         audience: Who this application is, one name or several. Minted as `aud`; a token must then name one of them
             (section 4.1.3). When not set, a token that carries an `aud` is refused: it is for somebody else.
         access_lifetime: Of an access token. None: it never expires, which `required_claims` must then allow.
-        refresh_lifetime: Of a refresh token; not shorter than `access_lifetime`.
+        refresh_lifetime: Of a refresh token; not shorter than `access_lifetime`. A session that is not refreshed for so
+            long ends.
+        session_lifetime: From a login until its session ends, however often it is refreshed. None: no limit.
+        refresh_grace: For how long after a refresh a client that lost the answer may ask for it again. 0: not at all.
         leeway: Clock difference to forgive in `exp`, `nbf` and `iat`; at most 300 seconds.
         max_age: Oldest acceptable token, counted from `iat`. None: no limit but `exp`.
         max_lifetime: Longest acceptable span from `iat` to `exp`. None: no limit.
@@ -65,6 +72,8 @@ class JWTConfig:
             are access tokens (those of many identity providers).
         roles_claim: The claim with the roles.
         scope_claim: The claim with the scopes.
+        family_claim: The claim that names the session, shared by all tokens that come from one login (`sid`, OpenID
+            Connect Front-Channel Logout 1.0 section 3). None: no token has one.
         required_claims: Further claims that a token must carry, beside identity and type, `iss` and `aud` if set.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: Longest acceptable token, in characters; the cap on what is looked at and on what is minted.
@@ -72,6 +81,7 @@ class JWTConfig:
             else decides (times, parties, claims) is checked for every request. 0: none. Only tokens of at most 4,096
             characters are.
         clock: Seconds since the epoch, as `time.time`.
+        on_event: Told of every `AuthEvent`, see `asgi_jwt_claims.events`; sync or async.
 
     Raises:
         SettingError: A setting cannot be used; the message says what to write instead.
@@ -88,6 +98,8 @@ class JWTConfig:
     audience: str | Iterable[str] | None = None
     access_lifetime: timedelta | float | None = timedelta(minutes=15)
     refresh_lifetime: timedelta | float | None = timedelta(days=14)
+    session_lifetime: timedelta | float | None = timedelta(days=90)
+    refresh_grace: timedelta | float = timedelta(seconds=10)
     leeway: timedelta | float = timedelta(seconds=10)
     max_age: timedelta | float | None = None
     max_lifetime: timedelta | float | None = None
@@ -96,11 +108,13 @@ class JWTConfig:
     type_claim: str | None = "type"
     roles_claim: str = "roles"
     scope_claim: str = "scope"
+    family_claim: str | None = "sid"
     required_claims: Iterable[str] = ("exp", "iat", "jti")
     send_kid: bool = True
     max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
     signature_cache_size: int = 1024
     clock: Callable[[], float] = time.time
+    on_event: OnAuthEvent | None = None
 
     # What follows from the settings, worked out once. Read by minting and verification.
     key_source: KeySource | None = dataclasses.field(init=False, repr=False)
@@ -113,6 +127,8 @@ class JWTConfig:
     names: ClaimNames = dataclasses.field(init=False, repr=False)
     access_seconds: int | None = dataclasses.field(init=False, repr=False)
     refresh_seconds: int | None = dataclasses.field(init=False, repr=False)
+    session_seconds: int | None = dataclasses.field(init=False, repr=False)
+    grace_seconds: float = dataclasses.field(init=False, repr=False)
     leeway_seconds: float = dataclasses.field(init=False, repr=False)
     max_age_seconds: float | None = dataclasses.field(init=False, repr=False)
     max_lifetime_seconds: float | None = dataclasses.field(init=False, repr=False)
@@ -127,6 +143,8 @@ class JWTConfig:
             self._set("key_source", None)
             self._settle_keys(secret_key, algorithm)
         self._settle_names()
+        if self.on_event is not None and not callable(self.on_event):
+            raise SettingError("on_event must be a function")
         if type(self.send_kid) is not bool:
             raise SettingError("send_kid must be True or False")
         if type(self.max_token_size) is not int or not _MIN_TOKEN_SIZE <= self.max_token_size <= _MAX_TOKEN_SIZE:
@@ -207,7 +225,7 @@ class JWTConfig:
         self._set("minted_audience", list(names) if len(names) > 1 else next(iter(names), None))
 
     def _settle_times(self) -> None:
-        for name in ("access_lifetime", "refresh_lifetime", "max_age", "max_lifetime"):
+        for name in ("access_lifetime", "refresh_lifetime", "session_lifetime", "max_age", "max_lifetime"):
             value = getattr(self, name)
             if value is not None:
                 self._set(name, as_duration(value, name))
@@ -221,21 +239,26 @@ class JWTConfig:
         access, refresh = _seconds(self.access_lifetime), _seconds(self.refresh_lifetime)
         if refresh is not None and (access is None or access > refresh):
             raise SettingError("access_lifetime must not be longer than refresh_lifetime")
-        for name in ("access", "refresh"):
+        for name in ("access", "refresh", "session"):
             lifetime = getattr(self, f"{name}_lifetime")
             self._set(f"{name}_seconds", None if lifetime is None else whole_seconds(lifetime))
+        grace = as_duration(self.refresh_grace, "refresh_grace", zero=True)
+        if grace > MAX_GRACE:
+            raise SettingError(f"refresh_grace must be at most {MAX_GRACE.seconds} seconds: a thief may use it as well")
+        self._set("refresh_grace", grace)
+        self._set("grace_seconds", grace.total_seconds())
         if not callable(self.clock) or type(self.clock()) not in (int, float):
             raise SettingError("clock must be a callable that returns seconds since the epoch, as time.time does")
 
     def _settle_names(self) -> None:
-        names = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim")
-        optional = ("user_claims_claim", "type_claim")
+        names = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "family_claim")
+        optional = ("user_claims_claim", "type_claim", "family_claim")
         chosen = [getattr(self, name) for name in names]
         for name, value in zip(names, chosen, strict=True):
             if not (_is_name(value) or (value is None and name in optional)):
                 raise SettingError(f"{name} must be a non-empty str{' or None' if name in optional else ''}")
         given = [value for value in chosen if value is not None]
-        taken = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf"}
+        taken = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf", "auth_time", "client_id"}
         # `sub` is read as a string whatever its use (RFC 7519 section 4.1.2), so it can only be the identity.
         if len(set(given)) != len(given) or not taken.isdisjoint(given) or "sub" in chosen[1:]:
             raise SettingError(

@@ -30,13 +30,19 @@
         │   ├── WrongIssuerError                    issuer_wrong
         │   ├── WrongAudienceError                  audience_wrong
         │   ├── WrongTypeError                      type_wrong
-        │   └── BoundTokenError                     token_bound
+        │   ├── BoundTokenError                     token_bound
+        │   ├── WrongClientError                    client_wrong
+        │   ├── IdentityRefusedError                identity_refused
+        │   └── RevokedTokenError                   token_revoked
+        │       └── ReusedTokenError                token_reused
         ├── FreshTokenRequiredError        401      freshness_insufficient
         ├── ForbiddenError                 403
         │   ├── MissingScopeError                   scope_missing
         │   └── RoleRefusedError                    role_refused
         └── UnavailableError               503
-            └── KeysUnavailableError                keys_unavailable
+            ├── KeysUnavailableError                keys_unavailable
+            ├── StoreUnavailableError               store_unavailable
+            └── ClaimsUnavailableError              claims_unavailable
 
 A `TokenError` knows its HTTP answer (`status`, the RFC 6750 word `error`) and speaks to the client in one fixed phrase
 (`description`). What was seen (`evidence`) stays on the exception, for logs; it never holds a token.
@@ -49,11 +55,13 @@ from typing import Any, ClassVar
 __all__ = [
     "AlgorithmRefusedError",
     "BoundTokenError",
+    "ClaimsUnavailableError",
     "ConfigurationError",
     "EncryptedTokenError",
     "ExpiredTokenError",
     "ForbiddenError",
     "FreshTokenRequiredError",
+    "IdentityRefusedError",
     "InvalidClaimError",
     "InvalidHeaderError",
     "InvalidRequestError",
@@ -71,15 +79,19 @@ __all__ = [
     "NotGuardedError",
     "NotYetValidError",
     "RepeatedCredentialsError",
+    "ReusedTokenError",
+    "RevokedTokenError",
     "RoleRefusedError",
     "SettingError",
     "SigningKeyMissingError",
+    "StoreUnavailableError",
     "TokenError",
     "TokenTooLargeError",
     "UnavailableError",
     "UnknownKeyError",
     "UnsupportedScopeError",
     "WrongAudienceError",
+    "WrongClientError",
     "WrongIssuerError",
     "WrongTypeError",
 ]
@@ -315,12 +327,52 @@ class BoundTokenError(InvalidTokenError):
     description = "The token is sender-constrained and cannot be used as a bearer token."
 
 
+class WrongClientError(InvalidTokenError):
+    """A refresh token of another client (RFC 6749 section 10.4), or none was named where the token names one."""
+
+    code = "client_wrong"
+    description = "The token was issued to another client."
+
+
+class IdentityRefusedError(InvalidTokenError):
+    """The application's `claims_loader` had no claims for the identity: it may not go on."""
+
+    code = "identity_refused"
+    description = "The session cannot be continued."
+
+
+class RevokedTokenError(InvalidTokenError):
+    """The token, its family or its identity was revoked; or, for a refresh token, nobody knows its family any more."""
+
+    code = "token_revoked"
+    description = "The token has been revoked."
+
+
+class ReusedTokenError(RevokedTokenError):
+    """A refresh token that had been used before (RFC 9700 section 4.14.2). Its family has been revoked."""
+
+    code = "token_reused"
+
+
 class FreshTokenRequiredError(TokenError):
-    """The token is valid, but does not come from a recent login (RFC 9470 section 3)."""
+    """The token is valid, but does not come from a recent login (RFC 9470 section 3).
+
+    Attributes:
+        max_age: How old the login may be, in seconds, for the `max_age` attribute of the challenge; or None.
+
+    Args:
+        max_age: As above.
+        evidence: As for every `TokenError`.
+    """
 
     code = "freshness_insufficient"
     error = "insufficient_user_authentication"
     description = "A fresh login is required."
+    max_age: int | None
+
+    def __init__(self, *, max_age: int | None = None, **evidence: Any) -> None:
+        super().__init__(max_age=max_age, **evidence)
+        self.max_age = max_age
 
 
 class ForbiddenError(TokenError):
@@ -386,3 +438,15 @@ class KeysUnavailableError(UnavailableError):
     """The keys of the issuer could not be fetched, and there are none in hand that may still be used."""
 
     code = "keys_unavailable"
+
+
+class StoreUnavailableError(UnavailableError):
+    """Whether the token has been revoked could not be found out; or what was to be stored could not be."""
+
+    code = "store_unavailable"
+
+
+class ClaimsUnavailableError(UnavailableError):
+    """The application's `claims_loader` failed. The refresh token has not been used and can be sent again."""
+
+    code = "claims_unavailable"

@@ -18,6 +18,7 @@ Without a middleware, `Security(JWTBearer(config))` does the same for single rou
 import functools
 import inspect
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeAlias
 
 from fastapi import FastAPI, HTTPException, Security, WebSocketException
@@ -29,13 +30,13 @@ from starlette.responses import Response
 
 from . import starlette
 from ._guards import decorator, found_outcome, is_async_callable
+from ._store import RevocationStore
 from .access import Access
 from .challenges import Answer, Challenges, close_code
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
-from .outcome import Outcome, attach, get_token, outcome_for
-from .sources import DEFAULT_SOURCES
+from .outcome import Outcome, examined, get_token
 from .token import Token
 
 if TYPE_CHECKING:
@@ -99,11 +100,13 @@ class JWTBearer(SecurityBase):
         config: Keys, parties, times and names; several for several issuers. None: those of the middleware that
             `install` has put in.
         optional: Whether absence is tolerated; the value is None then. A bad token never is.
-        fresh: Whether the token must come from a recent login.
+        fresh: Whether the token must come from a recent login; a `timedelta` says how recent.
         type: The type of token wanted.
         allow: Roles of which the token must have one; an empty collection allows nobody.
         deny: Roles of which the token must have none.
         scopes: Scopes the token must have, beside those of `Security`.
+        check_revocation: False: do not ask the store whether the token is revoked.
+        revocation: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
         realm: Named in `WWW-Authenticate` where there is no middleware.
         scheme_name: What the OpenAPI document calls the scheme.
         description: What it says about it.
@@ -112,16 +115,18 @@ class JWTBearer(SecurityBase):
         SettingError: Rules that make no sense.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
         self,
         config: JWTConfig | Iterable[JWTConfig] | None = None,
         *,
         optional: bool = False,
-        fresh: bool = False,
+        fresh: bool | timedelta = False,
         type: str = "access",  # noqa: A002 -- the field's name
         allow: str | Iterable[str] | None = None,
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
+        check_revocation: bool = True,
+        revocation: RevocationStore | None = None,
         realm: str = "api",
         scheme_name: str = "JWTBearer",
         description: str | None = None,
@@ -132,9 +137,14 @@ class JWTBearer(SecurityBase):
         self.scheme_name = scheme_name
         self._trust = None if config is None else trust_in(config)
         self._optional = optional
-        self._access = Access(type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes)
-        self._challenges = Challenges(realm)
-        self._identity = (self._trust, optional, self._access, realm, scheme_name, description)
+        if revocation is not None and (self._trust is None or not isinstance(revocation, RevocationStore)):
+            raise SettingError("revocation must be a RevocationStore, beside a config; else it is the middleware's")
+        self._revocation = revocation
+        self._access = Access(
+            type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes, check_revocation=check_revocation
+        )
+        self._challenges = Challenges(realm, on_event=None if self._trust is None else self._trust.on_event)
+        self._identity = (self._trust, revocation, optional, self._access, realm, scheme_name, description)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JWTBearer) and self._identity == other._identity
@@ -165,14 +175,10 @@ class JWTBearer(SecurityBase):
         scope, trust = connection.scope, self._trust
         if trust is None:
             outcome = found_outcome(scope)
-            await outcome.prepare(scope)
+            await outcome.prepare(scope, check_revocation=self._access.check_revocation)
             return outcome
-        found = outcome_for(scope, trust)
-        outcome = Outcome(trust, DEFAULT_SOURCES, self._challenges) if found is None else found
-        await outcome.prepare(scope)
-        if found is None:
-            attach(scope, outcome)
-        return outcome
+        check_revocation = self._access.check_revocation
+        return await examined(scope, trust, self._challenges, self._revocation, check_revocation=check_revocation)
 
 
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]

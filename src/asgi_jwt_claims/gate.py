@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import quote
 
+from ._store import RevocationStore
 from .challenges import Challenges, OnError
 from .config import JWTConfig
 from .errors import SettingError, TokenError
@@ -13,6 +14,9 @@ from .issuers import trust_in
 from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
 from .sources import DEFAULT_SOURCES, Source
 from .token import SCOPE_KEY, Anonymous, Token
+
+if TYPE_CHECKING:
+    from .keys import KeySource
 
 __all__ = ["GUARDED", "Gate", "GateOptions"]
 
@@ -35,6 +39,7 @@ class GateOptions(TypedDict, total=False):
     on_error: OnError | None
     sources: Iterable[Source]
     set_user: bool
+    revocation: RevocationStore | None
 
 
 class Gate:
@@ -51,11 +56,12 @@ class Gate:
         on_error: Sees every refusal, and may change the answer.
         sources: Where tokens may be offered, in order.
         set_user: Whether the token also becomes `scope["user"]` and `scope["auth"]`, for Starlette's `@requires`.
+        revocation: What knows which tokens are revoked. None: nobody asks.
 
     Attributes:
         challenges: How requests are refused.
         is_remote: Whether keys may have to be waited for.
-        remote_keys: The keys that want to be kept fresh.
+        background: What wants to be looked after while the application runs.
 
     Raises:
         SettingError: An option cannot be used.
@@ -72,6 +78,7 @@ class Gate:
         on_error: OnError | None = None,
         sources: Iterable[Source] = DEFAULT_SOURCES,
         set_user: bool = False,
+        revocation: RevocationStore | None = None,
     ) -> None:
         self._trust = trust_in(config)
         for name, value in (("required", required), ("set_user", set_user)):
@@ -83,20 +90,33 @@ class Gate:
         if not self._sources or not all(map(callable, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
         self._set_user = set_user
-        self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error)
+        if revocation is not None and not isinstance(revocation, RevocationStore):
+            raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")
+        self._revocation = revocation
+        self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error, on_event=self._trust.on_event)
         self.is_remote = self._trust.is_remote
         configs = (self._trust,) if isinstance(self._trust, JWTConfig) else tuple(self._trust)
-        self.remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
+        remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
+        self.background: tuple[KeySource | RevocationStore, ...] = (
+            remote_keys if revocation is None else (*remote_keys, revocation)
+        )
 
     async def prepare(self, scope: MutableMapping[str, Any]) -> None:
-        """Before `open`, if `is_remote`: wait for keys, if this request cannot be examined without a fetch."""
+        """Wait for what this request cannot be examined without: keys, or an answer about revocation.
+
+        Before `open` if `is_remote`; after it, and before it is asked once more, if `is_undecided`.
+        """
         if self._goes_unexamined(scope):
             return
-        outcome = outcome_for(scope, self._trust, self._sources)
+        outcome = outcome_for(scope, self._trust, self._sources, self._revocation)
         if outcome is None:
-            outcome = Outcome(self._trust, self._sources, self.challenges)
+            outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
         scope[SCOPE_KEY] = outcome
         await outcome.prepare(scope)
+
+    def is_undecided(self, scope: MutableMapping[str, Any]) -> bool:
+        """After `open`: whether the store has to be asked about the token."""
+        return self._revocation is not None and scope[SCOPE_KEY].is_undecided
 
     def open(self, scope: MutableMapping[str, Any]) -> TokenError | None:
         """Examine a request and write what was found into its scope: `scope["token"]`, and the outcome beside it.
@@ -106,9 +126,9 @@ class Gate:
         Returns:
             The error to refuse the request with; None when it may go on.
         """
-        outcome = outcome_for(scope, self._trust, self._sources) if SCOPE_KEY in scope else None
+        outcome = outcome_for(scope, self._trust, self._sources, self._revocation) if SCOPE_KEY in scope else None
         if outcome is None:
-            outcome = Outcome(self._trust, self._sources, self.challenges)
+            outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
         else:
             # The middleware around this one has verified the token already; only the way to refuse may be another.
             outcome.challenges = self.challenges

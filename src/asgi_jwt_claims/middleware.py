@@ -14,6 +14,7 @@ from .sources import DEFAULT_SOURCES, Source
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from ._store import RevocationStore
     from .config import JWTConfig
 
 __all__ = ["JWTMiddleware"]
@@ -38,6 +39,7 @@ class JWTMiddleware:
         on_error: Called with each `TokenError` and its `Answer`; may return another `Answer`. Sync or async.
         sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
         set_user: Put the token into `scope["user"]` and `scope["auth"]` as well.
+        revocation: A `RevocationStore`, asked about every token, optional or not. None: nobody asks.
 
     Raises:
         SettingError: An option cannot be used.
@@ -55,6 +57,7 @@ class JWTMiddleware:
         on_error: OnError | None = None,
         sources: Iterable[Source] = DEFAULT_SOURCES,
         set_user: bool = False,
+        revocation: RevocationStore | None = None,
     ) -> None:
         self.app = app
         self._gate = Gate(
@@ -66,15 +69,16 @@ class JWTMiddleware:
             on_error=on_error,
             sources=sources,
             set_user=set_user,
+            revocation=revocation,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard, find, verify, put in scope, call."""
         if scope["type"] == "lifespan":
-            if self._gate.is_remote:
+            if self._gate.background:
                 from ._lifespan import keep_fresh_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
 
-                await keep_fresh_during(self._gate.remote_keys, lambda: self.app(scope, receive, send))
+                await keep_fresh_during(self._gate.background, lambda: self.app(scope, receive, send))
             else:
                 await self.app(scope, receive, send)
             return
@@ -83,6 +87,9 @@ class JWTMiddleware:
         if self._gate.is_remote:
             await self._gate.prepare(scope)
         error = self._gate.open(scope)
+        if self._gate.is_undecided(scope):
+            await self._gate.prepare(scope)
+            error = self._gate.open(scope)
         before = CURRENT_TOKEN.set(scope["token"])
         try:
             if error is None:

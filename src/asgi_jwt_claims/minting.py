@@ -6,6 +6,7 @@ The caller's objects are copied, never changed.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -20,7 +21,7 @@ from .token import TokenPair
 if TYPE_CHECKING:
     from .config import JWTConfig
 
-__all__ = ["create_access_token", "create_refresh_token", "create_token_pair"]
+__all__ = ["create_access_token", "create_refresh_token", "create_token_pair", "mint"]
 
 # Ours to set, or asking the verifier for something that this library refuses (RFC 7515 section 4.1).
 _FORBIDDEN_HEADERS = frozenset({"alg", "kid", "crit", "b64", "zip", "cty", "jwk", "jku", "x5u", "x5c"})
@@ -119,6 +120,37 @@ def create_token_pair(
         identity, config, user_claims=user_claims, scope=scope, roles=roles, audience=audience, headers=headers
     )
     return TokenPair(access, refresh, expires_in=config.access_seconds, scope=scope)
+
+
+def mint(
+    identity: Any,
+    config: JWTConfig,
+    kind: str,
+    now: int,
+    expires_at: float,
+    grant: Mapping[str, Any],
+    claims: Mapping[str, Any],
+) -> tuple[str, str]:
+    """A token of a session, made as those of the functions above.
+
+    Args:
+        identity: Whom it speaks for.
+        config: Needs a signing key.
+        kind: `"access"` or `"refresh"`.
+        now: When it is issued, in seconds since the epoch.
+        expires_at: When it expires; infinity: never.
+        grant: `user_claims`, `scope`, `roles` and `audience`.
+        claims: Further claims by their names; those that are None are left out.
+
+    Returns:
+        The token and its `jti`.
+    """
+    lifetime = None if expires_at == math.inf else expires_at - now
+    said = _common_claims(
+        identity, config, kind, now, grant["user_claims"], grant["scope"], grant["roles"], grant["audience"], lifetime
+    )
+    said.update({name: value for name, value in claims.items() if value is not None})
+    return _encode(said, config, kind, None), said["jti"]
 
 
 def _now(config: JWTConfig) -> int:

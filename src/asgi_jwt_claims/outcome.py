@@ -9,17 +9,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from ._compact import as_ascii
 from .access import Access
 from .config import JWTConfig
-from .errors import MissingTokenError, NotGuardedError, TokenError
-from .sources import Offered, Source, find_token
+from .errors import MissingTokenError, NotGuardedError, RevokedTokenError, StoreUnavailableError, TokenError
+from .sources import DEFAULT_SOURCES, Offered, Source, find_token
 from .token import SCOPE_KEY, Token
 from .verification import verify
 
 if TYPE_CHECKING:
+    from ._store import RevocationStore
     from .challenges import Challenges
     from .issuers import Trust
 
@@ -29,6 +30,7 @@ __all__ = [
     "Outcome",
     "attach",
     "current_token",
+    "examined",
     "get_token",
     "outcome_for",
     "scope_of",
@@ -48,29 +50,42 @@ class Outcome:
         config: The configuration; None of several as long as no token has named one.
         challenges: How to answer when a guard refuses.
         attended: Whether there is nothing, or nothing any more, to wait for before `admit`.
+        revocation: What knows which tokens are revoked; None: nobody asks.
         following: The outcome under another configuration, if one was asked for too.
     """
 
     __slots__ = (
+        "_awaits_keys",
         "_error",
         "_examined",
+        "_revoked",
         "_sources",
         "_token",
         "attended",
         "challenges",
         "config",
         "following",
+        "revocation",
         "trust",
     )
 
-    def __init__(self, trust: Trust, sources: tuple[Source, ...], challenges: Challenges) -> None:
+    def __init__(
+        self,
+        trust: Trust,
+        sources: tuple[Source, ...],
+        challenges: Challenges,
+        revocation: RevocationStore | None = None,
+    ) -> None:
         self.trust = trust
         self.config = trust if isinstance(trust, JWTConfig) else None
         self.challenges = challenges
         self.following: Outcome | None = None
         self._sources = sources
-        self.attended = not trust.is_remote
+        self.revocation = revocation
+        self.attended = not trust.is_remote and revocation is None
+        self._awaits_keys = trust.is_remote
         self._examined = False
+        self._revoked: bool | TokenError | None = False
         self._token: Token | None = None
         self._error: TokenError | None = None
 
@@ -100,19 +115,47 @@ class Outcome:
             if optional:
                 return None
             raise MissingTokenError()
+        if self._revoked is not False and access.check_revocation:
+            raise self._refusal().with_traceback(None)
         access.check(self._token)
         return self._token
 
-    async def prepare(self, scope: Mapping[str, Any]) -> None:
-        """Before `admit`, wherever it is possible to wait: let keys be fetched that the request cannot do without.
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the token is good, and only its store can say whether it has been revoked."""
+        return self._revoked is None
 
-        With keys in hand for it, as nearly always, nothing is waited for. Raises nothing; `admit` does.
+    def _refusal(self) -> TokenError:
+        if self._revoked is None:
+            return StoreUnavailableError(reason="nobody could wait for the store here")
+        return RevokedTokenError() if self._revoked is True else cast("TokenError", self._revoked)
+
+    async def prepare(self, scope: Mapping[str, Any], *, check_revocation: bool = True) -> None:
+        """Before `admit`, wherever it is possible to wait: for keys and for what is revoked, if need be.
+
+        With keys in hand, and a mirror of what is revoked, nothing is waited for. Raises nothing; `admit` does.
+
+        Args:
+            scope: The scope of the request.
+            check_revocation: Whether anybody wants to know if the token is revoked.
         """
         if self.attended:
             return
-        self.attended = True
         if not self._examined:
             self._examine(scope)
+        if self._awaits_keys:
+            self._awaits_keys = False
+            await self._attend_keys(scope)
+        if self._token is None or self._revoked is not None or self.revocation is None or self.config is None:
+            self.attended = True
+        elif check_revocation:
+            self.attended = True
+            try:
+                self._revoked = await self.revocation.check(self._token, self.config)
+            except TokenError as error:
+                self._revoked = error
+
+    async def _attend_keys(self, scope: Mapping[str, Any]) -> None:
         if self.config is None or self.config.key_source is None:
             return
         try:
@@ -127,6 +170,8 @@ class Outcome:
             offered = find_token(scope, self._sources, self.trust.max_token_size)
             if offered is not None:
                 self._token = self._verified(offered)
+                if self.revocation is not None and self.config is not None:
+                    self._revoked = self.revocation.known(self._token, self.config)
         except TokenError as error:
             self._error = error
         self._examined = True
@@ -142,19 +187,27 @@ class Outcome:
         return token
 
 
-def outcome_for(scope: Mapping[str, Any], trust: Trust | None, sources: tuple[Source, ...] = ()) -> Outcome | None:
+def outcome_for(
+    scope: Mapping[str, Any],
+    trust: Trust | None,
+    sources: tuple[Source, ...] = (),
+    revocation: RevocationStore | None = None,
+) -> Outcome | None:
     """The outcome that already stands in the scope.
 
     Args:
         scope: The scope of the request.
         trust: Under this configuration, or these; None: under what the innermost middleware has.
         sources: Found in these places; empty: wherever it was found.
+        revocation: Held against what this store knows; None: whether or not against any.
     """
     outcome = scope.get(SCOPE_KEY)
     # Only our own kind of object counts, whatever else may have come into the scope under this name.
     while isinstance(outcome, Outcome):
         if trust is None or (
-            (outcome.config is trust or outcome.trust == trust) and sources in ((), outcome._sources)  # noqa: SLF001 -- this module's own class
+            (outcome.config is trust or outcome.trust == trust)
+            and sources in ((), outcome._sources)  # noqa: SLF001 -- this module's own class
+            and (revocation is None or outcome.revocation is revocation)
         ):
             return outcome
         outcome = outcome.following
@@ -174,6 +227,31 @@ def attach(scope: MutableMapping[str, Any], outcome: Outcome) -> None:
     scope["token"] = None
     with contextlib.suppress(TokenError):  # recorded in the outcome, for whoever asks
         scope["token"] = outcome.admit(scope, ANY_ACCESS_TOKEN, optional=True)
+
+
+async def examined(
+    scope: MutableMapping[str, Any],
+    trust: Trust,
+    challenges: Challenges,
+    revocation: RevocationStore | None,
+    *,
+    check_revocation: bool = True,
+) -> Outcome:
+    """The outcome of a request for whoever has a configuration of its own: found, or made and attached; prepared.
+
+    Args:
+        scope: The scope of the request.
+        trust: Under this configuration, or these.
+        challenges: How to answer when nobody else has said.
+        revocation: What knows which tokens are revoked.
+        check_revocation: Whether anybody wants to know if the token is.
+    """
+    found = outcome_for(scope, trust, revocation=revocation)
+    outcome = Outcome(trust, DEFAULT_SOURCES, challenges, revocation) if found is None else found
+    await outcome.prepare(scope, check_revocation=check_revocation)
+    if found is None:
+        attach(scope, outcome)
+    return outcome
 
 
 def scope_of(connection: Any) -> Mapping[str, Any]:

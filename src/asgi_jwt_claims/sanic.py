@@ -32,7 +32,7 @@ from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from ._guards import decorator, found_outcome, guard_handler, takes_token
 from .challenges import Answer, close_code
-from .errors import TokenError
+from .errors import SettingError, TokenError
 from .gate import Gate
 from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, scope_of
 from .token import SCOPE_KEY, Token
@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 
     from .access import Access
     from .config import JWTConfig
+    from .endpoints import TokenEndpoints
     from .gate import GateOptions
 
-__all__ = ["get_token", "install", "jwt_required"]
+__all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
 
 _GUARD = "__jwt_guard__"
 _REFUSAL = "jwt_refusal"
@@ -90,7 +91,7 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
     background: list[asyncio.Task[None]] = []
 
     async def start_background(_: Sanic[Any, Any]) -> None:
-        background.extend(asyncio.create_task(keys.keep_fresh()) for keys in gate.remote_keys)
+        background.extend(asyncio.create_task(subject.keep_fresh()) for subject in gate.background)
 
     async def stop_background(_: Sanic[Any, Any]) -> None:
         while background:
@@ -99,7 +100,7 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    if gate.is_remote:
+    if gate.background:
         # Sanic's own tasks would be left alone at the end of its ASGI mode.
         app.register_listener(start_background, "after_server_start")
         app.register_listener(stop_background, "before_server_stop")
@@ -107,6 +108,32 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
     app.exception(TokenError)(answer_token_error)
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.register_listener(register_injection, "before_server_start", priority=_FIRST)
+
+
+def add_token_endpoints(app: Sanic[Any, Any], endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
+    """Let `endpoints` answer below `prefix`, in both modes. Sanic cannot mount an ASGI application.
+
+    Args:
+        app: An application that has not started.
+        endpoints: What answers.
+        prefix: Such as `"/auth"`: the application then answers `POST /auth/refresh` and so on. Where `install` demands
+            access tokens, `/auth/refresh` and `/auth/logout` have to be `exempt`.
+
+    Raises:
+        SettingError: The prefix is none.
+    """
+    if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
+        raise SettingError('prefix must be a path such as "/auth"')
+
+    async def respond(request: Request, **_: str) -> HTTPResponse:
+        async def read_body(_: int) -> bytes:
+            return request.body  # Sanic has read it, and has its own limit
+
+        scope = {**prepared_scope(request), "path": request.path.removeprefix(prefix), "root_path": ""}
+        return _to_response(await endpoints.answer(scope, read_body))
+
+    name = f"token_endpoints{prefix.replace('/', '_')}"
+    app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)
 
 
 async def _examine(request: Request, gate: Gate) -> TokenError | None:
@@ -117,7 +144,11 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
             _speak_websocket(request, scope)
         if gate.is_remote:
             await gate.prepare(scope)
-        setattr(request.ctx, _REFUSAL, gate.open(scope))
+        refused = gate.open(scope)
+        if gate.is_undecided(scope):
+            await gate.prepare(scope)
+            refused = gate.open(scope)
+        setattr(request.ctx, _REFUSAL, refused)
         request.ctx.token = scope["token"]
         # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
         CURRENT_TOKEN.set(scope["token"])
@@ -181,7 +212,7 @@ async def _refused_by_route(request: Request) -> TokenError | None:
         if access is not None:
             scope = scope_of(request)
             outcome = found_outcome(scope)
-            await outcome.prepare(scope)
+            await outcome.prepare(scope, check_revocation=access.check_revocation)
             outcome.admit(scope, access, optional=optional)
     except TokenError as error:
         return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, NotRequired, TypedDict, cast
 
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
@@ -52,7 +52,9 @@ class TokenFields(TypedDict):
 
     identity: Any
     type: str
-    fresh: float
+    fresh: float | None
+    authenticated_at: float | None
+    family: str | None
     jti: str | None
     issuer: str | None
     audience: tuple[str, ...]
@@ -64,6 +66,8 @@ class TokenFields(TypedDict):
     payload: str
     headers: dict[str, Any]
     names: ClaimNames
+    marks: NotRequired[Any]
+    """What a store of revocations knows the token by, once one has been asked."""
 
 
 class Token(Generic[ClaimsT]):
@@ -78,13 +82,13 @@ class Token(Generic[ClaimsT]):
 
     __slots__ = ("_own", "_verified")
 
-    _verified: tuple[TokenFields, bool, str | None]
-    """What the token says, whether it is fresh, and where it was found."""
+    _verified: tuple[TokenFields, float, str | None]
+    """What the token says, when that was verified, and where it was found."""
     _own: dict[str, Any]
     """What has been handed out; not there before the first time, since most requests ask for one container at most."""
 
-    def __init__(self, fields: TokenFields, fresh: bool, source: str | None = None) -> None:
-        object.__setattr__(self, "_verified", (fields, fresh, source))
+    def __init__(self, fields: TokenFields, verified_at: float, source: str | None = None) -> None:
+        object.__setattr__(self, "_verified", (fields, verified_at, source))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Token is frozen: {name!r} cannot be set")
@@ -135,7 +139,36 @@ class Token(Generic[ClaimsT]):
     @property
     def fresh(self) -> bool:
         """Whether the token came from a login that still counted as recent when the token was verified."""
-        return self._verified[1]
+        fields, verified_at, _ = self._verified
+        return verified_at < (fields["fresh"] or 0)
+
+    @property
+    def authenticated_at(self) -> float | None:
+        """When the user logged in: `auth_time` (OpenID Connect Core section 2), else `iat` of a fresh token, else None."""
+        return self._verified[0]["authenticated_at"]
+
+    @property
+    def login_age(self) -> float | None:
+        """Seconds from the login to the verification of a token that may count as fresh; None for any other.
+
+        A token that was refreshed says that it is not fresh, however recent the login was. One of a provider, which
+        does not speak of freshness, is judged by its `auth_time` alone (RFC 9470 section 5).
+        """
+        fields, verified_at, _ = self._verified
+        authenticated_at = fields["authenticated_at"]
+        if authenticated_at is None or (fields["fresh"] is not None and not self.fresh):
+            return None
+        return verified_at - authenticated_at
+
+    @property
+    def family(self) -> str | None:
+        """The session that the token belongs to: the `sid` claim, or the claim named by `family_claim`."""
+        return self._verified[0]["family"]
+
+    @property
+    def fields(self) -> TokenFields:
+        """What verification read; shared by all requests with the same token."""
+        return self._verified[0]
 
     @property
     def jti(self) -> str | None:

@@ -156,9 +156,9 @@ def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
     key, header, payload = _verify_signature(raw, keys)
     text, claims = load_json(payload)
     said = _read(claims, header, text, config)
-    fresh = _judge(said, config)
+    verified_at = _judge(said, config)
     signatures.remember(raw, key, keys, said)
-    return Token(said, fresh, source)
+    return Token(said, verified_at, source)
 
 
 def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
@@ -215,10 +215,19 @@ def _read(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) 
     issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
     if type(subject) is not str or not subject:
         subject = read_string(claims, "sub")  # RFC 7519 section 4.1.2, whatever its use
+    fresh = read_fresh(claims) if "fresh" in claims else None
     return {
         "identity": subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
         "type": _type(claims, header, config.type_claim),
-        "fresh": read_fresh(claims) if "fresh" in claims else 0,
+        "fresh": fresh,
+        "authenticated_at": read_numeric_date(claims, "auth_time")
+        if "auth_time" in claims
+        else read_numeric_date(claims, "iat")
+        if fresh
+        else None,
+        "family": read_string(claims, config.family_claim)
+        if config.family_claim is not None and config.family_claim in claims
+        else None,
         "jti": jti if type(jti) is str and jti else read_string(claims, "jti"),
         "issuer": issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
         "audience": read_audience(claims),
@@ -258,8 +267,8 @@ def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> s
 # Whether that holds here and now: asked for every request, whether or not the signature is remembered.
 
 
-def _judge(said: TokenFields, config: JWTConfig) -> bool:
-    """Refuse what is out of its time, too old, by another issuer or for another audience; return whether it is fresh."""
+def _judge(said: TokenFields, config: JWTConfig) -> float:
+    """Refuse what is out of its time, too old, by another issuer or for another audience; return when that was."""
     now = config.clock()
     leeway = config.leeway_seconds
     issued_at, not_before, expires_at = said["issued_at"], said["not_before"], said["expires_at"]
@@ -280,7 +289,7 @@ def _judge(said: TokenFields, config: JWTConfig) -> bool:
     audience = said["audience"]
     if audience and config.audiences.isdisjoint(audience):
         raise WrongAudienceError(aud=", ".join(audience))
-    return now < said["fresh"]
+    return now
 
 
 def _check_age(issued_at: float | None, expires_at: float | None, config: JWTConfig, now: float) -> None:

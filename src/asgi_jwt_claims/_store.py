@@ -1,0 +1,208 @@
+"""What a store of revocations and sessions does: the contract that every one of them keeps.
+
+Two kinds of thing are kept. *Revocations* only ever grow until the tokens they are about have expired; to hear of one
+twice, or late, changes nothing. A *session* is the state of one family of refresh tokens: it is replaced as a whole,
+and only by whoever has seen the state it replaces. Every rule about tokens stands elsewhere, once, for all stores.
+
+Nothing here is a token or can be turned into one: stores know tokens, families and identities by digests.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from asgi_jwt_claims._compact import dump_json
+from asgi_jwt_claims.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.token import Token
+
+__all__ = ["Kind", "Marks", "Revocation", "RevocationStore", "SessionRecord", "mark", "marks_of"]
+
+Kind: TypeAlias = Literal["token", "family", "identity"]
+"""What can be revoked: one token, all tokens of one login, or all of an identity up to now."""
+
+_LETTERS = {"token": "t", "family": "f", "identity": "i"}
+
+
+class Marks(NamedTuple):
+    """What a store knows a token by.
+
+    Attributes:
+        token: The mark of its `jti`; empty when it has none.
+        family: The mark of its family; empty when it has none.
+        identity: The mark of its identity.
+        issued_at: Its `iat`, in seconds since the epoch. A token without one counts as issued at the beginning of time.
+    """
+
+    token: bytes
+    family: bytes
+    identity: bytes
+    issued_at: float
+
+
+class Revocation(NamedTuple):
+    """One revocation.
+
+    Attributes:
+        kind: What is revoked.
+        mark: Whose mark.
+        until: When the last token that this is about will have expired, in seconds since the epoch; infinity: never.
+        issued_until: For an identity: tokens issued then or before are revoked. 0 otherwise.
+    """
+
+    kind: Kind
+    mark: bytes
+    until: float
+    issued_until: float = 0.0
+
+
+class SessionRecord(NamedTuple):
+    """The state of one family of refresh tokens.
+
+    Attributes:
+        family: The mark of the family.
+        identity: The mark of the identity.
+        id: The family as it stands in the tokens, for a list of sessions.
+        current: The mark of the refresh token that has not been used.
+        previous: The mark of the one before; empty at first.
+        spent_at: When that was used, in seconds since the epoch.
+        sealed: The answer it was used for, sealed so that only who has the token can open it.
+        sealed_until: When a store has forgotten `sealed`, in seconds since the epoch.
+        started_at: When the login was.
+        refreshed_at: When the session was last refreshed.
+        expires_at: When it ends by itself.
+        label: What the application called it; empty when it did not.
+    """
+
+    family: bytes
+    identity: bytes
+    id: str
+    current: bytes
+    previous: bytes
+    spent_at: float
+    sealed: bytes
+    sealed_until: float
+    started_at: float
+    refreshed_at: float
+    expires_at: float
+    label: str
+
+
+class RevocationStore(ABC):
+    """A place for revocations and sessions. Subclass it for one of your own, and run `StoreContract` of
+    `asgi_jwt_claims.testing` against it.
+
+    Every method may raise `StoreUnavailableError`, and nothing else, when the place cannot be reached. What returned
+    without an error is kept, and is seen by every process from then on.
+    """  # noqa: D205 -- the name of the contract belongs into the first sentence
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def is_revoked(self, marks: Marks) -> bool:
+        """Whether a token is revoked: it, its family, or its identity as of when it was issued."""
+
+    @abstractmethod
+    async def revoke(self, revocations: Collection[Revocation]) -> None:
+        """Remember revocations, each until its `until` and no longer.
+
+        Of two for the same mark the later `until` and the later `issued_until` count.
+        """
+
+    @abstractmethod
+    async def issued_until(self, identity: bytes) -> float:
+        """Up to when tokens of an identity are revoked, in seconds since the epoch; 0 when none are."""
+
+    @abstractmethod
+    async def session(self, family: bytes) -> SessionRecord | None:
+        """The session with this mark; None when there is none, or it has ended."""
+
+    @abstractmethod
+    async def sessions(self, identity: bytes) -> list[SessionRecord]:
+        """The sessions of an identity that have not ended, in any order."""
+
+    @abstractmethod
+    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord | None) -> bool:
+        """Replace the state of a session, if nobody else has in the meantime; atomic, across processes.
+
+        Args:
+            family: Which session.
+            current: The `current` of the state to replace; empty: there must be none yet.
+            record: The new state; None: the session ends.
+
+        Returns:
+            Whether it was replaced; False: `current` is no longer what it was.
+        """
+
+    def known(self, token: Token, config: JWTConfig) -> bool | None:  # noqa: ARG002 -- for those that do know
+        """Whether `token` is revoked, if that can be said without waiting; None: it cannot, `check` can."""
+        return None
+
+    async def check(self, token: Token, config: JWTConfig) -> bool:
+        """Whether `token` is revoked.
+
+        Raises:
+            StoreUnavailableError: Nobody can say.
+        """
+        revoked: Any = await self.is_revoked(marks_of(token, config))
+        if revoked is not True and revoked is not False:
+            # What is neither yes nor no must not be taken for either.
+            raise StoreUnavailableError(reason=f"is_revoked returned {type(revoked).__name__}")
+        return revoked
+
+    async def keep_fresh(self) -> None:  # noqa: B027 -- most have nothing to do
+        """Whatever has to be done in the background, for as long as the application runs; until cancelled."""
+
+    async def aclose(self) -> None:  # noqa: B027 -- most have nothing to close
+        """Let go of connections and files. The store can still be used, and opens them again."""
+
+
+def mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
+    """What stores know a token, a family or an identity by: 16 bytes, from which it cannot be read back.
+
+    Args:
+        kind: Which of them.
+        issuer: The configuration's issuer: two issuers may name their tokens and their users alike.
+        value: The `jti`, the family, or the identity, which may be any JSON value.
+    """
+    if type(value) is str and kind != "token":
+        return _mark_again(kind, issuer, value)
+    return _mark(kind, issuer, value)
+
+
+def _mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
+    text = value if type(value) is str else "\0" + dump_json(value).decode()
+    digest = _begun(kind, issuer).copy()
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+_mark_again = functools.lru_cache(4096)(_mark)
+"""Users and their sessions come with many tokens, each of which would have the same digest made again."""
+
+
+@functools.lru_cache(256)
+def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
+    named = issuer or ""
+    return hashlib.blake2b(f"{_LETTERS[kind]}{len(named)}:{named}".encode("utf-8", "surrogatepass"), digest_size=16)
+
+
+def marks_of(token: Token, config: JWTConfig) -> Marks:
+    """The marks of a token, made once for all requests that bring it."""
+    fields = token.fields
+    marks: Marks | None = fields.get("marks")
+    if marks is None:
+        issuer, jti, family = config.issuer, token.jti, token.family
+        marks = fields["marks"] = Marks(
+            mark("token", issuer, jti) if jti else b"",
+            mark("family", issuer, family) if family else b"",
+            mark("identity", issuer, token.identity),
+            fields["issued_at"] or 0.0,
+        )
+    return marks

@@ -1,0 +1,291 @@
+"""`TokenEndpoints`: refresh, log out and log out everywhere, and the list of one's sessions, as an ASGI application.
+
+::
+
+    app = Starlette(routes=[Mount("/auth", TokenEndpoints(config, store))])
+
+`POST /refresh` is the refresh request of RFC 6749 section 6, `POST /logout` the revocation request of RFC 7009. Both
+take a form and need no header; the others want an access token in the Authorization header.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qsl
+
+from ._store import RevocationStore, mark
+from .challenges import Answer, Challenges, send_answer
+from .config import JWTConfig
+from .errors import MissingScopeError, SettingError, TokenError, UnavailableError, UnsupportedScopeError
+from .events import refusal, tell
+from .outcome import ANY_ACCESS_TOKEN, examined
+from .revocation.rotation import check_client, rotate_refresh_token
+from .revocation.sessions import check_settings, list_sessions, revoke_identity, revoke_session, revoke_token
+from .verification import verify_token_async
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from .revocation.rotation import ClaimsLoader
+    from .token import Token
+
+__all__ = ["TokenEndpoints"]
+
+ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
+
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_MAX_FIELDS = 20
+_MAX_REST = 4096  # bytes that a form may have beyond a token
+
+
+class TokenEndpoints:
+    """Answers below wherever it is mounted:
+
+    - `POST /refresh`: a form with `grant_type=refresh_token`, `refresh_token`, and perhaps `scope` and `client_id`; the
+      answer is a new pair (RFC 6749 section 5.1) or an error (section 5.2).
+    - `POST /logout`: a form with `token`, of either type, and perhaps `client_id`. Its session ends, and a token without
+      one is revoked by itself. A token that is no longer good is no error (RFC 7009 section 2.2).
+    - `POST /logout-everywhere`: everything of the identity ends.
+    - `GET /sessions`: its live sessions. `DELETE /sessions/<id>`: one of them ends.
+
+    A middleware around it that demands access tokens has to leave its paths `exempt`. No answer may be stored.
+
+    Args:
+        config: That which mints the tokens.
+        store: Where their sessions are kept.
+        claims_loader: As for `rotate_refresh_token`.
+        realm: Named in `WWW-Authenticate`.
+
+    Raises:
+        SettingError: An argument cannot be used.
+        MintingError: The configuration cannot have sessions.
+    """  # noqa: D415 -- the list belongs to the first sentence
+
+    def __init__(
+        self,
+        config: JWTConfig,
+        store: RevocationStore,
+        *,
+        claims_loader: ClaimsLoader | None = None,
+        realm: str = "api",
+    ) -> None:
+        if not isinstance(config, JWTConfig):
+            raise SettingError("config must be one JWTConfig, that which mints the tokens")
+        if not isinstance(store, RevocationStore):
+            raise SettingError("store must be a RevocationStore such as SQLiteStore(path)")
+        if claims_loader is not None and not callable(claims_loader):
+            raise SettingError("claims_loader must be a function of the refresh token")
+        check_settings(config)
+        self._config = config
+        self._store = store
+        self._claims_loader = claims_loader
+        self._challenges = Challenges(realm, on_event=config.on_event)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+            return
+        if scope["type"] != "http":
+            raise UnsupportedScopeError(f"scope type {scope['type']!r} is not answered; mount this in an application")
+
+        async def read_body(limit: int) -> bytes:
+            body = bytearray()
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise _GoneError
+                body += message.get("body", b"")
+                if len(body) > limit or not message.get("more_body", False):
+                    return bytes(body)
+
+        try:
+            answer = await self.answer(scope, read_body)
+        except _GoneError:
+            return
+        await send_answer(answer, scope, send)
+
+    async def answer(self, scope: Any, read_body: ReadBody) -> Answer:
+        """The answer to an http scope, for whoever sends it in another way than by ASGI.
+
+        Args:
+            scope: Of the request; its path is taken relative to its `root_path`.
+            read_body: Reads the body, of which more than so many bytes are not wanted.
+        """
+        path, root, method = scope["path"], scope.get("root_path", ""), scope["method"]
+        if root and path.startswith(f"{root}/"):
+            path = path[len(root) :]
+        if path.startswith("/sessions/"):
+            path, session = "/sessions/", path.removeprefix("/sessions/")
+        else:
+            session = ""
+        routes: dict[str, tuple[str, Callable[[], Awaitable[Answer]]]] = {
+            "/refresh": ("POST", lambda: self._refresh(scope, read_body)),
+            "/logout": ("POST", lambda: self._logout(scope, read_body)),
+            "/logout-everywhere": ("POST", lambda: self._logout_everywhere(scope)),
+            "/sessions": ("GET", lambda: self._sessions(scope)),
+            "/sessions/": ("DELETE", lambda: self._end_session(scope, session)),
+        }
+        if path not in routes:
+            return _json(404, {"error": "not_found"})
+        allowed, respond = routes[path]
+        if method != allowed:
+            return _json(405, {"error": "method_not_allowed"}, ("allow", allowed))
+        try:
+            return await respond()
+        except _RequestError as error:
+            return _json(error.status, {"error": error.code, "error_description": error.description})
+
+    async def _refresh(self, scope: Any, read_body: ReadBody) -> Answer:
+        form = await self._form(scope, read_body)
+        if form.get("grant_type") != "refresh_token":
+            code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
+            raise _RequestError(code, "The grant_type must be refresh_token.")
+        raw = _needed(form, "refresh_token")
+        try:
+            pair = await rotate_refresh_token(
+                raw,
+                self._config,
+                self._store,
+                claims_loader=self._claims_loader,
+                scope=form.get("scope"),
+                client_id=form.get("client_id"),
+            )
+        except TokenError as error:
+            return await self._failed(error)
+        return _json(200, dict(pair))
+
+    async def _logout(self, scope: Any, read_body: ReadBody) -> Answer:
+        form = await self._form(scope, read_body)
+        raw = _needed(form, "token")
+        try:
+            token = await self._verified(raw)
+            if token is not None:
+                check_client(token, form.get("client_id"))
+                await self._revoke(token)
+        except TokenError as error:
+            return await self._failed(error)
+        return _json(200, {})
+
+    async def _verified(self, raw: str) -> Token | None:
+        """A token of either type; None when it is not good, and nothing has to be done."""
+        for kind in ("refresh", "access"):
+            try:
+                return await verify_token_async(raw, self._config, type=kind)
+            except UnavailableError:
+                raise
+            except TokenError:
+                continue
+        return None
+
+    async def _revoke(self, token: Token) -> None:
+        if token.family:
+            await revoke_session(token.family, self._config, self._store)
+        elif token.jti:
+            await revoke_token(token, self._config, self._store)
+
+    async def _logout_everywhere(self, scope: Any) -> Answer:
+        async def log_out(token: Token) -> Answer:
+            await revoke_identity(token.identity, self._config, self._store)
+            return _json(200, {})
+
+        return await self._for_bearer(scope, log_out)
+
+    async def _sessions(self, scope: Any) -> Answer:
+        async def show(token: Token) -> Answer:
+            sessions = await list_sessions(token.identity, self._config, self._store)
+            shown = [
+                {
+                    "id": one.id,
+                    "label": one.label,
+                    "started_at": one.started_at,
+                    "refreshed_at": one.refreshed_at,
+                    "expires_at": None if one.expires_at == math.inf else one.expires_at,
+                    "current": one.id == token.family,
+                }
+                for one in sessions
+            ]
+            return _json(200, {"sessions": shown})
+
+        return await self._for_bearer(scope, show)
+
+    async def _end_session(self, scope: Any, session: str) -> Answer:
+        async def end(token: Token) -> Answer:
+            issuer = self._config.issuer
+            record = await self._store.session(mark("family", issuer, session))
+            # Somebody else's session is answered as one that does not exist.
+            if record is None or not hmac.compare_digest(record.identity, mark("identity", issuer, token.identity)):
+                return _json(404, {"error": "not_found"})
+            await revoke_session(session, self._config, self._store)
+            return _json(200, {})
+
+        return await self._for_bearer(scope, end)
+
+    async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[Answer]]) -> Answer:
+        outcome = await examined(scope, self._config, self._challenges, self._store)
+        try:
+            return await respond(outcome.admit(scope, ANY_ACCESS_TOKEN))
+        except TokenError as error:
+            return await outcome.challenges.respond(error)
+
+    async def _form(self, scope: Any, read_body: ReadBody) -> dict[str, str]:
+        limit = self._config.max_token_size + _MAX_REST
+        body = await read_body(limit)
+        if len(body) > limit:
+            raise _RequestError("invalid_request", "The body is too long.", 413)
+        types = [value for name, value in scope["headers"] if name == b"content-type"]
+        if len(types) != 1 or types[0].split(b";")[0].strip().lower() != _FORM_TYPE.encode():
+            raise _RequestError("invalid_request", f"The body must be a form: {_FORM_TYPE}.")
+        try:
+            pairs = parse_qsl(body.decode("utf-8"), strict_parsing=True, errors="strict", max_num_fields=_MAX_FIELDS)
+        except ValueError:
+            raise _RequestError("invalid_request", "The body is not a form.") from None
+        form = dict(pairs)
+        if len(form) != len(pairs):
+            raise _RequestError("invalid_request", "A parameter is repeated.")  # RFC 6749 section 3.2
+        return form
+
+    async def _failed(self, error: TokenError) -> Answer:
+        """RFC 6749 section 5.2, and section 2.2.1 of RFC 7009."""
+        await tell(self._config.on_event, refusal(error))
+        if isinstance(error, UnavailableError):
+            described = {"error": "temporarily_unavailable", "error_description": error.description}
+            return _json(503, described, ("retry-after", str(error.retry_after)))
+        code = "invalid_scope" if isinstance(error, MissingScopeError) else "invalid_grant"
+        return _json(400, {"error": code, "error_description": error.description})
+
+
+class _GoneError(Exception):
+    """The client has left before its request was complete."""
+
+
+class _RequestError(Exception):
+    """A request that is wrong before any token has been looked at."""
+
+    def __init__(self, code: str, description: str, status: int = 400) -> None:
+        super().__init__(code)
+        self.code = code
+        self.description = description
+        self.status = status
+
+
+def _needed(form: Mapping[str, str], name: str) -> str:
+    # RFC 6749 section 3.2: a parameter without a value counts as absent; parse_qsl drops it.
+    if name not in form:
+        raise _RequestError("invalid_request", f"The parameter {name} is missing.")
+    return form[name]
+
+
+def _json(status: int, content: Mapping[str, Any], *more: tuple[str, str]) -> Answer:
+    body = json.dumps(content).encode()
+    headers = (
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),
+        *more,
+    )
+    return Answer(status, headers, body)

@@ -1,0 +1,78 @@
+"""What happens to tokens, told to one function of the application: `JWTConfig(on_event=...)`.
+
+For metrics, traces and audit logs. Whatever the function does, no request fails because of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ._log import logger
+
+if TYPE_CHECKING:
+    from .errors import TokenError
+    from .token import Token
+
+__all__ = ["AuthEvent", "OnAuthEvent", "refusal", "tell"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AuthEvent:
+    """Something that happened to a token. It never holds an encoded token.
+
+    Attributes:
+        name: `issued` (a login began a session), `refused` (a request was), `refreshed`, `reuse_detected` (a refresh
+            token was used twice; its family is revoked), or `revoked`.
+        code: For `refused`: the stable code of the error.
+        type: The type of the token, where it is known.
+        issuer: Its issuer.
+        identity: Whom it speaks for. Personal data: think before writing it to a log.
+        jti: Its identifier.
+        family: The session that it belongs to.
+        scope: For `revoked`: how much was, `token`, `family` or `identity`.
+    """
+
+    name: Literal["issued", "refused", "refreshed", "reuse_detected", "revoked"]
+    code: str | None = None
+    type: str | None = None
+    issuer: str | None = None
+    identity: Any = None
+    jti: str | None = None
+    family: str | None = None
+    scope: Literal["token", "family", "identity"] | None = None
+
+    @classmethod
+    def about(cls, token: Token, name: Literal["issued", "refused", "refreshed", "reuse_detected"]) -> AuthEvent:
+        """An event that befell `token`."""
+        return cls(
+            name=name,
+            type=token.type,
+            issuer=token.issuer,
+            identity=token.identity,
+            jti=token.jti,
+            family=token.family,
+        )
+
+
+OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
+"""A function that is told of every event, sync or async. It is awaited: what takes long belongs into a queue."""
+
+
+def refusal(error: TokenError) -> AuthEvent:
+    """The event of a refused request."""
+    return AuthEvent(name="refused", code=error.code)
+
+
+async def tell(on_event: OnAuthEvent | None, event: AuthEvent) -> None:
+    """Tell of an event. Raises nothing that the function raises."""
+    if on_event is None:
+        return
+    try:
+        result = on_event(event)
+        if inspect.isawaitable(result):
+            await result
+    except Exception:  # noqa: BLE001 -- whoever listens must not be able to break what it listens to
+        logger().exception("on_event failed for %s", event.name)

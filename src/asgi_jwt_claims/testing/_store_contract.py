@@ -1,0 +1,253 @@
+"""What every store of revocations and sessions has to fulfil, as tests that any runner of async tests can run."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+import anyio
+
+from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord
+
+__all__ = ["StoreContract"]
+
+Stores: TypeAlias = AbstractAsyncContextManager[tuple[RevocationStore, RevocationStore]]
+
+_SHORT = 0.3  # seconds
+_MANY = 1200
+_RACERS = 20
+
+
+class StoreContract(ABC):
+    """Subclass it, say how to open a store, and let a runner of async tests find it.
+
+    ::
+
+        @pytest.mark.anyio
+        class TestMyStore(StoreContract):
+            @asynccontextmanager
+            async def open_stores(self):
+                place = ...  # an empty one
+                yield MyStore(place), MyStore(place)
+
+    Attributes:
+        lag: How long, in seconds, it may take until one store knows what another has revoked. 0: no time at all.
+    """
+
+    lag: float = 0.0
+
+    @abstractmethod
+    def open_stores(self) -> Stores:
+        """Two stores on the same place, which is empty. A store that is a place by itself twice."""
+
+    async def test_nothing_is_revoked_at_first(self) -> None:
+        """An empty store answers no, with a bool, and knows no sessions."""
+        async with self.open_stores() as (store, _):
+            assert await store.is_revoked(_marks()) is False
+            assert await store.issued_until(_mark()) == 0
+            assert await store.session(_mark()) is None
+            assert await store.sessions(_mark()) == []
+
+    async def test_a_token_is_revoked(self) -> None:
+        """By its mark, and no other token with it, be it of the same family and identity, or without a mark."""
+        async with self.open_stores() as (store, other):
+            marks = _marks()
+            await store.revoke([Revocation("token", marks.token, _later())])
+            for one in (store, other):
+                await self._until(lambda one=one: one.is_revoked(marks))  # type: ignore[misc]
+                assert await one.is_revoked(marks) is True
+                assert await one.is_revoked(marks._replace(token=_mark())) is False
+                assert await one.is_revoked(Marks(b"", b"", _mark(), 0.0)) is False
+
+    async def test_a_family_is_revoked(self) -> None:
+        """All of its tokens, and nothing else of the identity."""
+        async with self.open_stores() as (store, other):
+            marks = _marks()
+            await store.revoke([Revocation("family", marks.family, _later())])
+            for one in (store, other):
+                await self._until(lambda one=one: one.is_revoked(marks))  # type: ignore[misc]
+                assert await one.is_revoked(marks._replace(token=_mark())) is True
+                assert await one.is_revoked(marks._replace(family=_mark())) is False
+
+    async def test_an_identity_is_revoked_as_of_a_time(self) -> None:
+        """What was issued then or before is revoked, what came after is not, and others are not concerned."""
+        async with self.open_stores() as (store, other):
+            marks = _marks(issued_at=1000.0)
+            await store.revoke([Revocation("identity", marks.identity, _later(), 1000.5)])
+            for one in (store, other):
+                await self._until(lambda one=one: one.is_revoked(marks))  # type: ignore[misc]
+                assert await one.is_revoked(marks._replace(issued_at=1000.5)) is True
+                assert await one.is_revoked(marks._replace(issued_at=0.0)) is True
+                assert await one.is_revoked(marks._replace(issued_at=1001.0)) is False
+                assert await one.is_revoked(marks._replace(identity=_mark())) is False
+                assert await one.issued_until(marks.identity) == 1000.5
+
+    async def test_the_longer_counts(self) -> None:
+        """Of two revocations of the same mark neither takes anything from the other, in either order."""
+        async with self.open_stores() as (store, _):
+            first, second = _marks(issued_at=5.0), _marks(issued_at=5.0)
+            soon, later = time.time() + _SHORT, _later()
+            for marks, order in ((first, (0, 1)), (second, (1, 0))):
+                both = (
+                    [Revocation("token", marks.token, soon), Revocation("identity", marks.identity, later, 5.0)],
+                    [Revocation("token", marks.token, later), Revocation("identity", marks.identity, soon, 4.0)],
+                )
+                for which in order:
+                    await store.revoke(both[which])
+            await anyio.sleep(_SHORT + 0.1)
+            for marks in (first, second):
+                assert await store.is_revoked(marks._replace(identity=_mark())) is True
+                assert await store.is_revoked(marks._replace(token=_mark())) is True
+                assert await store.issued_until(marks.identity) == 5.0
+
+    async def test_it_is_forgotten_in_time(self) -> None:
+        """Once the last token has expired, nothing is kept; and what never expires is kept."""
+        async with self.open_stores() as (store, _):
+            brief, endless, past = _marks(issued_at=1.0), _marks(), _marks()
+            soon = time.time() + _SHORT
+            await store.revoke(
+                [
+                    Revocation("token", brief.token, soon),
+                    Revocation("family", brief.family, soon),
+                    Revocation("identity", brief.identity, soon, 2.0),
+                    Revocation("token", endless.token, math.inf),
+                    Revocation("token", past.token, time.time() - 1),
+                ]
+            )
+            assert await store.is_revoked(past) is False
+            await anyio.sleep(_SHORT + 0.1)
+            # Stores tidy up when they are written to.
+            await store.revoke([Revocation("token", _mark(), _later())])
+            assert await store.is_revoked(brief) is False
+            assert await store.issued_until(brief.identity) == 0
+            assert await store.is_revoked(endless) is True
+
+    async def test_many_at_once(self) -> None:
+        """Any number of revocations is taken in one call, none included."""
+        async with self.open_stores() as (store, _):
+            await store.revoke([])
+            many = [_mark() for _ in range(_MANY)]
+            await store.revoke([Revocation("token", one, _later()) for one in many])
+            for one in (many[0], many[_MANY // 2], many[-1]):
+                assert await store.is_revoked(_marks()._replace(token=one)) is True
+
+    async def test_a_session_is_kept_as_it_is(self) -> None:
+        """Every field comes back as it went in, in every store on the place."""
+        async with self.open_stores() as (store, other):
+            plain = _record()
+            rich = _record(
+                identity=plain.identity,
+                previous=_mark(),
+                sealed=os.urandom(700),
+                sealed_until=_later(),
+                spent_at=time.time(),
+                expires_at=math.inf,
+                label="t\u00e9l\u00e9phone \U0001f4f1 'x' {y}",
+            )
+            for record in (plain, rich):
+                assert await store.replace_session(record.family, b"", record) is True
+                assert await other.session(record.family) == record
+            assert sorted(await other.sessions(plain.identity)) == sorted([plain, rich])
+            assert await store.sessions(_mark()) == []
+
+    async def test_a_session_is_replaced_by_who_knows_it(self) -> None:
+        """Only from the state that it is in; begun only where there is none; ended, it can begin anew."""
+        async with self.open_stores() as (store, other):
+            first = _record()
+            second = first._replace(current=_mark(), previous=first.current)
+            assert await store.replace_session(first.family, _mark(), first) is False
+            assert await store.replace_session(first.family, b"", first) is True
+            assert await other.replace_session(first.family, b"", second) is False
+            assert await other.replace_session(first.family, second.current, second) is False
+            assert await other.replace_session(first.family, first.current, second) is True
+            assert await store.replace_session(first.family, first.current, None) is False
+            assert await store.session(first.family) == second
+            assert await store.sessions(first.identity) == [second]
+            assert await store.replace_session(first.family, second.current, None) is True
+            assert await other.session(first.family) is None
+            assert await other.sessions(first.identity) == []
+            assert await other.replace_session(first.family, b"", first) is True
+
+    async def test_one_of_many_replaces_it(self) -> None:
+        """Of any number at once, exactly one."""
+        async with self.open_stores() as stores:
+            first = _record()
+            await stores[0].replace_session(first.family, b"", first)
+            contenders = [first._replace(current=_mark()) for _ in range(_RACERS)]
+            won: list[SessionRecord] = []
+
+            async def contend(number: int, record: SessionRecord) -> None:
+                if await stores[number % 2].replace_session(first.family, first.current, record):
+                    won.append(record)
+
+            async with anyio.create_task_group() as tasks:
+                for number, record in enumerate(contenders):
+                    tasks.start_soon(contend, number, record)
+            assert len(won) == 1
+            assert await stores[0].session(first.family) == won[0]
+
+    async def test_a_session_ends_by_itself(self) -> None:
+        """After its time it is as if it had never been; what was sealed is forgotten before."""
+        async with self.open_stores() as (store, _):
+            now = time.time()
+            brief = _record(expires_at=now + _SHORT)
+            lasting = _record(identity=brief.identity, sealed=b"sealed", sealed_until=now + _SHORT)
+            for record in (brief, lasting):
+                await store.replace_session(record.family, b"", record)
+            await anyio.sleep(_SHORT + 0.1)
+            assert await store.session(brief.family) is None
+            assert await store.session(lasting.family) == lasting._replace(sealed=b"")
+            assert await store.sessions(brief.identity) == [lasting._replace(sealed=b"")]
+            assert await store.replace_session(brief.family, brief.current, None) is False
+            again = brief._replace(expires_at=_later())
+            assert await store.replace_session(brief.family, b"", again) is True
+
+    async def _until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until something holds, if this store may take its time; whether it does is for the caller to assert."""
+        deadline = time.monotonic() + self.lag
+        while time.monotonic() < deadline and not await holds():  # noqa: ASYNC110 -- what is waited for is elsewhere
+            await anyio.sleep(0.01)
+
+
+def _mark() -> bytes:
+    return os.urandom(16)
+
+
+def _marks(issued_at: float = 1.0) -> Marks:
+    return Marks(_mark(), _mark(), _mark(), issued_at)
+
+
+def _later() -> float:
+    return float(math.floor(time.time()) + 600)
+
+
+def _record(
+    *,
+    identity: bytes | None = None,
+    previous: bytes = b"",
+    spent_at: float = 0.0,
+    sealed: bytes = b"",
+    sealed_until: float = 0.0,
+    expires_at: float | None = None,
+    label: str = "",
+) -> SessionRecord:
+    now = time.time()
+    return SessionRecord(
+        family=_mark(),
+        identity=_mark() if identity is None else identity,
+        id=os.urandom(16).hex(),
+        current=_mark(),
+        previous=previous,
+        spent_at=spent_at,
+        sealed=sealed,
+        sealed_until=sealed_until,
+        started_at=now - 5,
+        refreshed_at=now,
+        expires_at=_later() if expires_at is None else expires_at,
+        label=label,
+    )
