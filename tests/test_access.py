@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -126,8 +127,10 @@ def test_rules_are_checked_in_order(config: JWTConfig) -> None:
         # S150
         ({"type": ""}, "type must be a non-empty str"),
         ({"type": None}, "type must be a non-empty str"),
-        ({"fresh": 1}, "fresh must be True or False"),
-        ({"fresh": None}, "fresh must be True or False"),
+        ({"fresh": 1}, "fresh must be True, False or a timedelta"),
+        ({"fresh": None}, "fresh must be True, False or a timedelta"),
+        ({"fresh": timedelta(0)}, "fresh"),
+        ({"check_revocation": 1}, "check_revocation must be True or False"),
         ({"allow": ""}, "allow must be a non-empty str"),
         ({"allow": ["a", ""]}, "allow must be a non-empty str"),
         ({"allow": [1]}, "allow must be a non-empty str"),

@@ -151,11 +151,31 @@ GOLDEN: dict[str, tuple[int, str, bytes]] = {
         'Bearer realm="api", error="insufficient_scope", error_description="The role of the token is not allowed."',
         b'{"error": "insufficient_scope", "error_description": "The role of the token is not allowed."}',
     ),
+    "WrongClientError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token was issued to another client."',
+        b'{"error": "invalid_token", "error_description": "The token was issued to another client."}',
+    ),
+    "IdentityRefusedError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The session cannot be continued."',
+        b'{"error": "invalid_token", "error_description": "The session cannot be continued."}',
+    ),
+    "RevokedTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token has been revoked."',
+        b'{"error": "invalid_token", "error_description": "The token has been revoked."}',
+    ),
+    "ReusedTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token has been revoked."',
+        b'{"error": "invalid_token", "error_description": "The token has been revoked."}',
+    ),
 }
 
 # Whoever cannot be answered yet is not asked for other credentials.
 UNAVAILABLE = dict.fromkeys(
-    ("UnavailableError", "KeysUnavailableError"),
+    ("UnavailableError", "KeysUnavailableError", "StoreUnavailableError", "ClaimsUnavailableError"),
     b'{"error": "temporarily_unavailable", "error_description": "The token cannot be checked at the moment."}',
 )
 
@@ -199,6 +219,12 @@ def test_what_cannot_be_checked_is_not_challenged(name: str) -> None:
         ("retry-after", "7"),
     )
     assert Answer(503, headers, body) == Challenges().answer(getattr(errors, name)(retry_after=7))
+
+
+def test_the_max_age_attribute() -> None:
+    """401 for a login too long ago says how old it may be, in seconds (RFC 9470 section 3)."""
+    answer = Challenges().answer(errors.FreshTokenRequiredError(max_age=300, age=301))
+    assert dict(answer.headers)["www-authenticate"].endswith(', max_age="300"')
 
 
 def test_the_scope_attribute() -> None:

@@ -32,6 +32,7 @@ from asgi_jwt_claims.errors import (
     MintingError,
     MissingClaimError,
     NotYetValidError,
+    ReusedTokenError,
     SettingError,
     SigningKeyMissingError,
     TokenError,
@@ -41,7 +42,9 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
 )
 from asgi_jwt_claims.jwks import KeyRing
+from asgi_jwt_claims.revocation import MemoryStore, rotate_refresh_token, start_session
 
+from .by_hand import finish
 from .conftest import NOW, SECRET, HeldClock
 from .forging import b64, forge
 
@@ -237,6 +240,46 @@ def signature_cache_size_bounds_what_is_remembered() -> None:
         assert size == len(config.signatures)
 
 
+async def started(config: JWTConfig) -> Token:
+    pair = await start_session("alice", config, MemoryStore(clock=config.clock))
+    return verify_token(pair.refresh_token, config, type="refresh")
+
+
+def session_lifetime_ends_refresh_tokens() -> None:
+    brief = settings(session_lifetime=timedelta(days=1))
+    assert NOW + 86400 == finish(started(brief)).expires_at < float(finish(started(settings())).expires_at)
+
+
+def refresh_grace_is_how_long_an_answer_is_repeated() -> None:
+    async def repeated(grace: float) -> bool:
+        clock = HeldClock()
+        config = settings(refresh_grace=grace, clock=clock)
+        store = MemoryStore(clock=clock)
+        pair = await start_session("alice", config, store)
+        await rotate_refresh_token(pair.refresh_token, config, store)
+        clock.now += 20
+        try:
+            return bool(await rotate_refresh_token(pair.refresh_token, config, store))
+        except ReusedTokenError:
+            return False
+
+    assert (True, False, False) == (finish(repeated(30)), finish(repeated(10)), finish(repeated(0)))
+
+
+def family_claim_names_the_session() -> None:
+    named = finish(started(settings(family_claim="family")))
+    assert (named.family, True) == (named.claims["family"], "sid" not in named.claims)
+    assert None is verify_token(forge({"sid": "x"}), settings(family_claim=None)).family
+    assert "x" == verify_token(forge({"sid": "x"}), settings()).family
+    assert InvalidClaimError is refused(forge({"sid": 7}), settings())
+
+
+def on_event_is_told() -> None:
+    told: list[str] = []
+    finish(started(settings(on_event=lambda event: told.append(event.name))))
+    assert ["issued"] == told
+
+
 EFFECTS: dict[str, Callable[[], None]] = {
     "secret_key": secret_key_decides_what_verifies,
     "algorithm": algorithm_is_the_one_of_the_secret,
@@ -248,6 +291,10 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "audience": audience_is_minted_and_demanded,
     "access_lifetime": access_lifetime_is_that_of_access_tokens,
     "refresh_lifetime": refresh_lifetime_is_that_of_refresh_tokens,
+    "session_lifetime": session_lifetime_ends_refresh_tokens,
+    "refresh_grace": refresh_grace_is_how_long_an_answer_is_repeated,
+    "family_claim": family_claim_names_the_session,
+    "on_event": on_event_is_told,
     "leeway": leeway_is_forgiven,
     "max_age": max_age_counts_from_iat,
     "max_lifetime": max_lifetime_counts_from_iat_to_exp,
@@ -290,6 +337,13 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"secret_key": None, "signing_key": PRIVATE, "algorithm": "ES256"}, "algorithm goes with secret_key"),
         ({"secret_key": None, "signing_key": "pem"}, "signing_key must be a Key, not str; see Key.from_pem"),
         ({"secret_key": None, "signing_key": PRIVATE.public()}, "signing_key is a public key"),
+        ({"on_event": 7}, "on_event must be a function"),
+        ({"refresh_grace": 61}, "refresh_grace must be at most 60 seconds"),
+        ({"refresh_grace": -1}, "refresh_grace"),
+        ({"session_lifetime": 0}, "session_lifetime"),
+        ({"family_claim": ""}, "family_claim"),
+        ({"family_claim": "sub"}, "sub"),
+        ({"family_claim": "auth_time"}, "auth_time"),
         ({"secret_key": ""}, "0 bytes and needs at least 32"),  # S33
         ({"secret_key": "secret"}, "6 bytes and needs at least 32"),
         ({"secret_key": 7}, "a secret is str or bytes"),

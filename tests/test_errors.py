@@ -55,12 +55,18 @@ TABLE = {
     "WrongAudienceError": ("audience_wrong", 401, "invalid_token"),
     "WrongTypeError": ("type_wrong", 401, "invalid_token"),
     "BoundTokenError": ("token_bound", 401, "invalid_token"),
+    "WrongClientError": ("client_wrong", 401, "invalid_token"),
+    "IdentityRefusedError": ("identity_refused", 401, "invalid_token"),
+    "RevokedTokenError": ("token_revoked", 401, "invalid_token"),
+    "ReusedTokenError": ("token_reused", 401, "invalid_token"),
     "FreshTokenRequiredError": ("freshness_insufficient", 401, "insufficient_user_authentication"),
     "ForbiddenError": ("forbidden", 403, "insufficient_scope"),
     "MissingScopeError": ("scope_missing", 403, "insufficient_scope"),
     "RoleRefusedError": ("role_refused", 403, "insufficient_scope"),
     "UnavailableError": ("unavailable", 503, "temporarily_unavailable"),
     "KeysUnavailableError": ("keys_unavailable", 503, "temporarily_unavailable"),
+    "StoreUnavailableError": ("store_unavailable", 503, "temporarily_unavailable"),
+    "ClaimsUnavailableError": ("claims_unavailable", 503, "temporarily_unavailable"),
 }
 
 

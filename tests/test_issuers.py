@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token
+from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, Key, create_access_token
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     InvalidClaimError,
@@ -23,6 +23,7 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, trust_in
 from asgi_jwt_claims.outcome import CURRENT_TOKEN
 
+from .by_hand import Recorder, ask
 from .conftest import NOW, SECRET
 from .forging import b64, sealed
 
@@ -142,6 +143,26 @@ async def test_the_memory_of_choices_is_bounded() -> None:
     for number in range(3 * _MAX_KNOWN_TOKENS):
         issuers.learn(str(number).encode(), CONFIG_A)
     assert _MAX_KNOWN_TOKENS >= len(issuers._known)
+
+
+async def test_every_listener_hears_of_a_refusal() -> None:
+    """A refused token belongs to nobody, so each function that one of the configurations has is told once."""
+    told: list[str] = []
+
+    def first(event: AuthEvent) -> None:
+        told.append(f"first {event.code}")
+        raise RuntimeError("full")
+
+    async def second(event: AuthEvent) -> None:
+        told.append(f"second {event.code}")
+
+    configs = [
+        JWTConfig(secret_key=SECRET, issuer=f"https://{number}.example", on_event=listener)
+        for number, listener in enumerate((first, second, second, None))
+    ]
+    assert 401 == (await ask(JWTMiddleware(Recorder(), configs))).status
+    assert ["first token_missing", "second token_missing"] == told
+    assert None is trust_in([configs[3]]).on_event
 
 
 async def test_absence_is_absence_for_all_of_them() -> None:

@@ -30,7 +30,16 @@ CORE = [
 ]
 
 NAMES = {
-    *("SCOPE_KEY", "Answer", "BearerHeader", "ConfigurationError", "JWTConfig", "JWTError", "JWTMiddleware"),
+    *(
+        "SCOPE_KEY",
+        "Answer",
+        "AuthEvent",
+        "BearerHeader",
+        "ConfigurationError",
+        "JWTConfig",
+        "JWTError",
+        "JWTMiddleware",
+    ),
     *("Key", "KeySet", "Token", "TokenError", "TokenPair", "current_token", "get_token", "verify_token"),
     "verify_token_async",
     *("create_access_token", "create_refresh_token", "create_token_pair"),

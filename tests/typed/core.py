@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from asgi_jwt_claims import (
     Answer,
+    AuthEvent,
     JWTConfig,
     JWTMiddleware,
     Key,
@@ -25,6 +26,7 @@ from asgi_jwt_claims import (
     verify_token,
     verify_token_async,
 )
+from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.jwks import (
     FetchResponse,
     HTTPXFetch,
@@ -34,6 +36,18 @@ from asgi_jwt_claims.jwks import (
     KeySetStatus,
     RefreshPolicy,
     RemoteKeySet,
+)
+from asgi_jwt_claims.revocation import (
+    MemoryStore,
+    Renewal,
+    RevocationStore,
+    Session,
+    SQLiteStore,
+    list_sessions,
+    revoke_identity,
+    revoke_session,
+    rotate_refresh_token,
+    start_session,
 )
 
 
@@ -127,3 +141,29 @@ def protect(app: ASGIApp) -> ASGIApp:
 
 
 _: Awaitable[Answer | None] = observe(TokenError(), Answer(401, (), b""))
+
+
+# Sessions and revocation.
+
+events: list[AuthEvent] = []
+listening = JWTConfig(secret_key="x" * 32, on_event=events.append)
+store: RevocationStore = SQLiteStore("sessions.db")
+app_of_tokens: ASGIApp = TokenEndpoints(listening, store, claims_loader=lambda token: token.user_claims)
+
+
+async def load(token: Token) -> Renewal | None:
+    """A loader may be async, and may say no."""
+    return Renewal(token.user_claims, ["member"]) if token.family else None
+
+
+async def live() -> None:
+    """A session from its begin to its end."""
+    pair = await start_session("alice", listening, store, user_claims={"a": 1}, fresh=timedelta(minutes=5), label="web")
+    assert_type(pair, TokenPair)
+    assert_type(await rotate_refresh_token(pair.refresh_token, listening, store, claims_loader=load), TokenPair)
+    assert_type(await list_sessions("alice", listening, store), list[Session])
+    await revoke_session((await list_sessions("alice", listening, store))[0].id, listening, store)
+    await revoke_identity("alice", listening, store, lifetime=timedelta(days=1))
+    assert_type(await store.check(verify_token(pair.access_token, listening), listening), bool)
+    assert_type(verify_token(pair.access_token, listening).family, str | None)
+    JWTMiddleware(app_of_tokens, listening, revocation=MemoryStore())

@@ -1,0 +1,1 @@
+"""Stores of revocations and sessions, and the life of refresh tokens."""

@@ -1,0 +1,121 @@
+"""Every store fulfils the published contract, on every event loop that it supports."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from asgi_jwt_claims.revocation import MemoryStore, MirroredStore, RevocationStore, SQLiteStore
+from asgi_jwt_claims.testing import StoreContract
+from tests.valkey import Valkey
+
+Pair = tuple[RevocationStore, RevocationStore]
+
+
+def server_store(library: str) -> Any:
+    """The store that speaks through a library, if that is installed."""
+    pytest.importorskip(library)
+    module = importlib.import_module(f"asgi_jwt_claims.revocation.{library}")
+    return getattr(module, f"{library.capitalize()}Store")
+
+
+on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+@pytest.mark.anyio
+class TestMemoryStore(StoreContract):
+    """A store that is a place by itself."""
+
+    @asynccontextmanager
+    async def open_stores(self) -> AsyncIterator[Pair]:
+        """See `StoreContract`."""
+        store = MemoryStore()
+        yield store, store
+
+
+@pytest.mark.anyio
+class TestSQLiteStore(StoreContract):
+    """Two stores on one file."""
+
+    @asynccontextmanager
+    async def open_stores(self) -> AsyncIterator[Pair]:
+        """See `StoreContract`."""
+        with tempfile.TemporaryDirectory() as folder:
+            stores = SQLiteStore(Path(folder) / "db"), SQLiteStore(Path(folder) / "db")
+            yield stores
+            for store in stores:
+                await store.aclose()
+
+
+class OnServer(StoreContract):
+    """What the stores on a server have in common."""
+
+    @pytest.fixture(autouse=True)
+    def place(self, valkey: Valkey) -> None:
+        """A prefix of its own."""
+        self.url = valkey.url
+        self.options: dict[str, Any] = {"prefix": os.urandom(8).hex(), "timeout": 30}
+
+    def open(self, library: str) -> Any:
+        """A store, through one of two libraries."""
+        return server_store(library).from_url(self.url, **self.options)
+
+    @asynccontextmanager
+    async def running(self, *stores: Any) -> AsyncIterator[Pair]:
+        """The stores, looked after."""
+        async with anyio.create_task_group() as tasks:
+            for store in stores:
+                tasks.start_soon(store.keep_fresh)
+            await anyio.sleep(0.1)
+            yield stores[0], stores[1]
+            tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+@on_asyncio
+class TestRedisStore(OnServer):
+    """Through redis-py."""
+
+    def open_stores(self) -> Any:
+        """See `StoreContract`."""
+        return self.running(self.open("redis"), self.open("redis"))
+
+
+@pytest.mark.anyio
+class TestCoredisStore(OnServer):
+    """Through coredis."""
+
+    def open_stores(self) -> Any:
+        """See `StoreContract`."""
+        return self.running(self.open("coredis"), self.open("coredis"))
+
+
+@pytest.mark.anyio
+@on_asyncio
+class TestMirroredRedisStore(OnServer):
+    """A mirror of it."""
+
+    lag = 10
+
+    def open_stores(self) -> Any:
+        """See `StoreContract`."""
+        return self.running(MirroredStore(self.open("redis")), MirroredStore(self.open("redis")))
+
+
+@pytest.mark.anyio
+class TestMirroredCoredisStore(OnServer):
+    """A mirror of it."""
+
+    lag = 10
+
+    def open_stores(self) -> Any:
+        """See `StoreContract`."""
+        return self.running(MirroredStore(self.open("coredis")), MirroredStore(self.open("coredis")))
