@@ -15,6 +15,9 @@ from typing import NamedTuple
 PATIENCE = 20.0
 """Seconds after which a server that does not answer has failed."""
 
+SILENT = 0
+"""The status of a server that hung up without a word."""
+
 
 class Response(NamedTuple):
     """An HTTP/1.1 response as it came."""
@@ -32,6 +35,8 @@ def request_bytes(target: bytes = b"/", *lines: bytes, method: bytes = b"GET", b
 
 def parse(received: bytes) -> Response:
     """The one response in what was received."""
+    if not received:
+        return Response(SILENT, {}, b"")
     head, _, body = received.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -14,60 +12,9 @@ pytest.importorskip("websockets")
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from asgi_jwt_claims import create_access_token
 from tests import sockets
-from tests.support import free_port
 
-from .apps import CONFIG
-
-APP = "tests.servers.apps:application"
-SANIC = "tests.servers.sanic_app:application"
-UVICORN = ("uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port")
-
-# Name: modules it needs, command, application.
-SERVERS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
-    "uvicorn-httptools": (("uvicorn", "httptools"), (*UVICORN, "{port}", "--http", "httptools"), APP),
-    "uvicorn-h11": (("uvicorn", "wsproto"), (*UVICORN, "{port}", "--http", "h11", "--ws", "wsproto"), APP),
-    "hypercorn-asyncio": (("hypercorn",), ("hypercorn", "--bind", "127.0.0.1:{port}", "-k", "asyncio"), APP),
-    "hypercorn-trio": (("hypercorn", "trio"), ("hypercorn", "--bind", "127.0.0.1:{port}", "-k", "trio"), APP),
-    "granian": (("granian",), ("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}"), APP),
-    "sanic-uvicorn": (("sanic", "uvicorn"), (*UVICORN, "{port}"), SANIC),
-    "sanic-hypercorn": (("sanic", "hypercorn"), ("hypercorn", "--bind", "127.0.0.1:{port}"), SANIC),
-    "sanic-granian": (
-        ("sanic", "granian"),
-        ("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}"),
-        SANIC,
-    ),
-}
-
-
-class Server(NamedTuple):
-    """A server that answers."""
-
-    name: str
-    port: int
-    targets: tuple[bytes, ...]
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server after another, each for all tests of this module."""
-    modules, command, application = SERVERS[request.param]
-    for module in modules:
-        pytest.importorskip(module)
-    port = free_port()
-    module, *arguments = (part.format(port=port) for part in command)
-    log = tmp_path_factory.mktemp("server") / "log"
-    targets = (b"/framework",) if application is SANIC else (b"/", b"/framework")
-    with sockets.running([sys.executable, "-m", module, *arguments, application], port, log):
-        yield Server(request.param, port, targets)
-    logged = log.read_text(errors="replace")
-    assert "Traceback" not in logged, logged
-
-
-@pytest.fixture(scope="module")
-def alice() -> bytes:
-    return create_access_token("alice", CONFIG).encode()
+from .servers import Server
 
 
 def test_a_token_opens(server: Server, alice: bytes) -> None:
@@ -134,7 +81,11 @@ def test_oddities(server: Server, alice: bytes) -> None:
     for target in server.targets:
         for line in ODDITIES:
             answer = sockets.ask(server.port, target, line.replace(b"%s", alice))
-            assert (line, True, answer.status) == (line, answer.status in {400, 401, 431}, answer.status)
+            assert (line, True, answer.status) == (
+                line,
+                answer.status in {400, 401, 431, sockets.SILENT},
+                answer.status,
+            )
 
 
 def test_folded_lines(server: Server, alice: bytes) -> None:
@@ -215,7 +166,7 @@ PATHS = {
 
 def test_paths(server: Server) -> None:
     """Whatever servers leave in a path, nothing but the exempt paths goes on."""
-    if b"/" not in server.targets:
+    if not server.has_raw:
         assert 401 == sockets.ask(server.port, b"/framework").status
         return
     for target, status in PATHS.items():
@@ -232,14 +183,13 @@ def test_the_host_header_decides_nothing(server: Server) -> None:
             assert sockets.parse(sockets.exchange(server.port, payload)).status in {400, 401}
 
 
-def sockets_of(server: Server) -> tuple[str, ...]:
-    paths = ("/", "/framework/ws") if b"/" in server.targets else ("/framework/ws",)
-    return tuple(f"ws://127.0.0.1:{server.port}{path}" for path in paths)
+def uris(server: Server) -> tuple[str, ...]:
+    return tuple(f"ws://127.0.0.1:{server.port}{path.decode()}" for path in server.sockets)
 
 
 def test_a_websocket_opens(server: Server, alice: bytes) -> None:
     """With a token the handshake succeeds, and the application knows who is there."""
-    for uri in sockets_of(server):
+    for uri in uris(server):
         headers = {"Authorization": f"Bearer {alice.decode()}"}
         with connect(uri, additional_headers=headers, proxy=None, open_timeout=sockets.PATIENCE) as websocket:
             assert "alice" == websocket.recv(sockets.PATIENCE)
@@ -257,12 +207,15 @@ def test_a_websocket_opens(server: Server, alice: bytes) -> None:
 def test_a_websocket_is_denied(server: Server, values: tuple[str, ...], status: int, error: str) -> None:
     """A refused handshake is the whole answer: status, challenge and body (trap: websockets left open)."""  # S125
     headers: list[Any] = [("Authorization", value) for value in values]
-    for uri in sockets_of(server):
+    for uri in uris(server):
         with (
             pytest.raises(InvalidStatus) as refused,
             connect(uri, additional_headers=headers, proxy=None, open_timeout=sockets.PATIENCE),
         ):
             pytest.fail("accepted")
         response = refused.value.response
+        if not server.kind.denies:
+            assert 403 == response.status_code
+            continue
         assert (status, error) == (response.status_code, json.loads(bytes(response.body))["error"])
         assert response.headers["www-authenticate"].startswith('Bearer realm="api"')

@@ -1,0 +1,26 @@
+"""Fixtures of the tests with real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from asgi_jwt_claims import create_access_token
+
+from .apps import CONFIG
+from .servers import SERVED, Server, serve
+
+
+@pytest.fixture(scope="module", params=SERVED)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server after another, each for all tests of the module."""
+    name, application = SERVED[request.param]
+    with serve(name, application, tmp_path_factory.mktemp("server") / "log") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def alice() -> bytes:
+    """A valid access token."""
+    return create_access_token("alice", CONFIG).encode()

@@ -1,0 +1,108 @@
+"""The servers under test, and how each of them is started.
+
+A module of tests asks for the fixture `server` and gets each of `SERVED` in turn. One that has an application of its
+own starts a server of `SERVERS` with `serve`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests import sockets
+from tests.support import free_port
+
+APP = "tests.servers.apps:application"
+SANIC = "tests.servers.sanic_app:application"
+
+
+class Kind(NamedTuple):
+    """A server program.
+
+    Attributes:
+        modules: What must be installed.
+        command: The module that is run, and its arguments; `{port}` stands for the port.
+        root_path: The option that names the prefix under which the application is mounted.
+        denies: Whether it offers `websocket.http.response`; if not, a refused handshake is a 403 without a body.
+    """
+
+    modules: tuple[str, ...]
+    command: tuple[str, ...]
+    root_path: str = "--root-path"
+    denies: bool = True
+
+
+def _uvicorn(http: str, ws: str) -> Kind:
+    modules = ("uvicorn", http, ws.removesuffix("-sansio"))
+    command = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "--http", http, "--ws", ws)
+    return Kind(modules, command)
+
+
+def _hypercorn(loop: str) -> Kind:
+    return Kind(("hypercorn", loop), ("hypercorn", "--bind", "127.0.0.1:{port}", "-k", loop))
+
+
+SERVERS = {
+    "uvicorn-sansio": _uvicorn("httptools", "websockets-sansio"),
+    "uvicorn-wsproto": _uvicorn("h11", "wsproto"),
+    "uvicorn-websockets": _uvicorn("h11", "websockets"),
+    "hypercorn-asyncio": _hypercorn("asyncio"),
+    "hypercorn-trio": _hypercorn("trio"),
+    "granian": Kind(
+        ("granian",),
+        ("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}"),
+        root_path="--url-path-prefix",
+    ),
+    "daphne": Kind(("daphne",), ("daphne", "--bind", "127.0.0.1", "--port", "{port}"), denies=False),
+}
+"""Every server, by name."""
+
+# Sanic stands on asyncio, and it does not start where there is no lifespan, as on daphne.
+SERVED = {name: (name, APP) for name in SERVERS} | {
+    "sanic-uvicorn": ("uvicorn-sansio", SANIC),
+    "sanic-hypercorn": ("hypercorn-asyncio", SANIC),
+    "sanic-granian": ("granian", SANIC),
+}
+"""What the fixture `server` goes through: the server's name, and the application."""
+
+
+class Server(NamedTuple):
+    """A server that answers."""
+
+    kind: Kind
+    port: int
+    application: str
+
+    @property
+    def has_raw(self) -> bool:
+        """Whether it also serves the raw application, on every path but those of the framework."""
+        return self.application == APP
+
+    @property
+    def targets(self) -> tuple[bytes, ...]:
+        """The guarded paths."""
+        return (b"/", b"/framework") if self.has_raw else (b"/framework",)
+
+    @property
+    def sockets(self) -> tuple[bytes, ...]:
+        """The guarded paths of websockets."""
+        return (b"/", b"/framework/ws") if self.has_raw else (b"/framework/ws",)
+
+
+@contextmanager
+def serve(name: str, application: str, log: Path, *options: str) -> Iterator[Server]:
+    """A server with an application, for as long as it lasts; what it wrote into `log` must tell of no error."""
+    kind = SERVERS[name]
+    for module in kind.modules:
+        pytest.importorskip(module)
+    port = free_port()
+    command = [sys.executable, "-m", *(part.format(port=port) for part in kind.command), *options, application]
+    with sockets.running(command, port, log):
+        yield Server(kind, port, application)
+    logged = log.read_text(errors="replace")
+    assert "Traceback" not in logged, logged
