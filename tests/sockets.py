@@ -18,6 +18,9 @@ PATIENCE = 20.0
 SILENT = 0
 """The status of a server that hung up without a word."""
 
+SWITCHING = 101
+"""The status of a server that has accepted a WebSocket."""
+
 
 class Response(NamedTuple):
     """An HTTP/1.1 response as it came."""
@@ -27,10 +30,24 @@ class Response(NamedTuple):
     body: bytes
 
 
+HANDSHAKE = (
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+"""What makes a GET the opening handshake of a WebSocket (RFC 6455 section 4.1)."""
+
+
 def request_bytes(target: bytes = b"/", *lines: bytes, method: bytes = b"GET", body: bytes = b"") -> bytes:
     """A request whose connection ends with the response; the lines are sent as they are."""
     head = [method + b" " + target + b" HTTP/1.1", b"Host: 127.0.0.1", b"Connection: close", *lines]
     return b"\r\n".join([*head, b"", body])
+
+
+def handshake_bytes(target: bytes = b"/", *lines: bytes) -> bytes:
+    """The opening handshake of a WebSocket; the lines are sent as they are."""
+    return b"\r\n".join([b"GET " + target + b" HTTP/1.1", b"Host: 127.0.0.1", *HANDSHAKE, *lines, b"", b""])
 
 
 def parse(received: bytes) -> Response:
@@ -43,6 +60,19 @@ def parse(received: bytes) -> Response:
     if body and b"chunked" in headers.get(b"transfer-encoding", b""):
         body = b"".join(chunks(body))
     return Response(int(first.split(b" ")[1]), headers, body)
+
+
+def is_whole(received: bytes) -> bool:
+    """Whether the response has ended, by its own account; on a websocket, whether the server has closed."""
+    head, end, body = received.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    response = parse(head + end)
+    if response.status == SWITCHING:
+        return b"\x88" in body
+    if b"content-length" in response.headers:
+        return len(body) >= int(response.headers[b"content-length"])
+    return body.endswith(b"0\r\n\r\n")
 
 
 def chunks(body: bytes) -> Iterator[bytes]:
@@ -70,6 +100,18 @@ def exchange(port: int, *payloads: bytes) -> bytes:
 def ask(port: int, target: bytes = b"/", *lines: bytes, method: bytes = b"GET", body: bytes = b"") -> Response:
     """One raw request and its response."""
     return parse(exchange(port, request_bytes(target, *lines, method=method, body=body)))
+
+
+def shake(port: int, target: bytes = b"/", *lines: bytes) -> Response:
+    """One handshake and what the server says to it: a refusal, or 101 and the frames until it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+        connection.sendall(handshake_bytes(target, *lines))
+        received = b""
+        with suppress(ConnectionResetError):
+            # Servers may keep the connection after a refusal, so its end is not waited for.
+            while not is_whole(received) and (data := connection.recv(65536)):
+                received += data
+        return parse(received)
 
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -49,6 +49,10 @@ async def whoami(request: Request, token: Token) -> Response:
     return JSONResponse({"identity": token.identity})
 
 
+async def anybody(request: Request) -> Response:
+    return JSONResponse({"identity": request["token"] and request["token"].identity})
+
+
 @jwt_required
 async def say(websocket: WebSocket, token: Token) -> None:
     await websocket.accept()
@@ -56,10 +60,20 @@ async def say(websocket: WebSocket, token: Token) -> None:
     await websocket.close()
 
 
+async def say_to_anybody(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(str(websocket["token"] and websocket["token"].identity))
+    await websocket.close()
+
+
 framework: Any = Starlette(
     routes=[
         Route("/framework", whoami, methods=["GET", "POST"]),
+        Route("/framework/admin", jwt_required(allow="ADMIN")(whoami)),
+        Route("/framework/open", anybody),
         WebSocketRoute("/framework/ws", say),
+        WebSocketRoute("/framework/admin/ws", jwt_required(allow="ADMIN")(say)),
+        WebSocketRoute("/framework/open/ws", say_to_anybody),
     ]
 )
 install(framework, CONFIG, required=False)

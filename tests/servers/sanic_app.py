@@ -22,7 +22,29 @@ async def whoami(request: Request, token: Token) -> HTTPResponse:
     return json({"identity": token.identity})
 
 
+@application.route("/framework/admin")
+@jwt_required(allow="ADMIN")
+async def administer(request: Request, token: Token) -> HTTPResponse:
+    return json({"identity": token.identity})
+
+
+@application.route("/framework/open")
+async def anybody(request: Request) -> HTTPResponse:
+    return json({"identity": request.ctx.token and request.ctx.token.identity})
+
+
 @application.websocket("/framework/ws")
 @jwt_required
 async def say(request: Request, ws: Any, token: Token) -> None:
     await ws.send(token.identity)
+
+
+@application.websocket("/framework/admin/ws")
+@jwt_required(allow="ADMIN")
+async def say_to_admin(request: Request, ws: Any, token: Token) -> None:
+    await ws.send(token.identity)
+
+
+@application.websocket("/framework/open/ws")
+async def say_to_anybody(request: Request, ws: Any) -> None:
+    await ws.send(str(request.ctx.token and request.ctx.token.identity))

@@ -1,16 +1,8 @@
-"""The middleware behind real servers: what they do to headers and paths, and what becomes of a refused websocket."""
+"""The middleware behind real servers: what they do to headers and paths, and what becomes of a refused request."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
-
-import pytest
-
-pytest.importorskip("websockets")
-
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from tests import sockets
 
@@ -181,41 +173,3 @@ def test_the_host_header_decides_nothing(server: Server) -> None:
         for target in server.targets:
             payload = b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
             assert sockets.parse(sockets.exchange(server.port, payload)).status in {400, 401}
-
-
-def uris(server: Server) -> tuple[str, ...]:
-    return tuple(f"ws://127.0.0.1:{server.port}{path.decode()}" for path in server.sockets)
-
-
-def test_a_websocket_opens(server: Server, alice: bytes) -> None:
-    """With a token the handshake succeeds, and the application knows who is there."""
-    for uri in uris(server):
-        headers = {"Authorization": f"Bearer {alice.decode()}"}
-        with connect(uri, additional_headers=headers, proxy=None, open_timeout=sockets.PATIENCE) as websocket:
-            assert "alice" == websocket.recv(sockets.PATIENCE)
-
-
-@pytest.mark.parametrize(
-    ("values", "status", "error"),
-    [
-        ((), 401, "unauthorized"),
-        (("Bearer a.b.c",), 401, "invalid_token"),
-        (("Bearer",), 400, "invalid_request"),
-        (("Bearer a.b.c", "Bearer a.b.c"), 400, "invalid_request"),
-    ],
-)
-def test_a_websocket_is_denied(server: Server, values: tuple[str, ...], status: int, error: str) -> None:
-    """A refused handshake is the whole answer: status, challenge and body (trap: websockets left open)."""  # S125
-    headers: list[Any] = [("Authorization", value) for value in values]
-    for uri in uris(server):
-        with (
-            pytest.raises(InvalidStatus) as refused,
-            connect(uri, additional_headers=headers, proxy=None, open_timeout=sockets.PATIENCE),
-        ):
-            pytest.fail("accepted")
-        response = refused.value.response
-        if not server.kind.denies:
-            assert 403 == response.status_code
-            continue
-        assert (status, error) == (response.status_code, json.loads(bytes(response.body))["error"])
-        assert response.headers["www-authenticate"].startswith('Bearer realm="api"')
