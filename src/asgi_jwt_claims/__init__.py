@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from .challenges import Answer
 from .config import JWTConfig
+from .cookies import TokenCookies, set_token_cookies, unset_token_cookies
 from .errors import ConfigurationError, JWTError, TokenError
 from .events import AuthEvent
 from .keys import Key, KeySet
 from .middleware import JWTMiddleware
 from .minting import create_access_token, create_refresh_token, create_token_pair
 from .outcome import current_token, get_token
-from .sources import BearerHeader
+from .renewal import renew_token
+from .sources import BearerHeader, Cookie, WebSocketProtocol
 from .token import SCOPE_KEY, Token, TokenPair
 from .verification import verify_token, verify_token_async
 
@@ -24,19 +26,25 @@ __all__ = [
     "AuthEvent",
     "BearerHeader",
     "ConfigurationError",
+    "Cookie",
     "JWTConfig",
     "JWTError",
     "JWTMiddleware",
     "Key",
     "KeySet",
     "Token",
+    "TokenCookies",
     "TokenError",
     "TokenPair",
+    "WebSocketProtocol",
     "create_access_token",
     "create_refresh_token",
     "create_token_pair",
     "current_token",
     "get_token",
+    "renew_token",
+    "set_token_cookies",
+    "unset_token_cookies",
     "verify_token",
     "verify_token_async",
 ]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from .access import Access
-from .errors import NotGuardedError, SettingError, TokenError
-from .outcome import Outcome, outcome_for, scope_of
+from .errors import SettingError, TokenError
+from .outcome import outcome_under, scope_of
 
 if TYPE_CHECKING:
     from .challenges import Answer
+    from .sources import Source
     from .token import Token
 
-__all__ = ["JWTRequired", "decorator", "found_outcome", "guard_handler", "is_async_callable", "takes_token"]
+__all__ = ["JWTRequired", "decorator", "guard_handler", "is_async_callable", "takes_token"]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 Wrap = Callable[[Callable[..., Any], Access, bool], Callable[..., Any]]
@@ -40,6 +41,10 @@ class JWTRequired(Protocol):
         scopes: Scopes the token must have, all of them; a str is divided at spaces.
         check_revocation: False: do not ask the store whether the token is revoked. Where the middleware demands access
             tokens, it has asked already, unless the path is `exempt`.
+        sources: Where the token may have been offered, if not wherever the middleware looks. A middleware that demands
+            access tokens has to find one in its own sources first, unless the path is `exempt`.
+        end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
+            revoked.
 
     Raises:
         SettingError: When decorating, for rules that make no sense.
@@ -60,6 +65,8 @@ class JWTRequired(Protocol):
         deny: str | Iterable[str] | None = ...,
         scopes: str | Iterable[str] = ...,
         check_revocation: bool = ...,
+        sources: Iterable[Source] = ...,
+        end_with_token: bool = ...,
     ) -> Callable[[HandlerT], HandlerT]: ...
 
 
@@ -77,11 +84,20 @@ def decorator(wrap: Wrap) -> JWTRequired:
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
         check_revocation: bool = True,
+        sources: Iterable[Source] = (),
+        end_with_token: bool = True,
     ) -> Any:
         if not isinstance(optional, bool):
             raise SettingError("optional must be True or False")
         access = Access(
-            type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes, check_revocation=check_revocation
+            type=type,
+            fresh=fresh,
+            allow=allow,
+            deny=deny,
+            scopes=scopes,
+            check_revocation=check_revocation,
+            sources=sources,
+            end_with_token=end_with_token,
         )
 
         def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,18 +125,6 @@ def is_async_callable(handler: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
-def found_outcome(scope: Mapping[str, Any]) -> Outcome:
-    """The outcome of the innermost middleware around a request with this scope.
-
-    Raises:
-        NotGuardedError: There is no middleware.
-    """
-    outcome = outcome_for(scope, None)
-    if outcome is None:
-        raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
-    return outcome
-
-
 def guard_handler(
     handler: Callable[..., Any],
     access: Access,
@@ -146,8 +150,8 @@ def guard_handler(
     @functools.wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         connection = next(filter(is_connection, (*args, *kwargs.values())), None)
-        scope = scope_of(connection)
-        outcome = found_outcome(scope)
+        scope = cast("MutableMapping[str, Any]", scope_of(connection))
+        outcome = outcome_under(scope, access)
         if not outcome.attended:  # which saves nearly everybody a coroutine
             await outcome.prepare(scope, check_revocation=access.check_revocation)
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from asgi_jwt_claims._compact import dump_json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.token import Token
 
-__all__ = ["Kind", "Marks", "Revocation", "RevocationStore", "SessionRecord", "mark", "marks_of"]
+__all__ = ["Feed", "Kind", "Marks", "Revocation", "RevocationStore", "SessionRecord", "mark", "marks_of"]
 
 Kind: TypeAlias = Literal["token", "family", "identity"]
 """What can be revoked: one token, all tokens of one login, or all of an identity up to now."""
@@ -94,6 +94,32 @@ class SessionRecord(NamedTuple):
     label: str
 
 
+Listener: TypeAlias = Callable[[Collection[Revocation]], None]
+"""What is told of revocations, in whatever thread they become known. Must not raise, nor take long."""
+
+
+class Feed:
+    """Who wants to know at once what is revoked: connections that are open."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Listener, ...] = ()
+
+    def join(self, listener: Listener) -> None:
+        """Tell `listener` from now on."""
+        self._listeners = (*self._listeners, listener)
+
+    def leave(self, listener: Listener) -> None:
+        """Tell `listener` no longer."""
+        self._listeners = tuple(one for one in self._listeners if one != listener)
+
+    def tell(self, revocations: Collection[Revocation]) -> None:
+        """Tell everybody of what has become known here."""
+        for listener in self._listeners:
+            listener(revocations)
+
+
 class RevocationStore(ABC):
     """A place for revocations and sessions. Subclass it for one of your own, and run `StoreContract` of
     `asgi_jwt_claims.testing` against it.
@@ -103,6 +129,9 @@ class RevocationStore(ABC):
     """  # noqa: D205 -- the name of the contract belongs into the first sentence
 
     __slots__ = ()
+
+    feed: Feed | None = None
+    """Told of every revocation as soon as it is known in this process; None: the store has no way to hear of any."""
 
     @abstractmethod
     async def is_revoked(self, marks: Marks) -> bool:

@@ -12,6 +12,7 @@ from .errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError
 from .verification import check_type
 
 if TYPE_CHECKING:
+    from .sources import Source
     from .token import Token
 
 __all__ = ["Access"]
@@ -28,6 +29,10 @@ class Access:
         deny: Roles of which the token must have none. A str is one role.
         scopes: Scopes the token must have, all of them. A str is divided at spaces.
         check_revocation: False: a revoked token passes. Only where nothing is lost by that.
+        sources: Where the token may have been offered; empty: wherever the middleware looks. What a handler does not
+            name here is nothing to it.
+        end_with_token: False: a connection that outlives its request (a WebSocket, `text/event-stream`) goes on when its
+            token expires or is revoked.
 
     With `allow` or `deny`, a token without any role is refused: nothing says that it is not one of those denied.
 
@@ -35,7 +40,7 @@ class Access:
         SettingError: A rule that could never mean what it says.
     """
 
-    __slots__ = ("_rules", "_scope_text", "check_revocation")
+    __slots__ = ("_beside", "_rules", "_scope_text", "check_revocation", "end_with_token", "sources")
 
     def __init__(
         self,
@@ -46,6 +51,8 @@ class Access:
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
         check_revocation: bool = True,
+        sources: Iterable[Source] = (),
+        end_with_token: bool = True,
     ) -> None:
         if not isinstance(type, str) or not type:
             raise SettingError('type must be a non-empty str such as "access" or "refresh"')
@@ -53,23 +60,26 @@ class Access:
             as_duration(fresh, "fresh")
         elif not isinstance(fresh, bool):
             raise SettingError("fresh must be True, False or a timedelta")
-        if not isinstance(check_revocation, bool):
-            raise SettingError("check_revocation must be True or False")
+        for name, value in (("check_revocation", check_revocation), ("end_with_token", end_with_token)):
+            if not isinstance(value, bool):
+                raise SettingError(f"{name} must be True or False")
+        self.sources = tuple(sources) if isinstance(sources, Iterable) else (sources,)
+        if not all(map(callable, self.sources)):
+            raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
         wanted = dict.fromkeys(scopes.split()) if isinstance(scopes, str) else _names(scopes, "scopes")
         if not all(map(SCOPE_TOKEN.fullmatch, wanted)):
             raise SettingError("scopes must be scopes as RFC 6749 section 3.3 allows them, none with a space in it")
         self._scope_text = " ".join(wanted)
         self._rules = (type, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
         self.check_revocation = check_revocation
+        self.end_with_token = end_with_token
+        self._beside = (check_revocation, self.sources, end_with_token)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Access) and (self._rules, self.check_revocation) == (
-            other._rules,
-            other.check_revocation,
-        )
+        return isinstance(other, Access) and (self._rules, self._beside) == (other._rules, other._beside)
 
     def __hash__(self) -> int:
-        return hash((self._rules, self.check_revocation))
+        return hash((self._rules, self._beside))
 
     def __repr__(self) -> str:
         return f"Access({', '.join(f'{name}={value!r}' for name, value in self.rules.items())})"
@@ -85,6 +95,8 @@ class Access:
             "deny": deny,
             "scopes": self._scope_text,
             "check_revocation": self.check_revocation,
+            "sources": self.sources,
+            "end_with_token": self.end_with_token,
         }
 
     def with_scopes(self, scopes: Sequence[str]) -> Access:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .events import OnAuthEvent
 
-__all__ = ["Answer", "Challenges", "OnError", "close_code", "send_answer"]
+__all__ = ["UNAUTHORIZED_CLOSE", "Answer", "Challenges", "OnError", "close_code", "send_answer"]
 
 # RFC 6750 section 3, and no need to escape in a quoted-string.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")

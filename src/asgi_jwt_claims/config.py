@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _settings
 from ._compact import DEFAULT_MAX_TOKEN_SIZE
+from ._cookie_settings import TokenCookies
 from ._key_settings import Signer, check_jwks, check_key_ring, check_stands_alone, own_keys, signer_for
 from ._settings import as_duration, whole_seconds
 from ._signatures import SignatureCache
@@ -80,6 +81,7 @@ class JWTConfig:
         signature_cache_size: How many tokens with a good signature are remembered, so that each is verified once; what
             else decides (times, parties, claims) is checked for every request. 0: none. Only tokens of at most 4,096
             characters are.
+        cookies: What the cookies of browsers are called and how they are protected.
         clock: Seconds since the epoch, as `time.time`.
         on_event: Told of every `AuthEvent`, see `asgi_jwt_claims.events`; sync or async.
 
@@ -113,6 +115,7 @@ class JWTConfig:
     send_kid: bool = True
     max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
     signature_cache_size: int = 1024
+    cookies: TokenCookies = TokenCookies()  # noqa: RUF009 -- frozen, so it can be everybody's
     clock: Callable[[], float] = time.time
     on_event: OnAuthEvent | None = None
 
@@ -145,6 +148,8 @@ class JWTConfig:
         self._settle_names()
         if self.on_event is not None and not callable(self.on_event):
             raise SettingError("on_event must be a function")
+        if not isinstance(self.cookies, TokenCookies):
+            raise SettingError("cookies must be TokenCookies(...)")
         if type(self.send_kid) is not bool:
             raise SettingError("send_kid must be True or False")
         if type(self.max_token_size) is not int or not _MIN_TOKEN_SIZE <= self.max_token_size <= _MAX_TOKEN_SIZE:

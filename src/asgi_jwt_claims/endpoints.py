@@ -5,7 +5,8 @@
     app = Starlette(routes=[Mount("/auth", TokenEndpoints(config, store))])
 
 `POST /refresh` is the refresh request of RFC 6749 section 6, `POST /logout` the revocation request of RFC 7009. Both
-take a form and need no header; the others want an access token in the Authorization header.
+take a form and need no header; the others want an access token in the Authorization header. With `cookies=True` all of
+them also take what `set_token_cookies` has given to a browser.
 """
 
 from __future__ import annotations
@@ -17,14 +18,25 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from ._forms import CSRF_KEY
 from ._store import RevocationStore, mark
 from .challenges import Answer, Challenges, send_answer
 from .config import JWTConfig
-from .errors import MissingScopeError, SettingError, TokenError, UnavailableError, UnsupportedScopeError
+from .cookies import cookie_headers, expired_cookie_headers
+from .errors import (
+    InvalidRequestError,
+    MissingScopeError,
+    RepeatedCredentialsError,
+    SettingError,
+    TokenError,
+    UnavailableError,
+    UnsupportedScopeError,
+)
 from .events import refusal, tell
 from .outcome import ANY_ACCESS_TOKEN, examined
 from .revocation.rotation import check_client, rotate_refresh_token
 from .revocation.sessions import check_settings, list_sessions, revoke_identity, revoke_session, revoke_token
+from .sources import BearerHeader, Cookie
 from .verification import verify_token_async
 
 if TYPE_CHECKING:
@@ -52,6 +64,9 @@ class TokenEndpoints:
     - `POST /logout-everywhere`: everything of the identity ends.
     - `GET /sessions`: its live sessions. `DELETE /sessions/<id>`: one of them ends.
 
+    With `cookies=True` a browser that has the cookies sends neither form nor header, but the CSRF value with each `POST`
+    and `DELETE`; new tokens then come as cookies and not in the body, and logging out takes them away.
+
     A middleware around it that demands access tokens has to leave its paths `exempt`. No answer may be stored.
 
     Args:
@@ -59,6 +74,7 @@ class TokenEndpoints:
         store: Where their sessions are kept.
         claims_loader: As for `rotate_refresh_token`.
         realm: Named in `WWW-Authenticate`.
+        cookies: Whether tokens are also taken from cookies. Their `refresh_path` must be where this is mounted.
 
     Raises:
         SettingError: An argument cannot be used.
@@ -72,6 +88,7 @@ class TokenEndpoints:
         *,
         claims_loader: ClaimsLoader | None = None,
         realm: str = "api",
+        cookies: bool = False,
     ) -> None:
         if not isinstance(config, JWTConfig):
             raise SettingError("config must be one JWTConfig, that which mints the tokens")
@@ -79,7 +96,14 @@ class TokenEndpoints:
             raise SettingError("store must be a RevocationStore such as SQLiteStore(path)")
         if claims_loader is not None and not callable(claims_loader):
             raise SettingError("claims_loader must be a function of the refresh token")
+        if not isinstance(cookies, bool):
+            raise SettingError(
+                "cookies must be True or False; JWTConfig(cookies=TokenCookies(...)) says what they are called"
+            )
         check_settings(config)
+        self._refresh_cookie = Cookie(config.cookies, type="refresh") if cookies else None
+        self._access_cookie = Cookie(config.cookies) if cookies else None
+        self._sources = (BearerHeader(), self._access_cookie) if self._access_cookie is not None else ()
         self._config = config
         self._store = store
         self._claims_loader = claims_loader
@@ -139,16 +163,18 @@ class TokenEndpoints:
             return await respond()
         except _RequestError as error:
             return _json(error.status, {"error": error.code, "error_description": error.description})
+        except InvalidRequestError as error:
+            return await self._challenges.respond(error)
 
     async def _refresh(self, scope: Any, read_body: ReadBody) -> Answer:
         form = await self._form(scope, read_body)
-        if form.get("grant_type") != "refresh_token":
+        in_cookie = self._in_cookie(scope, form, "refresh_token", self._refresh_cookie)
+        if in_cookie is None and form.get("grant_type") != "refresh_token":
             code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
             raise _RequestError(code, "The grant_type must be refresh_token.")
-        raw = _needed(form, "refresh_token")
         try:
             pair = await rotate_refresh_token(
-                raw,
+                in_cookie or _needed(form, "refresh_token"),
                 self._config,
                 self._store,
                 claims_loader=self._claims_loader,
@@ -156,22 +182,45 @@ class TokenEndpoints:
                 client_id=form.get("client_id"),
             )
         except TokenError as error:
-            return await self._failed(error)
-        return _json(200, dict(pair))
+            return await self._failed(error, forget=in_cookie is not None)
+        if in_cookie is None:
+            return _json(200, dict(pair))
+        shown = {name: value for name, value in pair.items() if name not in ("access_token", "refresh_token")}
+        return _json(200, shown, *cookie_headers(pair, self._config))
 
     async def _logout(self, scope: Any, read_body: ReadBody) -> Answer:
         form = await self._form(scope, read_body)
-        raw = _needed(form, "token")
+        raw = self._in_cookie(scope, form, "token", self._refresh_cookie)
+        if raw is None:
+            raw = self._in_cookie(scope, form, "token", self._access_cookie)
+        # A browser whose cookies have expired has nothing left to end.
+        forget = raw is not None or (self._sources != () and not form)
         try:
-            token = await self._verified(raw)
+            token = None if forget and raw is None else await self._verified(raw or _needed(form, "token"))
             if token is not None:
                 check_client(token, form.get("client_id"))
                 await self._revoke(token)
         except TokenError as error:
             return await self._failed(error)
-        return _json(200, {})
+        return _json(200, {}, *(expired_cookie_headers(self._config) if forget else ()))
 
-    async def _verified(self, raw: str) -> Token | None:
+    def _in_cookie(self, scope: Any, form: Mapping[str, str], field: str, cookie: Cookie | None) -> str | bytes | None:
+        """The token in a cookie that may be used for this request; None: there is none, so the form has to have it.
+
+        Raises:
+            InvalidRequestError: Another site may have made the browser send it; or there is one in the form as well.
+        """
+        if cookie is None:
+            return None
+        value = form.get(cookie.cookies.csrf_field)
+        offered = cookie({**scope, CSRF_KEY: value and value.encode()}, self._config.max_token_size)
+        if offered is None:
+            return None
+        if field in form:
+            raise RepeatedCredentialsError(sources=f"form, {offered.source}")
+        return offered.raw
+
+    async def _verified(self, raw: str | bytes) -> Token | None:
         """A token of either type; None when it is not good, and nothing has to be done."""
         for kind in ("refresh", "access"):
             try:
@@ -191,7 +240,8 @@ class TokenEndpoints:
     async def _logout_everywhere(self, scope: Any) -> Answer:
         async def log_out(token: Token) -> Answer:
             await revoke_identity(token.identity, self._config, self._store)
-            return _json(200, {})
+            is_cookie = token.source == "cookie"
+            return _json(200, {}, *(expired_cookie_headers(self._config) if is_cookie else ()))
 
         return await self._for_bearer(scope, log_out)
 
@@ -226,7 +276,7 @@ class TokenEndpoints:
         return await self._for_bearer(scope, end)
 
     async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[Answer]]) -> Answer:
-        outcome = await examined(scope, self._config, self._challenges, self._store)
+        outcome = await examined(scope, self._config, self._challenges, self._store, sources=self._sources)
         try:
             return await respond(outcome.admit(scope, ANY_ACCESS_TOKEN))
         except TokenError as error:
@@ -237,6 +287,8 @@ class TokenEndpoints:
         body = await read_body(limit)
         if len(body) > limit:
             raise _RequestError("invalid_request", "The body is too long.", 413)
+        if not body and self._sources:
+            return {}
         types = [value for name, value in scope["headers"] if name == b"content-type"]
         if len(types) != 1 or types[0].split(b";")[0].strip().lower() != _FORM_TYPE.encode():
             raise _RequestError("invalid_request", f"The body must be a form: {_FORM_TYPE}.")
@@ -249,14 +301,17 @@ class TokenEndpoints:
             raise _RequestError("invalid_request", "A parameter is repeated.")  # RFC 6749 section 3.2
         return form
 
-    async def _failed(self, error: TokenError) -> Answer:
+    async def _failed(self, error: TokenError, *, forget: bool = False) -> Answer:
         """RFC 6749 section 5.2, and section 2.2.1 of RFC 7009."""
         await tell(self._config.on_event, refusal(error))
         if isinstance(error, UnavailableError):
             described = {"error": "temporarily_unavailable", "error_description": error.description}
             return _json(503, described, ("retry-after", str(error.retry_after)))
         code = "invalid_scope" if isinstance(error, MissingScopeError) else "invalid_grant"
-        return _json(400, {"error": code, "error_description": error.description})
+        described = {"error": code, "error_description": error.description}
+        # What is of no use any more must not come again with every request.
+        forgotten = expired_cookie_headers(self._config) if forget and code == "invalid_grant" else ()
+        return _json(400, described, *forgotten)
 
 
 class _GoneError(Exception):

@@ -10,11 +10,15 @@
     │   ├── MintingError                            minting_refused
     │   ├── NotGuardedError                         not_guarded
     │   └── UnsupportedScopeError                   scope_type_unsupported
+    ├── ConnectionEndedError (also OSError)       connection_ended: its token has ended, and so has it
     └── TokenError                                the request is refused: its token, or how it was sent
         ├── MissingTokenError              401      token_missing
         ├── InvalidRequestError            400
         │   ├── MalformedCredentialsError           credentials_malformed
-        │   └── RepeatedCredentialsError            credentials_repeated
+        │   ├── RepeatedCredentialsError            credentials_repeated
+        │   └── CrossSiteRequestError      403
+        │       ├── CSRFTokenError                  csrf_token_wrong
+        │       └── ForeignOriginError              origin_foreign
         ├── InvalidTokenError              401
         │   ├── TokenTooLargeError                  token_too_large
         │   ├── MalformedTokenError                 token_malformed
@@ -32,6 +36,7 @@
         │   ├── WrongTypeError                      type_wrong
         │   ├── BoundTokenError                     token_bound
         │   ├── WrongClientError                    client_wrong
+        │   ├── WrongIdentityError                  identity_wrong
         │   ├── IdentityRefusedError                identity_refused
         │   └── RevokedTokenError                   token_revoked
         │       └── ReusedTokenError                token_reused
@@ -55,11 +60,15 @@ from typing import Any, ClassVar
 __all__ = [
     "AlgorithmRefusedError",
     "BoundTokenError",
+    "CSRFTokenError",
     "ClaimsUnavailableError",
     "ConfigurationError",
+    "ConnectionEndedError",
+    "CrossSiteRequestError",
     "EncryptedTokenError",
     "ExpiredTokenError",
     "ForbiddenError",
+    "ForeignOriginError",
     "FreshTokenRequiredError",
     "IdentityRefusedError",
     "InvalidClaimError",
@@ -92,6 +101,7 @@ __all__ = [
     "UnsupportedScopeError",
     "WrongAudienceError",
     "WrongClientError",
+    "WrongIdentityError",
     "WrongIssuerError",
     "WrongTypeError",
 ]
@@ -149,6 +159,15 @@ class UnsupportedScopeError(ConfigurationError):
     """The server opened an ASGI scope that is neither http, websocket nor lifespan; nobody has guarded such a thing."""
 
     code = "scope_type_unsupported"
+
+
+class ConnectionEndedError(JWTError, OSError):
+    """What `send` raises on a connection that ended with its token: what servers raise for a client that has gone.
+
+    An OSError, as the ASGI specification (version 2.4, "Disconnected Client") wants it, so that frameworks know it.
+    """
+
+    code = "connection_ended"
 
 
 class TokenError(JWTError):
@@ -213,6 +232,28 @@ class RepeatedCredentialsError(InvalidRequestError):
 
     code = "credentials_repeated"
     description = "More than one credential was sent."
+
+
+class CrossSiteRequestError(InvalidRequestError):
+    """A cookie came along with a request that its user may not have meant to make (RFC 6749 section 10.12)."""
+
+    code = "request_cross_site"
+    status = 403
+    description = "The request may have been forged by another site."
+
+
+class CSRFTokenError(CrossSiteRequestError):
+    """A request that changes something, with a cookie, but without the CSRF value that belongs to the cookie's token."""
+
+    code = "csrf_token_wrong"
+    description = "The request lacks the CSRF value of its token."
+
+
+class ForeignOriginError(CrossSiteRequestError):
+    """The browser says that another site has made it send the cookie (RFC 6454 section 7; Fetch Metadata)."""
+
+    code = "origin_foreign"
+    description = "The request comes from another origin."
 
 
 class InvalidTokenError(TokenError):
@@ -332,6 +373,13 @@ class WrongClientError(InvalidTokenError):
 
     code = "client_wrong"
     description = "The token was issued to another client."
+
+
+class WrongIdentityError(InvalidTokenError):
+    """A connection was to be renewed with a token of somebody else."""
+
+    code = "identity_wrong"
+    description = "The token is of another identity."
 
 
 class IdentityRefusedError(InvalidTokenError):

@@ -29,14 +29,15 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from . import starlette
-from ._guards import decorator, found_outcome, is_async_callable
+from ._guards import decorator, is_async_callable
 from ._store import RevocationStore
 from .access import Access
 from .challenges import Answer, Challenges, close_code
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
-from .outcome import Outcome, examined, get_token
+from .outcome import Outcome, examined, get_token, outcome_under
+from .sources import Source
 from .token import Token
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ class JWTBearer(SecurityBase):
         scopes: Scopes the token must have, beside those of `Security`.
         check_revocation: False: do not ask the store whether the token is revoked.
         revocation: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
+        sources: Where the token may have been offered; empty: wherever the middleware looks, or, beside a `config`, in
+            the Authorization header.
+        end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
+            revoked. Without a middleware it does so in any case.
         realm: Named in `WWW-Authenticate` where there is no middleware.
         scheme_name: What the OpenAPI document calls the scheme.
         description: What it says about it.
@@ -127,6 +132,8 @@ class JWTBearer(SecurityBase):
         scopes: str | Iterable[str] = (),
         check_revocation: bool = True,
         revocation: RevocationStore | None = None,
+        sources: Iterable[Source] = (),
+        end_with_token: bool = True,
         realm: str = "api",
         scheme_name: str = "JWTBearer",
         description: str | None = None,
@@ -141,7 +148,14 @@ class JWTBearer(SecurityBase):
             raise SettingError("revocation must be a RevocationStore, beside a config; else it is the middleware's")
         self._revocation = revocation
         self._access = Access(
-            type=type, fresh=fresh, allow=allow, deny=deny, scopes=scopes, check_revocation=check_revocation
+            type=type,
+            fresh=fresh,
+            allow=allow,
+            deny=deny,
+            scopes=scopes,
+            check_revocation=check_revocation,
+            sources=sources,
+            end_with_token=end_with_token,
         )
         self._challenges = Challenges(realm, on_event=None if self._trust is None else self._trust.on_event)
         self._identity = (self._trust, revocation, optional, self._access, realm, scheme_name, description)
@@ -172,13 +186,19 @@ class JWTBearer(SecurityBase):
             raise TokenHTTPException(error, answer) from error
 
     async def _outcome(self, connection: HTTPConnection) -> Outcome:
-        scope, trust = connection.scope, self._trust
+        scope, trust, access = connection.scope, self._trust, self._access
         if trust is None:
-            outcome = found_outcome(scope)
-            await outcome.prepare(scope, check_revocation=self._access.check_revocation)
+            outcome = outcome_under(scope, access)
+            await outcome.prepare(scope, check_revocation=access.check_revocation)
             return outcome
-        check_revocation = self._access.check_revocation
-        return await examined(scope, trust, self._challenges, self._revocation, check_revocation=check_revocation)
+        return await examined(
+            scope,
+            trust,
+            self._challenges,
+            self._revocation,
+            check_revocation=access.check_revocation,
+            sources=access.sources,
+        )
 
 
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]

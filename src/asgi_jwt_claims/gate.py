@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import quote
 
 from ._store import RevocationStore
-from .challenges import Challenges, OnError
+from .challenges import UNAUTHORIZED_CLOSE, Challenges, OnError
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
 from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
-from .sources import DEFAULT_SOURCES, Source
+from .sources import DEFAULT_SOURCES, Cookie, Source, WebSocketProtocol
 from .token import SCOPE_KEY, Anonymous, Token
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ GUARDED: Final = ("http", "websocket")
 """The types of scope that carry requests."""
 
 _ANONYMOUS = Anonymous()
+_CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7.4; 1008: policy violation
 
 _NEEDS_NO_ESCAPE = "/!$&'()*+,;=:@"
 """What a path may hold as it is (RFC 3986 section 3.3), beside letters, digits and `-._~`. Browsers leave it alone."""
@@ -40,6 +42,8 @@ class GateOptions(TypedDict, total=False):
     sources: Iterable[Source]
     set_user: bool
     revocation: RevocationStore | None
+    end_with_token: bool
+    close_code: int
 
 
 class Gate:
@@ -57,9 +61,14 @@ class Gate:
         sources: Where tokens may be offered, in order.
         set_user: Whether the token also becomes `scope["user"]` and `scope["auth"]`, for Starlette's `@requires`.
         revocation: What knows which tokens are revoked. None: nobody asks.
+        end_with_token: Whether connections that outlive their request end with their token.
+        close_code: What a WebSocket is closed with then.
 
     Attributes:
         challenges: How requests are refused.
+        end_with_token: See above.
+        close_code: See above.
+        reads_forms: Whether a form may have to be read before the request can be examined.
         is_remote: Whether keys may have to be waited for.
         background: What wants to be looked after while the application runs.
 
@@ -67,7 +76,7 @@ class Gate:
         SettingError: An option cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
         self,
         config: JWTConfig | Iterable[JWTConfig],
         *,
@@ -79,9 +88,11 @@ class Gate:
         sources: Iterable[Source] = DEFAULT_SOURCES,
         set_user: bool = False,
         revocation: RevocationStore | None = None,
+        end_with_token: bool = True,
+        close_code: int = UNAUTHORIZED_CLOSE,
     ) -> None:
         self._trust = trust_in(config)
-        for name, value in (("required", required), ("set_user", set_user)):
+        for name, value in (("required", required), ("set_user", set_user), ("end_with_token", end_with_token)):
             if not isinstance(value, bool):
                 raise SettingError(f"{name} must be True or False")
         self._required = required
@@ -89,6 +100,12 @@ class Gate:
         self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
         if not self._sources or not all(map(callable, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
+        self._cookies = tuple(source for source in self._sources if isinstance(source, Cookie))
+        self._protocols = tuple(source for source in self._sources if isinstance(source, WebSocketProtocol))
+        self.reads_forms = bool(self._cookies)
+        if type(close_code) is not int or close_code not in _CLOSE_CODES:
+            raise SettingError("close_code must be an int from 3000 to 4999, or 1000 or 1008")
+        self.end_with_token, self.close_code = end_with_token, close_code
         self._set_user = set_user
         if revocation is not None and not isinstance(revocation, RevocationStore):
             raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")
@@ -100,6 +117,19 @@ class Gate:
         self.background: tuple[KeySource | RevocationStore, ...] = (
             remote_keys if revocation is None else (*remote_keys, revocation)
         )
+
+    def take_protocol(self, scope: MutableMapping[str, Any]) -> str | None:
+        """Take a token out of the subprotocols that the application sees; the protocol to answer with, if any."""
+        taken = [source.name for source in self._protocols if source.take_out(scope)]
+        return taken[0] if taken else None
+
+    def wanted_field(self, scope: MutableMapping[str, Any]) -> str | None:
+        """The field of a form that has to be read before the request can be examined; None: nothing has to be."""
+        if scope["type"] != "http" or self._goes_unexamined(scope):
+            return None
+        with contextlib.suppress(TokenError):  # which the request will be refused with
+            return next(filter(None, (cookie.wanted_field(scope) for cookie in self._cookies)), None)
+        return None
 
     async def prepare(self, scope: MutableMapping[str, Any]) -> None:
         """Wait for what this request cannot be examined without: keys, or an answer about revocation.

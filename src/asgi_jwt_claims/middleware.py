@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .challenges import OnError, send_answer
-from .errors import UnsupportedScopeError
+from ._forms import read_field
+from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
+from .errors import ConnectionEndedError, UnsupportedScopeError
 from .gate import GUARDED, Gate
 from .outcome import CURRENT_TOKEN
 from .sources import DEFAULT_SOURCES, Source
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from ._store import RevocationStore
     from .config import JWTConfig
+    from .connections import HTTPExchange, WebSocketConnection
 
 __all__ = ["JWTMiddleware"]
 
@@ -40,12 +42,15 @@ class JWTMiddleware:
         sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
         set_user: Put the token into `scope["user"]` and `scope["auth"]` as well.
         revocation: A `RevocationStore`, asked about every token, optional or not. None: nobody asks.
+        end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
+            added, or when it is revoked and the store has a feed.
+        close_code: What a WebSocket is closed with then.
 
     Raises:
         SettingError: An option cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
         self,
         app: ASGIApp,
         config: JWTConfig | Iterable[JWTConfig],
@@ -58,6 +63,8 @@ class JWTMiddleware:
         sources: Iterable[Source] = DEFAULT_SOURCES,
         set_user: bool = False,
         revocation: RevocationStore | None = None,
+        end_with_token: bool = True,
+        close_code: int = UNAUTHORIZED_CLOSE,
     ) -> None:
         self.app = app
         self._gate = Gate(
@@ -70,31 +77,63 @@ class JWTMiddleware:
             sources=sources,
             set_user=set_user,
             revocation=revocation,
+            end_with_token=end_with_token,
+            close_code=close_code,
         )
+        # They import anyio, which whoever only mints or verifies has no use for.
+        from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415
+
+        self._http, self._websocket = HTTPExchange, WebSocketConnection
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard, find, verify, put in scope, call."""
-        if scope["type"] == "lifespan":
-            if self._gate.background:
-                from ._lifespan import keep_fresh_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
-
-                await keep_fresh_during(self._gate.background, lambda: self.app(scope, receive, send))
-            else:
-                await self.app(scope, receive, send)
-            return
         if scope["type"] not in GUARDED:
-            raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
-        if self._gate.is_remote:
-            await self._gate.prepare(scope)
-        error = self._gate.open(scope)
-        if self._gate.is_undecided(scope):
-            await self._gate.prepare(scope)
-            error = self._gate.open(scope)
+            await self._live(scope, receive, send)
+            return
+        gate = self._gate
+        protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
+        if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
+            receive = await read_field(scope, receive, field)
+        if gate.is_remote:
+            await gate.prepare(scope)
+        error = gate.open(scope)
+        if gate.is_undecided(scope):
+            await gate.prepare(scope)
+            error = gate.open(scope)
         before = CURRENT_TOKEN.set(scope["token"])
         try:
-            if error is None:
+            if error is not None:
+                await send_answer(await gate.challenges.respond(error), scope, send)
+            elif (connection := self._connection(scope, receive, send, protocol)) is None:
                 await self.app(scope, receive, send)
             else:
-                await send_answer(await self._gate.challenges.respond(error), scope, send)
+                try:
+                    await self.app(scope, connection.receive, connection.send)
+                except ConnectionEndedError:
+                    # What `send` has raised since the end; the application may let it go.
+                    if not connection.ended:
+                        raise
+                finally:
+                    connection.release()
         finally:
             CURRENT_TOKEN.reset(before)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The lifespan, in which keys and stores are looked after."""
+        if scope["type"] != "lifespan":
+            raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
+        if not self._gate.background:
+            await self.app(scope, receive, send)
+            return
+        from ._lifespan import keep_fresh_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
+
+        await keep_fresh_during(self._gate.background, lambda: self.app(scope, receive, send))
+
+    def _connection(
+        self, scope: Scope, receive: Receive, send: Send, protocol: str | None
+    ) -> WebSocketConnection | HTTPExchange | None:
+        """What sees to it that the connection ends with its token; None: nothing has to."""
+        ends, close_code = self._gate.end_with_token, self._gate.close_code
+        if scope["type"] == "websocket":
+            return self._websocket(scope, receive, send, close_code=close_code, protocol=protocol, ends=ends)
+        return self._http(scope, receive, send) if ends else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from ._compact import as_ascii
 from .access import Access
@@ -33,6 +33,7 @@ __all__ = [
     "examined",
     "get_token",
     "outcome_for",
+    "outcome_under",
     "scope_of",
 ]
 
@@ -40,6 +41,16 @@ ANY_ACCESS_TOKEN = Access()
 """The rule where none is stated: a valid access token."""
 
 CURRENT_TOKEN: ContextVar[Token | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+
+
+class Renewable(Protocol):
+    """A connection that ends with its token, and with a later one if it gets that in time."""
+
+    error: TokenError | None
+    """Why it has ended, if it has."""
+
+    def renew(self) -> None:
+        """Go by the tokens that are held now."""
 
 
 class Outcome:
@@ -51,7 +62,12 @@ class Outcome:
         challenges: How to answer when a guard refuses.
         attended: Whether there is nothing, or nothing any more, to wait for before `admit`.
         revocation: What knows which tokens are revoked; None: nobody asks.
-        following: The outcome under another configuration, if one was asked for too.
+        following: The outcome under another configuration, or by other sources, if one was asked for too.
+        passed: The rules that a websocket was let in by.
+        end_with_token: Whether a connection that outlives the request ends with the token.
+        heeds_revocation: Whether it also ends when the token is revoked.
+        connections: That connection, as each of the middlewares around the application watches it.
+        is_accepted: Whether it is a websocket that has been accepted.
     """
 
     __slots__ = (
@@ -64,7 +80,12 @@ class Outcome:
         "attended",
         "challenges",
         "config",
+        "connections",
+        "end_with_token",
         "following",
+        "heeds_revocation",
+        "is_accepted",
+        "passed",
         "revocation",
         "trust",
     )
@@ -80,6 +101,11 @@ class Outcome:
         self.config = trust if isinstance(trust, JWTConfig) else None
         self.challenges = challenges
         self.following: Outcome | None = None
+        self.passed: tuple[Access, ...] = ()
+        self.end_with_token = True
+        self.heeds_revocation = True
+        self.connections: tuple[Renewable, ...] = ()
+        self.is_accepted = False
         self._sources = sources
         self.revocation = revocation
         self.attended = not trust.is_remote and revocation is None
@@ -115,10 +141,26 @@ class Outcome:
             if optional:
                 return None
             raise MissingTokenError()
-        if self._revoked is not False and access.check_revocation:
-            raise self._refusal().with_traceback(None)
+        if self._revoked is not False:
+            if access.check_revocation:
+                raise self._refusal().with_traceback(None)
+            self.heeds_revocation = False
         access.check(self._token)
+        if access is not ANY_ACCESS_TOKEN:
+            self.end_with_token = self.end_with_token and access.end_with_token
+            if scope["type"] == "websocket":
+                self.passed = (*self.passed, access)
         return self._token
+
+    @property
+    def held(self) -> Token | None:
+        """The token, if it was found good. Whether it was let in anywhere is another question."""
+        return self._token
+
+    def renew(self, token: Token) -> None:
+        """Let `token` take the place of the one that a connection came with."""
+        self._token = token
+        self._revoked = False
 
     @property
     def is_undecided(self) -> bool:
@@ -214,6 +256,24 @@ def outcome_for(
     return None
 
 
+def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
+    """The outcome that a guard with these rules goes by: the middleware's, or one by the guard's own sources.
+
+    Raises:
+        NotGuardedError: There is no middleware.
+    """
+    first = outcome_for(scope, None)
+    if first is None:
+        raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
+    if not access.sources:
+        return first
+    outcome = outcome_for(scope, first.trust, access.sources)
+    if outcome is None:
+        outcome = Outcome(first.trust, access.sources, first.challenges, first.revocation)
+        attach(scope, outcome)
+    return outcome
+
+
 def attach(scope: MutableMapping[str, Any], outcome: Outcome) -> None:
     """Put an outcome into a scope that no middleware has prepared for its configuration.
 
@@ -236,6 +296,7 @@ async def examined(
     revocation: RevocationStore | None,
     *,
     check_revocation: bool = True,
+    sources: tuple[Source, ...] = (),
 ) -> Outcome:
     """The outcome of a request for whoever has a configuration of its own: found, or made and attached; prepared.
 
@@ -245,9 +306,10 @@ async def examined(
         challenges: How to answer when nobody else has said.
         revocation: What knows which tokens are revoked.
         check_revocation: Whether anybody wants to know if the token is.
+        sources: Where it may be offered; empty: wherever a middleware looks, or in the Authorization header.
     """
-    found = outcome_for(scope, trust, revocation=revocation)
-    outcome = Outcome(trust, DEFAULT_SOURCES, challenges, revocation) if found is None else found
+    found = outcome_for(scope, trust, sources, revocation)
+    outcome = Outcome(trust, sources or DEFAULT_SOURCES, challenges, revocation) if found is None else found
     await outcome.prepare(scope, check_revocation=check_revocation)
     if found is None:
         attach(scope, outcome)

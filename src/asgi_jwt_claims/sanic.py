@@ -30,11 +30,11 @@ from sanic.response import HTTPResponse
 from sanic.server.websockets.connection import WebSocketConnection
 from sanic.server.websockets.impl import WebsocketImplProtocol
 
-from ._guards import decorator, found_outcome, guard_handler, takes_token
+from ._guards import decorator, guard_handler, takes_token
 from .challenges import Answer, close_code
 from .errors import SettingError, TokenError
 from .gate import Gate
-from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, scope_of
+from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
 from .token import SCOPE_KEY, Token
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
     async def inject_token(request: Request) -> Token:
         # sanic-ext injects before any request middleware has run.
         await _examine(request, gate)
-        scope = scope_of(request)
-        outcome = found_outcome(scope)
+        scope = prepared_scope(request)
+        outcome = outcome_under(scope, ANY_ACCESS_TOKEN)
         await outcome.prepare(scope)
         return outcome.admit(scope, ANY_ACCESS_TOKEN)
 
@@ -210,8 +210,8 @@ async def _refused_by_route(request: Request) -> TokenError | None:
     access, optional = getattr(handler.args[0], _GUARD, (None, True))
     try:
         if access is not None:
-            scope = scope_of(request)
-            outcome = found_outcome(scope)
+            scope = prepared_scope(request)
+            outcome = outcome_under(scope, access)
             await outcome.prepare(scope, check_revocation=access.check_revocation)
             outcome.admit(scope, access, optional=optional)
     except TokenError as error:

@@ -19,11 +19,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from ._guards import decorator, found_outcome, guard_handler
+from ._guards import decorator, guard_handler
 from .challenges import Answer, close_code, send_answer
 from .errors import TokenError
 from .middleware import JWTMiddleware
-from .outcome import get_token
+from .outcome import ANY_ACCESS_TOKEN, get_token, outcome_for, outcome_under
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,7 +60,8 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     """
     if not isinstance(error, TokenError):
         raise error
-    return await _refuse(connection, await found_outcome(connection.scope).challenges.respond(error))
+    outcome = outcome_under(connection.scope, ANY_ACCESS_TOKEN)
+    return await _refuse(connection, await outcome.challenges.respond(error))
 
 
 def to_response(answer: Answer) -> Response:
@@ -73,9 +74,12 @@ def to_response(answer: Answer) -> Response:
 async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...] = ()) -> Response | None:
     if not isinstance(connection, WebSocket):
         return to_response(answer)
-    if connection.application_state is WebSocketState.CONNECTING:
+    outcome = outcome_for(connection.scope, None)
+    # An exception handler gets another object than the handler had, which knows nothing of what that one has done.
+    is_accepted = outcome is not None and outcome.is_accepted
+    if connection.application_state is WebSocketState.CONNECTING and not is_accepted:
         await send_answer(answer, connection.scope, connection.send)
-    elif connection.application_state is WebSocketState.CONNECTED:
+    elif connection.application_state is not WebSocketState.DISCONNECTED:
         await connection.close(close_code(answer.status))
 
     async def already_disconnected() -> Message:

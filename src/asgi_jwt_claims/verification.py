@@ -57,7 +57,7 @@ from .token import Token, TokenFields, copy_json
 if TYPE_CHECKING:
     from .config import JWTConfig
 
-__all__ = ["check_type", "verify", "verify_jws", "verify_token", "verify_token_async"]
+__all__ = ["check_type", "good_until", "verify", "verify_jws", "verify_token", "verify_token_async"]
 
 _NONE: frozenset[str] = frozenset()
 
@@ -290,6 +290,16 @@ def _judge(said: TokenFields, config: JWTConfig) -> float:
     if audience and config.audiences.isdisjoint(audience):
         raise WrongAudienceError(aud=", ".join(audience))
     return now
+
+
+def good_until(token: Token, config: JWTConfig) -> float | None:
+    """When a good token will begin to be refused for its times, in seconds since the epoch; None: never."""
+    ends = []
+    if token.expires_at is not None:
+        ends.append(token.expires_at + config.leeway_seconds)
+    if config.max_age_seconds is not None and token.issued_at is not None:
+        ends.append(token.issued_at + config.max_age_seconds + config.leeway_seconds)
+    return min(ends, default=None)
 
 
 def _check_age(issued_at: float | None, expires_at: float | None, config: JWTConfig, now: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from anyio.lowlevel import RunVar
 
-from ._tasks import spawn
+from asgi_jwt_claims._tasks import spawn
 
 __all__ = ["Flight", "Flights"]
 

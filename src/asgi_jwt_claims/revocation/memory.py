@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord, marks_of
+from asgi_jwt_claims._store import Feed, Marks, Revocation, RevocationStore, SessionRecord, marks_of
 
 from ._ledger import Ledger
 
@@ -29,9 +29,12 @@ class MemoryStore(RevocationStore):
         clock: Seconds since the epoch, as `time.time`.
     """
 
-    __slots__ = ("_clock", "_ledger", "_lock", "_sessions", "_writes")
+    __slots__ = ("_clock", "_ledger", "_lock", "_sessions", "_writes", "feed")
+
+    feed: Feed
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self.feed = Feed()
         self._clock = clock
         self._ledger = Ledger()
         self._sessions: dict[bytes, SessionRecord] = {}
@@ -51,6 +54,7 @@ class MemoryStore(RevocationStore):
         with self._lock:
             for revocation in revocations:
                 self._ledger.add(revocation, self._clock())
+        self.feed.tell(revocations)
 
     async def issued_until(self, identity: bytes) -> float:
         """See `RevocationStore`."""

@@ -20,7 +20,7 @@ import anyio.lowlevel
 
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration
-from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord, marks_of
+from asgi_jwt_claims._store import Feed, Marks, Revocation, RevocationStore, SessionRecord, marks_of
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 
 from ._commands import FeedStore, Position
@@ -55,7 +55,9 @@ class MirroredStore(RevocationStore):
         SettingError: An option cannot be used.
     """
 
-    __slots__ = ("_allows", "_clock", "_heard_at", "_heartbeat", "_ledger", "_max_lag", "_monotonic", "_store")
+    __slots__ = ("_allows", "_clock", "_heard_at", "_heartbeat", "_ledger", "_max_lag", "_monotonic", "_store", "feed")
+
+    feed: Feed
 
     def __init__(
         self,
@@ -75,6 +77,7 @@ class MirroredStore(RevocationStore):
         self._heartbeat = as_duration(heartbeat, "heartbeat").total_seconds()
         if self._heartbeat > self._max_lag / 2:
             raise SettingError("heartbeat must be at most half of max_lag")
+        self.feed = Feed()
         self._store = store
         self._allows = when_unreachable == "allow_possibly_revoked_tokens"
         self._clock = clock
@@ -209,6 +212,7 @@ class MirroredStore(RevocationStore):
         now = self._clock()
         for revocation in revocations:
             self._ledger.add(revocation, now)
+        self.feed.tell(revocations)
 
 
 class _GapError(Exception):

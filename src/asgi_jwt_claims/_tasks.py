@@ -1,4 +1,4 @@
-"""Tasks that belong to the event loop, and to no request.
+"""Work that belongs to the event loop, and to no request.
 
 A fetch that many requests wait for must outlive whichever of them began it. Cancelling that one, by its own scope or by
 its server, must not cancel the fetch; anyio has no such task, so this asks the event loop itself.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["spawn"]
+__all__ = ["caller_from_any_thread", "spawn"]
 
 # An event loop refers to its tasks only weakly.
 _running: set[asyncio.Task[None]] = set()
@@ -29,8 +29,8 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], obj
     Returns:
         What cancels the task.
     """
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
+    trio = _current_trio()
+    if trio is not None:
         scope = trio.CancelScope()
 
         async def run() -> None:
@@ -44,3 +44,23 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], obj
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task.cancel
+
+
+def caller_from_any_thread() -> Callable[[Callable[[], object]], object]:
+    """What makes this event loop call a function soon, from whatever thread it is used in.
+
+    It raises RuntimeError once the event loop has ended.
+    """
+    trio = _current_trio()
+    soon: Callable[[Callable[[], object]], object] = (
+        asyncio.get_running_loop().call_soon_threadsafe
+        if trio is None
+        else trio.lowlevel.current_trio_token().run_sync_soon
+    )
+    return soon
+
+
+def _current_trio() -> Any:
+    """The module trio, if it is trio that runs here."""
+    trio = sys.modules.get("trio")
+    return trio if trio is not None and trio.lowlevel.in_trio_task() else None

@@ -1,0 +1,61 @@
+"""Renewal: a connection that is about to end with its token goes on with another one of the same identity."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, cast
+
+from ._store import marks_of
+from .errors import NotGuardedError, RevokedTokenError, WrongIdentityError
+from .outcome import CURRENT_TOKEN, outcome_for, scope_of
+from .verification import verify_token_async
+
+if TYPE_CHECKING:
+    from .token import Token
+
+__all__ = ["renew_token"]
+
+
+async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
+    """Let an open connection live as long as another token does.
+
+    The new token must be as good as that of the handshake was: valid, of the same type, issuer and identity, not
+    revoked, and by the rules of the guards that let the connection in. It then is the connection's token, for `get_token`
+    and `current_token` too. When it is refused, nothing changes: the connection ends with the token that it has.
+
+    Args:
+        websocket_or_scope: A websocket object of any framework, or an ASGI scope.
+        raw: The encoded token, as the client has sent it.
+
+    Raises:
+        WrongIdentityError: It is somebody else's.
+        TokenError: It is not good, or the connection has ended already.
+        NotGuardedError: The connection has no token.
+    """
+    scope = cast("MutableMapping[str, Any]", scope_of(websocket_or_scope))
+    outcome = outcome_for(scope, None)
+    while outcome is not None and (outcome.held is None or not outcome.connections):
+        outcome = outcome.following
+    if outcome is None or outcome.held is None or outcome.config is None:
+        raise NotGuardedError(
+            "this connection has no token to renew: it needs JWTMiddleware or install(app, config), a token, and "
+            "end_with_token must not be False"
+        )
+    config = outcome.config
+    token = await verify_token_async(raw, config, type=outcome.held.type)
+    if marks_of(token, config).identity != marks_of(outcome.held, config).identity:
+        raise WrongIdentityError()
+    for access in outcome.passed:
+        access.check(token)
+    if outcome.revocation is not None and outcome.heeds_revocation and await outcome.revocation.check(token, config):
+        raise RevokedTokenError()
+    for connection in outcome.connections:
+        if connection.error is not None:
+            raise connection.error.with_traceback(None)
+    if scope.get("token") is outcome.held:
+        scope["token"] = token
+        CURRENT_TOKEN.set(token)
+    outcome.renew(token)
+    for connection in outcome.connections:
+        connection.renew()
+    return token

@@ -1,0 +1,53 @@
+"""Sources: where a token may be offered.
+
+A source returns None when nothing was offered, and raises when something was offered badly; absence is never confused
+with a mistake, and a mistake never becomes absence.
+
+The scope is any mapping with ASGI `headers`: pairs of bytes, names in lower case. Values are taken as servers leave
+them: one of them keeps the white space around a value, one joins repeated headers with a comma, none promises ASCII.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from asgi_jwt_claims.errors import RepeatedCredentialsError
+
+from ._offer import Offered, Source
+from .cookie import Cookie
+from .header import BearerHeader
+from .websocket import InsecureWebSocketQuery, WebSocketProtocol
+
+__all__ = [
+    "DEFAULT_SOURCES",
+    "BearerHeader",
+    "Cookie",
+    "InsecureWebSocketQuery",
+    "Offered",
+    "Source",
+    "WebSocketProtocol",
+    "find_token",
+]
+
+DEFAULT_SOURCES: tuple[Source, ...] = (BearerHeader(),)
+"""Where tokens are looked for unless said otherwise. One object, so that nested guards know that they agree."""
+
+
+def find_token(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: int) -> Offered | None:
+    """What the sources find, in their order. Only absence moves on to the next one.
+
+    Raises:
+        RepeatedCredentialsError: A token was offered in two places (RFC 6750 section 2).
+        TokenError: A source found something that was offered badly.
+    """
+    if len(sources) == 1:
+        return sources[0](scope, max_size)
+    found: Offered | None = None
+    for source in sources:
+        offered = source(scope, max_size)
+        if offered is not None:
+            if found is not None:
+                raise RepeatedCredentialsError(sources=f"{found.source}, {offered.source}")
+            found = offered
+    return found

@@ -1,0 +1,81 @@
+"""What a source is, and what it finds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from asgi_jwt_claims.errors import InvalidRequestError, TokenTooLargeError
+
+__all__ = ["FIELD_NAME", "OWS", "ComparableSource", "Offered", "Source", "check_characters", "single_values"]
+
+OWS = b" \t"
+"""White space around a header's value (RFC 9110 section 5.6.3)."""
+
+FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A token of RFC 9110 section 5.6.2: names of headers, schemes, cookies and subprotocols."""
+
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_TOKEN68 = re.compile(b"[" + re.escape(_PLAIN) + b"]+=*")  # RFC 9110 section 11.2; RFC 6750 section 2.1: b64token
+
+
+class Offered(NamedTuple):
+    """A token as it was offered.
+
+    Attributes:
+        raw: The token, not yet looked at; str or bytes, whichever it came as.
+        source: The name of the source.
+    """
+
+    raw: str | bytes
+    source: str
+
+
+class Source(Protocol):
+    """One place to look for a token."""
+
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+        """What was offered, None when nothing was, or a `TokenError` when it was offered badly.
+
+        Args:
+            scope: An ASGI http or websocket scope.
+            max_size: Longest acceptable token, in characters.
+        """
+        ...
+
+
+class ComparableSource:
+    """Two sources that look in the same place in the same way are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
+
+def check_characters(
+    raw: bytes, max_size: int, source: str, error: type[InvalidRequestError] = InvalidRequestError
+) -> None:
+    """Refuse what cannot be one token, by its length and its characters alone.
+
+    Raises:
+        TokenTooLargeError: It is longer than `max_size`.
+        InvalidRequestError: It is empty, or has a character that no token has; of the kind that `error` says.
+    """
+    if len(raw) > max_size:
+        raise TokenTooLargeError(size=len(raw), max_size=max_size)
+    # Nearly every token consists of the plain characters alone, which is seen at once.
+    if not raw or (raw.translate(None, _PLAIN) and _TOKEN68.fullmatch(raw) is None):
+        raise error(source=source, reason="not one token of the characters that a token may have")
+
+
+def single_values(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> dict[bytes, bytes | None]:
+    """The values of those headers that are there, without white space around them; None for one that is repeated."""
+    wanted = frozenset(names)
+    values: dict[bytes, bytes | None] = {}
+    for name, value in headers:
+        if name in wanted:
+            values[name] = None if name in values else value.strip(OWS)
+    return values

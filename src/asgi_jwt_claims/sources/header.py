@@ -1,0 +1,76 @@
+"""`BearerHeader`: the token in the Authorization header, which is where it belongs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from asgi_jwt_claims.errors import (
+    MalformedCredentialsError,
+    RepeatedCredentialsError,
+    SettingError,
+    TokenTooLargeError,
+)
+
+from ._offer import FIELD_NAME, OWS, ComparableSource, Offered, check_characters
+
+__all__ = ["BearerHeader"]
+
+_CREDENTIALS = re.compile(FIELD_NAME.pattern + rb"(?: .*)?", re.DOTALL)
+
+_FRAMING_ALLOWANCE = 64
+"""Bytes that a header value may have beyond the longest token: the scheme, and spaces."""
+
+
+class BearerHeader(ComparableSource):
+    """`Authorization: Bearer <token>` (RFC 6750 section 2.1).
+
+    The scheme is compared without regard to letter case, any number of spaces may follow it. Another scheme counts as
+    no credentials. A blank, doubled or malformed header is an error, never absence.
+
+    Args:
+        name: The header's name.
+        scheme: The word before the token; an empty string when the token stands alone.
+
+    Raises:
+        SettingError: A name or scheme that no header can have.
+    """
+
+    def __init__(self, name: str = "Authorization", scheme: str = "Bearer") -> None:
+        for what, value in (("name", name), ("scheme", "Bearer" if scheme == "" else scheme)):
+            if not isinstance(value, str) or not value.isascii() or FIELD_NAME.fullmatch(value.encode()) is None:
+                raise SettingError(f"the {what} of a BearerHeader must be an HTTP token such as {value!r} is not")
+        self._name = name.lower().encode()
+        self._scheme = scheme.lower().encode()
+
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+        """See `Source`."""
+        found: bytes | None = None
+        for name, value in scope["headers"]:
+            if name == self._name:
+                if found is not None:
+                    raise RepeatedCredentialsError(header=self._name.decode())
+                found = value
+        if found is None:
+            return None
+        credentials = self._credentials(found.strip(OWS), max_size)
+        if credentials is None:
+            return None
+        check_characters(credentials, max_size, "header", MalformedCredentialsError)
+        return Offered(credentials, "header")
+
+    def _credentials(self, value: bytes, max_size: int) -> bytes | None:
+        """What follows the scheme; None when the scheme is another one."""
+        if not self._scheme:
+            return value
+        # A long value is judged by its scheme alone, so that nothing ever scans megabytes.
+        head = value[: max_size + _FRAMING_ALLOWANCE]
+        scheme, _, credentials = head.partition(b" ")
+        if scheme.lower() != self._scheme:
+            if _CREDENTIALS.fullmatch(head) is None:
+                raise MalformedCredentialsError(reason="not a scheme followed by credentials")
+            return None
+        if len(head) < len(value):
+            raise TokenTooLargeError(size=len(value), max_size=max_size)
+        return credentials.lstrip(b" ")

@@ -1,0 +1,124 @@
+"""Tokens of WebSocket handshakes, to which a browser's script can add no header of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
+
+from ._offer import FIELD_NAME, ComparableSource, Offered, check_characters
+
+__all__ = ["InsecureWebSocketQuery", "WebSocketProtocol"]
+
+_OFFERED_KEY: Final = "asgi_jwt_claims.subprotocols"
+"""The scope key under which the subprotocols stand as they were offered, once the token has been taken out of them."""
+
+_HEADER = b"sec-websocket-protocol"
+_MAX_FIELDS = 64
+_MAX_REST = 8192  # bytes of a query beyond the token
+
+
+class WebSocketProtocol(ComparableSource):
+    """A token offered as a subprotocol: `new WebSocket(url, ["bearer", token])`.
+
+    The token follows the name; other protocols may stand before and behind the two. The middleware takes both out of
+    what the application sees, and answers with the name where the application chooses no protocol of its own: browsers
+    give up a connection for which they offered protocols and got none. The token is never sent back.
+
+    Args:
+        name: The protocol that announces the token.
+
+    Raises:
+        SettingError: A name that no protocol can have.
+    """
+
+    def __init__(self, name: str = "bearer") -> None:
+        if not isinstance(name, str) or not name.isascii() or FIELD_NAME.fullmatch(name.encode()) is None:
+            raise SettingError('the name of a WebSocketProtocol must be an HTTP token such as "bearer"')
+        self.name = name
+
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+        """See `Source`."""
+        if scope.get("type") != "websocket":
+            return None
+        protocols = _offered(scope)
+        if self.name not in protocols:
+            return None
+        if protocols.count(self.name) > 1:
+            raise RepeatedCredentialsError(protocol=self.name)
+        raw = "".join(protocols[protocols.index(self.name) + 1 :][:1])
+        if not raw.isascii():
+            raise InvalidRequestError(source="websocket_protocol", reason="not ASCII")
+        check_characters(raw.encode(), max_size, "websocket_protocol")
+        return Offered(raw, "websocket_protocol")
+
+    def take_out(self, scope: MutableMapping[str, Any]) -> bool:
+        """Take the name and the token out of the handshake that the application sees.
+
+        Returns:
+            Whether they were there, so that the name has to be answered.
+        """
+        protocols = _offered(scope)
+        if self.name not in protocols:
+            return False
+        scope.setdefault(_OFFERED_KEY, protocols)
+        kept = _without_token(scope.get("subprotocols") or (), self.name)
+        scope["subprotocols"] = kept
+        scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
+        if kept:
+            scope["headers"].append((_HEADER, ", ".join(kept).encode("latin-1", "replace")))
+        return True
+
+
+class InsecureWebSocketQuery(ComparableSource):
+    """A token in the query of a WebSocket's address: `wss://example.com/feed?access_token=...` (RFC 6750 section 2.3).
+
+    Addresses end up in the logs of servers and proxies and in the histories of browsers, and with them the token. Take
+    `WebSocketProtocol` or `Cookie` wherever you write the client. Never looked at for http.
+
+    Args:
+        name: The parameter.
+
+    Raises:
+        SettingError: An empty name.
+    """
+
+    def __init__(self, name: str = "access_token") -> None:
+        if not isinstance(name, str) or not name:
+            raise SettingError('the name of an InsecureWebSocketQuery must be a parameter such as "access_token"')
+        self._name = name.encode()
+
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+        """See `Source`."""
+        if scope.get("type") != "websocket":
+            return None
+        query: bytes = scope.get("query_string", b"")
+        if self._name not in query:
+            return None
+        if len(query) > max_size + _MAX_REST:
+            raise TokenTooLargeError(size=len(query), max_size=max_size)
+        try:
+            fields = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        except ValueError:
+            raise InvalidRequestError(source="websocket_query", reason="too many parameters") from None
+        found = [value for name, value in fields if name == self._name]
+        if not found:
+            return None
+        if len(found) > 1:
+            raise RepeatedCredentialsError(parameter=self._name.decode())
+        check_characters(found[0], max_size, "websocket_query")
+        return Offered(found[0], "websocket_query")
+
+
+def _offered(scope: Mapping[str, Any]) -> list[str]:
+    return list(scope.get(_OFFERED_KEY) or scope.get("subprotocols") or ())
+
+
+def _without_token(protocols: list[str] | tuple[str, ...], name: str) -> list[str]:
+    return [
+        protocol
+        for before, protocol in zip(("", *protocols), protocols, strict=False)
+        if name not in (protocol, before)
+    ]
