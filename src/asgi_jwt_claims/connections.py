@@ -37,7 +37,7 @@ from .verification import good_until
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["Connection", "HTTPExchange", "WebSocketConnection"]
+__all__ = ["Connection", "EventStream", "HTTPExchange", "WebSocketConnection"]
 
 _TICKS: Final = 4  # in a second
 _AT_ONCE: Final = 200  # connections or revocations that are attended to before anything else gets its turn
@@ -404,8 +404,8 @@ class WebSocketConnection(_ASGIConnection):
         return {"type": "websocket.close", "code": self._close_code, "reason": self._reason}
 
 
-class HTTPExchange(_ASGIConnection):
-    """`receive` and `send` of an http request, watched from the moment at which its response turns out to be a stream.
+class HTTPExchange:
+    """`receive` and `send` of an http request, until its response turns out to be a stream: one object, and no more.
 
     Args:
         scope: The scope of the request, in which the outcome stands.
@@ -413,41 +413,77 @@ class HTTPExchange(_ASGIConnection):
         send: The server's.
     """
 
-    __slots__ = ("_has_read", "_is_stream")
+    __slots__ = ("_has_read", "_receive", "_scope", "_send", "_stream")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send)
+        self._scope = scope
+        self._receive = receive
+        self._send = send
         self._has_read = False
-        self._is_stream = False
+        self._stream: EventStream | None = None
 
     async def receive(self) -> Message:
         """What the application is told."""
-        if not self._has_read:
-            message = await self._receive()
-            self._has_read = not message.get("more_body", False)
-            return message
-        # From here on it can only be waiting for the client to go.
-        gone = None if self._is_stream and self.is_over else await self._wait()
-        if gone is None or (self._is_stream and self.is_over):
+        if self._has_read:
+            # Nothing but the end can come now, and the application may begin to wait for it before the stream begins.
+            return await self._watched().receive()
+        message = await self._receive()
+        self._has_read = not message.get("more_body", False)
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """What the application says; for all but streams the server's own `send`, and nothing around it."""
+        if message["type"] == "http.response.start":
+            if not _is_event_stream(message):
+                return self._send(message)
+            return self._watched().start(message)
+        return self._send(message) if self._stream is None else self._stream.send(message)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a stream has been ended here."""
+        return self._stream is not None and self._stream.ended
+
+    def release(self) -> None:
+        """The application has returned."""
+        if self._stream is not None:
+            self._stream.release()
+
+    def _watched(self) -> EventStream:
+        if self._stream is None:
+            self._stream = EventStream(self._scope, self._receive, self._send)
+        return self._stream
+
+
+class EventStream(_ASGIConnection):
+    """A response of `text/event-stream`; or any other, as long as it has not begun, or if it turns out to be none."""
+
+    __slots__ = ("_is_begun",)
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self._is_begun = False
+
+    async def receive(self) -> Message:
+        """Whether the client has gone, or the token has ended."""
+        gone = None if self.is_over else await self._wait()
+        if gone is None or self.is_over:
             await self._finish()
             return {"type": "http.disconnect"}
         self.release()
         return gone
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """What the application says; for all but streams the server's own `send`, and nothing around it."""
-        if self._is_stream:
-            return self._stream(message)
-        if message["type"] == "http.response.start" and _is_event_stream(message):
-            return self._start(message)
-        return self._send(message)
-
-    async def _start(self, message: Message) -> None:
-        self._is_stream = True
+    async def start(self, message: Message) -> None:
+        """Begin the stream."""
+        self._is_begun = True
         self.begin()
         await self._pass_on(message)
 
-    async def _stream(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
+        """What the application says."""
+        if not self._is_begun:
+            await self._send(message)
+            return
         is_last = not message.get("more_body", False)
         if self.is_over:
             await self._finish()
@@ -464,10 +500,12 @@ class HTTPExchange(_ASGIConnection):
 
 
 def _is_event_stream(message: Message) -> bool:
-    # One framework gives a generator, which can be read only once.
-    message["headers"] = headers = list(message.get("headers", ()))
+    headers = message.get("headers", ())
+    if type(headers) is not list:
+        # One framework gives a generator, which can be read only once.
+        message["headers"] = headers = list(headers)
     for name, value in headers:
-        if name.lower() == b"content-type":
+        if name == b"content-type" or name.lower() == b"content-type":
             kind: bytes = value.partition(b";")[0]
             return kind.strip().lower() == _EVENT_STREAM
     return False

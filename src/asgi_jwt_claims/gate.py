@@ -14,6 +14,7 @@ from .errors import SettingError, TokenError
 from .issuers import trust_in
 from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
 from .sources import DEFAULT_SOURCES, Cookie, Source, WebSocketProtocol
+from .sources.cookie import SAFE_METHODS
 from .token import SCOPE_KEY, Anonymous, Token
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Gate:
 
     def wanted_field(self, scope: MutableMapping[str, Any]) -> str | None:
         """The field of a form that has to be read before the request can be examined; None: nothing has to be."""
-        if scope["type"] != "http" or self._goes_unexamined(scope):
+        if scope["type"] != "http" or scope.get("method") in SAFE_METHODS or self._goes_unexamined(scope):
             return None
         with contextlib.suppress(TokenError):  # which the request will be refused with
             return next(filter(None, (cookie.wanted_field(scope) for cookie in self._cookies)), None)

@@ -29,9 +29,10 @@ from asgi_jwt_claims.errors import (
 
 from ._offer import OWS, ComparableSource, Offered, check_characters, single_values
 
-__all__ = ["Cookie", "cookie_values", "csrf_digest"]
+__all__ = ["SAFE_METHODS", "Cookie", "cookie_values", "csrf_digest"]
 
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 section 9.2.1
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110 section 9.2.1); another letter case is another method."""
 
 _FORM = b"application/x-www-form-urlencoded"
 _MAX_COOKIES = 64 * 1024  # bytes of one Cookie header; browsers send less
@@ -89,8 +90,8 @@ class Cookie(ComparableSource):
         return Offered(raw, "cookie")
 
     def wanted_field(self, scope: Mapping[str, Any]) -> str | None:
-        """The field of the request's form that has to be read first, since nothing else has the CSRF value."""
-        if scope.get("method") in SAFE_METHODS or not cookie_values(scope, self._name):
+        """The field of the form that has to be read first, since nothing else has the CSRF value of an unsafe request."""
+        if not cookie_values(scope, self._name):
             return None
         headers = single_values(scope["headers"], (b"content-type", self._csrf_header))
         kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
