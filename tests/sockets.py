@@ -102,16 +102,20 @@ def ask(port: int, target: bytes = b"/", *lines: bytes, method: bytes = b"GET", 
     return parse(exchange(port, request_bytes(target, *lines, method=method, body=body)))
 
 
-def shake(port: int, target: bytes = b"/", *lines: bytes) -> Response:
-    """One handshake and what the server says to it: a refusal, or 101 and the frames until it closes."""
+def first_response(port: int, payload: bytes) -> Response:
+    """The response to these bytes, whether or not the server hangs up after it."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
-        connection.sendall(handshake_bytes(target, *lines))
+        connection.sendall(payload)
         received = b""
         with suppress(ConnectionResetError):
-            # Servers may keep the connection after a refusal, so its end is not waited for.
             while not is_whole(received) and (data := connection.recv(65536)):
                 received += data
         return parse(received)
+
+
+def shake(port: int, target: bytes = b"/", *lines: bytes) -> Response:
+    """One handshake and what the server says to it: a refusal, or 101 and the frames until it closes."""
+    return first_response(port, handshake_bytes(target, *lines))
 
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""What the servers serve: `application` on every event loop, `sanic_application` on asyncio.
+"""What the servers serve, on every event loop.
 
 Below `/framework` answers a Starlette application with the adapter installed, everywhere else a raw ASGI application
 in the middleware.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token
@@ -21,11 +22,11 @@ from tests.by_hand import App, Receive, Scope, Send
 from tests.conftest import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET)
-EXEMPT = ("/login", "/docs/*")
+EXEMPT = ("/login", "/docs/*", "/api/status")
 
 
 async def raw(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the identity; on a websocket it says it."""
+    """Answers with the identity and the path; on a websocket it says them."""
     if scope["type"] == "lifespan":
         for event in ("startup", "shutdown"):
             await receive()
@@ -36,10 +37,15 @@ async def raw(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": str(identity)})
+        await send({"type": "websocket.send", "text": quote(scope["path"], errors="replace")})
         await send({"type": "websocket.close", "code": 1000})
         return
     body = json.dumps({"identity": identity}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-path", quote(scope["path"], errors="replace").encode()),
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -66,6 +72,7 @@ async def say_to_anybody(websocket: WebSocket) -> None:
     await websocket.close()
 
 
+wrapped: App = JWTMiddleware(raw, CONFIG, exempt=EXEMPT)
 framework: Any = Starlette(
     routes=[
         Route("/framework", whoami, methods=["GET", "POST"]),
@@ -74,10 +81,10 @@ framework: Any = Starlette(
         WebSocketRoute("/framework/ws", say),
         WebSocketRoute("/framework/admin/ws", jwt_required(allow="ADMIN")(say)),
         WebSocketRoute("/framework/open/ws", say_to_anybody),
+        Mount("/framework/mounted", wrapped),
     ]
 )
 install(framework, CONFIG, required=False)
-wrapped: App = JWTMiddleware(raw, CONFIG, exempt=EXEMPT)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

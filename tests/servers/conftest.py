@@ -9,18 +9,18 @@ import pytest
 from asgi_jwt_claims import create_access_token
 
 from .apps import CONFIG
-from .servers import SERVED, Server, serve
+from .servers import EVERYTHING, SERVED, Server, serve
 
 
-@pytest.fixture(scope="module", params=SERVED)
+@pytest.fixture(scope="package", params=SERVED)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server after another, each for all tests of the module."""
-    name, application = SERVED[request.param]
+    """One server after another, each for all tests that ask for it."""
+    name, application = EVERYTHING[request.param]
     with serve(name, application, tmp_path_factory.mktemp("server") / "log") as served:
         yield served
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def alice() -> bytes:
     """A valid access token."""
     return create_access_token("alice", CONFIG).encode()

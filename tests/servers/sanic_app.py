@@ -1,4 +1,7 @@
-"""Sanic in ASGI mode, with the adapter installed."""
+"""Sanic in ASGI mode, with the adapter installed.
+
+The guards of `application` decide by themselves; `guarded` is closed but for the exempt paths, and has every path.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ from sanic import HTTPResponse, Request, Sanic, json
 from asgi_jwt_claims import Token
 from asgi_jwt_claims.sanic import install, jwt_required
 
-from .apps import CONFIG
+from .apps import CONFIG, EXEMPT
 
 application: Sanic[Any, Any] = Sanic("served")
 application.config.AUTO_EXTEND = False
 install(application, CONFIG, required=False)
+
+guarded: Sanic[Any, Any] = Sanic("guarded")
+guarded.config.AUTO_EXTEND = False
+install(guarded, CONFIG, exempt=EXEMPT)
 
 
 @application.route("/framework", methods=["GET", "POST"])
@@ -48,3 +55,9 @@ async def say_to_admin(request: Request, ws: Any, token: Token) -> None:
 @application.websocket("/framework/open/ws")
 async def say_to_anybody(request: Request, ws: Any) -> None:
     await ws.send(str(request.ctx.token and request.ctx.token.identity))
+
+
+@guarded.route("/", methods=["GET", "POST", "OPTIONS"], name="root")
+@guarded.route("/<path:path>", methods=["GET", "POST", "OPTIONS"])
+async def anything(request: Request, path: str = "") -> HTTPResponse:
+    return json({"identity": None}, headers={"x-path": request.path})

@@ -19,6 +19,7 @@ from tests.support import free_port
 
 APP = "tests.servers.apps:application"
 SANIC = "tests.servers.sanic_app:application"
+SANIC_GUARDED = "tests.servers.sanic_app:guarded"
 
 
 class Kind(NamedTuple):
@@ -29,18 +30,20 @@ class Kind(NamedTuple):
         command: The module that is run, and its arguments; `{port}` stands for the port.
         root_path: The option that names the prefix under which the application is mounted.
         denies: Whether it offers `websocket.http.response`; if not, a refused handshake is a 403 without a body.
+        only_ascii: Whether its handshakes fail before anybody sees them, with a 500, for a header that is not ASCII.
     """
 
     modules: tuple[str, ...]
     command: tuple[str, ...]
     root_path: str = "--root-path"
     denies: bool = True
+    only_ascii: bool = False
 
 
 def _uvicorn(http: str, ws: str) -> Kind:
     modules = ("uvicorn", http, ws.removesuffix("-sansio"))
     command = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "--http", http, "--ws", ws)
-    return Kind(modules, command)
+    return Kind(modules, command, only_ascii=ws == "websockets")
 
 
 def _hypercorn(loop: str) -> Kind:
@@ -69,6 +72,16 @@ SERVED = {name: (name, APP) for name in SERVERS} | {
     "sanic-granian": ("granian", SANIC),
 }
 """What the fixture `server` goes through: the server's name, and the application."""
+
+CLOSED = {name: (name, APP) for name in SERVERS} | {
+    "sanic-closed-uvicorn": ("uvicorn-sansio", SANIC_GUARDED),
+    "sanic-closed-hypercorn": ("hypercorn-asyncio", SANIC_GUARDED),
+    "sanic-closed-granian": ("granian", SANIC_GUARDED),
+}
+"""Those whose application answers on every path, and is closed but for what is exempt; see `each_closed_server`."""
+
+EVERYTHING = SERVED | CLOSED
+each_closed_server = pytest.mark.parametrize("server", CLOSED, indirect=True)
 
 
 class Server(NamedTuple):
