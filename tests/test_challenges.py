@@ -45,6 +45,21 @@ GOLDEN: dict[str, tuple[int, str, bytes]] = {
         'Bearer realm="api", error="invalid_request", error_description="More than one credential was sent."',
         b'{"error": "invalid_request", "error_description": "More than one credential was sent."}',
     ),
+    "CrossSiteRequestError": (
+        403,
+        'Bearer realm="api", error="invalid_request", error_description="The request may have been forged by another site."',
+        b'{"error": "invalid_request", "error_description": "The request may have been forged by another site."}',
+    ),
+    "CSRFTokenError": (
+        403,
+        'Bearer realm="api", error="invalid_request", error_description="The request lacks the CSRF value of its token."',
+        b'{"error": "invalid_request", "error_description": "The request lacks the CSRF value of its token."}',
+    ),
+    "ForeignOriginError": (
+        403,
+        'Bearer realm="api", error="invalid_request", error_description="The request comes from another origin."',
+        b'{"error": "invalid_request", "error_description": "The request comes from another origin."}',
+    ),
     "InvalidTokenError": (
         401,
         'Bearer realm="api", error="invalid_token", error_description="The token is not acceptable."',
@@ -155,6 +170,11 @@ GOLDEN: dict[str, tuple[int, str, bytes]] = {
         401,
         'Bearer realm="api", error="invalid_token", error_description="The token was issued to another client."',
         b'{"error": "invalid_token", "error_description": "The token was issued to another client."}',
+    ),
+    "WrongIdentityError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is of another identity."',
+        b'{"error": "invalid_token", "error_description": "The token is of another identity."}',
     ),
     "IdentityRefusedError": (
         401,

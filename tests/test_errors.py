@@ -11,6 +11,8 @@ import pytest
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.errors import (
     ConfigurationError,
+    ConnectionEndedError,
+    CrossSiteRequestError,
     ForbiddenError,
     InvalidRequestError,
     InvalidTokenError,
@@ -34,11 +36,15 @@ TABLE = {
     "MintingError": "minting_refused",
     "NotGuardedError": "not_guarded",
     "UnsupportedScopeError": "scope_type_unsupported",
+    "ConnectionEndedError": "connection_ended",
     "TokenError": ("jwt_error", 401, "invalid_token"),
     "MissingTokenError": ("token_missing", 401, None),
     "InvalidRequestError": ("request_invalid", 400, "invalid_request"),
     "MalformedCredentialsError": ("credentials_malformed", 400, "invalid_request"),
     "RepeatedCredentialsError": ("credentials_repeated", 400, "invalid_request"),
+    "CrossSiteRequestError": ("request_cross_site", 403, "invalid_request"),
+    "CSRFTokenError": ("csrf_token_wrong", 403, "invalid_request"),
+    "ForeignOriginError": ("origin_foreign", 403, "invalid_request"),
     "InvalidTokenError": ("token_invalid", 401, "invalid_token"),
     "TokenTooLargeError": ("token_too_large", 401, "invalid_token"),
     "MalformedTokenError": ("token_malformed", 401, "invalid_token"),
@@ -56,6 +62,7 @@ TABLE = {
     "WrongTypeError": ("type_wrong", 401, "invalid_token"),
     "BoundTokenError": ("token_bound", 401, "invalid_token"),
     "WrongClientError": ("client_wrong", 401, "invalid_token"),
+    "WrongIdentityError": ("identity_wrong", 401, "invalid_token"),
     "IdentityRefusedError": ("identity_refused", 401, "invalid_token"),
     "RevokedTokenError": ("token_revoked", 401, "invalid_token"),
     "ReusedTokenError": ("token_reused", 401, "invalid_token"),
@@ -172,7 +179,17 @@ def test_other_refusals_name_no_scope() -> None:
 
 
 def test_branches_of_the_tree_can_be_caught_at_once() -> None:
-    """Each status has a class of its own that catches all its cases."""
-    assert {400} == {kind.status for kind in OF_TOKENS if issubclass(kind, InvalidRequestError)}
+    """What has one status has a class that catches it all: the forged requests among the bad ones, 403, too."""
+    bad_requests = [kind for kind in OF_TOKENS if issubclass(kind, InvalidRequestError)]
+    assert {400} == {kind.status for kind in bad_requests if not issubclass(kind, CrossSiteRequestError)}
+    assert {403} == {kind.status for kind in bad_requests if issubclass(kind, CrossSiteRequestError)}
     assert {401} == {kind.status for kind in OF_TOKENS if issubclass(kind, InvalidTokenError)}
     assert {403} == {kind.status for kind in OF_TOKENS if issubclass(kind, ForbiddenError)}
+
+
+def test_the_end_of_a_connection_is_one_that_frameworks_know() -> None:
+    """What `send` raises on an ended connection is an OSError, as for a client that has gone, and refuses no request."""
+    error = ConnectionEndedError("The token has expired.")
+    assert isinstance(error, OSError)
+    assert not isinstance(error, TokenError | ConfigurationError)
+    assert "The token has expired." == str(error)

@@ -55,7 +55,8 @@ def run(app: Recorder, scope: Scope, **options: Any) -> Exchange:
     async def send(message: Any) -> None:
         messages.append(message)
 
-    finish(JWTMiddleware(app, CONFIG, **options)(scope, receive, send))
+    # Connections that end with their token need one.
+    finish(JWTMiddleware(app, CONFIG, end_with_token=False, **options)(scope, receive, send))
     return Exchange(messages)
 
 

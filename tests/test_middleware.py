@@ -386,7 +386,8 @@ async def test_a_token_error_of_the_application_passes_too(config: JWTConfig, al
 
 
 async def test_scope_receive_and_send_are_passed_on(app: Recorder, config: JWTConfig, alice: Header) -> None:
-    """The application gets the very objects of the server: in place, unwrapped, whatever it sends."""  # S130, S135
+    """The application gets the server's own scope, and where nothing has to end, its very `receive` and `send`."""
+    # S130, S135
     scope = http_scope("/", alice)
 
     async def receive() -> Message:
@@ -395,11 +396,12 @@ async def test_scope_receive_and_send_are_passed_on(app: Recorder, config: JWTCo
     async def send(message: Message) -> None:
         pass
 
+    await JWTMiddleware(app, config, end_with_token=False)(scope, receive, send)
     await JWTMiddleware(app, config)(scope, receive, send)
-    ((got_scope, got_receive, got_send),) = app.calls
-    assert scope is got_scope
-    assert receive is got_receive
-    assert send is got_send
+    (got_scope, got_receive, got_send), (wrapped_scope, wrapped_receive, _) = app.calls
+    assert (scope, receive, send) == (got_scope, got_receive, got_send)
+    assert scope is got_scope is wrapped_scope
+    assert receive is not wrapped_receive
 
 
 @pytest.mark.parametrize("headers", [(), (bearer("a.b.c"),)], ids=["absent", "bad"])

@@ -16,7 +16,9 @@ import asgi_jwt_claims
 CORE = [
     *("errors", "token", "claims", "keys", "config", "minting", "verification", "access"),
     *("sources", "challenges", "outcome", "issuers", "gate", "middleware"),
-    *("_compact", "_jose", "_material", "_settings", "_lifespan"),
+    *("sources.header", "sources.cookie", "sources.websocket", "sources._offer"),
+    *("cookies", "connections", "endpoints", "events", "renewal"),
+    *("_compact", "_cookie_settings", "_forms", "_jose", "_material", "_settings", "_lifespan", "_tasks"),
     *("jwks", "jwks.remote", "jwks.ring", "jwks.endpoint", "jwks.fetching", "jwks.status"),
     *(
         "jwks._policy",
@@ -24,7 +26,6 @@ CORE = [
         "jwks._documents",
         "jwks._addresses",
         "jwks._provider",
-        "jwks._tasks",
         "jwks._flights",
     ),
 ]
@@ -36,13 +37,15 @@ NAMES = {
         "AuthEvent",
         "BearerHeader",
         "ConfigurationError",
+        "Cookie",
         "JWTConfig",
         "JWTError",
         "JWTMiddleware",
     ),
-    *("Key", "KeySet", "Token", "TokenError", "TokenPair", "current_token", "get_token", "verify_token"),
+    *("Key", "KeySet", "Token", "TokenCookies", "TokenError", "TokenPair", "WebSocketProtocol"),
+    *("current_token", "get_token", "renew_token", "verify_token"),
     "verify_token_async",
-    *("create_access_token", "create_refresh_token", "create_token_pair"),
+    *("create_access_token", "create_refresh_token", "create_token_pair", "set_token_cookies", "unset_token_cookies"),
 }
 
 

@@ -315,7 +315,9 @@ def _request(scope: Scope, verdict: Token | tuple[str, str] | None, *, required:
     async def send(message: Any) -> None:
         messages.append(message)
 
-    finish(JWTMiddleware(app, CONFIGS["shared"], required=required)(scope, receive, send))
+    # Connections that end with their token need an event loop.
+    guarded = JWTMiddleware(app, CONFIGS["shared"], required=required, end_with_token=False)
+    finish(guarded(scope, receive, send))
     if isinstance(verdict, Token):
         assert verdict.claims == app.scope["token"].claims
         return
