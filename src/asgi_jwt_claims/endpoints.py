@@ -193,8 +193,10 @@ class TokenEndpoints:
         raw = self._in_cookie(scope, form, "token", self._refresh_cookie)
         if raw is None:
             raw = self._in_cookie(scope, form, "token", self._access_cookie)
-        # A browser whose cookies have expired has nothing left to end.
-        forget = raw is not None or (self._sources != () and not form)
+        # A browser whose cookies have expired has nothing left to end; but no other site may make it forget them.
+        forget = raw is not None or (self._access_cookie is not None and not form)
+        if forget and raw is None and self._access_cookie is not None:
+            self._access_cookie.check_origin(scope)
         try:
             token = None if forget and raw is None else await self._verified(raw or _needed(form, "token"))
             if token is not None:

@@ -18,6 +18,7 @@ from .sources.cookie import SAFE_METHODS
 from .token import SCOPE_KEY, Anonymous, Token
 
 if TYPE_CHECKING:
+    from .issuers import Trust
     from .keys import KeySource
 
 __all__ = ["GUARDED", "Gate", "GateOptions"]
@@ -102,6 +103,11 @@ class Gate:
         if not self._sources or not all(map(callable, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
         self._cookies = tuple(source for source in self._sources if isinstance(source, Cookie))
+        cookies = {config.cookies for config in _configs(self._trust)}
+        if any(source.is_default and source.cookies not in cookies for source in self._cookies):
+            raise SettingError(
+                "Cookie() looks for the default names, and the configuration has others: Cookie(config.cookies)"
+            )
         self._protocols = tuple(source for source in self._sources if isinstance(source, WebSocketProtocol))
         self.reads_forms = bool(self._cookies)
         if type(close_code) is not int or close_code not in _CLOSE_CODES:
@@ -113,8 +119,7 @@ class Gate:
         self._revocation = revocation
         self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error, on_event=self._trust.on_event)
         self.is_remote = self._trust.is_remote
-        configs = (self._trust,) if isinstance(self._trust, JWTConfig) else tuple(self._trust)
-        remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
+        remote_keys = tuple(config.jwks for config in _configs(self._trust) if config.jwks is not None)
         self.background: tuple[KeySource | RevocationStore, ...] = (
             remote_keys if revocation is None else (*remote_keys, revocation)
         )
@@ -182,6 +187,10 @@ class Gate:
         if exempt and _is_plainly_spelled(scope):
             return True
         return scope.get("method") == "OPTIONS" and _is_preflight(scope)
+
+
+def _configs(trust: Trust) -> tuple[JWTConfig, ...]:
+    return (trust,) if isinstance(trust, JWTConfig) else tuple(trust)
 
 
 def _exemptions(exempt: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:

@@ -148,7 +148,7 @@ class Outcome:
         access.check(self._token)
         if access is not ANY_ACCESS_TOKEN:
             self.end_with_token = self.end_with_token and access.end_with_token
-            if scope["type"] == "websocket":
+            if scope.get("type") == "websocket":
                 self.passed = (*self.passed, access)
         return self._token
 

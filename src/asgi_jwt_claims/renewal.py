@@ -11,6 +11,7 @@ from .outcome import CURRENT_TOKEN, outcome_for, scope_of
 from .verification import verify_token_async
 
 if TYPE_CHECKING:
+    from .outcome import Outcome
     from .token import Token
 
 __all__ = ["renew_token"]
@@ -33,29 +34,48 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
         NotGuardedError: The connection has no token.
     """
     scope = cast("MutableMapping[str, Any]", scope_of(websocket_or_scope))
-    outcome = outcome_for(scope, None)
-    while outcome is not None and (outcome.held is None or not outcome.connections):
-        outcome = outcome.following
-    if outcome is None or outcome.held is None or outcome.config is None:
+    outcomes = _with_a_connection(scope)
+    config = outcomes[0].config if outcomes else None
+    if config is None:
         raise NotGuardedError(
             "this connection has no token to renew: it needs JWTMiddleware or install(app, config), a token, and "
             "end_with_token must not be False"
         )
-    config = outcome.config
-    token = await verify_token_async(raw, config, type=outcome.held.type)
-    if marks_of(token, config).identity != marks_of(outcome.held, config).identity:
+    # A guard with sources of its own has found the token for itself, under the same configuration.
+    outcomes = [outcome for outcome in outcomes if outcome.config is config]
+    held = [outcome.held for outcome in outcomes if outcome.held is not None]
+    token = await verify_token_async(raw, config, type=held[0].type)
+    if {marks_of(one, config).identity for one in held} != {marks_of(token, config).identity}:
         raise WrongIdentityError()
+    for outcome in outcomes:
+        await _check(token, outcome)
+    if scope.get("token") in held:
+        scope["token"] = token
+        CURRENT_TOKEN.set(token)
+    for outcome in outcomes:
+        outcome.renew(token)
+        for connection in outcome.connections:
+            connection.renew()
+    return token
+
+
+def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:
+    found = []
+    outcome = outcome_for(scope, None)
+    while outcome is not None:
+        if outcome.held is not None and outcome.connections:
+            found.append(outcome)
+        outcome = outcome.following
+    return found
+
+
+async def _check(token: Token, outcome: Outcome) -> None:
+    """Whether the connection would have been let in with this token; and whether there is still one to renew."""
     for access in outcome.passed:
         access.check(token)
-    if outcome.revocation is not None and outcome.heeds_revocation and await outcome.revocation.check(token, config):
+    store, config = outcome.revocation, outcome.config
+    if store is not None and config is not None and outcome.heeds_revocation and await store.check(token, config):
         raise RevokedTokenError()
     for connection in outcome.connections:
         if connection.error is not None:
             raise connection.error.with_traceback(None)
-    if scope.get("token") is outcome.held:
-        scope["token"] = token
-        CURRENT_TOKEN.set(token)
-    outcome.renew(token)
-    for connection in outcome.connections:
-        connection.renew()
-    return token

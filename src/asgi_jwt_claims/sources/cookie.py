@@ -50,7 +50,7 @@ class Cookie(ComparableSource):
     """A token in a cookie that `set_token_cookies` has set.
 
     Args:
-        cookies: The names and rules; those of `JWTConfig(cookies=...)`.
+        cookies: The names and rules; those of `JWTConfig(cookies=...)`. None: the defaults.
         type: Which of the tokens, `"access"` or `"refresh"`.
 
     Raises:
@@ -67,6 +67,7 @@ class Cookie(ComparableSource):
             raise SettingError("cookies must be TokenCookies, those of the JWTConfig")
         if type not in ("access", "refresh"):
             raise SettingError('type must be "access" or "refresh"')
+        self.is_default = cookies is None
         self.cookies = TokenCookies() if cookies is None else cookies
         self._name = (self.cookies.access_name if type == "access" else self.cookies.refresh_name).encode()
         self._csrf_header = self.cookies.csrf_header.lower().encode()
@@ -83,10 +84,9 @@ class Cookie(ComparableSource):
         check_characters(raw, max_size, "cookie")
         is_websocket = scope.get("type") == "websocket"
         if is_websocket or scope.get("method") not in SAFE_METHODS:
-            headers = single_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host", self._csrf_header))
-            self._check_origin(headers, scope, required=is_websocket)
+            self.check_origin(scope, required=is_websocket)
             if not is_websocket:
-                self._check_csrf(headers, scope, raw)
+                self._check_csrf(scope, raw)
         return Offered(raw, "cookie")
 
     def wanted_field(self, scope: Mapping[str, Any]) -> str | None:
@@ -97,7 +97,8 @@ class Cookie(ComparableSource):
         kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
         return self.cookies.csrf_field if self._csrf_header not in headers and kind == _FORM else None
 
-    def _check_csrf(self, headers: Mapping[bytes, bytes | None], scope: Mapping[str, Any], raw: bytes) -> None:
+    def _check_csrf(self, scope: Mapping[str, Any], raw: bytes) -> None:
+        headers = single_values(scope["headers"], (self._csrf_header,))
         given = headers[self._csrf_header] if self._csrf_header in headers else scope.get(CSRF_KEY)
         if not given:
             raise CSRFTokenError(reason="none was sent, or more than one")
@@ -107,7 +108,17 @@ class Cookie(ComparableSource):
         if True not in [hmac.compare_digest(part, expected) for part in parts]:
             raise CSRFTokenError(reason="not that of the token")
 
-    def _check_origin(self, headers: Mapping[bytes, bytes | None], scope: Mapping[str, Any], *, required: bool) -> None:
+    def check_origin(self, scope: Mapping[str, Any], *, required: bool = False) -> None:
+        """Refuse what another site has made the browser send, as far as the browser says so.
+
+        Args:
+            scope: Of the request.
+            required: Whether it has to say so.
+
+        Raises:
+            ForeignOriginError: It comes from another origin, or from nobody knows where though that is required.
+        """
+        headers = single_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
         if b"origin" in headers:
             origin = headers[b"origin"]
             if origin in self._trusted:
