@@ -29,7 +29,7 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-LANGUAGES = {"python", "console", "text", "json", "http"}
+LANGUAGES = {"python", "console", "text", "json", "http", "js"}
 
 PROGRAMS = {"asgi-jwt-claims", "curl", "export", "openssl", "python", "sanic", "tox", "uvicorn", "cd"}
 MODULES_OF_OTHERS = {"pip", "tox", "venv"}
@@ -132,6 +132,20 @@ def test_programs_print_what_the_page_says(
     with executed(page, monkeypatch):
         printed = capsys.readouterr().out.splitlines()
     assert promised == [line[: len(text)] for line, text in zip(printed, promised, strict=True)]
+
+
+# Scripts --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_script_is_run_by_the_browser_tests() -> None:
+    """Scripts stand on one page, which `tests/browser` serves to a browser; a test or another script calls each function."""
+    scripts = {page: [block.text for block in blocks(page) if block.language == "js"] for page in PAGES}
+    assert [ROOT / "docs" / "how-to" / "cookies.md"] == [page for page, found in scripts.items() if found]
+    script = "\n".join(text for found in scripts.values() for text in found)
+    functions = re.findall(r"^(?:async )?function (\w+)\(", script, re.MULTILINE)
+    calls = "\n".join([script, *(path.read_text() for path in sorted((ROOT / "tests" / "browser").glob("*.py")))])
+    assert functions
+    assert [] == [name for name in functions if len(re.findall(rf"\b{name}\(", calls)) < 2]
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -260,12 +274,15 @@ def reference_names() -> set[str]:
 
 def test_the_reference_has_every_public_name() -> None:
     """Every name that the package and the public modules export is in the reference."""
-    modules = ["access", "challenges", "endpoints", "errors", "events", "jwks", "middleware", "revocation", "sources"]
+    modules = ["access", "challenges", "cookies", "endpoints", "errors", "events", "jwks", "middleware", "revocation", "sources"]
     modules += ["starlette", "testing"]
     public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
     internal = {
         "Challenges",
+        "UNAUTHORIZED_CLOSE",
         "close_code",
+        "cookie_headers",
+        "expired_cookie_headers",
         "send_answer",
         "DEFAULT_SOURCES",
         "Offered",

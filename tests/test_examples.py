@@ -28,13 +28,19 @@ def commands(path: Path) -> list[list[str]]:
     return [words for words in lines if words[0] in SERVERS]
 
 
-RUNS = [pytest.param(path, words, id=f"{path.stem}-{words[0]}") for path in EXAMPLES for words in commands(path)]
+RUNS = [
+    pytest.param(path, words, id=f"{path.stem}-{words[0]}")
+    for path in EXAMPLES
+    for words in commands(path)
+    if path.stem != "browser_app"  # below, and in tests/browser
+]
 
 
 def test_every_example_says_how_to_run_it() -> None:
-    """There are four examples, and the docstring of each has a command that serves it."""
-    assert ["any_asgi_app", "fastapi_app", "sanic_app", "starlette_app"] == [path.stem for path in EXAMPLES]
-    assert [True] * 4 == [bool(commands(path)) for path in EXAMPLES]
+    """There are five examples, and the docstring of each has a command that serves it."""
+    names = ["any_asgi_app", "browser_app", "fastapi_app", "sanic_app", "starlette_app"]
+    assert names == [path.stem for path in EXAMPLES]
+    assert [True] * 5 == [bool(commands(path)) for path in EXAMPLES]
 
 
 def mint() -> str:
@@ -73,6 +79,31 @@ def test_an_example_does_what_it_says(path: Path, words: list[str], monkeypatch:
             token = login.json()["access_token"]
         answer = client.get(protected, headers={"Authorization": f"Bearer {token}"})
         assert (200, CLAIMS) == (answer.status_code, answer.json())
+
+
+def test_the_example_with_cookies_does_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows its page to everybody, sets cookies at the login, and lets nothing be changed without the CSRF value."""
+    httpx2 = pytest.importorskip("httpx2")
+    pytest.importorskip("fastapi")
+    pytest.importorskip("uvicorn")
+    monkeypatch.chdir(ROOT)
+    port = free_port()
+    command = [sys.executable, "-m", *commands(ROOT / "examples" / "browser_app.py")[0][:-1], str(port)]
+    with (
+        serving(command, port, JWT_SECRET_KEY=SECRET) as url,
+        httpx2.Client(base_url=url, timeout=10, trust_env=False) as client,
+    ):
+        assert (200, 401) == (client.get("/").status_code, client.get("/protected").status_code)
+        assert 403 == client.post("/login", json={"username": "test", "password": "wrong"}).status_code
+        login = client.post("/login", json={"username": "test", "password": "test"})
+        cookies = dict(line.split(";")[0].split("=", 1) for line in login.headers.get_list("set-cookie"))
+        # By hand, since the client keeps Secure cookies to itself on http.
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+        answer = client.get("/protected", headers=headers)
+        assert (200, CLAIMS) == (answer.status_code, answer.json())
+        assert 403 == client.post("/visits", headers=headers).status_code
+        headers["X-CSRF-Token"] = cookies["__Host-csrf_token"]
+        assert (200, {"visits": 1}) == ((visit := client.post("/visits", headers=headers)).status_code, visit.json())
 
 
 def test_an_example_without_its_secret_says_what_to_set() -> None:
