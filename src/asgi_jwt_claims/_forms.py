@@ -1,4 +1,4 @@
-"""The one field of a form that is read before the application reads it: the CSRF value.
+"""What is read of forms and queries: the one field that says something, and of a form before the application reads it.
 
 What has been received is received again by the application, in the same pieces.
 """
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
-__all__ = ["CSRF_KEY", "MAX_FORM", "field_of", "read_field"]
+__all__ = ["CSRF_KEY", "MAX_FORM", "read_field", "values_of"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -24,15 +24,24 @@ MAX_FORM: Final = 64 * 1024
 _MAX_FIELDS = 1000
 
 
-def field_of(body: bytes, name: str) -> bytes | None:
-    """What an urlencoded form says in one field; None: nothing, or more than one thing."""
-    if len(body) > MAX_FORM:
-        return None
+def values_of(encoded: bytes, name: bytes, max_fields: int) -> list[bytes]:
+    """What an urlencoded form or query says in one field, as bytes.
+
+    Raises:
+        ValueError: It has more fields than that.
+    """
+    # Given bytes, some versions of Python want all of them, and all that they stand for, to be ASCII.
+    text = encoded.decode("latin-1")
+    fields = parse_qsl(text, keep_blank_values=True, encoding="latin-1", max_num_fields=max_fields)
+    return [value.encode("latin-1") for field, value in fields if field.encode("latin-1") == name]
+
+
+def _only_value(body: bytes, name: str) -> bytes | None:
+    """What a form says in one field; None: nothing, or more than one thing."""
     try:
-        fields = parse_qsl(body, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        values = values_of(body, name.encode(), _MAX_FIELDS)
     except ValueError:
         return None
-    values = [value for field, value in fields if field == name.encode()]
     return values[0] if len(values) == 1 else None
 
 
@@ -49,13 +58,15 @@ async def read_field(scope: MutableMapping[str, Any], receive: Receive, name: st
     """
     received: deque[Message] = deque()
     body = bytearray()
-    is_complete = False
-    while not is_complete and len(body) <= MAX_FORM:
+    more = True
+    while more and len(body) <= MAX_FORM:
         message = await receive()
         received.append(message)
         body += message.get("body", b"")
-        is_complete = not message.get("more_body", False)
-    scope[CSRF_KEY] = field_of(bytes(body), name) if is_complete else None
+        more = message.get("more_body", False)
+    # The client may have gone in the middle of it.
+    is_whole = received[-1]["type"] == "http.request" and not more and len(body) <= MAX_FORM
+    scope[CSRF_KEY] = _only_value(bytes(body), name) if is_whole else None
 
     async def receive_again() -> Message:
         return received.popleft() if received else await receive()

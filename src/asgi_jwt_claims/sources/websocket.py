@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
+from asgi_jwt_claims._forms import values_of
 from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
 
 from ._offer import FIELD_NAME, ComparableSource, Offered, check_characters
@@ -100,10 +100,9 @@ class InsecureWebSocketQuery(ComparableSource):
         if len(query) > max_size + _MAX_REST:
             raise TokenTooLargeError(size=len(query), max_size=max_size)
         try:
-            fields = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+            found = values_of(query, self._name, _MAX_FIELDS)
         except ValueError:
             raise InvalidRequestError(source="websocket_query", reason="too many parameters") from None
-        found = [value for name, value in fields if name == self._name]
         if not found:
             return None
         if len(found) > 1:
