@@ -49,10 +49,13 @@ class ComparableSource:
     """Two sources that look in the same place in the same way are equal."""
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(self) == vars(other)
+        return isinstance(other, ComparableSource) and type(other) is type(self) and self._place() == other._place()
 
     def __hash__(self) -> int:
-        return hash((type(self), *vars(self).values()))
+        return hash((type(self), self._place()))
+
+    def _place(self) -> tuple[object, ...]:
+        return tuple(vars(self).values())
 
 
 def check_characters(

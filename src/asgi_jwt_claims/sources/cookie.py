@@ -89,6 +89,9 @@ class Cookie(ComparableSource):
                 self._check_csrf(scope, raw)
         return Offered(raw, "cookie")
 
+    def _place(self) -> tuple[object, ...]:
+        return (self.cookies, self._name)
+
     def wanted_field(self, scope: Mapping[str, Any]) -> str | None:
         """The field of the form that has to be read first, since nothing else has the CSRF value of an unsafe request."""
         if not cookie_values(scope, self._name):
@@ -100,7 +103,7 @@ class Cookie(ComparableSource):
     def _check_csrf(self, scope: Mapping[str, Any], raw: bytes) -> None:
         headers = single_values(scope["headers"], (self._csrf_header,))
         given = headers[self._csrf_header] if self._csrf_header in headers else scope.get(CSRF_KEY)
-        if not given:
+        if not given or b"," in given:  # which joins repeated headers
             raise CSRFTokenError(reason="none was sent, or more than one")
         # The value has a part for each token of the browser. All are compared, in constant time and as bytes.
         expected = csrf_digest(raw)
@@ -158,7 +161,7 @@ def _is_own(origin: bytes, host: bytes | None, scheme: str | None) -> bool:
     kind, _, authority = origin.partition(b"://")
     default_port = _DEFAULT_PORTS.get(kind)
     # Behind a proxy that ends TLS the application sees http, so only https can be relied upon.
-    if host is None or default_port is None or (scheme in _SECURE_SCHEMES and kind != b"https"):
+    if not host or default_port is None or (scheme in _SECURE_SCHEMES and kind != b"https"):
         return False
     return authority == host.lower().removesuffix(default_port)
 
