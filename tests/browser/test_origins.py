@@ -92,6 +92,24 @@ def test_a_script_of_another_origin_changes_nothing(attack: Attack, mode: str, b
 
 
 @by_every_page
+@pytest.mark.parametrize("path", ["/auth/refresh", "/auth/logout"])
+def test_a_page_of_another_origin_logs_nobody_out(attack: Attack, path: str, browser: Any, sites: Any) -> None:
+    """Neither a form nor a script of its own ends a session, or makes the browser forget its cookies."""
+    victim_of(attack, browser, sites)
+    kept = cookies_of(browser)
+    options = '{method: "POST", credentials: "include", mode: "no-cors"}'
+    run(browser, f"""await fetch("{sites.own.origin}{path}", {options})""")
+    run(
+        browser,
+        f"""document.body.innerHTML = `<form method="post" action="{sites.own.origin}{path}"></form>`;
+        document.forms[0].submit()""",
+    )
+    wait_until(lambda: len(sites.own.requests) == 2)
+    assert [] == [status for status in statuses(sites.own, "POST", path) if status < 400]
+    assert kept == cookies_of(browser)
+
+
+@by_every_page
 def test_a_script_of_another_origin_cannot_send_the_header(attack: Attack, browser: Any, sites: Any) -> None:
     """With the CSRF header a preflight comes first, and the request itself is never made."""
     victim = victim_of(attack, browser, sites)
