@@ -3,9 +3,10 @@
 A browser sends a cookie with every request to its host, also with those that another site has made it send. So a cookie
 alone authenticates nothing that changes anything (RFC 9110 section 9.2.1), and no WebSocket:
 
-- a request with an unsafe method has to carry the CSRF value of this very token, which only scripts of the own origin
-  can read and which nobody can make up without the token (double submit);
-- what the browser says of where the request comes from (`Origin`, `Sec-Fetch-Site`) must not speak against it;
+- a request with an unsafe method has to carry the CSRF value of this very token, which no other host can read and which
+  nobody can make up without the token (double submit);
+- what the browser says of where the request comes from (`Origin`, `Sec-Fetch-Site`) must not speak against it: cookies
+  make no difference between the ports of a host, and this does;
 - a handshake cannot carry such a value, so it has to come from an origin that is the own or trusted.
 """
 
@@ -122,16 +123,18 @@ class Cookie(ComparableSource):
             ForeignOriginError: It comes from another origin, or from nobody knows where though that is required.
         """
         headers = single_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
+        site = headers.get(b"sec-fetch-site", b"none")
         if b"origin" in headers:
             origin = headers[b"origin"]
             if origin in self._trusted:
                 return
-            if origin is None or not _is_own(origin, headers.get(b"host"), scope.get("scheme")):
+            # With `Referrer-Policy: no-referrer` a page hides the origin of its own forms. The browser says whose they are.
+            is_hidden = origin == b"null" and site == b"same-origin" and not required
+            if not is_hidden and (origin is None or not _is_own(origin, headers.get(b"host"), scope.get("scheme"))):
                 raise ForeignOriginError(origin=_shown(origin))
         elif required:
             raise ForeignOriginError(reason="no Origin, which every browser sends with a handshake")
         # Fetch Metadata: same-origin, or none where the user did it by hand. What does not send it is no browser of today.
-        site = headers.get(b"sec-fetch-site", b"none")
         if site not in (b"same-origin", b"none"):
             raise ForeignOriginError(site=_shown(site))
 
