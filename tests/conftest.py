@@ -53,8 +53,8 @@ def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     verify = outcome_module.verify
 
-    def counted(raw: bytes, config: JWTConfig, source: str | None) -> Token:
-        seen.append(raw.decode())
+    def counted(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
+        seen.append(raw if isinstance(raw, str) else raw.decode())
         return verify(raw, config, source)
 
     monkeypatch.setattr(outcome_module, "verify", counted)

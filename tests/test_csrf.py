@@ -289,6 +289,20 @@ def test_fetch_metadata_of_another_site(site: bytes) -> None:
         shaken((b"sec-fetch-site", site), (b"origin", b"http://testserver"))
 
 
+def test_an_own_page_that_hides_its_origin() -> None:
+    """A page with `Referrer-Policy: no-referrer` sends `Origin: null`; the browser then says whose request it is."""
+    hidden = (b"origin", b"null")
+    assert FOUND == offered(csrf(VALUE), hidden, (b"sec-fetch-site", b"same-origin"))
+    for site in (b"none", b"same-site", b"cross-site"):
+        with pytest.raises(ForeignOriginError):
+            offered(csrf(VALUE), hidden, (b"sec-fetch-site", site))
+    for headers in ([hidden, hidden], [(b"origin", b"NULL")], [(b"origin", b"https://evil.example")]):
+        with pytest.raises(ForeignOriginError):
+            offered(csrf(VALUE), *headers, (b"sec-fetch-site", b"same-origin"))
+    with pytest.raises(ForeignOriginError):
+        shaken(hidden, (b"sec-fetch-site", b"same-origin"))
+
+
 def test_repeated_fetch_metadata() -> None:
     """Said twice, it is not said."""
     same = (b"sec-fetch-site", b"same-origin")

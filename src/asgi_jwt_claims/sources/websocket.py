@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ _OFFERED_KEY: Final = "asgi_jwt_claims.subprotocols"
 """The scope key under which the subprotocols stand as they were offered, once the token has been taken out of them."""
 
 _HEADER = b"sec-websocket-protocol"
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+")  # RFC 3986 section 2.3
 _MAX_FIELDS = 64
 _MAX_REST = 8192  # bytes of a query beyond the token
 
@@ -79,15 +81,18 @@ class InsecureWebSocketQuery(ComparableSource):
     `WebSocketProtocol` or `Cookie` wherever you write the client. Never looked at for http.
 
     Args:
-        name: The parameter.
+        name: The parameter; only letters, digits, `-`, `.`, `_` and `~`, which every client writes in one way.
 
     Raises:
-        SettingError: An empty name.
+        SettingError: Another name.
     """
 
     def __init__(self, name: str = "access_token") -> None:
-        if not isinstance(name, str) or not name:
-            raise SettingError('the name of an InsecureWebSocketQuery must be a parameter such as "access_token"')
+        if not isinstance(name, str) or _UNRESERVED.fullmatch(name) is None:
+            raise SettingError(
+                'the name of an InsecureWebSocketQuery must be a parameter such as "access_token", '
+                "of letters, digits, - . _ and ~"
+            )
         self._name = name.encode()
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
