@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Token
+from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token
 from asgi_jwt_claims.access import Access
 from asgi_jwt_claims.errors import (
     FreshTokenRequiredError,
@@ -145,6 +145,12 @@ def test_rules_are_checked_in_order(config: JWTConfig) -> None:
         ({"scopes": ["a b"]}, "none with a space in it"),
         ({"scopes": 'a"b'}, "scopes as RFC 6749"),
         ({"scopes": ["ä"]}, "scopes as RFC 6749"),
+        ({"sources": None}, r"sources=\[BearerHeader\(\)\]"),
+        ({"sources": "header"}, "sources must be a list of sources"),
+        ({"sources": ["header"]}, "sources must be a list of sources"),
+        ({"sources": [BearerHeader]}, "sources must be a list of sources"),
+        ({"sources": Cookie}, "sources must be a list of sources"),
+        ({"end_with_token": 1}, "end_with_token must be True or False"),
     ],
 )
 def test_a_rule_that_could_never_hold_is_refused(rules: dict[str, Any], match: str) -> None:
@@ -162,12 +168,19 @@ def test_equal_rules_are_equal() -> None:
     assert one != Access(allow="a")
     assert one != "Access"
     assert Access(allow=[]) != Access()
+    assert Access(sources=[BearerHeader(), Cookie()]) == Access(sources=(BearerHeader(), Cookie()))
+    assert Access(sources=Cookie()) == Access(sources=[Cookie()]) != Access()
+    assert Access(sources=[Cookie(), BearerHeader()]) != Access(sources=[BearerHeader(), Cookie()])
+    assert Access(end_with_token=False) != Access()
 
 
 def test_rules_make_an_equal_access() -> None:
     """`rules` are arguments again, in the order of the scopes given."""
     access = Access(type="reset", fresh=True, allow=["a"], deny="b", scopes="y x")
+    elsewhere = Access(sources=[Cookie()], end_with_token=False, check_revocation=False)
     assert access == Access(**access.rules)
+    assert elsewhere == Access(**elsewhere.rules)
+    assert (elsewhere.sources, False) == (elsewhere.with_scopes("x").sources, elsewhere.with_scopes("x").end_with_token)
     assert "y x" == access.rules["scopes"]
     assert access == eval(repr(access), {"Access": Access})
 

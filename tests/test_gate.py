@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import SCOPE_KEY, JWTConfig, create_access_token
+from asgi_jwt_claims import SCOPE_KEY, BearerHeader, Cookie, JWTConfig, TokenCookies, create_access_token
 from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, SettingError
 from asgi_jwt_claims.gate import Gate
 from asgi_jwt_claims.token import Anonymous
 
 from .by_hand import Header, bearer, http_scope, websocket_scope
+from .conftest import SECRET, HeldClock
 
 EXEMPT = ("/", "/login", "/docs/*", "/caf\u00e9", "/files/*", "/trailing/")
 
@@ -322,6 +323,16 @@ def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -
         {"sources": ()},
         {"sources": ["header"]},
         {"sources": "header"},
+        {"sources": [BearerHeader]},
+        {"sources": [BearerHeader(), Cookie]},
+        {"end_with_token": 1},
+        {"end_with_token": None},
+        {"close_code": 1001},
+        {"close_code": 2999},
+        {"close_code": 5000},
+        {"close_code": True},
+        {"close_code": "3000"},
+        {"close_code": 3000.0},
         {"realm": 'a"b'},
         {"problem_json": "yes"},
         {"on_error": "function"},
@@ -338,3 +349,16 @@ def test_only_a_configuration_will_do(config: Any) -> None:
     """There is no default configuration, hence no default secret (trap: a secret shipped with the library)."""
     with pytest.raises(SettingError, match="config must be a JWTConfig"):
         Gate(config)
+
+
+def test_cookies_of_other_names_are_noticed(clock: HeldClock) -> None:
+    """`Cookie()` would never find cookies that the configuration calls otherwise; said in full, it may differ."""
+    plain, named = TokenCookies(), TokenCookies(access_name="other")
+    one, other = (JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies) for cookies in (plain, named))
+    with pytest.raises(SettingError, match=r"Cookie\(config.cookies\)"):
+        Gate(other, sources=[Cookie()])
+    for config, source in ((one, Cookie()), (other, Cookie(named)), (other, Cookie(plain))):
+        assert Gate(config, sources=[source]).reads_forms
+    several = [one.replace(issuer="https://a.example"), other.replace(issuer="https://b.example")]
+    assert Gate(several, sources=[Cookie()]).reads_forms
+    assert False is Gate(other).reads_forms

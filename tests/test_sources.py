@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, ConfigurationError
+from asgi_jwt_claims import BearerHeader, ConfigurationError, Cookie, TokenCookies, WebSocketProtocol
 from asgi_jwt_claims.errors import (
+    InvalidRequestError,
     MalformedCredentialsError,
     RepeatedCredentialsError,
     SettingError,
     TokenTooLargeError,
 )
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, Offered, find_token
+from asgi_jwt_claims.sources import DEFAULT_SOURCES, InsecureWebSocketQuery, Offered, find_token, is_source
 
 MAX = 256
 
@@ -198,11 +200,6 @@ def test_the_query_is_no_source() -> None:
     assert None is find_token(scope, DEFAULT_SOURCES, MAX)
 
 
-def test_cookies_are_no_source_unless_asked_for() -> None:
-    """A token in a cookie is not looked at."""
-    assert None is find_token({"headers": [(b"cookie", b"token=a.b.c; Authorization=a.b.c")]}, DEFAULT_SOURCES, MAX)
-
-
 @pytest.mark.parametrize(
     ("source", "name", "value"),
     [
@@ -305,3 +302,86 @@ def test_a_bad_offer_is_not_covered_up_by_a_good_one(sources: Any) -> None:
     """An offer made badly is refused although another source has found something."""
     with pytest.raises(MalformedCredentialsError):
         find_token({}, sources, MAX)
+
+
+# All of them together -------------------------------------------------------------------------------------------------
+
+ALL = (BearerHeader(), Cookie(), WebSocketProtocol(), InsecureWebSocketQuery())
+PLACES: dict[str, dict[str, Any]] = {
+    "header": {"headers": [(b"authorization", b"Bearer a.b.c")]},
+    "cookie": {"headers": [(b"cookie", b"__Host-access_token=a.b.c")]},
+    "websocket_protocol": {"subprotocols": ["bearer", "a.b.c"]},
+    "websocket_query": {"query_string": b"access_token=a.b.c"},
+}
+BAD_PLACES: dict[str, dict[str, Any]] = {
+    "header": {"headers": [(b"authorization", b"Bearer")]},
+    "cookie": {"headers": [(b"cookie", b"__Host-access_token=")]},
+    "websocket_protocol": {"subprotocols": ["bearer"]},
+    "websocket_query": {"query_string": b"access_token="},
+}
+OWN = [(b"host", b"x"), (b"origin", b"http://x")]
+
+
+def handshake(*places: dict[str, Any]) -> dict[str, Any]:
+    """A handshake that offers something in these places."""
+    scope: dict[str, Any] = {"type": "websocket", "headers": list(OWN)}
+    for place in places:
+        scope["headers"] += place.get("headers", [])
+        scope |= {name: value for name, value in place.items() if name != "headers"}
+    return scope
+
+
+@pytest.mark.parametrize("sources", [ALL, ALL[::-1]], ids=["in order", "reversed"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_token_is_found_wherever_it_is(sources: Any, place: str) -> None:
+    """Absence moves on, whatever the order; the name of the source says where the token was."""
+    offered = find_token(handshake(PLACES[place]), sources, MAX)
+    assert offered is not None
+    assert (b"a.b.c", place) == (offered.raw.encode() if isinstance(offered.raw, str) else offered.raw, offered.source)
+    assert None is find_token(handshake(), sources, MAX)
+
+
+@pytest.mark.parametrize("sources", [ALL, ALL[::-1]], ids=["in order", "reversed"])
+@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(PLACES, 2)))
+def test_two_places_are_one_too_many(sources: Any, one: str, other: str) -> None:
+    """The same token in two places is refused, and a good one does not cover up a bad one."""
+    with pytest.raises(RepeatedCredentialsError) as caught:
+        find_token(handshake(PLACES[one], PLACES[other]), sources, MAX)
+    assert {one, other} == set(caught.value.evidence["sources"].split(", "))
+    with pytest.raises(InvalidRequestError) as worse:
+        find_token(handshake(PLACES[one], BAD_PLACES[other]), sources, MAX)
+    assert other == worse.value.evidence["source"]
+
+
+COOKIES = TokenCookies(access_name="other")
+# Each line is one place.
+ALIKE: list[list[Any]] = [
+    [BearerHeader(), BearerHeader("authorization", "bearer"), BearerHeader("AUTHORIZATION")],
+    [BearerHeader("X-Token")],
+    [BearerHeader(scheme="")],
+    [Cookie(), Cookie(TokenCookies()), Cookie(type="access"), Cookie(TokenCookies(trusted_origins=[]))],
+    [Cookie(type="refresh")],
+    [Cookie(COOKIES), Cookie(TokenCookies(access_name="other"))],
+    [Cookie(TokenCookies(trusted_origins=["https://a.example"]))],
+    [Cookie(TokenCookies(csrf_field="other"))],
+    [WebSocketProtocol(), WebSocketProtocol("bearer")],
+    [WebSocketProtocol("Bearer")],
+    [InsecureWebSocketQuery(), InsecureWebSocketQuery("access_token")],
+    [InsecureWebSocketQuery("bearer")],
+]
+
+
+def test_sources_are_compared_by_where_they_look() -> None:
+    """Two sources for the same place, looked at in the same way, are equal and hash alike; any others are not."""
+    for (at, line), (other_at, other) in itertools.product(enumerate(ALIKE), repeat=2):
+        for one, two in itertools.product(line, other):
+            assert (at == other_at) is (one == two)
+            assert at != other_at or hash(one) == hash(two)
+    assert BearerHeader() != "header"
+    assert len(ALIKE) == len({source for line in ALIKE for source in line})
+
+
+def test_what_is_no_source() -> None:
+    """Whatever can be called with a scope is a source; a class is none, since its parentheses have been forgotten."""
+    assert all(map(is_source, (*ALL, absent)))
+    assert not any(map(is_source, (BearerHeader, Cookie, "header", None, 5)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._settings import as_duration
 from .claims import SCOPE_TOKEN
 from .errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
+from .sources import is_source
 from .verification import check_type
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Access:
             if not isinstance(value, bool):
                 raise SettingError(f"{name} must be True or False")
         self.sources = tuple(sources) if isinstance(sources, Iterable) else (sources,)
-        if not all(map(callable, self.sources)):
+        if not all(map(is_source, self.sources)):
             raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
         wanted = dict.fromkeys(scopes.split()) if isinstance(scopes, str) else _names(scopes, "scopes")
         if not all(map(SCOPE_TOKEN.fullmatch, wanted)):

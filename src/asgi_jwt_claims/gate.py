@@ -13,7 +13,7 @@ from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
 from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
-from .sources import DEFAULT_SOURCES, Cookie, Source, WebSocketProtocol
+from .sources import DEFAULT_SOURCES, Cookie, Source, WebSocketProtocol, is_source
 from .sources.cookie import SAFE_METHODS
 from .token import SCOPE_KEY, Anonymous, Token
 
@@ -100,7 +100,7 @@ class Gate:
         self._required = required
         self._exact, self._below = _exemptions(exempt)
         self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
-        if not self._sources or not all(map(callable, self._sources)):
+        if not self._sources or not all(map(is_source, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
         self._cookies = tuple(source for source in self._sources if isinstance(source, Cookie))
         cookies = {config.cookies for config in _configs(self._trust)}

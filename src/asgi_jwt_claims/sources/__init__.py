@@ -14,7 +14,7 @@ from typing import Any
 
 from asgi_jwt_claims.errors import RepeatedCredentialsError
 
-from ._offer import Offered, Source
+from ._offer import Offered, Source, is_source
 from .cookie import Cookie
 from .header import BearerHeader
 from .websocket import InsecureWebSocketQuery, WebSocketProtocol
@@ -28,6 +28,7 @@ __all__ = [
     "Source",
     "WebSocketProtocol",
     "find_token",
+    "is_source",
 ]
 
 DEFAULT_SOURCES: tuple[Source, ...] = (BearerHeader(),)

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple, Protocol
 
 from asgi_jwt_claims.errors import InvalidRequestError, TokenTooLargeError
 
-__all__ = ["FIELD_NAME", "OWS", "ComparableSource", "Offered", "Source", "check_characters", "single_values"]
+__all__ = [
+    "FIELD_NAME",
+    "OWS",
+    "ComparableSource",
+    "Offered",
+    "Source",
+    "check_characters",
+    "is_source",
+    "single_values",
+]
 
 OWS = b" \t"
 """White space around a header's value (RFC 9110 section 5.6.3)."""
@@ -43,6 +52,11 @@ class Source(Protocol):
             max_size: Longest acceptable token, in characters.
         """
         ...
+
+
+def is_source(candidate: object) -> bool:
+    """Whether that can be asked for a token. A class cannot: its parentheses have been forgotten."""
+    return callable(candidate) and not isinstance(candidate, type)
 
 
 class ComparableSource:
