@@ -267,7 +267,7 @@ def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
         raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
     if not access.sources:
         return first
-    outcome = outcome_for(scope, first.trust, access.sources)
+    outcome = outcome_for(scope, first.trust, access.sources, first.revocation)
     if outcome is None:
         outcome = Outcome(first.trust, access.sources, first.challenges, first.revocation)
         attach(scope, outcome)
@@ -309,6 +309,9 @@ async def examined(
         sources: Where it may be offered; empty: wherever a middleware looks, or in the Authorization header.
     """
     found = outcome_for(scope, trust, sources, revocation)
+    if found is None and revocation is None and (beside := outcome_for(scope, trust)) is not None:
+        # By sources of its own a guard finds what the middleware has not; that may be revoked all the same.
+        revocation = beside.revocation
     outcome = Outcome(trust, sources or DEFAULT_SOURCES, challenges, revocation) if found is None else found
     await outcome.prepare(scope, check_revocation=check_revocation)
     if found is None:
