@@ -18,8 +18,11 @@ from asgi_jwt_claims import (
     Key,
     KeySet,
     Token,
+    TokenCookies,
     create_access_token,
     create_refresh_token,
+    create_token_pair,
+    set_token_cookies,
     verify_token,
 )
 from asgi_jwt_claims._settings import as_duration
@@ -280,6 +283,14 @@ def on_event_is_told() -> None:
     assert ["issued"] == told
 
 
+def cookies_says_what_they_are_called() -> None:
+    config = settings(cookies=TokenCookies(access_name="one", refresh_name="two", csrf_name="three"))
+    headers: list[tuple[bytes, bytes]] = []
+    set_token_cookies(headers, create_token_pair("alice", config), config)
+    assert [b"one", b"two", b"three"] == [value.split(b"=")[0] for name, value in headers if name == b"set-cookie"]
+    assert config.cookies == config.replace(leeway=0).cookies
+
+
 EFFECTS: dict[str, Callable[[], None]] = {
     "secret_key": secret_key_decides_what_verifies,
     "algorithm": algorithm_is_the_one_of_the_secret,
@@ -307,6 +318,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "send_kid": send_kid_names_the_key,
     "max_token_size": max_token_size_caps_what_is_read_and_minted,
     "signature_cache_size": signature_cache_size_bounds_what_is_remembered,
+    "cookies": cookies_says_what_they_are_called,
     "clock": clock_is_the_only_clock,
 }
 
@@ -338,6 +350,9 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"secret_key": None, "signing_key": "pem"}, "signing_key must be a Key, not str; see Key.from_pem"),
         ({"secret_key": None, "signing_key": PRIVATE.public()}, "signing_key is a public key"),
         ({"on_event": 7}, "on_event must be a function"),
+        ({"cookies": {"access_name": "one"}}, r"cookies must be TokenCookies\(...\)"),
+        ({"cookies": TokenCookies}, r"cookies must be TokenCookies\(...\)"),
+        ({"cookies": None}, r"cookies must be TokenCookies\(...\)"),
         ({"refresh_grace": 61}, "refresh_grace must be at most 60 seconds"),
         ({"refresh_grace": -1}, "refresh_grace"),
         ({"session_lifetime": 0}, "session_lifetime"),

@@ -13,7 +13,8 @@ __all__ = ["TokenCookies"]
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 6265 section 4.1.1: cookie-name
 _PATH = re.compile(r"/[\x21-\x3A\x3C-\x7E]*")  # section 4.1.1: path-value, and no space
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.\-]*://[^/?#@\s\"\\A-Z]+", re.ASCII)  # RFC 6454 section 6.2, as browsers write it
+# RFC 6454 section 6.2, as browsers write it: no wildcards, names of other scripts in punycode.
+_ORIGIN = re.compile(r"(?!wss?:)[a-z][a-z0-9+.\-]*://(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
