@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
@@ -101,18 +102,21 @@ Listener: TypeAlias = Callable[[Collection[Revocation]], None]
 class Feed:
     """Who wants to know at once what is revoked: connections that are open."""
 
-    __slots__ = ("_listeners",)
+    __slots__ = ("_listeners", "_lock")
 
     def __init__(self) -> None:
         self._listeners: tuple[Listener, ...] = ()
+        self._lock = threading.Lock()  # event loops in several threads may share a store
 
     def join(self, listener: Listener) -> None:
         """Tell `listener` from now on."""
-        self._listeners = (*self._listeners, listener)
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
 
     def leave(self, listener: Listener) -> None:
         """Tell `listener` no longer."""
-        self._listeners = tuple(one for one in self._listeners if one != listener)
+        with self._lock:
+            self._listeners = tuple(one for one in self._listeners if one != listener)
 
     def tell(self, revocations: Collection[Revocation]) -> None:
         """Tell everybody of what has become known here."""
@@ -131,7 +135,10 @@ class RevocationStore(ABC):
     __slots__ = ()
 
     feed: Feed | None = None
-    """Told of every revocation as soon as it is known in this process; None: the store has no way to hear of any."""
+    """Told of every revocation as soon as it is known in this process; None: the store has no way to hear of any.
+
+    A store that has one overrides `known`, which is asked about the tokens of the connections that are open.
+    """
 
     @abstractmethod
     async def is_revoked(self, marks: Marks) -> bool:

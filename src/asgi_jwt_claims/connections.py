@@ -5,7 +5,8 @@ things have to come together, and none of them may cancel the application, which
 
 - *when*: all connections of an event loop stand in one structure, by the quarter of a second in which their token
   ends, and by what a store of revocations knows their token by. One task looks after all of them, and only while there
-  are any. A connection costs an entry in a set, not a task and not a timer.
+  are any; it looks at the clock of the tokens every second, since that may be set. A connection costs an entry in a
+  set, not a task and not a timer.
 - *how*, if the application is waiting to receive: its waiting is broken off, and it is told that the client has gone.
   It closes nothing itself; the close, or the end of the stream, has been sent before it is told.
 - *how*, if it is doing something else: the end is sent for it. Whatever it sends after that raises `ConnectionEndedError`,
@@ -21,7 +22,7 @@ import heapq
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Collection, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -32,84 +33,97 @@ from ._store import Feed, Revocation, marks_of
 from ._tasks import caller_from_any_thread, spawn
 from .errors import ConnectionEndedError, ExpiredTokenError, RevokedTokenError, TokenError
 from .outcome import Outcome, outcome_for
+from .token import SCOPE_KEY
 from .verification import good_until
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["Connection", "EventStream", "HTTPExchange", "WebSocketConnection"]
+__all__ = ["Connection", "HTTPExchange", "WebSocketConnection"]
 
 _TICKS: Final = 4  # in a second
+_LONGEST_PAUSE: Final = 1.0  # seconds between two looks at the clock
+_LAST_TICK: Final = 2**53  # of which no clock will ever tell
 _AT_ONCE: Final = 200  # connections or revocations that are attended to before anything else gets its turn
 _EVENT_STREAM: Final = b"text/event-stream"
 
 
 class Connection(ABC):
-    """An open connection, as far as its end goes.
+    """An open connection, as far as its end goes. Made when the middleware has examined the request.
+
+    Args:
+        scope: The scope of the request.
+        outcome: That of the middleware; None: it stands in the scope.
 
     Attributes:
         error: Why it has to end, or has ended; None: it has not.
-        tick: The quarter of a second in which its token ends, while that is waited for.
+        place: Where it waits for the end of its token.
         marks: By what revocations its tokens are known, while the connection listens to any.
     """
 
-    __slots__ = ("_ends_at", "_outcomes", "_registry", "_scope", "error", "marks", "tick")
+    __slots__ = ("_clock", "_ends_at", "_first", "_outcomes", "_registry", "_scope", "error", "marks", "place")
 
-    def __init__(self, scope: MutableMapping[str, Any]) -> None:
+    def __init__(self, scope: MutableMapping[str, Any], outcome: Outcome | None = None) -> None:
         self._scope = scope
+        # Another middleware further in may put its own outcome into the scope.
+        self._first = outcome or outcome_for(scope, None)
         self._outcomes: tuple[Outcome, ...] = ()
         self._ends_at = math.inf
+        self._clock: Callable[[], float] = _never
         self._registry: Connections | None = None
         self.error: TokenError | None = None
-        self.tick: int | None = None
+        self.place: tuple[_Schedule, int] | None = None
         self.marks: tuple[bytes, ...] = ()
 
     def begin(self) -> None:
         """From now on the connection is open: watch it, if it has a token to end with."""
-        outcomes = tuple(_outcomes_in(self._scope))
+        outcomes = tuple(dict.fromkeys((*_from(self._first), *_from(outcome_for(self._scope, None)))))
         if not all(outcome.end_with_token for outcome in outcomes):
             return
-        self._outcomes = tuple(outcome for outcome in outcomes if outcome.held is not None)
-        for outcome in self._outcomes:
+        self._outcomes = outcomes
+        for outcome in outcomes:
             outcome.connections = (*outcome.connections, self)
-        if any(map(_is_revoked, self._outcomes)):
+        self._watch()
+        # Only now, since a revocation may have come from another thread before anybody listened.
+        if any(map(_is_revoked, outcomes)):
             self.error = RevokedTokenError()
-        else:
-            self.renew()
+            self.release()
 
     def renew(self) -> None:
         """See `Renewable`."""
-        self.release()
-        ends_at, feeds, marks = self._limits()
-        if ends_at != math.inf or feeds:
-            self._ends_at = ends_at
-            self.marks = tuple(marks)
-            self._registry = _connections()
-            self._registry.add(self, ends_at - self._now(), feeds)
+        self._watch()
+        self.recheck()
 
     def release(self) -> None:
         """The connection has ended, or is going to be watched in another way. Harmless when it is not watched."""
-        self._ends_at = math.inf
         if self._registry is not None:
+            self._ends_at = math.inf
             self._registry.remove(self)
             self._registry = None
+
+    def leave(self) -> None:
+        """The application has done with the connection: nothing refers to it any more."""
+        self.release()
+        for outcome in self._outcomes:
+            outcome.connections = tuple(one for one in outcome.connections if one is not self)
+        self._outcomes = ()
 
     def expire(self) -> None:
         """End, if the token has; the clock decides, which may have been set in the meantime."""
         if self.is_over:
             self.end(self.error or ExpiredTokenError())
         elif self._registry is not None:
-            self.renew()
+            self._watch()
 
     def recheck(self) -> None:
         """End, if a token is known to be revoked."""
-        if any(map(_is_revoked, self._outcomes)):
+        if self._registry is not None and any(map(_is_revoked, self._outcomes)):
             self.end(RevokedTokenError())
 
     @property
     def is_over(self) -> bool:
         """Whether its time is over."""
-        if self.error is None and self._ends_at != math.inf and self._now() >= self._ends_at:
+        if self.error is None and self._ends_at != math.inf and not self._clock() < self._ends_at:
             self.error = ExpiredTokenError()
         return self.error is not None
 
@@ -117,27 +131,31 @@ class Connection(ABC):
     def end(self, error: TokenError) -> None:
         """Bring about the end, without waiting for it."""
 
-    def _now(self) -> float:
-        # All configurations of one request have clocks that show the same.
-        config = self._outcomes[0].config
-        return math.inf if config is None else config.clock()
-
-    def _limits(self) -> tuple[float, set[Feed], set[bytes]]:
-        ends_at, feeds, marks = math.inf, set[Feed](), set[bytes]()
+    def _watch(self) -> None:
+        self.release()
+        feeds, marks = set[Feed](), set[bytes]()
         for outcome in self._outcomes:
-            if outcome.held is None or outcome.config is None:
+            token, config = outcome.held, outcome.config
+            if token is None or config is None:
                 continue
-            until = good_until(outcome.held, outcome.config)
-            ends_at = min(ends_at, math.inf if until is None else until)
+            until = good_until(token, config)
+            if until is not None and until < self._ends_at:
+                self._ends_at, self._clock = until, config.clock
             feed = None if outcome.revocation is None else outcome.revocation.feed
             if feed is not None and outcome.heeds_revocation:
                 feeds.add(feed)
-                marks.update(mark for mark in marks_of(outcome.held, outcome.config)[:3] if mark)
-        return ends_at, feeds, marks
+                marks.update(mark for mark in marks_of(token, config)[:3] if mark)
+        if feeds or self._ends_at != math.inf:
+            self.marks = tuple(marks)
+            self._registry = _connections()
+            self._registry.add(self, self._ends_at, self._clock, feeds)
 
 
-def _outcomes_in(scope: MutableMapping[str, Any]) -> Iterator[Outcome]:
-    outcome = outcome_for(scope, None)
+def _never() -> float:
+    return -math.inf
+
+
+def _from(outcome: Outcome | None) -> Iterator[Outcome]:
     while outcome is not None:
         yield outcome
         outcome = outcome.following
@@ -149,47 +167,94 @@ def _is_revoked(outcome: Outcome) -> bool:
     return outcome.revocation.known(outcome.held, outcome.config) is True
 
 
+class _Schedule:
+    """The connections whose tokens end by one clock, by when they do."""
+
+    __slots__ = ("_ticks", "by_tick", "clock")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.by_tick: dict[int, set[Connection]] = {}
+        self._ticks: list[int] = []
+
+    def add(self, connection: Connection, ends_at: float) -> bool:
+        """Let a connection wait for its time; whether that is the first to come."""
+        tick = math.ceil(min(ends_at * _TICKS, _LAST_TICK))
+        connection.place = (self, tick)
+        waiting = self.by_tick.get(tick)
+        if waiting is not None:
+            waiting.add(connection)
+            return False
+        self.by_tick[tick] = {connection}
+        heapq.heappush(self._ticks, tick)
+        return self._ticks[0] == tick
+
+    def remove(self, connection: Connection, tick: int) -> None:
+        """Let it wait no longer."""
+        _discard(self.by_tick, tick, connection)
+        # Ticks for which nobody waits any more, and those that stand here twice, must not become many.
+        if len(self._ticks) > 2 * len(self.by_tick) + 64:
+            self._ticks = sorted(self.by_tick)
+
+    def due(self) -> Iterator[Connection]:
+        """Those whose time has come."""
+        while self._ticks and not self._now() * _TICKS < self._ticks[0]:
+            tick = heapq.heappop(self._ticks)
+            for connection in self.by_tick.pop(tick, ()):
+                if connection.place == (self, tick):  # else it has ended, or been renewed, in the meantime
+                    yield connection
+
+    def pause(self) -> float:
+        """Seconds until the next has its time."""
+        return self._ticks[0] / _TICKS - self._now() if self._ticks else math.inf
+
+    def _now(self) -> float:
+        try:
+            return self.clock()
+        except Exception:  # noqa: BLE001 -- a clock that is broken ends all that go by it, and nothing else
+            return math.inf
+
+
 class Connections:
     """All connections of one event loop that have to end."""
 
     def __init__(self) -> None:
-        self._by_tick: dict[int, set[Connection]] = {}
-        self._ticks: list[int] = []
+        self._schedules: dict[int, _Schedule] = {}
         self._by_mark: dict[bytes, set[Connection]] = {}
         self._feeds: set[Feed] = set()
         self._news: deque[Collection[Revocation]] = deque()
-        self._call = caller_from_any_thread()
+        self._call: Callable[[Callable[[], object]], object] | None = None
         self._count = 0
         self._changed = anyio.Event()
-        self._is_watched = False
 
-    def add(self, connection: Connection, seconds: float, feeds: Collection[Feed]) -> None:
-        """Watch a connection whose token ends in so many seconds (infinity: never by itself)."""
+    def add(self, connection: Connection, ends_at: float, clock: Callable[[], float], feeds: Collection[Feed]) -> None:
+        """Watch a connection whose token ends then, by that clock (infinity: never by itself)."""
         self._count += 1
-        if seconds != math.inf:
-            tick = math.ceil((anyio.current_time() + seconds) * _TICKS)
-            connection.tick = tick
-            if tick not in self._by_tick:
-                self._by_tick[tick] = set()
-                heapq.heappush(self._ticks, tick)
-                if self._ticks[0] == tick:
-                    self._changed.set()
-            self._by_tick[tick].add(connection)
+        if ends_at != math.inf:
+            schedule = self._schedules.get(id(clock))
+            if schedule is None:
+                schedule = self._schedules[id(clock)] = _Schedule(clock)
+            if schedule.add(connection, ends_at):
+                self._changed.set()
         for mark in connection.marks:
             self._by_mark.setdefault(mark, set()).add(connection)
-        for feed in self._feeds.symmetric_difference(self._feeds.union(feeds)):
-            self._feeds.add(feed)
-            feed.join(self._hear)
-        if not self._is_watched:
-            self._is_watched = True
+        for feed in feeds:
+            if feed not in self._feeds:
+                self._feeds.add(feed)
+                feed.join(self._hear)
+        if self._call is None:
+            self._call = caller_from_any_thread()
             spawn(self._watch)
 
     def remove(self, connection: Connection) -> None:
         """Watch a connection no longer; nothing of it is kept."""
         self._count -= 1
-        if connection.tick is not None:
-            _discard(self._by_tick, connection.tick, connection)
-            connection.tick = None
+        if connection.place is not None:
+            schedule, tick = connection.place
+            connection.place = None
+            schedule.remove(connection, tick)
+            if not schedule.by_tick and self._schedules.get(id(schedule.clock)) is schedule:
+                del self._schedules[id(schedule.clock)]
         for mark in connection.marks:
             _discard(self._by_mark, mark, connection)
         connection.marks = ()
@@ -197,9 +262,14 @@ class Connections:
             self._changed.set()
 
     def _hear(self, revocations: Collection[Revocation]) -> None:
+        call = self._call
+        if call is None:
+            return
         self._news.append(revocations)
-        with contextlib.suppress(RuntimeError):  # this event loop has ended, and its connections with it
-            self._call(self._notice)
+        try:
+            call(self._notice)
+        except RuntimeError:  # this event loop has ended, and its connections with it
+            self._rest()
 
     def _notice(self) -> None:
         self._changed.set()
@@ -210,36 +280,41 @@ class Connections:
                 await self._attend()
                 self._changed = anyio.Event()
                 if self._count and not self._news:
-                    wait = self._ticks[0] / _TICKS - anyio.current_time() if self._ticks else math.inf
-                    with anyio.move_on_after(wait):
+                    with anyio.move_on_after(self._pause()):
                         await self._changed.wait()
         finally:
-            self._is_watched = False
-            for feed in self._feeds:
-                feed.leave(self._hear)
-            self._feeds.clear()
+            self._rest()
+            if not self._count:
+                # The variable would keep the event loop, to which an Event refers, for ever.
+                _CONNECTIONS.set(None)
+
+    def _rest(self) -> None:
+        self._call = None
+        for feed in self._feeds:
+            feed.leave(self._hear)
+        self._feeds.clear()
+        self._news.clear()
+
+    def _pause(self) -> float:
+        return min(_LONGEST_PAUSE, *(schedule.pause() for schedule in self._schedules.values()), math.inf)
 
     async def _attend(self) -> None:
-        done = 0
-        for connection in self._due():
-            _attempt(connection.expire)
-            done += 1
+        for done, step in enumerate(self._to_do(), 1):
+            try:
+                step()
+            except Exception:  # noqa: BLE001 -- one that cannot be ended must not keep the others from it
+                logger().exception("a connection could not be ended")
             if done % _AT_ONCE == 0:
                 await anyio.lowlevel.checkpoint()
+
+    def _to_do(self) -> Iterator[Callable[[], None]]:
+        for schedule in tuple(self._schedules.values()):
+            for connection in schedule.due():
+                yield connection.expire
         while self._news:
             for revocation in self._news.popleft():
                 for connection in tuple(self._by_mark.get(revocation.mark, ())):
-                    _attempt(connection.recheck)
-                done += 1
-                if done % _AT_ONCE == 0:
-                    await anyio.lowlevel.checkpoint()
-
-    def _due(self) -> Iterator[Connection]:
-        while self._ticks and self._ticks[0] <= anyio.current_time() * _TICKS:
-            tick = heapq.heappop(self._ticks)
-            for connection in self._by_tick.pop(tick, ()):
-                if connection.tick == tick:  # else it has ended, or been renewed, in the meantime
-                    yield connection
+                    yield connection.recheck
 
 
 def _discard(index: dict[Any, set[Connection]], key: Any, connection: Connection) -> None:
@@ -250,46 +325,68 @@ def _discard(index: dict[Any, set[Connection]], key: Any, connection: Connection
             del index[key]
 
 
-def _attempt(step: Any) -> None:
-    try:
-        step()
-    except Exception:  # noqa: BLE001 -- one that cannot be ended must not keep the others from it
-        logger().exception("a connection could not be ended")
-
-
-_CONNECTIONS: Final = anyio.lowlevel.RunVar[Connections]("asgi_jwt_claims_connections")
+_CONNECTIONS: Final = anyio.lowlevel.RunVar[Connections | None]("asgi_jwt_claims_connections", None)
 
 
 def _connections() -> Connections:
-    try:
-        return _CONNECTIONS.get()
-    except LookupError:
-        made = Connections()
-        _CONNECTIONS.set(made)
-        return made
+    found = _CONNECTIONS.get()
+    if found is None:
+        found = Connections()
+        _CONNECTIONS.set(found)
+    return found
 
 
 class _ASGIConnection(Connection):
     """What http and websocket have in common: an application that waits to receive, and what is sent for it."""
 
-    __slots__ = ("_receive", "_send", "_sending", "_waiting", "ended")
+    __slots__ = ("_goodbye", "_is_sent", "_receive", "_send", "_sending", "_waiting", "ended")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope)
+    def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None = None) -> None:
+        super().__init__(scope, outcome)
         self._receive = receive
         self._send = send
         self._sending = 0
         self._waiting: tuple[anyio.CancelScope, ...] = ()
+        self._goodbye: ConnectionEndedError | None = None
+        self._is_sent: anyio.Event | None = None
         self.ended = False
+
+    def renew(self) -> None:
+        """See `Connection`."""
+        if not self.ended:
+            super().renew()
 
     def end(self, error: TokenError) -> None:
         """See `Connection`."""
-        self.error = error
+        self.error = self.error or error
         if self._waiting:
             for scope in self._waiting:
                 scope.cancel()
-        elif not self._sending and not self.ended:
-            spawn(self._finish_quietly)
+        else:
+            spawn(self.finish)
+
+    async def finish(self) -> None:
+        """Send the end: once, and not before what is on its way; whoever sends that sends the end, too."""
+        if self._is_sent is not None:
+            await self._is_sent.wait()
+        if self.ended or self._sending:
+            return
+        self.ended = True
+        self._is_sent = anyio.Event()
+        self.release()
+        try:
+            await self._send_end()
+        except BaseException:  # the application did not want to wait any longer
+            _begin(self._send_end)
+            raise
+        finally:
+            self._is_sent.set()
+
+    def is_end(self, error: BaseException) -> bool:
+        """Whether that is what `send` has raised since the end, and nothing else."""
+        if isinstance(error, BaseExceptionGroup):
+            return all(map(self.is_end, error.exceptions))
+        return error is self._goodbye
 
     async def _wait(self) -> Message | None:
         """What the server says; None: the end has come first."""
@@ -306,26 +403,38 @@ class _ASGIConnection(Connection):
         self._sending += 1
         try:
             await self._send(message)
-        finally:
+        except BaseException:
             self._sending -= 1
+            if self.error is not None:
+                _begin(self.finish)
+            raise
+        self._sending -= 1
         if self.error is not None:
-            await self._finish()
+            await self.finish()
 
-    async def _finish(self) -> None:
-        """Send the end, once."""
-        if not self.ended:
-            self.ended = True
-            self.release()
-            await self._send(self._last_message())
-
-    async def _finish_quietly(self) -> None:
+    async def _send_end(self) -> None:
         try:
-            await self._finish()
+            await self._send(self._last_message())
         except Exception:  # noqa: BLE001 -- the client has gone by itself; nobody is left to be told
             logger().debug("the end of a connection could not be sent", exc_info=True)
 
+    @property
+    def _reason(self) -> str:
+        return "" if self.error is None else self.error.description
+
+    def _has_ended(self) -> ConnectionEndedError:
+        # Always the same, so that it is known when the application lets it go.
+        if self._goodbye is None:
+            self._goodbye = ConnectionEndedError(self._reason)
+        return self._goodbye.with_traceback(None)
+
     @abstractmethod
     def _last_message(self) -> Message: ...
+
+
+def _begin(function: Callable[[], Any]) -> None:
+    with contextlib.suppress(RuntimeError):  # the event loop has ended
+        spawn(function)
 
 
 class WebSocketConnection(_ASGIConnection):
@@ -354,16 +463,16 @@ class WebSocketConnection(_ASGIConnection):
 
     async def receive(self) -> Message:
         """What the application is told."""
-        if not self.accepted or self._told:
+        is_free = self._registry is None and self.error is None
+        if self._told or not self._ends or (self.accepted and is_free):
             return await self._receive()
-        message = None
-        if not self.is_over:
-            message = await self._wait()
+        message = None if self.is_over else await self._wait()
         if message is None or self.is_over:
-            await self._finish()
+            await self.finish()
             self._told = True
             return {"type": "websocket.disconnect", "code": self._close_code, "reason": self._reason}
         if message["type"] == "websocket.disconnect":
+            self.ended = True
             self.release()
         return message
 
@@ -371,16 +480,17 @@ class WebSocketConnection(_ASGIConnection):
         """What the application says."""
         kind = message["type"]
         if self.accepted and self.is_over:
-            await self._finish()
+            await self.finish()
             if kind == "websocket.close":
                 return
-            raise ConnectionEndedError(self._reason)
+            raise self._has_ended()
         if kind == "websocket.accept":
             await self._accept(message)
-        else:
-            await self._pass_on(message)
-            if kind == "websocket.close":
-                self.release()
+            return
+        if kind == "websocket.close":
+            self.ended = True
+            self.release()
+        await self._pass_on(message)
 
     async def _accept(self, message: Message) -> None:
         if self._protocol is not None and message.get("subprotocol") is None:
@@ -390,15 +500,11 @@ class WebSocketConnection(_ASGIConnection):
         self.accepted = not self.is_over
         if not self.accepted:
             # The token has come to its end since the handshake was examined; nothing has been accepted yet.
-            await self._finish()
-            raise ConnectionEndedError(self._reason)
-        for outcome in _outcomes_in(self._scope):
+            await self.finish()
+            raise self._has_ended()
+        for outcome in _from(outcome_for(self._scope, None)):
             outcome.is_accepted = True
         await self._pass_on(message)
-
-    @property
-    def _reason(self) -> str:
-        return "" if self.error is None else self.error.description
 
     def _last_message(self) -> Message:
         return {"type": "websocket.close", "code": self._close_code, "reason": self._reason}
@@ -413,10 +519,11 @@ class HTTPExchange:
         send: The server's.
     """
 
-    __slots__ = ("_has_read", "_receive", "_scope", "_send", "_stream")
+    __slots__ = ("_has_read", "_outcome", "_receive", "_scope", "_send", "_stream")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
+        self._outcome = scope.get(SCOPE_KEY)
         self._receive = receive
         self._send = send
         self._has_read = False
@@ -427,6 +534,8 @@ class HTTPExchange:
         if self._has_read:
             # Nothing but the end can come now, and the application may begin to wait for it before the stream begins.
             return await self._watched().receive()
+        if self._stream is not None:
+            return await self._stream.receive()
         message = await self._receive()
         self._has_read = not message.get("more_body", False)
         return message
@@ -440,18 +549,27 @@ class HTTPExchange:
         return self._send(message) if self._stream is None else self._stream.send(message)
 
     @property
-    def ended(self) -> bool:
-        """Whether a stream has been ended here."""
-        return self._stream is not None and self._stream.ended
+    def error(self) -> TokenError | None:
+        """Why it has to end, or has ended."""
+        return None if self._stream is None else self._stream.error
 
-    def release(self) -> None:
+    async def finish(self) -> None:
+        """See to it that the end is sent."""
+        if self._stream is not None:
+            await self._stream.finish()
+
+    def is_end(self, error: BaseException) -> bool:
+        """Whether that is what `send` has raised since the end, and nothing else."""
+        return self._stream is not None and self._stream.is_end(error)
+
+    def leave(self) -> None:
         """The application has returned."""
         if self._stream is not None:
-            self._stream.release()
+            self._stream.leave()
 
     def _watched(self) -> EventStream:
         if self._stream is None:
-            self._stream = EventStream(self._scope, self._receive, self._send)
+            self._stream = EventStream(self._scope, self._receive, self._send, self._outcome)
         return self._stream
 
 
@@ -460,18 +578,19 @@ class EventStream(_ASGIConnection):
 
     __slots__ = ("_is_begun",)
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        super().__init__(scope, receive, send)
+    def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None) -> None:
+        super().__init__(scope, receive, send, outcome)
         self._is_begun = False
 
     async def receive(self) -> Message:
-        """Whether the client has gone, or the token has ended."""
-        gone = None if self.is_over else await self._wait()
-        if gone is None or self.is_over:
-            await self._finish()
+        """What the application is told."""
+        message = None if self.is_over else await self._wait()
+        if message is None or self.is_over:
+            await self.finish()
             return {"type": "http.disconnect"}
-        self.release()
-        return gone
+        if message["type"] == "http.disconnect":
+            self.release()
+        return message
 
     async def start(self, message: Message) -> None:
         """Begin the stream."""
@@ -486,13 +605,13 @@ class EventStream(_ASGIConnection):
             return
         is_last = not message.get("more_body", False)
         if self.is_over:
-            await self._finish()
+            await self.finish()
             if is_last:
                 return
-            raise ConnectionEndedError("" if self.error is None else self.error.description)
+            raise self._has_ended()
         if is_last:
-            self.release()
             self.ended = True
+            self.release()
         await self._pass_on(message)
 
     def _last_message(self) -> Message:
@@ -501,7 +620,7 @@ class EventStream(_ASGIConnection):
 
 def _is_event_stream(message: Message) -> bool:
     headers = message.get("headers", ())
-    if type(headers) is not list:
+    if type(headers) is not list and not isinstance(headers, tuple):
         # One framework gives a generator, which can be read only once.
         message["headers"] = headers = list(headers)
     for name, value in headers:

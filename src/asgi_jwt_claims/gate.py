@@ -174,6 +174,7 @@ class Gate:
         if not self._goes_unexamined(scope):
             try:
                 token = outcome.admit(scope, ANY_ACCESS_TOKEN)
+                outcome.is_demanded = outcome.is_demanded or self._required
             except TokenError as refusal:
                 error = refusal.with_traceback(None)
         scope["token"] = token

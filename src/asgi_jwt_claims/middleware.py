@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._forms import read_field
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
-from .errors import ConnectionEndedError, UnsupportedScopeError
+from .errors import UnsupportedScopeError
 from .gate import GUARDED, Gate
 from .outcome import CURRENT_TOKEN
 from .sources import DEFAULT_SOURCES, Source
@@ -109,12 +109,14 @@ class JWTMiddleware:
             else:
                 try:
                     await self.app(scope, connection.receive, connection.send)
-                except ConnectionEndedError:
-                    # What `send` has raised since the end; the application may let it go.
-                    if not connection.ended:
+                except Exception as raised:
+                    # What `send` has raised since the end, the application may let go; nothing else is caught.
+                    if not connection.is_end(raised):
                         raise
                 finally:
-                    connection.release()
+                    if connection.error is not None:
+                        await connection.finish()
+                    connection.leave()
         finally:
             CURRENT_TOKEN.reset(before)
 

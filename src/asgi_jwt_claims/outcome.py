@@ -63,11 +63,13 @@ class Outcome:
         attended: Whether there is nothing, or nothing any more, to wait for before `admit`.
         revocation: What knows which tokens are revoked; None: nobody asks.
         following: The outcome under another configuration, or by other sources, if one was asked for too.
-        passed: The rules that a websocket was let in by.
+        passed: The rules that the request was let in by.
+        held: The token that was let in; None as long as nobody has.
         end_with_token: Whether a connection that outlives the request ends with the token.
         heeds_revocation: Whether it also ends when the token is revoked.
         connections: That connection, as each of the middlewares around the application watches it.
         is_accepted: Whether it is a websocket that has been accepted.
+        is_demanded: Whether a middleware lets nobody on without the token, whatever guards say.
     """
 
     __slots__ = (
@@ -84,7 +86,9 @@ class Outcome:
         "end_with_token",
         "following",
         "heeds_revocation",
+        "held",
         "is_accepted",
+        "is_demanded",
         "passed",
         "revocation",
         "trust",
@@ -102,10 +106,12 @@ class Outcome:
         self.challenges = challenges
         self.following: Outcome | None = None
         self.passed: tuple[Access, ...] = ()
+        self.held: Token | None = None
         self.end_with_token = True
         self.heeds_revocation = True
         self.connections: tuple[Renewable, ...] = ()
         self.is_accepted = False
+        self.is_demanded = False
         self._sources = sources
         self.revocation = revocation
         self.attended = not trust.is_remote and revocation is None
@@ -141,26 +147,26 @@ class Outcome:
             if optional:
                 return None
             raise MissingTokenError()
-        if self._revoked is not False:
-            if access.check_revocation:
-                raise self._refusal().with_traceback(None)
-            self.heeds_revocation = False
+        if self._revoked is not False and access.check_revocation:
+            raise self._refusal().with_traceback(None)
         access.check(self._token)
         if access is not ANY_ACCESS_TOKEN:
             self.end_with_token = self.end_with_token and access.end_with_token
-            if scope.get("type") == "websocket":
-                self.passed = (*self.passed, access)
-        return self._token
-
-    @property
-    def held(self) -> Token | None:
-        """The token, if it was found good. Whether it was let in anywhere is another question."""
+            if not (access.check_revocation or self.is_demanded):
+                self.heeds_revocation = False
+            self.passed = (*self.passed, access)
+        if self.held is None:
+            self.renew(self._token)
         return self._token
 
     def renew(self, token: Token) -> None:
-        """Let `token` take the place of the one that a connection came with."""
-        self._token = token
-        self._revoked = False
+        """Let `token` be the one that is held, in the place of that which a connection came with if there is one."""
+        if token is not self._token:
+            self._token = token
+            self._revoked = False
+        self.held = token
+        for connection in self.connections:
+            connection.renew()
 
     @property
     def is_undecided(self) -> bool:

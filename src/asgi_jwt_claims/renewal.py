@@ -49,13 +49,14 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
         raise WrongIdentityError()
     for outcome in outcomes:
         await _check(token, outcome)
+    for connection in {connection for outcome in outcomes for connection in outcome.connections}:
+        if connection.error is not None:
+            raise connection.error.with_traceback(None)
     if scope.get("token") in held:
         scope["token"] = token
         CURRENT_TOKEN.set(token)
     for outcome in outcomes:
         outcome.renew(token)
-        for connection in outcome.connections:
-            connection.renew()
     return token
 
 
@@ -70,12 +71,9 @@ def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:
 
 
 async def _check(token: Token, outcome: Outcome) -> None:
-    """Whether the connection would have been let in with this token; and whether there is still one to renew."""
+    """Whether the connection would have been let in with this token."""
     for access in outcome.passed:
         access.check(token)
     store, config = outcome.revocation, outcome.config
     if store is not None and config is not None and outcome.heeds_revocation and await store.check(token, config):
         raise RevokedTokenError()
-    for connection in outcome.connections:
-        if connection.error is not None:
-            raise connection.error.with_traceback(None)

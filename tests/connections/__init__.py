@@ -1,0 +1,1 @@
+"""Connections that end with their token, driven by hand."""
