@@ -24,7 +24,6 @@ from .challenges import Answer, Challenges, send_answer
 from .config import JWTConfig
 from .cookies import cookie_headers, expired_cookie_headers
 from .errors import (
-    InvalidRequestError,
     MissingScopeError,
     RepeatedCredentialsError,
     SettingError,
@@ -163,7 +162,7 @@ class TokenEndpoints:
             return await respond()
         except _RequestError as error:
             return _json(error.status, {"error": error.code, "error_description": error.description})
-        except InvalidRequestError as error:
+        except TokenError as error:  # a cookie that cannot be used
             return await self._challenges.respond(error)
 
     async def _refresh(self, scope: Any, read_body: ReadBody) -> Answer:
