@@ -23,6 +23,12 @@ guarded.config.AUTO_EXTEND = False
 install(guarded, CONFIG, exempt=EXEMPT)
 
 
+async def hang_up(request: Request) -> None:
+    """Close the websocket; in ASGI mode Sanic's own `close` does nothing, and some servers wait for one."""
+    transport: Any = request.transport
+    await transport.send({"type": "websocket.close", "code": 1000, "reason": ""})
+
+
 @application.route("/framework", methods=["GET", "POST"])
 @jwt_required
 async def whoami(request: Request, token: Token) -> HTTPResponse:
@@ -44,17 +50,20 @@ async def anybody(request: Request) -> HTTPResponse:
 @jwt_required
 async def say(request: Request, ws: Any, token: Token) -> None:
     await ws.send(token.identity)
+    await hang_up(request)
 
 
 @application.websocket("/framework/admin/ws")
 @jwt_required(allow="ADMIN")
 async def say_to_admin(request: Request, ws: Any, token: Token) -> None:
     await ws.send(token.identity)
+    await hang_up(request)
 
 
 @application.websocket("/framework/open/ws")
 async def say_to_anybody(request: Request, ws: Any) -> None:
     await ws.send(str(request.ctx.token and request.ctx.token.identity))
+    await hang_up(request)
 
 
 @guarded.route("/", methods=["GET", "POST", "OPTIONS"], name="root")

@@ -26,7 +26,7 @@ class Kind(NamedTuple):
     """A server program.
 
     Attributes:
-        modules: What must be installed.
+        modules: What must be installed, with the lowest version where that matters.
         command: The module that is run, and its arguments; `{port}` stands for the port.
         root_path: The option that names the prefix under which the application is mounted.
         denies: Whether it offers `websocket.http.response`; if not, a refused handshake is a 403 without a body.
@@ -40,8 +40,8 @@ class Kind(NamedTuple):
     only_ascii: bool = False
 
 
-def _uvicorn(http: str, ws: str) -> Kind:
-    modules = ("uvicorn", http, ws.removesuffix("-sansio"))
+def _uvicorn(needs: str, http: str, ws: str) -> Kind:
+    modules = (needs, http, ws.removesuffix("-sansio"))
     command = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "--http", http, "--ws", ws)
     return Kind(modules, command, only_ascii=ws == "websockets")
 
@@ -51,9 +51,10 @@ def _hypercorn(loop: str) -> Kind:
 
 
 SERVERS = {
-    "uvicorn-sansio": _uvicorn("httptools", "websockets-sansio"),
-    "uvicorn-wsproto": _uvicorn("h11", "wsproto"),
-    "uvicorn-websockets": _uvicorn("h11", "websockets"),
+    # The default as of 0.50; when it was new it left the root path out of the path.
+    "uvicorn-sansio": _uvicorn("uvicorn>=0.50", "httptools", "websockets-sansio"),
+    "uvicorn-wsproto": _uvicorn("uvicorn", "h11", "wsproto"),
+    "uvicorn-websockets": _uvicorn("uvicorn", "httptools", "websockets"),
     "hypercorn-asyncio": _hypercorn("asyncio"),
     "hypercorn-trio": _hypercorn("trio"),
     "granian": Kind(
@@ -112,7 +113,7 @@ def serve(name: str, application: str, log: Path, *options: str) -> Iterator[Ser
     """A server with an application, for as long as it lasts; what it wrote into `log` must tell of no error."""
     kind = SERVERS[name]
     for module in kind.modules:
-        pytest.importorskip(module)
+        pytest.importorskip(*module.split(">="))
     port = free_port()
     command = [sys.executable, "-m", *(part.format(port=port) for part in kind.command), *options, application]
     with sockets.running(command, port, log):

@@ -46,7 +46,9 @@ CREDENTIALS = (
     b"X-Forwarded-Authorization: Bearer %s",
     b"X-Access-Token: %s",
     b"Proxy-Authorization: Bearer %s",
-    b"Cookie: token=%s",  # S10
+    b"Sec-WebSocket-Protocol: bearer, %s",  # S126: a source only where it is chosen
+    b"Cookie: token=%s",  # S10: likewise
+    b"Cookie: __Host-access_token=%s",
     b"Cookie: access_token=%s; Authorization=%s",
     b"Authorization: Bearer " + b"a" * 8_000,  # S7
     b"Authorization: Bearer " + b"." * 8_000,

@@ -7,6 +7,7 @@ import json
 from tests import sockets
 
 from .servers import Server
+from .ways import check_refused
 
 
 def test_a_token_opens(server: Server, alice: bytes) -> None:
@@ -41,6 +42,8 @@ def test_the_query_is_no_source(server: Server, alice: bytes) -> None:
     """A token in the query string opens nothing."""  # S8
     for target in server.targets:
         assert 401 == sockets.ask(server.port, target + b"?access_token=" + alice).status
+    for target in server.sockets:
+        check_refused(server, target, sockets.shake(server.port, target + b"?access_token=" + alice))
 
 
 def test_a_form_is_no_source(server: Server, alice: bytes) -> None:

@@ -305,7 +305,7 @@ def below(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @each_way
 def test_a_root_path(below: Server, way: Way) -> None:
     """Exempt is what is written, compared with the path that the server gives; a root path widens nothing."""  # S123
-    opened = OPEN_BELOW_API if "uvicorn" in below.kind.modules else OPEN_BESIDE_API
+    opened = OPEN_BELOW_API if below.kind.command[0] == "uvicorn" else OPEN_BESIDE_API
     for target in TARGETS:
         answer = way.ask(below.port, target)
         if (path := opened.get(target.decode())) is not None:
