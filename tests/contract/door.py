@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from asgi_jwt_claims import JWTConfig, Token, current_token, get_token
+from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token, current_token, get_token
 from tests import by_hand
 
 EXEMPT = ("/refresh", "/ws/refresh")
@@ -65,6 +65,23 @@ async def optional_admin(request: Request, token: Token) -> Response:
 async def scoped(request: Request, token: Token) -> Response:
     return reply({"identity": token.identity, "scopes": sorted(token.scopes)})
 
+@jwt_required(sources=[Cookie()])
+async def by_cookie(request: Request, token: Token) -> Response:
+    return reply({"identity": token.identity, "source": token.source})
+
+@jwt_required(sources=[BearerHeader()])
+def by_header(request: Request, token: Token) -> Response:
+    return reply({"identity": token.identity, "source": token.source})
+
+@jwt_required
+async def source(request: Request, token: Token) -> Response:
+    return reply({"identity": token.identity, "source": token.source})
+
+@jwt_required
+async def form(request: Request, token: Token) -> Response:
+    body = await read(request)
+    return reply({"identity": token.identity, "source": token.source, "body": body.decode()})
+
 async def unguarded(request: Request) -> Response:
     return reply({"identity": get_token(request).identity})
 
@@ -95,22 +112,35 @@ ROUTES = (
     "perhaps",
     "current",
 )
-"""Handlers by name; each stands at `/<name>`. Beside them: `/method` and `/ws/echo`, `/ws/admin`, `/ws/refresh`."""
+"""Handlers by name; each stands at `/<name>`. Beside them: `/method`, `POST /form`, and the websockets below."""
+
+BESIDE = ("source", "by_cookie", "by_header")
+"""Handlers like those, that say where the token was; the last two look in one source only."""
+
+WEBSOCKETS: dict[str, dict[str, Any]] = {
+    "/ws/echo": {},
+    "/ws/admin": {"allow": "ADMIN"},
+    "/ws/refresh": {"type": "refresh"},
+    "/ws/by_cookie": {"sources": [Cookie()]},
+}
+"""The rules of websocket routes, by path."""
 
 
 def handlers(**names: Any) -> dict[str, Any]:
     """The handlers, with the names of one framework."""
     namespace: dict[str, Any] = {"Token": Token, "current_token": current_token, **names}
+    namespace |= {"BearerHeader": BearerHeader, "Cookie": Cookie}
     namespace.setdefault("get_token", get_token)
     # Not under the name of this file: Sanic would look for their source in it.
     exec(compile(HANDLERS, "<handlers>", "exec"), namespace)
-    return {name: namespace[name] for name in ROUTES}
+    return {name: namespace[name] for name in (*ROUTES, *BESIDE, "form")}
 
 
 def greeting(token: Token) -> str:
     """What a websocket says first: who it believes is there."""
     current = current_token()
-    return json.dumps({"identity": token.identity, "user_claims": token.user_claims, "current": current is token})
+    claims = {"identity": token.identity, "user_claims": token.user_claims, "source": token.source}
+    return json.dumps({**claims, "current": current is token})
 
 
 class Talk(NamedTuple):
@@ -120,6 +150,7 @@ class Talk(NamedTuple):
     headers: dict[str, str]
     texts: Sequence[str]
     code: int | None = None
+    protocol: str | None = None
 
 
 class Site(ABC):
@@ -136,9 +167,27 @@ class Site(ABC):
         """One request with these Authorization headers."""
         return await self.client.get(path, headers=[(b"authorization", value) for value in values])
 
-    @abstractmethod
+    @property
+    def origin(self) -> str:
+        """What a browser says of requests of its pages."""
+        return str(self.client.base_url).rstrip("/")
+
     async def talk(self, path: str, *raws: str, says: str = "hello") -> Talk:
-        """One websocket connection that says something, listens to two messages, and leaves."""
+        """One websocket connection with these tokens in Authorization headers."""
+        return await self.shake(path, *map(by_hand.bearer, raws), says=says)
+
+    @abstractmethod
+    async def shake(
+        self, path: str, *headers: by_hand.Header, protocols: Sequence[str] = (), says: str = "hello"
+    ) -> Talk:
+        """One websocket connection that says something, listens to two messages, and leaves.
+
+        Args:
+            path: With a query, perhaps.
+            headers: Of the handshake.
+            protocols: The subprotocols that are offered.
+            says: What.
+        """
 
 
 class Door(ABC):
@@ -156,11 +205,17 @@ class AsgiSite(Site):
         super().__init__(client)
         self.app = app
 
-    async def talk(self, path: str, *raws: str, says: str = "hello") -> Talk:
+    async def shake(
+        self, path: str, *headers: by_hand.Header, protocols: Sequence[str] = (), says: str = "hello"
+    ) -> Talk:
         """See `Site`."""
-        heard = await by_hand.talk(self.app, path, *map(by_hand.bearer, raws), says=[says])
+        path, _, query = path.partition("?")
+        line = [(b"sec-websocket-protocol", ", ".join(protocols).encode())] if protocols else []
+        more = {"query_string": query.encode(), "subprotocols": list(protocols)}
+        heard = await by_hand.talk(self.app, path, *headers, *line, says=[says], **more)
         if "websocket.accept" in heard.types:
-            return Talk(None, {}, heard.texts, heard.close_code)
+            protocol = heard.messages[heard.types.index("websocket.accept")].get("subprotocol")
+            return Talk(None, {}, heard.texts, heard.close_code, protocol)
         return Talk(heard.status, heard.headers, (), None)
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.fastapi import get_token, install, jwt_required
 
-from .door import EXEMPT, ROUTES, Door, Site, asgi_site, greeting, handlers
+from .door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, asgi_site, greeting, handlers
 
 
 class Method:
@@ -37,14 +37,19 @@ class FastAPIDoor(Door):
         app = FastAPI()
         install(app, config, required=required, exempt=EXEMPT, **options)
         names = handlers(
-            jwt_required=jwt_required, get_token=get_token, Request=Request, Response=Response, reply=JSONResponse
+            jwt_required=jwt_required,
+            get_token=get_token,
+            Request=Request,
+            Response=Response,
+            reply=JSONResponse,
+            read=Request.body,
         )
-        for name in ROUTES:
+        for name in (*ROUTES, *BESIDE):
             app.get(f"/{name}")(names[name])
         method = Method()
         app.get("/method")(method.get)
         app.post("/method")(method.post)
-        app.websocket("/ws/echo")(jwt_required(converse))
-        app.websocket("/ws/admin")(jwt_required(allow="ADMIN")(converse))
-        app.websocket("/ws/refresh")(jwt_required(type="refresh")(converse))
+        app.post("/form")(names["form"])
+        for path, rules in WEBSOCKETS.items():
+            app.websocket(path)(jwt_required(**rules)(converse))
         return asgi_site(app)

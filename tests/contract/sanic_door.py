@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -16,11 +16,11 @@ from websockets.exceptions import InvalidStatus
 
 from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
-from tests.by_hand import bearer
+from tests.by_hand import Header
 from tests.sockets import PATIENCE
 from tests.support import serve_sanic
 
-from .door import EXEMPT, ROUTES, Door, Site, Talk, asgi_site, greeting, handlers
+from .door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, Talk, asgi_site, greeting, handlers
 
 # Sanic rewrites methods of its own for the application that starts first; this makes it start anew for each.
 Sanic.test_mode = True
@@ -52,16 +52,20 @@ class SocketSite(Site):
         super().__init__(client)
         self.address = address
 
-    async def talk(self, path: str, *raws: str, says: str = "hello") -> Talk:
+    async def shake(self, path: str, *headers: Header, protocols: Sequence[str] = (), says: str = "hello") -> Talk:
         """See `Site`."""
-        headers = [(name.decode(), value.decode()) for name, value in map(bearer, raws)]
+        options: Any = {
+            "additional_headers": [(name.decode(), value.decode()) for name, value in headers],
+            "subprotocols": list(protocols) or None,
+            "proxy": None,
+        }
         try:
             with anyio.fail_after(PATIENCE):
-                async with connect(f"ws://{self.address}{path}", additional_headers=headers, proxy=None) as websocket:
+                async with connect(f"ws://{self.address}{path}", **options) as websocket:
                     await websocket.send(says)
                     texts = [str(await websocket.recv()), str(await websocket.recv())]
                     await websocket.wait_closed()
-                    return Talk(None, {}, texts, websocket.close_code)
+                    return Talk(None, {}, texts, websocket.close_code, websocket.subprotocol)
         except InvalidStatus as refusal:
             return Talk(refusal.response.status_code, dict(refusal.response.headers), ())
 
@@ -88,17 +92,28 @@ async def converse(request: Request, ws: Any, token: Token) -> None:
     await ws.send(f"{token.identity}: {await ws.recv()}")
 
 
+async def read(request: Request) -> bytes:
+    return request.body
+
+
 def build(config: JWTConfig, **options: Any) -> Sanic[Any, Any]:
     """The application of the contract."""
     app = new_app()
     install(app, config, exempt=EXEMPT, **options)
-    names = handlers(jwt_required=jwt_required, get_token=get_token, Request=Request, Response=HTTPResponse, reply=json)
-    for name in ROUTES:
+    names = handlers(
+        jwt_required=jwt_required,
+        get_token=get_token,
+        Request=Request,
+        Response=HTTPResponse,
+        reply=json,
+        read=read,
+    )
+    for name in (*ROUTES, *BESIDE):
         app.add_route(names[name], f"/{name}")
     app.add_route(Method.as_view(), "/method")
-    app.add_websocket_route(jwt_required(converse), "/ws/echo", name="echo")
-    app.add_websocket_route(jwt_required(allow="ADMIN")(converse), "/ws/admin", name="ws_admin")
-    app.add_websocket_route(jwt_required(type="refresh")(converse), "/ws/refresh", name="ws_refresh")
+    app.add_route(names["form"], "/form", methods=["POST"])
+    for path, rules in WEBSOCKETS.items():
+        app.add_websocket_route(jwt_required(**rules)(converse), path, name=path.replace("/", "_"))
     return app
 
 

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.starlette import get_token, install, jwt_required
 
-from .door import EXEMPT, ROUTES, Door, Site, asgi_site, greeting, handlers
+from .door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, asgi_site, greeting, handlers
 
 
 class Method(HTTPEndpoint):
@@ -41,14 +41,18 @@ class StarletteDoor(Door):
     def open(self, config: JWTConfig, *, required: bool = True, **options: Any) -> AbstractAsyncContextManager[Site]:
         """See `Door`."""
         names = handlers(
-            jwt_required=jwt_required, get_token=get_token, Request=Request, Response=Response, reply=JSONResponse
+            jwt_required=jwt_required,
+            get_token=get_token,
+            Request=Request,
+            Response=Response,
+            reply=JSONResponse,
+            read=Request.body,
         )
-        routes: list[BaseRoute] = [Route(f"/{name}", names[name]) for name in ROUTES]
+        routes: list[BaseRoute] = [Route(f"/{name}", names[name]) for name in (*ROUTES, *BESIDE)]
         routes += [
             Route("/method", Method),
-            WebSocketRoute("/ws/echo", jwt_required(converse)),
-            WebSocketRoute("/ws/admin", jwt_required(allow="ADMIN")(converse)),
-            WebSocketRoute("/ws/refresh", jwt_required(type="refresh")(converse)),
+            Route("/form", names["form"], methods=["POST"]),
+            *(WebSocketRoute(path, jwt_required(**rules)(converse)) for path, rules in WEBSOCKETS.items()),
         ]
         app = Starlette(routes=routes)
         install(app, config, required=required, exempt=EXEMPT, **options)

@@ -358,7 +358,7 @@ async def test_a_websocket(door: Door, config: JWTConfig, alice: str, required: 
         talk = await site.talk("/ws/echo", alice, says="salve")
     assert None is talk.status
     greeting, echo = talk.texts
-    assert {"identity": "alice", "user_claims": CLAIMS, "current": True} == json.loads(greeting)
+    assert {"identity": "alice", "user_claims": CLAIMS, "source": "header", "current": True} == json.loads(greeting)
     assert "alice: salve" == echo
 
 
