@@ -26,7 +26,8 @@ install(guarded, CONFIG, exempt=EXEMPT)
 async def hang_up(request: Request) -> None:
     """Close the websocket; in ASGI mode Sanic's own `close` does nothing, and some servers wait for one."""
     transport: Any = request.transport
-    await transport.send({"type": "websocket.close", "code": 1000, "reason": ""})
+    if request.app.asgi:
+        await transport.send({"type": "websocket.close", "code": 1000, "reason": ""})
 
 
 @application.route("/framework", methods=["GET", "POST"])

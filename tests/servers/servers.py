@@ -64,13 +64,16 @@ SERVERS = {
     ),
     "daphne": Kind(("daphne",), ("daphne", "--bind", "127.0.0.1", "--port", "{port}"), denies=False),
 }
-"""Every server, by name."""
+"""Every ASGI server, by name."""
+
+SANICS_OWN = Kind(("sanic",), ("sanic", "--host", "127.0.0.1", "--port", "{port}", "--single-process", "--no-motd"))
 
 # Sanic stands on asyncio, and it does not start where there is no lifespan, as on daphne.
 SERVED = {name: (name, APP) for name in SERVERS} | {
     "sanic-uvicorn": ("uvicorn-sansio", SANIC),
     "sanic-hypercorn": ("hypercorn-asyncio", SANIC),
     "sanic-granian": ("granian", SANIC),
+    "sanic-own": ("sanic", SANIC),
 }
 """What the fixture `server` goes through: the server's name, and the application."""
 
@@ -78,6 +81,7 @@ CLOSED = {name: (name, APP) for name in SERVERS} | {
     "sanic-closed-uvicorn": ("uvicorn-sansio", SANIC_GUARDED),
     "sanic-closed-hypercorn": ("hypercorn-asyncio", SANIC_GUARDED),
     "sanic-closed-granian": ("granian", SANIC_GUARDED),
+    "sanic-closed-own": ("sanic", SANIC_GUARDED),
 }
 """Those whose application answers on every path, and is closed but for what is exempt; see `each_closed_server`."""
 
@@ -111,8 +115,8 @@ class Server(NamedTuple):
 @contextmanager
 def serve(name: str, application: str, log: Path, *options: str) -> Iterator[Server]:
     """A server with an application, for as long as it lasts; what it wrote into `log` must tell of no error."""
-    kind = SERVERS[name]
-    for module in kind.modules:
+    kind = SANICS_OWN if name == "sanic" else SERVERS[name]
+    for module in (*kind.modules, *(("sanic",) if application in {SANIC, SANIC_GUARDED} else ())):
         pytest.importorskip(*module.split(">="))
     port = free_port()
     command = [sys.executable, "-m", *(part.format(port=port) for part in kind.command), *options, application]

@@ -35,7 +35,7 @@ def seen_by_websocket(answer: sockets.Response) -> str:
 
 HTTP = Way(sockets.ask, 200, lambda answer: unquote(answer.headers[b"x-path"]))
 WEBSOCKET = Way(sockets.shake, sockets.SWITCHING, seen_by_websocket)
-REFUSED = {sockets.SILENT, 400, 401, 414, 431}
+REFUSED = {sockets.SILENT, 400, 401, 413, 414, 431}
 each_way = pytest.mark.parametrize("way", [HTTP, WEBSOCKET], ids=["http", "websocket"])
 
 
