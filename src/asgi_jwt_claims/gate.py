@@ -223,7 +223,10 @@ def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def _is_plain(segment: str) -> bool:
-    return segment not in {"", ".", ".."} and not any(character in segment for character in "%;\\")
+    # Dots with spaces behind them, and control characters, are left out by some of those who come later.
+    if not segment.strip(" .") or not segment.isprintable():
+        return False
+    return not any(character in segment for character in "%;\\")
 
 
 def _is_plainly_spelled(scope: MutableMapping[str, Any]) -> bool:

@@ -113,6 +113,10 @@ CLOSED = (
     b"/docs/..%5csecret",
     b"/docs/..;/secret",
     b"/docs/a/../../secret",
+    b"/docs/..%00/secret",
+    b"/docs/.%09./secret",
+    b"/docs/..%0d%0a/secret",
+    b"/docs/..%20/secret",
     # Parameters, queries, fragments
     b"/login;v=1",
     b"/login;",
