@@ -10,11 +10,22 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token, current_token, get_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    Token,
+    create_token_pair,
+    current_token,
+    get_token,
+    set_token_cookies,
+    unset_token_cookies,
+)
+from asgi_jwt_claims.cookies import csrf_token
 from tests import by_hand
 
-EXEMPT = ("/refresh", "/ws/refresh")
-"""Where another type of token is wanted, so that the middleware must not demand an access token."""
+EXEMPT = ("/refresh", "/ws/refresh", "/login")
+"""Where another type of token is wanted, or none, so that the middleware must not demand an access token."""
 
 HANDLERS = """
 @jwt_required
@@ -82,6 +93,19 @@ async def form(request: Request, token: Token) -> Response:
     body = await read(request)
     return reply({"identity": token.identity, "source": token.source, "body": body.decode()})
 
+async def login(request: Request) -> Response:
+    response = reply({})
+    set_token_cookies(response, create_token_pair("alice", config), config)
+    return response
+
+async def page(request: Request) -> Response:
+    return reply({"csrf_token": csrf_token(request, config)})
+
+async def logout(request: Request) -> Response:
+    response = reply({})
+    unset_token_cookies(response, config)
+    return response
+
 async def unguarded(request: Request) -> Response:
     return reply({"identity": get_token(request).identity})
 
@@ -114,8 +138,8 @@ ROUTES = (
 )
 """Handlers by name; each stands at `/<name>`. Beside them: `/method`, `POST /form`, and the websockets below."""
 
-BESIDE = ("source", "by_cookie", "by_header")
-"""Handlers like those, that say where the token was; the last two look in one source only."""
+BESIDE = ("source", "by_cookie", "by_header", "login", "page", "logout")
+"""Handlers like those, which say where the token was, look in one source only, or deal with a browser's cookies."""
 
 WEBSOCKETS: dict[str, dict[str, Any]] = {
     "/ws/echo": {},
@@ -126,10 +150,13 @@ WEBSOCKETS: dict[str, dict[str, Any]] = {
 """The rules of websocket routes, by path."""
 
 
+OF_THE_LIBRARY = (BearerHeader, Cookie, create_token_pair, csrf_token, set_token_cookies, unset_token_cookies)
+
+
 def handlers(**names: Any) -> dict[str, Any]:
     """The handlers, with the names of one framework."""
     namespace: dict[str, Any] = {"Token": Token, "current_token": current_token, **names}
-    namespace |= {"BearerHeader": BearerHeader, "Cookie": Cookie}
+    namespace |= {function.__name__: function for function in OF_THE_LIBRARY}
     namespace.setdefault("get_token", get_token)
     # Not under the name of this file: Sanic would look for their source in it.
     exec(compile(HANDLERS, "<handlers>", "exec"), namespace)

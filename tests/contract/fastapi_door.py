@@ -43,6 +43,7 @@ class FastAPIDoor(Door):
             Response=Response,
             reply=JSONResponse,
             read=Request.body,
+            config=config,
         )
         for name in (*ROUTES, *BESIDE):
             app.get(f"/{name}")(names[name])

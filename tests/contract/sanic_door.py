@@ -107,6 +107,7 @@ def build(config: JWTConfig, **options: Any) -> Sanic[Any, Any]:
         Response=HTTPResponse,
         reply=json,
         read=read,
+        config=config,
     )
     for name in (*ROUTES, *BESIDE):
         app.add_route(names[name], f"/{name}")

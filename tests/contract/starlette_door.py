@@ -47,6 +47,7 @@ class StarletteDoor(Door):
             Response=Response,
             reply=JSONResponse,
             read=Request.body,
+            config=config,
         )
         routes: list[BaseRoute] = [Route(f"/{name}", names[name]) for name in (*ROUTES, *BESIDE)]
         routes += [

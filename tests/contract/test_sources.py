@@ -12,6 +12,7 @@ from asgi_jwt_claims import (
     BearerHeader,
     Cookie,
     JWTConfig,
+    TokenCookies,
     TokenError,
     WebSocketProtocol,
     create_access_token,
@@ -309,6 +310,28 @@ async def test_a_form(door: Door, config: JWTConfig, alice: str, required: bool)
         is_answer(
             await post(site, "/form", cookie(alice), text, content=f"csrf_token={value}".encode()), CSRFTokenError()
         )
+
+
+async def test_the_life_of_a_browser(door: Door, config: JWTConfig) -> None:
+    """It logs in, is shown a form, sends it, and logs out: `set_token_cookies` and `csrf_token` know every framework."""
+    cookies = TokenCookies(access_name="a", refresh_name="r", csrf_name="c", refresh_path="/", secure=False)
+    config = config.replace(cookies=cookies)
+    async with door.open(config, sources=[BearerHeader(), Cookie(cookies)]) as site:
+        is_answer(await site.client.get("/page"), MissingTokenError())
+        response = await site.client.get("/login")
+        assert (200, ["no-store"]) == (response.status_code, response.headers.get_list("cache-control"))
+        lines = response.headers.get_list("set-cookie")
+        assert ["a", "r", "c"] == [line.partition("=")[0] for line in lines]
+        assert {"a", "r", "c"} == set(site.client.cookies)
+        value = (await site.client.get("/page")).json()["csrf_token"]
+        assert value == csrf_digest(site.client.cookies["a"].encode()).decode()
+        assert value in site.client.cookies["c"].split(".")
+        response = await site.client.post("/form", data={"csrf_token": value, "name": "M\u00fcller"})
+        assert ("alice", "cookie") == (response.json()["identity"], response.json()["source"])
+        is_answer(await site.client.post("/form", data={"name": "M\u00fcller"}), CSRFTokenError())
+        assert 200 == (await site.client.get("/logout")).status_code
+        assert {} == dict(site.client.cookies)
+        is_answer(await site.client.get("/page"), MissingTokenError())
 
 
 # Handshakes -----------------------------------------------------------------------------------------------------------
