@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -46,6 +46,7 @@ class Line:
         self.has_hung_up = False
         first = {"type": "websocket.connect"} if scope["type"] == "websocket" else {"type": "http.request", "body": b""}
         self._to_say: deque[Message] = deque([first])
+        self._news = anyio.Event()
         self._may_send = anyio.Event()
         self._may_send.set()
         self.is_blocked = False
@@ -80,11 +81,13 @@ class Line:
     def push(self, message: Message) -> None:
         """Let the server say something."""
         self._to_say.append(message)
+        self._tell()
 
     def hang_up(self) -> None:
         """Let the client go."""
         self.has_hung_up = True
         self._may_send.set()
+        self._tell()
 
     def block(self) -> None:
         """Let nothing through: whoever sends waits."""
@@ -100,8 +103,12 @@ class Line:
         while not self._to_say:
             if self.has_hung_up:
                 return {"type": f"{self.scope['type']}.disconnect", "code": 1001, "reason": "left"}
-            await anyio.sleep(0.001)
+            await self._news.wait()
         return self._to_say.popleft()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
 
     async def send(self, message: Message) -> None:
         """The server's."""
@@ -138,6 +145,19 @@ async def connected(app: App, scope: Scope) -> AsyncIterator[Line]:
             await until(lambda: line.is_over)
         finally:
             tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def crowded(app: App, scopes: Iterable[Scope]) -> AsyncIterator[list[Line]]:
+    """Many connections at once."""
+    lines = [Line(scope) for scope in scopes]
+    async with anyio.create_task_group() as tasks:
+        for line in lines:
+            tasks.start_soon(line.serve, app)
+        await until(lambda: all(line.sent for line in lines))
+        yield lines
+        for line in lines:
+            line.hang_up()
 
 
 class Talker:

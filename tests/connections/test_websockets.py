@@ -362,7 +362,7 @@ async def test_the_client_has_gone_first(config: JWTConfig, alice: Header, expir
     """A close that cannot be sent any more is nobody's error."""
     talker = Talker()
     async with connected(JWTMiddleware(talker, config), hello(alice)) as line:
-        line.has_hung_up = True
+        line.hang_up()
         await until(lambda: line.is_over)
     assert (1001, None) == (talker.told[-1]["code"], line.error)
     busy = Busy()
