@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import math
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
@@ -69,7 +70,7 @@ class Connection(ABC):
         self._first = outcome or outcome_for(scope, None)
         self._outcomes: tuple[Outcome, ...] = ()
         self._ends_at = math.inf
-        self._clock: Callable[[], float] = _never
+        self._clock: Callable[[], float] = time.time
         self._registry: Connections | None = None
         self.error: TokenError | None = None
         self.place: tuple[_Schedule, int] | None = None
@@ -112,7 +113,7 @@ class Connection(ABC):
         """End, if the token has; the clock decides, which may have been set in the meantime."""
         if self.is_over:
             self.end(self.error or ExpiredTokenError())
-        elif self._registry is not None:
+        else:
             self._watch()
 
     def recheck(self) -> None:
@@ -149,10 +150,6 @@ class Connection(ABC):
             self.marks = tuple(marks)
             self._registry = _connections()
             self._registry.add(self, self._ends_at, self._clock, feeds)
-
-
-def _never() -> float:
-    return -math.inf
 
 
 def _from(outcome: Outcome | None) -> Iterator[Outcome]:
@@ -555,8 +552,7 @@ class HTTPExchange:
 
     async def finish(self) -> None:
         """See to it that the end is sent."""
-        if self._stream is not None:
-            await self._stream.finish()
+        await self._watched().finish()
 
     def is_end(self, error: BaseException) -> bool:
         """Whether that is what `send` has raised since the end, and nothing else."""

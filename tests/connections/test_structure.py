@@ -178,6 +178,49 @@ async def test_one_that_cannot_be_ended(
     assert ["a connection could not be ended"] == [record.message for record in caplog.records]
 
 
+async def test_one_that_takes_another_along(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Of two that end in the same moment, one whose end is the end of the other is all that is ended."""
+    pair: list[Connection] = []
+    ended: list[Connection] = []
+
+    class Sibling(Connection):
+        """A connection that ends with another one."""
+
+        def end(self, error: Exception) -> None:
+            ended.append(self)
+            for one in pair:
+                one.leave()
+
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+        pair += [Sibling(line.scope) for _ in range(2)]
+        for one in pair:
+            one.begin()
+        expire()
+        await until(lambda: line.end)
+    assert 1 == len(ended)
+
+
+async def test_a_clock_that_changes_its_mind(config: JWTConfig, alice: Header) -> None:
+    """A clock that is set back in the moment in which time was up is believed."""
+
+    class Wavering(HeldClock):
+        """Shows a moment of the future every second time, for a while."""
+
+        looks = 1000
+
+        def __call__(self) -> float:
+            self.looks += 1
+            return super().__call__() + (86_400 if self.looks in (1, 5, 9) else 0)
+
+    wavering = Wavering()
+    app = Talker()
+    async with connected(JWTMiddleware(app, JWTConfig(secret_key=SECRET, clock=wavering)), hello(alice)) as line:
+        wavering.looks = 0
+        await until(lambda: wavering.looks > 20)
+        line.say("still here")
+        await until(lambda: ["still here"] == line.texts)
+
+
 async def test_a_clock_that_fails(config: JWTConfig, alice: Header, caplog: pytest.LogCaptureFixture) -> None:
     """A clock that cannot be read does not stop what watches those with another clock."""
 

@@ -391,6 +391,17 @@ async def test_what_is_on_its_way_to_a_client_that_has_gone(
     assert ["the client has gone", EXPIRED[1]] == [str(error) for error in app.errors]
 
 
+async def test_a_client_that_goes_by_itself(config: JWTConfig, alice: Header) -> None:
+    """The server's own error reaches the application while its token is good, and goes on to the server."""
+    app = Busy()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.has_hung_up = True
+        app.go_on.set()
+        await until(lambda: line.is_over)
+    assert ["the client has gone"] * 2 == [str(error) for error in app.errors]
+    assert "the client has gone" == str(line.error)
+
+
 async def test_after_it_has_heard_that_the_client_has_gone(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """An application that goes on without its client is on its own: nothing is closed, nothing raised for it."""
     told: list[Any] = []
