@@ -288,6 +288,7 @@ def test_the_reference_has_every_public_name() -> None:
         "Offered",
         "Source",
         "find_token",
+        "is_source",
         "Access",
         "refusal",
         "tell",
