@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
 import sanic
-from fastapi import FastAPI
+from fastapi import FastAPI, Security
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from asgi_jwt_claims import JWTConfig, Token
+from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token, TokenPair, set_token_cookies, unset_token_cookies
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import sanic as on_sanic
 from asgi_jwt_claims import starlette as on_starlette
-from asgi_jwt_claims.fastapi import CurrentToken, OptionalToken
+from asgi_jwt_claims.cookies import csrf_token
+from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken
 
 config = JWTConfig(secret_key="s" * 32)
 
@@ -67,3 +68,31 @@ on_sanic.install(server, config)
 async def on_server(request: sanic.Request, token: Token) -> sanic.HTTPResponse:
     """Sanic's handlers too."""
     return sanic.json(token.user_claims)
+
+
+@on_starlette.jwt_required(sources=[Cookie(), BearerHeader()], end_with_token=False)
+async def in_a_browser(request: Request, token: Token) -> Response:
+    """Where the token may come from is a rule like others, and cookies are set on any response."""
+    response = JSONResponse({"csrf": csrf_token(request, config)})
+    set_token_cookies(response, TokenPair("...", "..."), config)
+    return response
+
+
+on_starlette.install(Starlette(routes=[Route("/", in_a_browser)]), config, sources=[Cookie()], close_code=3001)
+
+
+@application.get("/by-cookie")
+async def by_cookie(
+    token: Annotated[Token, Security(JWTBearer(config, sources=[Cookie()], end_with_token=False))],
+) -> str:
+    """A dependency has the same rules."""
+    return token.user_claims
+
+
+@server.post("/logout")
+@on_sanic.jwt_required(sources=[Cookie()])
+async def log_out(request: sanic.Request, token: Token) -> sanic.HTTPResponse:
+    """Sanic's responses too."""
+    response = sanic.json({})
+    unset_token_cookies(response, config)
+    return response

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from datetime import timedelta
 from typing import Any, TypedDict, assert_type
 
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import (
     Answer,
     AuthEvent,
+    BearerHeader,
+    Cookie,
     JWTConfig,
     JWTMiddleware,
     Key,
     KeySet,
     Token,
+    TokenCookies,
     TokenError,
     TokenPair,
+    WebSocketProtocol,
     create_access_token,
     create_refresh_token,
     create_token_pair,
     current_token,
     get_token,
+    renew_token,
+    set_token_cookies,
+    unset_token_cookies,
     verify_token,
     verify_token_async,
 )
+from asgi_jwt_claims.cookies import csrf_token
 from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.jwks import (
     FetchResponse,
@@ -49,6 +58,7 @@ from asgi_jwt_claims.revocation import (
     rotate_refresh_token,
     start_session,
 )
+from asgi_jwt_claims.sources import InsecureWebSocketQuery, Offered, Source
 
 
 class Profile(TypedDict):
@@ -167,3 +177,35 @@ async def live() -> None:
     assert_type(await store.check(verify_token(pair.access_token, listening), listening), bool)
     assert_type(verify_token(pair.access_token, listening).family, str | None)
     JWTMiddleware(app_of_tokens, listening, revocation=MemoryStore())
+
+
+# Browsers and sockets.
+
+cookies = TokenCookies(same_site="Strict", refresh_path="/session", trusted_origins=["https://app.example"])
+assert_type(TokenCookies().access_name, str)
+browsers = JWTConfig(secret_key="x" * 32, cookies=cookies)
+assert_type(browsers.cookies, TokenCookies)
+headers: list[tuple[bytes, bytes]] = []
+set_token_cookies(headers, pair, browsers)
+unset_token_cookies(headers, browsers)
+assert_type(csrf_token({}, browsers), str)
+
+
+def by_name(scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    """A source of the application's own."""
+    raw = scope.get("state", {}).get("token")
+    return None if raw is None else Offered(raw, "state")
+
+
+sources: list[Source] = [BearerHeader(), Cookie(cookies), WebSocketProtocol(), InsecureWebSocketQuery(), by_name]
+assert_type(Cookie(cookies, type="refresh"), Cookie)
+assert_type(Cookie()({}, 8192), Offered | None)
+browser_tokens: ASGIApp = TokenEndpoints(browsers, store, cookies=True)
+JWTMiddleware(browser_tokens, browsers, sources=sources, end_with_token=True, close_code=4001)
+assert_type(token.source, str | None)
+
+
+async def renewing(websocket: WebSocket) -> None:
+    """A connection that goes on."""
+    assert_type(await renew_token(websocket, await websocket.receive_text()), Token)
+    assert_type(await renew_token(websocket.scope, b"..."), Token)
