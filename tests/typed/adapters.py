@@ -84,7 +84,7 @@ on_starlette.install(Starlette(routes=[Route("/", in_a_browser)]), config, sourc
 @application.get("/by-cookie")
 async def by_cookie(
     token: Annotated[Token, Security(JWTBearer(config, sources=[Cookie()], end_with_token=False))],
-) -> str:
+) -> dict[str, Any]:
     """A dependency has the same rules."""
     return token.user_claims
 
