@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -29,10 +30,12 @@ from asgi_jwt_claims.revocation import MemoryStore, SessionRecord, start_session
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Header, Message, bearer, drive, http_scope
 from tests.conftest import SECRET, HeldClock
+from tests.contract.door import asgi_site
 
 pytestmark = pytest.mark.anyio
 
 FORM: Header = (b"content-type", b"application/x-www-form-urlencoded")
+EXEMPT = ["/login", "/auth/refresh", "/auth/logout"]
 NAMES = ["__Host-access_token", "__Secure-refresh_token", "__Host-csrf_token"]
 EVIL: list[Header] = [
     (b"origin", b"https://evil.example"),
@@ -440,7 +443,7 @@ async def test_below_a_middleware_that_looks_at_headers_only(
 @pytest.mark.parametrize("framework", ["starlette", "fastapi"])
 async def test_mounted(app: Any, config: JWTConfig, store: MemoryStore, pair: TokenPair, framework: str) -> None:
     """Mounted where the refresh path says, below the framework's own middleware."""
-    options = {"sources": [BearerHeader(), Cookie()], "revocation": store, "exempt": ["/auth/refresh", "/auth/logout"]}
+    options = {"sources": [BearerHeader(), Cookie()], "revocation": store, "exempt": EXEMPT}
     if framework == "starlette":
         mounted: Any = Starlette(
             routes=[Mount("/auth", app)], middleware=[Middleware(JWTMiddleware, config, **options)]
@@ -473,3 +476,38 @@ async def test_a_loader_and_a_short_life(store: MemoryStore, clock: HeldClock) -
     answer = await browser.send("/refresh")
     assert {"of": "alice"} == verify_token(answer.values[NAMES[0]], config).user_claims
     assert ["Max-Age=60", "Max-Age=600", "Max-Age=600"] == [line.split("; ")[3] for line in answer.cookies]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("is_served", [True, False], ids=["server", "asgi"])
+async def test_below_a_prefix_of_sanic(store: MemoryStore, clock: HeldClock, is_served: bool) -> None:
+    """On Sanic's own server and in ASGI mode a browser refreshes and logs out alike."""
+    sanic = pytest.importorskip("sanic")
+    pytest.importorskip("websockets")
+    adapter = importlib.import_module("asgi_jwt_claims.sanic")
+    door = importlib.import_module("tests.contract.sanic_door")
+    cookies = TokenCookies(access_name="a", refresh_name="r", csrf_name="c", secure=False)
+    config = JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies)
+    app = door.new_app()
+    sources = [BearerHeader(), Cookie(cookies)]
+    adapter.install(app, config, revocation=store, sources=sources, exempt=EXEMPT)
+    adapter.add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
+
+    async def login(request: Any) -> Any:
+        response = sanic.json({})
+        set_token_cookies(response, await start_session("alice", config, store), config)
+        return response
+
+    app.add_route(login, "/login")
+    async with door.socket_site(app) if is_served else asgi_site(app) as site:
+        assert 200 == (await site.client.get("/login")).status_code
+        assert 403 == (await site.client.post("/auth/refresh")).status_code
+        answer = await site.client.post("/auth/refresh", headers={"x-csrf-token": site.client.cookies["c"]})
+        assert (200, 3) == (answer.status_code, len(answer.headers.get_list("set-cookie")))
+        assert "access_token" not in answer.json()
+        assert 1 == len((await site.client.get("/auth/sessions")).json()["sessions"])
+        assert 403 == (await site.client.post("/auth/logout", headers={"origin": "null"})).status_code
+        answer = await site.client.post("/auth/logout", data={"csrf_token": site.client.cookies["c"]})
+        assert 200 == answer.status_code
+        assert {} == dict(site.client.cookies)
+        assert 401 == (await site.client.get("/auth/sessions")).status_code
