@@ -82,6 +82,8 @@ def set_lines(pair: TokenPair, config: JWTConfig) -> list[str]:
         ({"csrf_name": b"csrf"}, "use letters, digits, - and _"),
         ({"csrf_header": "X-CSRF:"}, "use letters, digits, - and _"),
         ({"csrf_header": ""}, "use letters, digits, - and _"),
+        ({"csrf_header": "Cookie"}, "browsers send Cookie by themselves"),
+        ({"csrf_header": "ORIGIN"}, "browsers send ORIGIN by themselves"),
         ({"csrf_field": ""}, 'a form field such as "csrf_token"'),
         ({"csrf_field": None}, 'a form field such as "csrf_token"'),
         ({"access_name": "x", "csrf_name": "x"}, "must be different names"),

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, ConfigurationError, Cookie, TokenCookies, WebSocketProtocol
+from asgi_jwt_claims import (
+    BearerHeader,
+    ConfigurationError,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    TokenCookies,
+    WebSocketProtocol,
+    create_access_token,
+)
 from asgi_jwt_claims.errors import (
     InvalidRequestError,
     MalformedCredentialsError,
@@ -16,6 +26,9 @@ from asgi_jwt_claims.errors import (
     TokenTooLargeError,
 )
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, InsecureWebSocketQuery, Offered, find_token, is_source
+from asgi_jwt_claims.sources.cookie import csrf_digest
+
+from .by_hand import Recorder, drive, http_scope, websocket_scope
 
 MAX = 256
 
@@ -385,3 +398,32 @@ def test_what_is_no_source() -> None:
     """Whatever can be called with a scope is a source; a class is none, since its parentheses have been forgotten."""
     assert all(map(is_source, (*ALL, absent)))
     assert not any(map(is_source, (BearerHeader, Cookie, "header", None, 5)))
+
+
+@pytest.mark.anyio
+async def test_no_refusal_logs_a_token(config: JWTConfig, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever was wrong with it, the log says which kind of mistake it was, and shows no token and no CSRF value."""
+    # S149
+    raw = create_access_token("alice", config)
+    value = csrf_digest(raw.encode())
+    cookie, origin = (b"cookie", b"__Host-access_token=" + raw.encode()), (b"origin", b"https://evil.example")
+    guarded = JWTMiddleware(Recorder(), config, sources=ALL)
+    caplog.set_level(logging.DEBUG, "asgi_jwt_claims")
+    for scope, code in (
+        (http_scope("/", cookie, cookie), "credentials_repeated"),
+        (http_scope("/", (b"cookie", cookie[1] + b"\xff")), "request_invalid"),
+        (http_scope("/", cookie, (b"authorization", b"Bearer " + raw.encode())), "credentials_repeated"),
+        (http_scope("/", cookie, method="POST"), "csrf_token_wrong"),
+        (http_scope("/", cookie, (b"x-csrf-token", value + b"x"), method="POST"), "csrf_token_wrong"),
+        (http_scope("/", cookie, (b"x-csrf-token", value), origin, method="POST"), "origin_foreign"),
+        (websocket_scope("/", cookie), "origin_foreign"),
+        (websocket_scope(subprotocols=["bearer", raw, "bearer", raw]), "credentials_repeated"),
+        (websocket_scope(subprotocols=["bearer", raw + "!"]), "request_invalid"),
+        (websocket_scope(query_string=f"access_token={raw}!".encode()), "request_invalid"),
+        (websocket_scope(query_string=f"access_token={raw}&access_token={raw}".encode()), "credentials_repeated"),
+    ):
+        caplog.clear()
+        await drive(guarded, scope)
+        assert code in caplog.text
+        assert raw[-20:] not in caplog.text
+        assert value.decode() not in caplog.text

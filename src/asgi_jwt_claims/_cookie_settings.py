@@ -15,6 +15,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 6265 section 4.1.1: c
 _PATH = re.compile(r"/[\x21-\x3A\x3C-\x7E]*")  # section 4.1.1: path-value, and no space
 # RFC 6454 section 6.2, as browsers write it: no wildcards, names of other scripts in punycode.
 _ORIGIN = re.compile(r"(?!wss?:)[a-z][a-z0-9+.\-]*://(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?")
+_SENT_UNASKED = ("authorization", "cookie", "host", "origin", "referer")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -71,6 +72,8 @@ class TokenCookies:
         for name in (*names, self.csrf_header):
             if not isinstance(name, str) or _NAME.fullmatch(name) is None:
                 raise SettingError(f"{name!r} is no name of a cookie or header; use letters, digits, - and _")
+        if self.csrf_header.lower() in _SENT_UNASKED:
+            raise SettingError(f"csrf_header: browsers send {self.csrf_header} by themselves; X-CSRF-Token they do not")
         if not isinstance(self.csrf_field, str) or not self.csrf_field:
             raise SettingError('csrf_field must be the name of a form field such as "csrf_token"')
         if len(set(names)) != len(names):
