@@ -15,7 +15,7 @@ from .measure import FULL, QUICK
 if TYPE_CHECKING:
     from .sections import Section
 
-SECTIONS: Final = ("core", "requests", "growth", "remote", "revocation", "imports", "memory", "server")
+SECTIONS: Final = ("core", "requests", "growth", "remote", "revocation", "connections", "imports", "memory", "server")
 RESULTS: Final = Path(__file__).parent / "results"
 
 

@@ -45,7 +45,7 @@ __all__ = ["Connection", "HTTPExchange", "WebSocketConnection"]
 _TICKS: Final = 4  # in a second
 _LONGEST_PAUSE: Final = 1.0  # seconds between two looks at the clock
 _LAST_TICK: Final = 2**53  # of which no clock will ever tell
-_AT_ONCE: Final = 200  # connections or revocations that are attended to before anything else gets its turn
+_AT_ONCE: Final = 50  # connections or revocations that are attended to before anything else gets its turn
 _EVENT_STREAM: Final = b"text/event-stream"
 
 
@@ -621,6 +621,6 @@ def _is_event_stream(message: Message) -> bool:
         message["headers"] = headers = list(headers)
     for name, value in headers:
         if name == b"content-type" or name.lower() == b"content-type":
-            kind: bytes = value.partition(b";")[0]
-            return kind.strip().lower() == _EVENT_STREAM
+            # Most of what is none is shorter, and nobody's requests should wait for the rest.
+            return len(value) >= len(_EVENT_STREAM) and value.partition(b";")[0].strip().lower() == _EVENT_STREAM
     return False
