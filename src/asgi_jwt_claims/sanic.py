@@ -21,16 +21,28 @@ import asyncio
 import contextlib
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sanic import Request, Sanic
 from sanic.compat import Header
 from sanic.exceptions import SanicException
 from sanic.response import HTTPResponse
 from sanic.server.websockets.connection import WebSocketConnection
-from sanic.server.websockets.impl import WebsocketImplProtocol
 
+from ._forms import read_field
 from ._guards import decorator, guard_handler, takes_token
+from ._sanic_connections import (
+    TASK_KEY,
+    WEBSOCKETS,
+    content_type,
+    follow,
+    follow_stream,
+    follow_websocket,
+    hide_token,
+    is_asgi,
+    is_websocket,
+    speak_websocket,
+)
 from .challenges import Answer, close_code
 from .errors import SettingError, TokenError
 from .gate import Gate
@@ -41,6 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping
     from typing import Unpack
 
+    from sanic.response import BaseHTTPResponse
+
     from .access import Access
     from .config import JWTConfig
     from .endpoints import TokenEndpoints
@@ -50,7 +64,6 @@ __all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
 
 _GUARD = "__jwt_guard__"
 _REFUSAL = "jwt_refusal"
-_WEBSOCKETS = (WebsocketImplProtocol, WebSocketConnection)  # on its own server, and in ASGI mode
 _FIRST = 100  # before the application's own request middleware, which may want the token
 
 
@@ -106,8 +119,23 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
         app.register_listener(stop_background, "before_server_stop")
     app.register_middleware(guard_request, "request", priority=_FIRST)
     app.exception(TokenError)(answer_token_error)
+    _follow_connections(app, gate)
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.register_listener(register_injection, "before_server_start", priority=_FIRST)
+
+
+def _follow_connections(app: Sanic[Any, Any], gate: Gate) -> None:
+    async def follow_opened(request: Request, websocket: Any) -> None:
+        follow_websocket(request, prepared_scope(request), gate, websocket)
+
+    async def follow_response(request: Request, response: BaseHTTPResponse) -> None:
+        if not is_asgi(request) and "event-stream" in content_type(response):
+            await follow_stream(request, response, prepared_scope(request))
+
+    app.add_signal(follow_opened, "websocket.handler.before")
+    if gate.end_with_token:
+        # Before all others: whichever of them returns a response is the last.
+        app.register_middleware(follow_response, "response", priority=-_FIRST)
 
 
 def add_token_endpoints(app: Sanic[Any, Any], endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
@@ -140,20 +168,45 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
     """Let the gate examine the request, once; what it said is remembered."""
     if not hasattr(request.ctx, _REFUSAL):
         scope = prepared_scope(request)
-        if scope["type"] == "websocket" and scope is getattr(request.transport, "scope", None):
-            _speak_websocket(request, scope)
+        protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
+        if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
+            await _read_form(request, scope, field)
         if gate.is_remote:
             await gate.prepare(scope)
         refused = gate.open(scope)
         if gate.is_undecided(scope):
             await gate.prepare(scope)
             refused = gate.open(scope)
+        if refused is None and is_asgi(request):
+            follow(request, scope, gate, protocol)
         setattr(request.ctx, _REFUSAL, refused)
         request.ctx.token = scope["token"]
         # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
         CURRENT_TOKEN.set(scope["token"])
     refusal: TokenError | None = getattr(request.ctx, _REFUSAL)
     return refusal
+
+
+def _shake_hands(request: Request, scope: MutableMapping[str, Any], gate: Gate) -> str | None:
+    """Make of a handshake what the gate and the application can deal with; the protocol to answer with, if any."""
+    if is_asgi(request):
+        speak_websocket(request, scope)
+    protocol = gate.take_protocol(scope)
+    if protocol is not None:
+        hide_token(request, scope, protocol)
+    return protocol
+
+
+async def _read_form(request: Request, scope: MutableMapping[str, Any], field: str) -> None:
+    """Put what a form says in one field into the scope, unless its handler wants to read the body by itself."""
+    if hasattr(getattr(request.route, "handler", None), "is_stream"):
+        return
+    await cast("Any", request).receive_body()  # which Sanic would do next, or has done
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": request.body}
+
+    await read_field(scope, receive, field)
 
 
 def prepared_scope(request: Request) -> MutableMapping[str, Any]:
@@ -166,9 +219,17 @@ def prepared_scope(request: Request) -> MutableMapping[str, Any]:
 
 def _scope_from(request: Request) -> MutableMapping[str, Any]:
     """What the gate reads of an ASGI scope, for a request of Sanic's own server."""
-    headers = [(_as_received(name.lower()), _as_received(value)) for name, value in request.headers.items()]
-    kind = "websocket" if _is_websocket(request) else "http"
-    return {"type": kind, "method": request.method, "path": request.path, "headers": headers}
+    offered = ",".join(request.headers.getall("sec-websocket-protocol", ())).split(",")
+    return {
+        "type": "websocket" if is_websocket(request) else "http",
+        "method": request.method,
+        "scheme": request.scheme,
+        "path": request.path,
+        "query_string": _as_received(request.query_string),
+        "headers": [(_as_received(name.lower()), _as_received(value)) for name, value in request.headers.items()],
+        "subprotocols": [protocol.strip(" \t") for protocol in offered if protocol.strip(" \t")],
+        TASK_KEY: asyncio.current_task(),
+    }
 
 
 def _as_received(text: str) -> bytes:
@@ -176,35 +237,9 @@ def _as_received(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _is_websocket(request: Request) -> bool:
-    return request.route is not None and bool(getattr(request.route.extra, "websocket", False))
-
-
-def _speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
-    """In ASGI mode Sanic answers a websocket that it refuses as if it were http, which no server takes.
-
-    The answer is translated on its way out: into a denial response where the server offers that, else into a close.
-    """
-    transport: Any = request.transport  # its type is that of Sanic's own server, which has no send
-    send = transport.send
-    can_deny = "websocket.http.response" in (scope.get("extensions") or {})
-
-    async def translate(message: MutableMapping[str, Any]) -> None:
-        if not message["type"].startswith("http."):
-            await send(message)
-        elif can_deny:
-            # Sanic's headers are a generator, which a server may want to read more than once.
-            headers = {"headers": list(message["headers"])} if "headers" in message else {}
-            await send({**message, **headers, "type": f"websocket.{message['type']}"})
-        elif message["type"] == "http.response.start":
-            await send({"type": "websocket.close", "code": close_code(message["status"]), "reason": ""})
-
-    transport.send = translate
-
-
 async def _refused_by_route(request: Request) -> TokenError | None:
     """Ask the guard of a websocket route now: once its handler runs, the handshake is over and 401 cannot be said."""
-    handler = getattr(request.route, "handler", None) if _is_websocket(request) else None
+    handler = getattr(request.route, "handler", None) if is_websocket(request) else None
     if not isinstance(handler, functools.partial):
         return None
     access, optional = getattr(handler.args[0], _GUARD, (None, True))
@@ -224,7 +259,7 @@ def _to_response(answer: Answer) -> HTTPResponse:
 
 
 async def _refuse(request: Request, answer: Answer, arguments: tuple[Any, ...]) -> HTTPResponse | None:
-    websocket = next((argument for argument in arguments if isinstance(argument, _WEBSOCKETS)), None)
+    websocket = next((argument for argument in arguments if isinstance(argument, WEBSOCKETS)), None)
     if websocket is None:
         return _to_response(answer)
     # The handshake is over, since `install` has not asked this guard before it (`_refused_by_route`).
