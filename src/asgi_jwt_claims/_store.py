@@ -134,11 +134,13 @@ class RevocationStore(ABC):
 
     __slots__ = ()
 
-    feed: Feed | None = None
-    """Told of every revocation as soon as it is known in this process; None: the store has no way to hear of any.
+    @property
+    def feed(self) -> Feed | None:
+        """Told of every revocation as soon as it is known in this process; None: the store has no way to hear of any.
 
-    A store that has one overrides `known`, which is asked about the tokens of the connections that are open.
-    """
+        A store that has one overrides `known`, which is asked about the tokens of the connections that are open.
+        """
+        return None
 
     @abstractmethod
     async def is_revoked(self, marks: Marks) -> bool:

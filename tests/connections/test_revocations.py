@@ -118,11 +118,11 @@ async def test_between_looking_and_listening(config: JWTConfig, raw: str, alice:
             store._ledger.add(marked, NOW)
             super().join(listener)
 
-    store.feed = Hasty()
+    store._feed = Hasty()
     async with connected(JWTMiddleware(Talker(), config, revocation=store), hello(alice)) as line:
         await until(lambda: line.is_over)
     assert (["close"], REVOKED, None) == (line.types, line.end, line.error)
-    store.feed, store._ledger = Hasty(), Ledger()
+    store._feed, store._ledger = Hasty(), Ledger()
     stream = Silent()
     async with connected(JWTMiddleware(stream, config, revocation=store), http_scope("/", alice)) as line:
         await until(lambda: line.is_over)
@@ -206,7 +206,7 @@ async def test_a_store_that_hears_nothing(
     """Without a feed a connection ends when its token expires."""
 
     deaf = MemoryStore(clock=config.clock)
-    deaf.feed = None  # type: ignore[assignment]  # as of those that have to be asked
+    deaf._feed = None  # type: ignore[assignment]  # as of those that have to be asked
     async with connected(JWTMiddleware(Talker(), config, revocation=deaf), hello(alice)) as line:
         deaf._ledger.add(Revocation("identity", _identity(raw, config), NOW + 900, NOW), NOW)
         await a_while()

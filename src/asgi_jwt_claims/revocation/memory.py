@@ -29,17 +29,20 @@ class MemoryStore(RevocationStore):
         clock: Seconds since the epoch, as `time.time`.
     """
 
-    __slots__ = ("_clock", "_ledger", "_lock", "_sessions", "_writes", "feed")
-
-    feed: Feed
+    __slots__ = ("_clock", "_feed", "_ledger", "_lock", "_sessions", "_writes")
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self.feed = Feed()
+        self._feed = Feed()
         self._clock = clock
         self._ledger = Ledger()
         self._sessions: dict[bytes, SessionRecord] = {}
         self._lock = threading.Lock()
         self._writes = 0
+
+    @property
+    def feed(self) -> Feed:
+        """See `RevocationStore`; of what is revoked in this process."""
+        return self._feed
 
     def known(self, token: Token, config: JWTConfig) -> bool:
         """See `RevocationStore`; it always knows."""
@@ -54,7 +57,7 @@ class MemoryStore(RevocationStore):
         with self._lock:
             for revocation in revocations:
                 self._ledger.add(revocation, self._clock())
-        self.feed.tell(revocations)
+        self._feed.tell(revocations)
 
     async def issued_until(self, identity: bytes) -> float:
         """See `RevocationStore`."""

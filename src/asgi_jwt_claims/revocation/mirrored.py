@@ -55,9 +55,7 @@ class MirroredStore(RevocationStore):
         SettingError: An option cannot be used.
     """
 
-    __slots__ = ("_allows", "_clock", "_heard_at", "_heartbeat", "_ledger", "_max_lag", "_monotonic", "_store", "feed")
-
-    feed: Feed
+    __slots__ = ("_allows", "_clock", "_feed", "_heard_at", "_heartbeat", "_ledger", "_max_lag", "_monotonic", "_store")
 
     def __init__(
         self,
@@ -77,7 +75,7 @@ class MirroredStore(RevocationStore):
         self._heartbeat = as_duration(heartbeat, "heartbeat").total_seconds()
         if self._heartbeat > self._max_lag / 2:
             raise SettingError("heartbeat must be at most half of max_lag")
-        self.feed = Feed()
+        self._feed = Feed()
         self._store = store
         self._allows = when_unreachable == "allow_possibly_revoked_tokens"
         self._clock = clock
@@ -88,6 +86,11 @@ class MirroredStore(RevocationStore):
     def __len__(self) -> int:
         """How many revocations are known here."""
         return len(self._ledger)
+
+    @property
+    def feed(self) -> Feed:
+        """See `RevocationStore`; of what is revoked by any process."""
+        return self._feed
 
     @property
     def is_current(self) -> bool:
@@ -212,7 +215,7 @@ class MirroredStore(RevocationStore):
         now = self._clock()
         for revocation in revocations:
             self._ledger.add(revocation, now)
-        self.feed.tell(revocations)
+        self._feed.tell(revocations)
 
 
 class _GapError(Exception):

@@ -94,9 +94,14 @@ class Cookie(ComparableSource):
         return (self.cookies, self._name)
 
     def wanted_field(self, scope: Mapping[str, Any]) -> str | None:
-        """The field of the form that has to be read first, since nothing else has the CSRF value of an unsafe request."""
+        """The field of the form that has to be read first, since nothing else has the CSRF value of an unsafe request.
+
+        Raises:
+            InvalidRequestError: The request is going to be refused in any case.
+        """
         if not cookie_values(scope, self._name):
             return None
+        self.check_origin(scope)  # nothing is read for another site
         headers = single_values(scope["headers"], (b"content-type", self._csrf_header))
         kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
         return self.cookies.csrf_field if self._csrf_header not in headers and kind == _FORM else None
