@@ -37,6 +37,7 @@ from asgi_jwt_claims.errors import NotGuardedError, WrongIdentityError
 from asgi_jwt_claims.revocation import MemoryStore, revoke_identity
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 
+from . import by_hand
 from .conftest import SECRET, HeldClock
 from .contract.sanic_door import new_app, serving
 from .sanic_sites import Serve, bearer, is_own, on_uvicorn, open_socket, until
@@ -445,6 +446,20 @@ async def test_revoked_before_it_is_open(config: JWTConfig, store: MemoryStore, 
                 await open_socket(address, "/listen", alice)
             assert [] == handlers.seen
         handlers.seen.clear()
+
+
+async def test_refused_once(config: JWTConfig, store: MemoryStore, alice: str) -> None:
+    """A handshake that is refused that late is refused once, and Sanic says nothing more (trap: two answers)."""
+    handlers = Handlers()
+    install(handlers.app, config, revocation=store)
+
+    @handlers.app.on_request
+    async def revoke(request: Request) -> None:
+        await revoke_identity("alice", config, store)
+
+    async with by_hand.lifespan(handlers.app):
+        heard = await by_hand.talk(handlers.app, "/listen", by_hand.bearer(alice))
+    assert ["websocket.close"] == heard.types
 
 
 async def test_revoked_before_it_streams(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:

@@ -101,6 +101,8 @@ class _WebSocket(_OfTask, WebSocketConnection):
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
         """See `WebSocketConnection`."""
+        if self.error is not None and message["type"].startswith("http."):
+            return  # Sanic's answer where accepting was not possible any more: the handshake has been refused
         try:
             await super().send(message)
         except ConnectionEndedError as error:
