@@ -33,6 +33,7 @@ class Line:
 
     Attributes:
         sent: What the application has sent, or what was sent for it.
+        too_late: What was sent after the end, which servers take for a mistake.
         error: What the application has let go.
         is_over: Whether the application has returned.
         has_hung_up: Whether the client has gone: sending raises an OSError then.
@@ -41,10 +42,13 @@ class Line:
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.sent: list[Message] = []
+        self.too_late: list[Message] = []
         self.error: BaseException | None = None
         self.is_over = False
         self.has_hung_up = False
-        first = {"type": "websocket.connect"} if scope["type"] == "websocket" else {"type": "http.request", "body": b""}
+        first: Message = {"type": "websocket.connect"}
+        if scope["type"] == "http":
+            first = {"type": "http.request", "body": b"", "more_body": scope["method"] == "POST"}
         self._to_say: deque[Message] = deque([first])
         self._news = anyio.Event()
         self._may_send = anyio.Event()
@@ -119,6 +123,7 @@ class Line:
         if self.has_hung_up:
             raise OSError("the client has gone")
         if self.end:
+            self.too_late.append(message)
             raise RuntimeError(f"{message['type']} after the end")
         self.sent.append(message)
 
@@ -143,6 +148,7 @@ async def connected(app: App, scope: Scope) -> AsyncIterator[Line]:
             yield line
             line.hang_up()
             await until(lambda: line.is_over)
+            assert [] == line.too_late
         finally:
             tasks.cancel_scope.cancel()
 

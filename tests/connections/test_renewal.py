@@ -20,6 +20,7 @@ from asgi_jwt_claims import (
     renew_token,
     verify_token,
 )
+from asgi_jwt_claims.connections import _CONNECTIONS
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MalformedTokenError,
@@ -221,6 +222,8 @@ async def test_after_the_client_has_gone(config: JWTConfig, alice: Header, expir
         await send({"type": "websocket.accept"})
         await receive()
         await renew_token(scope, create_access_token("alice", config))
+        await a_while()
+        assert _CONNECTIONS.get() is None
         expire()
         await a_while()
 
