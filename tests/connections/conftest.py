@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, connections, create_access_token
+from asgi_jwt_claims import JWTConfig, create_access_token
+from asgi_jwt_claims.connections import _watch
 from asgi_jwt_claims.revocation import MemoryStore
 from tests.by_hand import Header, bearer
 from tests.conftest import HeldClock
@@ -15,7 +16,7 @@ from tests.conftest import HeldClock
 @pytest.fixture(autouse=True)
 def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
     """The held clock is looked at all the time, instead of every second."""
-    monkeypatch.setattr(connections, "_LONGEST_PAUSE", 0.005)
+    monkeypatch.setattr(_watch, "_LONGEST_PAUSE", 0.005)
 
 
 @pytest.fixture

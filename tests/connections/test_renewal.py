@@ -20,7 +20,7 @@ from asgi_jwt_claims import (
     renew_token,
     verify_token,
 )
-from asgi_jwt_claims.connections import _CONNECTIONS
+from asgi_jwt_claims.connections._watch import _CONNECTIONS
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MalformedTokenError,

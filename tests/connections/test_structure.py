@@ -18,7 +18,9 @@ import pytest
 from asgi_jwt_claims import SCOPE_KEY, JWTConfig, JWTMiddleware, create_access_token, renew_token, verify_token
 from asgi_jwt_claims import connections as module
 from asgi_jwt_claims._tasks import caller_from_any_thread
-from asgi_jwt_claims.connections import Connection, Connections
+from asgi_jwt_claims.connections import Connection
+from asgi_jwt_claims.connections import _watch as watch
+from asgi_jwt_claims.connections._watch import Connections
 from asgi_jwt_claims.revocation import MemoryStore, revoke_identity, revoke_token
 from tests.by_hand import Header, Receive, Recorder, Scope, Send, bearer, http_scope, talk
 from tests.conftest import SECRET, HeldClock
@@ -34,7 +36,7 @@ Expire = Callable[[], None]
 
 
 def registry() -> Connections | None:
-    return module._CONNECTIONS.get()
+    return watch._CONNECTIONS.get()
 
 
 def is_empty(connections: Connections) -> bool:
@@ -301,7 +303,7 @@ def test_an_event_loop_that_has_ended(
     config: JWTConfig, raw: str, store: MemoryStore, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loop that was stopped with its connections open hears of nothing any more, and nobody else has to know."""
-    monkeypatch.setattr(module, "spawn", lambda _: None)  # a task that never gets to its end
+    monkeypatch.setattr(watch, "spawn", lambda _: None)  # a task that never gets to its end
 
     async def leave_open() -> None:
         recorder = Recorder()

@@ -1,0 +1,139 @@
+"""A response of `text/event-stream` ends by its last piece; and any other response is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final
+
+from asgi_jwt_claims.token import SCOPE_KEY
+
+from ._asgi import ASGIConnection
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+    from asgi_jwt_claims.errors import TokenError
+    from asgi_jwt_claims.outcome import Outcome
+
+__all__ = ["EventStream", "HTTPExchange"]
+
+_EVENT_STREAM: Final = b"text/event-stream"
+
+
+class HTTPExchange:
+    """`receive` and `send` of an http request, until its response turns out to be a stream: one object, and no more.
+
+    Args:
+        scope: The scope of the request, in which the outcome stands.
+        receive: The server's.
+        send: The server's.
+    """
+
+    __slots__ = ("_has_read", "_outcome", "_receive", "_scope", "_send", "_stream")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._outcome = scope.get(SCOPE_KEY)
+        self._receive = receive
+        self._send = send
+        self._has_read = False
+        self._stream: EventStream | None = None
+
+    async def receive(self) -> Message:
+        """What the application is told."""
+        if self._has_read:
+            # Nothing but the end can come now, and the application may begin to wait for it before the stream begins.
+            return await self._watched().receive()
+        if self._stream is not None:
+            return await self._stream.receive()
+        message = await self._receive()
+        self._has_read = not message.get("more_body", False)
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """What the application says; for all but streams the server's own `send`, and nothing around it."""
+        if message["type"] == "http.response.start":
+            if not _is_event_stream(message):
+                return self._send(message)
+            return self._watched().start(message)
+        return self._send(message) if self._stream is None else self._stream.send(message)
+
+    @property
+    def error(self) -> TokenError | None:
+        """Why it has to end, or has ended."""
+        return None if self._stream is None else self._stream.error
+
+    async def finish(self) -> None:
+        """See to it that the end is sent."""
+        await self._watched().finish()
+
+    def is_end(self, error: BaseException) -> bool:
+        """Whether that is what `send` has raised since the end, and nothing else."""
+        return self._stream is not None and self._stream.is_end(error)
+
+    def leave(self) -> None:
+        """The application has returned."""
+        if self._stream is not None:
+            self._stream.leave()
+
+    def _watched(self) -> EventStream:
+        if self._stream is None:
+            self._stream = EventStream(self._scope, self._receive, self._send, self._outcome)
+        return self._stream
+
+
+class EventStream(ASGIConnection):
+    """A response of `text/event-stream`; or any other, as long as it has not begun, or if it turns out to be none."""
+
+    __slots__ = ("_is_begun",)
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None) -> None:
+        super().__init__(scope, receive, send, outcome)
+        self._is_begun = False
+
+    async def receive(self) -> Message:
+        """What the application is told."""
+        message = None if self.is_over else await self._wait()
+        if message is None or self.is_over:
+            await self.finish()
+            return {"type": "http.disconnect"}
+        if message["type"] == "http.disconnect":
+            self.release()
+        return message
+
+    async def start(self, message: Message) -> None:
+        """Begin the stream."""
+        self._is_begun = True
+        self.begin()
+        await self._pass_on(message)
+
+    async def send(self, message: Message) -> None:
+        """What the application says."""
+        if not self._is_begun:
+            await self._send(message)
+            return
+        is_last = not message.get("more_body", False)
+        if self.is_over:
+            await self.finish()
+            if is_last:
+                return
+            raise self._has_ended()
+        if is_last:
+            self.ended = True
+            self.release()
+        await self._pass_on(message)
+
+    def _last_message(self) -> Message:
+        return {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def _is_event_stream(message: Message) -> bool:
+    headers = message.get("headers", ())
+    if type(headers) is not list and not isinstance(headers, tuple):
+        # One framework gives a generator, which can be read only once.
+        message["headers"] = headers = list(headers)
+    for name, value in headers:
+        if name == b"content-type" or name.lower() == b"content-type":
+            # Most of what is none is shorter, and nobody's requests should wait for the rest.
+            return len(value) >= len(_EVENT_STREAM) and value.partition(b";")[0].strip().lower() == _EVENT_STREAM
+    return False

@@ -1,0 +1,88 @@
+"""A WebSocket ends by a close."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgi_jwt_claims.outcome import outcome_for
+
+from ._asgi import ASGIConnection
+from ._connection import outcomes_from
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+__all__ = ["WebSocketConnection"]
+
+
+class WebSocketConnection(ASGIConnection):
+    """`receive` and `send` of a websocket for an application that knows nothing of all this.
+
+    Args:
+        scope: The scope of the request, in which the outcome stands.
+        receive: The server's.
+        send: The server's.
+        close_code: What the connection is closed with.
+        protocol: The subprotocol that is answered when the application names none; None: none is.
+        ends: Whether it ends with its token.
+    """
+
+    __slots__ = ("_close_code", "_ends", "_protocol", "_told", "accepted")
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, close_code: int, protocol: str | None, ends: bool
+    ) -> None:
+        super().__init__(scope, receive, send)
+        self._ends = ends
+        self._close_code = close_code
+        self._protocol = protocol
+        self._told = False
+        self.accepted = False
+
+    async def receive(self) -> Message:
+        """What the application is told."""
+        is_free = self._registry is None and self.error is None
+        if self._told or not self._ends or (self.accepted and is_free):
+            return await self._receive()
+        message = None if self.is_over else await self._wait()
+        if message is None or self.is_over:
+            await self.finish()
+            self._told = True
+            return {"type": "websocket.disconnect", "code": self._close_code, "reason": self._reason}
+        if message["type"] == "websocket.disconnect":
+            self.ended = True
+            self.release()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """What the application says."""
+        kind = message["type"]
+        if self.accepted and self.is_over:
+            await self.finish()
+            if kind == "websocket.close":
+                return
+            raise self._has_ended()
+        if kind == "websocket.accept":
+            await self._accept(message)
+            return
+        if kind == "websocket.close":
+            self.ended = True
+            self.release()
+        await self._pass_on(message)
+
+    async def _accept(self, message: Message) -> None:
+        if self._protocol is not None and message.get("subprotocol") is None:
+            message = {**message, "subprotocol": self._protocol}
+        if self._ends:
+            self.begin()
+        self.accepted = not self.is_over
+        if not self.accepted:
+            # The token has come to its end since the handshake was examined; nothing has been accepted yet.
+            await self.finish()
+            raise self._has_ended()
+        for outcome in outcomes_from(outcome_for(self._scope, None)):
+            outcome.is_accepted = True
+        await self._pass_on(message)
+
+    def _last_message(self) -> Message:
+        return {"type": "websocket.close", "code": self._close_code, "reason": self._reason}
