@@ -274,7 +274,18 @@ def reference_names() -> set[str]:
 
 def test_the_reference_has_every_public_name() -> None:
     """Every name that the package and the public modules export is in the reference."""
-    modules = ["access", "challenges", "cookies", "endpoints", "errors", "events", "jwks", "middleware", "revocation", "sources"]
+    modules = [
+        "access",
+        "challenges",
+        "cookies",
+        "endpoints",
+        "errors",
+        "events",
+        "jwks",
+        "middleware",
+        "revocation",
+        "sources",
+    ]
     modules += ["starlette", "testing"]
     public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
     internal = {
