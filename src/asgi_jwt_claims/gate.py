@@ -71,7 +71,7 @@ class Gate:
         end_with_token: See above.
         close_code: See above.
         reads_forms: Whether a form may have to be read before the request can be examined.
-        is_remote: Whether keys may have to be waited for.
+        may_wait: Whether a request may have to wait before it is examined, so that `examine` is what to call.
         background: What wants to be looked after while the application runs.
 
     Raises:
@@ -118,7 +118,7 @@ class Gate:
             raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")
         self._revocation = revocation
         self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error, on_event=self._trust.on_event)
-        self.is_remote = self._trust.is_remote
+        self.may_wait = self._trust.is_remote or revocation is not None
         remote_keys = tuple(config.jwks for config in _configs(self._trust) if config.jwks is not None)
         self.background: tuple[KeySource | RevocationStore, ...] = (
             remote_keys if revocation is None else (*remote_keys, revocation)
@@ -137,11 +137,17 @@ class Gate:
             return next(filter(None, (cookie.wanted_field(scope) for cookie in self._cookies)), None)
         return None
 
-    async def prepare(self, scope: MutableMapping[str, Any]) -> None:
-        """Wait for what this request cannot be examined without: keys, or an answer about revocation.
+    async def examine(self, scope: MutableMapping[str, Any]) -> TokenError | None:
+        """As `open`, for a request that may have to wait (`may_wait`): for keys, or for what a store knows."""
+        if self._trust.is_remote:
+            await self._prepare(scope)
+        error = self.open(scope)
+        if scope[SCOPE_KEY].is_undecided:
+            await self._prepare(scope)
+            error = self.open(scope)
+        return error
 
-        Before `open` if `is_remote`; after it, and before it is asked once more, if `is_undecided`.
-        """
+    async def _prepare(self, scope: MutableMapping[str, Any]) -> None:
         if self._goes_unexamined(scope):
             return
         outcome = outcome_for(scope, self._trust, self._sources, self._revocation)
@@ -149,10 +155,6 @@ class Gate:
             outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
         scope[SCOPE_KEY] = outcome
         await outcome.prepare(scope)
-
-    def is_undecided(self, scope: MutableMapping[str, Any]) -> bool:
-        """After `open`: whether the store has to be asked about the token."""
-        return self._revocation is not None and scope[SCOPE_KEY].is_undecided
 
     def open(self, scope: MutableMapping[str, Any]) -> TokenError | None:
         """Examine a request and write what was found into its scope: `scope["token"]`, and the outcome beside it.

@@ -94,12 +94,7 @@ class JWTMiddleware:
         protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
         if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
             receive = await read_field(scope, receive, field)
-        if gate.is_remote:
-            await gate.prepare(scope)
-        error = gate.open(scope)
-        if gate.is_undecided(scope):
-            await gate.prepare(scope)
-            error = gate.open(scope)
+        error = await gate.examine(scope) if gate.may_wait else gate.open(scope)
         before = CURRENT_TOKEN.set(scope["token"])
         try:
             if error is not None:
