@@ -94,7 +94,7 @@ def test_a_form_needs_its_hidden_field(browser: Any, sites: Any) -> None:
     submit("", "by form")
     # A page may hide where its forms come from; the browser still says that they are its own.
     submit("document.head.innerHTML = '<meta name=referrer content=no-referrer>'", "by form")
-    assert ["by form", "by form"] == sites.own.notes
+    wait_until(lambda: ["by form", "by form"] == sites.own.notes)
 
 
 def test_an_expired_access_token_is_refreshed_on_the_way(browser: Any, sites: Any) -> None:
