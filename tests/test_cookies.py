@@ -364,11 +364,16 @@ async def test_what_was_set_is_let_in(config: JWTConfig, pair: TokenPair) -> Non
 
 
 def test_the_value_for_a_form(config: JWTConfig, pair: TokenPair) -> None:
-    """From the request's own cookie, whatever framework it is of; it is what the field needs."""
+    """From the request's own cookies, whatever framework it is of: for both tokens, or for the one that is known."""
     scope = http_scope("/", jar(pair, config))
+    assert value_of(pair) == csrf_token(scope, config) == csrf_token(Request(scope), config)
     expected = csrf_digest(pair.access_token.encode()).decode()
-    assert expected == csrf_token(scope, config) == csrf_token(Request(scope), config)
-    assert expected in value_of(pair).split(".")
+    access = b"__Host-access_token=" + pair.access_token.encode()
+    foreign = f"{'A' * 32}.{'B' * 32}"
+    for planted in ("", foreign, f'{expected}."><script>', f"{expected}.short", f"{expected}.{expected}.{expected}"):
+        cookies = (b"cookie", access + b"; __Host-csrf_token=" + planted.encode())
+        assert expected == csrf_token(http_scope("/", cookies), config)
+    assert expected == csrf_token(http_scope("/", (b"cookie", access)), config)
     other = config.replace(cookies=TokenCookies(access_name="other"))
     assert "" == csrf_token(scope, other)
     assert expected == csrf_token(http_scope("/", (b"cookie", b"other=" + pair.access_token.encode())), other)

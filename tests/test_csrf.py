@@ -163,19 +163,19 @@ def test_the_value_tells_nothing_of_the_token() -> None:
 
 # Origin, Host, the scheme that the server sees.
 OWN: list[tuple[bytes, bytes, str]] = [
-    (b"http://testserver", b"testserver", "http"),
+    (b"http://localhost", b"localhost", "http"),
     (b"https://testserver", b"testserver", "https"),
     (b"https://testserver", b"testserver", "http"),  # behind a proxy that ends TLS
-    (b"http://testserver", b"testserver:80", "http"),
+    (b"http://localhost", b"localhost:80", "http"),
     (b"https://testserver", b"testserver:443", "https"),
-    (b"http://testserver:8000", b"testserver:8000", "http"),
+    (b"http://localhost:8000", b"localhost:8000", "http"),
     (b"https://testserver:8443", b"testserver:8443", "https"),
-    (b"http://testserver", b"TestServer", "http"),
+    (b"http://localhost", b"LocalHost", "http"),
     (b"http://127.0.0.1:8000", b"127.0.0.1:8000", "http"),
     (b"http://[::1]:8000", b"[::1]:8000", "http"),
     (b"http://[::1]", b"[::1]", "http"),
     (b"http://[::1]", b"[::1]:80", "http"),
-    (b" \thttp://testserver\t", b" testserver ", "http"),
+    (b" \thttp://localhost\t", b" localhost ", "http"),
 ]
 
 FOREIGN: list[tuple[bytes, bytes, str]] = [
@@ -245,9 +245,42 @@ def test_a_request_of_another_origin(origin: bytes, host: bytes, scheme: str) ->
         Cookie()(websocket_scope() | from_origin(origin, host, scheme), MAX)
 
 
+PLAIN = TokenCookies(secure=False, access_name="access_token", refresh_name="refresh_token", csrf_name="csrf_token")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        (b"localhost", True),
+        (b"app.localhost:8000", True),
+        (b"127.8.9.1:80", True),
+        (b"[::1]:1", True),
+        (b"testserver", False),
+        (b"notlocalhost", False),
+        (b"localhost.evil.example", False),
+        (b"127.0.0.1.evil.example", False),
+        (b"1127.0.0.1", False),
+        (b"192.168.0.1", False),
+        (b"[::2]", False),
+    ],
+)
+def test_a_page_that_came_by_http(host: bytes, is_local: bool) -> None:
+    """Secure cookies come over https, whatever a proxy says, or from this machine; others come as they can."""  # S126
+    origin = b"http://" + host.removesuffix(b":80")
+    plain = (b"cookie", b"access_token=" + ACCESS)
+    for scope in (http_scope(method="POST"), websocket_scope()):
+        said = scope | from_origin(origin, host, scope["scheme"])
+        if is_local:
+            assert FOUND == Cookie()(said, MAX)
+        else:
+            with pytest.raises(ForeignOriginError):
+                Cookie()(said, MAX)
+        assert FOUND == Cookie(PLAIN)(said | {"headers": [*said["headers"], plain]}, MAX)
+
+
 def test_what_is_not_said_once_is_not_said() -> None:
     """Without a Host, with two of them, or with two Origins, nobody can say that it is the own one."""
-    own, value = (b"origin", b"http://testserver"), csrf(VALUE)
+    own, value = (b"origin", b"https://testserver"), csrf(VALUE)
     for headers in (
         [COOKIES, own, value],
         [COOKIES, own, value, (b"host", b"testserver"), (b"host", b"testserver")],
@@ -260,8 +293,8 @@ def test_what_is_not_said_once_is_not_said() -> None:
 
 def test_a_scope_without_a_scheme() -> None:
     """The scheme is optional in ASGI; without it either may be the own one."""
-    for origin in (b"http://testserver", b"https://testserver"):
-        scope = http_scope("/", COOKIES, (b"origin", origin), csrf(VALUE), method="POST")
+    for origin, host in ((b"http://localhost", b"localhost"), (b"https://testserver", b"testserver")):
+        scope = http_scope(method="POST") | from_origin(origin, host, "")
         del scope["scheme"]
         assert FOUND == Cookie()(scope, MAX)
 
@@ -274,19 +307,19 @@ OTHER_SITES = [b"cross-site", b"same-site", b"", b"Same-Origin", b"same-origin, 
 def test_fetch_metadata_of_the_own_origin(site: bytes) -> None:
     """What the browser says of an own request, or of one that its user has made by hand, is fine."""
     assert FOUND == offered(csrf(VALUE), (b"sec-fetch-site", site))
-    assert FOUND == offered(csrf(VALUE), (b"sec-fetch-site", site), (b"origin", b"http://testserver"))
-    assert FOUND == shaken((b"sec-fetch-site", site), (b"origin", b"http://testserver"))
+    assert FOUND == offered(csrf(VALUE), (b"sec-fetch-site", site), (b"origin", b"https://testserver"))
+    assert FOUND == shaken((b"sec-fetch-site", site), (b"origin", b"https://testserver"))
 
 
 @pytest.mark.parametrize("site", OTHER_SITES)
 def test_fetch_metadata_of_another_site(site: bytes) -> None:
     """Another site, another host of the same site, or anything unknown: refused, whatever the Origin claims."""
     # S10
-    for own in ((), ((b"origin", b"http://testserver"),)):
+    for own in ((), ((b"origin", b"https://testserver"),)):
         with pytest.raises(ForeignOriginError):
             offered(csrf(VALUE), (b"sec-fetch-site", site), *own)
     with pytest.raises(ForeignOriginError):
-        shaken((b"sec-fetch-site", site), (b"origin", b"http://testserver"))
+        shaken((b"sec-fetch-site", site), (b"origin", b"https://testserver"))
 
 
 def test_an_own_page_that_hides_its_origin() -> None:
@@ -355,8 +388,8 @@ def test_a_handshake_needs_an_origin() -> None:
 
 def test_a_handshake_needs_no_csrf_value() -> None:
     """No script can add one, so the Origin has to do; a wrong value does not matter then."""
-    assert FOUND == shaken((b"origin", b"http://testserver"))
-    assert FOUND == shaken((b"origin", b"http://testserver"), csrf(b"\xff"))
+    assert FOUND == shaken((b"origin", b"https://testserver"))
+    assert FOUND == shaken((b"origin", b"https://testserver"), csrf(b"\xff"))
 
 
 def test_the_origin_is_kept_for_the_log() -> None:
@@ -375,7 +408,7 @@ def test_the_origin_is_checked_by_itself() -> None:
     """Where a request is answered without any cookie, where it comes from can still be asked."""
     source = Cookie()
     assert None is source.check_origin(http_scope(method="POST"))
-    assert None is source.check_origin(http_scope("/", (b"origin", b"http://testserver"), method="POST"))
+    assert None is source.check_origin(http_scope("/", (b"origin", b"https://testserver"), method="POST"))
     with pytest.raises(InvalidRequestError):
         source.check_origin(http_scope("/", (b"origin", b"null"), method="POST"))
     with pytest.raises(InvalidRequestError):

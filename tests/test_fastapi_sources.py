@@ -68,7 +68,7 @@ async def test_without_a_middleware(config: JWTConfig, alice: str) -> None:
     assert 403 == (await ask(app, "/", cookie(alice), method="POST")).status
     assert 200 == (await ask(app, "/", cookie(alice), value, method="POST")).status
     assert 403 == (await talk(app, "/ws", cookie(alice))).status
-    assert ["cookie"] == (await talk(app, "/ws", cookie(alice), (b"origin", b"http://testserver"))).texts
+    assert ["cookie"] == (await talk(app, "/ws", cookie(alice), (b"origin", b"https://testserver"))).texts
 
 
 async def test_by_default_it_looks_at_the_header(config: JWTConfig, alice: str) -> None:

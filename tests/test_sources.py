@@ -332,7 +332,7 @@ BAD_PLACES: dict[str, dict[str, Any]] = {
     "websocket_protocol": {"subprotocols": ["bearer"]},
     "websocket_query": {"query_string": b"access_token="},
 }
-OWN = [(b"host", b"x"), (b"origin", b"http://x")]
+OWN = [(b"host", b"x"), (b"origin", b"https://x")]
 
 
 def handshake(*places: dict[str, Any]) -> dict[str, Any]:

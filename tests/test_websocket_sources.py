@@ -277,7 +277,7 @@ async def test_a_refusal(config: JWTConfig, protocols: tuple[str, ...], status: 
 async def test_a_cookie_and_a_pair_are_one_too_many(config: JWTConfig) -> None:
     """A token in two places is refused, whichever they are."""
     scope = handshake("bearer", RAW)
-    scope["headers"] += [(b"cookie", b"__Host-access_token=" + RAW.encode()), (b"origin", b"http://testserver")]
+    scope["headers"] += [(b"cookie", b"__Host-access_token=" + RAW.encode()), (b"origin", b"https://testserver")]
     guarded = JWTMiddleware(Recorder(), config, sources=[Cookie(), WebSocketProtocol()])
     assert 400 == (await drive(guarded, scope)).status
 

@@ -22,6 +22,7 @@ MAX_FORM: Final = 64 * 1024
 """Bytes of a form that are read ahead, and not one more: the field of a longer form counts as absent."""
 
 _MAX_FIELDS = 1000
+_MAX_PIECES = 1024  # each of them is kept, however small
 
 
 def values_of(encoded: bytes, name: bytes, max_fields: int) -> list[bytes]:
@@ -59,7 +60,7 @@ async def read_field(scope: MutableMapping[str, Any], receive: Receive, name: st
     received: deque[Message] = deque()
     body = bytearray()
     more = True
-    while more and len(body) <= MAX_FORM:
+    while more and len(body) <= MAX_FORM and len(received) < _MAX_PIECES:
         message = await receive()
         received.append(message)
         body += message.get("body", b"")

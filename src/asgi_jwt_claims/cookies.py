@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ._compact import load_json, split_compact
@@ -32,6 +33,7 @@ __all__ = [
     "unset_token_cookies",
 ]
 
+_CSRF_VALUE = re.compile(rb"[A-Za-z0-9_\-]{32}\.[A-Za-z0-9_\-]{32}")
 _NO_STORE = ("cache-control", "no-store")
 _MAX_COOKIE = 4096  # RFC 6265bis section 5.6: bytes of name and value, beyond which browsers ignore a cookie
 
@@ -70,8 +72,15 @@ def csrf_token(request_or_scope: Any, config: JWTConfig) -> str:
         request_or_scope: An ASGI scope, or any framework's request.
         config: That of the cookies.
     """
-    found = cookie_values(scope_of(request_or_scope), config.cookies.access_name.encode())
-    return csrf_digest(found[0]).decode() if len(found) == 1 else ""
+    scope, cookies = scope_of(request_or_scope), config.cookies
+    found = cookie_values(scope, cookies.access_name.encode())
+    if len(found) != 1:
+        return ""
+    digest = csrf_digest(found[0])
+    # The cookie has that of the refresh token, too, which forms that refresh or log out need.
+    values = cookie_values(scope, cookies.csrf_name.encode())
+    is_whole = len(values) == 1 and _CSRF_VALUE.fullmatch(values[0]) is not None and digest in values[0].split(b".")
+    return (values[0] if is_whole else digest).decode()
 
 
 def cookie_headers(pair: TokenPair, config: JWTConfig) -> list[tuple[str, str]]:

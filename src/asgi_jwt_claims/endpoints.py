@@ -193,7 +193,9 @@ class TokenEndpoints:
         if raw is None:
             raw = self._in_cookie(scope, form, "token", self._access_cookie)
         # A browser whose cookies have expired has nothing left to end; but no other site may make it forget them.
-        forget = raw is not None or (self._access_cookie is not None and not form)
+        forget = raw is not None or (
+            self._access_cookie is not None and not form.keys() - {self._access_cookie.cookies.csrf_field}
+        )
         if forget and raw is None and self._access_cookie is not None:
             self._access_cookie.check_origin(scope)
         try:

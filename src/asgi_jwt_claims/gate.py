@@ -71,7 +71,6 @@ class Gate:
         end_with_token: See above.
         close_code: See above.
         reads_forms: Whether a form may have to be read before the request can be examined.
-        may_wait: Whether a request may have to wait before it is examined, so that `examine` is what to call.
         background: What wants to be looked after while the application runs.
 
     Raises:
@@ -118,7 +117,7 @@ class Gate:
             raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")
         self._revocation = revocation
         self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error, on_event=self._trust.on_event)
-        self.may_wait = self._trust.is_remote or revocation is not None
+        self._may_wait = self._trust.is_remote or revocation is not None
         remote_keys = tuple(config.jwks for config in _configs(self._trust) if config.jwks is not None)
         self.background: tuple[KeySource | RevocationStore, ...] = (
             remote_keys if revocation is None else (*remote_keys, revocation)
@@ -137,6 +136,11 @@ class Gate:
             return next(filter(None, (cookie.wanted_field(scope) for cookie in self._cookies)), None)
         return None
 
+    def may_wait(self, scope: MutableMapping[str, Any]) -> bool:
+        """Whether a request may have to wait before it is examined, so that `examine` is what to call."""
+        # What a middleware around this one has found may have to wait for that one's store.
+        return self._may_wait or SCOPE_KEY in scope
+
     async def examine(self, scope: MutableMapping[str, Any]) -> TokenError | None:
         """As `open`, for a request that may have to wait (`may_wait`): for keys, or for what a store knows."""
         if self._trust.is_remote:
@@ -152,9 +156,14 @@ class Gate:
             return
         outcome = outcome_for(scope, self._trust, self._sources, self._revocation)
         if outcome is None:
-            outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
+            outcome = self._outcome()
         scope[SCOPE_KEY] = outcome
         await outcome.prepare(scope)
+
+    def _outcome(self) -> Outcome:
+        outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
+        outcome.is_of_gate = True
+        return outcome
 
     def open(self, scope: MutableMapping[str, Any]) -> TokenError | None:
         """Examine a request and write what was found into its scope: `scope["token"]`, and the outcome beside it.
@@ -166,7 +175,7 @@ class Gate:
         """
         outcome = outcome_for(scope, self._trust, self._sources, self._revocation) if SCOPE_KEY in scope else None
         if outcome is None:
-            outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
+            outcome = self._outcome()
         else:
             # The middleware around this one has verified the token already; only the way to refuse may be another.
             outcome.challenges = self.challenges

@@ -94,7 +94,7 @@ class JWTMiddleware:
         protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
         if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
             receive = await read_field(scope, receive, field)
-        error = await gate.examine(scope) if gate.may_wait else gate.open(scope)
+        error = await gate.examine(scope) if gate.may_wait(scope) else gate.open(scope)
         before = CURRENT_TOKEN.set(scope["token"])
         try:
             if error is not None:

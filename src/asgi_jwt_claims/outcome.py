@@ -52,6 +52,9 @@ class Renewable(Protocol):
     def renew(self) -> None:
         """Go by the tokens that are held now."""
 
+    def join(self, outcome: Outcome) -> None:
+        """Go by the token of this outcome, too, once it has one."""
+
 
 class Outcome:
     """What became of a request's credentials under one configuration, or under that of several which they are for.
@@ -69,6 +72,7 @@ class Outcome:
         heeds_revocation: Whether it also ends when the token is revoked.
         connections: That connection, as each of the middlewares around the application watches it.
         is_accepted: Whether it is a websocket that has been accepted.
+        is_of_gate: Whether a middleware has made it, so that its sources are those that the middleware looks in.
         is_demanded: Whether a middleware lets nobody on without the token, whatever guards say.
     """
 
@@ -89,6 +93,7 @@ class Outcome:
         "held",
         "is_accepted",
         "is_demanded",
+        "is_of_gate",
         "passed",
         "revocation",
         "trust",
@@ -112,6 +117,7 @@ class Outcome:
         self.connections: tuple[Renewable, ...] = ()
         self.is_accepted = False
         self.is_demanded = False
+        self.is_of_gate = False
         self._sources = sources
         self.revocation = revocation
         self.attended = not trust.is_remote and revocation is None
@@ -152,9 +158,10 @@ class Outcome:
         access.check(self._token)
         if access is not ANY_ACCESS_TOKEN:
             self.end_with_token = self.end_with_token and access.end_with_token
-            if not (access.check_revocation or self.is_demanded):
-                self.heeds_revocation = False
-            self.passed = (*self.passed, access)
+            if access not in self.passed:
+                self.passed = (*self.passed, access)
+            # As long as one of those who let it in wants to know, it counts when the token is revoked.
+            self.heeds_revocation = self.is_demanded or any(one.check_revocation for one in self.passed)
         if self.held is None:
             self.renew(self._token)
         return self._token
@@ -288,6 +295,8 @@ def attach(scope: MutableMapping[str, Any], outcome: Outcome) -> None:
     first = outcome_for(scope, None)
     if first is not None:
         outcome.following, first.following = first.following, outcome
+        for connection in first.connections:
+            connection.join(outcome)
         return
     scope[SCOPE_KEY] = outcome
     scope["token"] = None
@@ -314,6 +323,8 @@ async def examined(
         check_revocation: Whether anybody wants to know if the token is.
         sources: Where it may be offered; empty: wherever a middleware looks, or in the Authorization header.
     """
+    if not sources and not _gate_looks(scope, trust):
+        sources = DEFAULT_SOURCES  # what another guard has found in sources of its own is nothing to this one
     found = outcome_for(scope, trust, sources, revocation)
     if found is None and revocation is None and (beside := outcome_for(scope, trust)) is not None:
         # By sources of its own a guard finds what the middleware has not; that may be revoked all the same.
@@ -323,6 +334,13 @@ async def examined(
     if found is None:
         attach(scope, outcome)
     return outcome
+
+
+def _gate_looks(scope: Mapping[str, Any], trust: Trust) -> bool:
+    outcome = outcome_for(scope, trust)
+    while outcome is not None and not outcome.is_of_gate:
+        outcome = outcome.following
+    return outcome is not None
 
 
 def scope_of(connection: Any) -> Mapping[str, Any]:

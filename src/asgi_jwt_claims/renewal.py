@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ._store import marks_of
 from .errors import NotGuardedError, RevokedTokenError, WrongIdentityError
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from .outcome import Outcome
     from .token import Token
 
-__all__ = ["renew_token"]
+__all__ = ["HOLDER_KEY", "renew_token"]
+
+HOLDER_KEY: Final = "asgi_jwt_claims.holder"
+"""The scope key of an object that has the token as its attribute `token`, where a framework has such a one."""
 
 
 async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
@@ -45,7 +48,10 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     outcomes = [outcome for outcome in outcomes if outcome.config is config]
     held = [outcome.held for outcome in outcomes if outcome.held is not None]
     token = await verify_token_async(raw, config, type=held[0].type)
-    if {marks_of(one, config).identity for one in held} != {marks_of(token, config).identity}:
+    # By the marks, since 1 and True are the same to Python, and two identities to JSON.
+    if {(one.issuer, marks_of(one, config).identity) for one in held} != {
+        (token.issuer, marks_of(token, config).identity)
+    }:
         raise WrongIdentityError()
     for outcome in outcomes:
         await _check(token, outcome)
@@ -53,11 +59,20 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
         if connection.error is not None:
             raise connection.error.with_traceback(None)
     if scope.get("token") in held:
-        scope["token"] = token
-        CURRENT_TOKEN.set(token)
+        _hand_over(token, scope, held)
     for outcome in outcomes:
         outcome.renew(token)
     return token
+
+
+def _hand_over(token: Token, scope: MutableMapping[str, Any], held: list[Token]) -> None:
+    """Let nothing that a handler reads speak of the token that was held before."""
+    for name in ("token", "user", "auth"):
+        if scope.get(name) in held:
+            scope[name] = token
+    if HOLDER_KEY in scope:
+        scope[HOLDER_KEY].token = token
+    CURRENT_TOKEN.set(token)
 
 
 def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:

@@ -47,6 +47,7 @@ from .challenges import Answer, close_code
 from .errors import SettingError, TokenError
 from .gate import Gate
 from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
+from .renewal import HOLDER_KEY
 from .token import SCOPE_KEY, Token
 
 if TYPE_CHECKING:
@@ -171,11 +172,12 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
         protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
         if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
             await _read_form(request, scope, field)
-        refused = await gate.examine(scope) if gate.may_wait else gate.open(scope)
+        refused = await gate.examine(scope) if gate.may_wait(scope) else gate.open(scope)
         if refused is None and is_asgi(request):
             follow(request, scope, gate, protocol)
         setattr(request.ctx, _REFUSAL, refused)
         request.ctx.token = scope["token"]
+        scope[HOLDER_KEY] = request.ctx  # which `renew_token` puts the new token into
         # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
         CURRENT_TOKEN.set(scope["token"])
     refusal: TokenError | None = getattr(request.ctx, _REFUSAL)

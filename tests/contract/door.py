@@ -196,8 +196,8 @@ class Site(ABC):
 
     @property
     def origin(self) -> str:
-        """What a browser says of requests of its pages."""
-        return str(self.client.base_url).rstrip("/")
+        """What a browser says of requests of its pages. It sends Secure cookies over https, or to its own machine."""
+        return str(self.client.base_url).rstrip("/").replace("http://testserver", "https://testserver")
 
     async def talk(self, path: str, *raws: str, says: str = "hello") -> Talk:
         """One websocket connection with these tokens in Authorization headers."""

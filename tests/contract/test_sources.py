@@ -324,8 +324,8 @@ async def test_the_life_of_a_browser(door: Door, config: JWTConfig) -> None:
         assert ["a", "r", "c"] == [line.partition("=")[0] for line in lines]
         assert {"a", "r", "c"} == set(site.client.cookies)
         value = (await site.client.get("/page")).json()["csrf_token"]
-        assert value == csrf_digest(site.client.cookies["a"].encode()).decode()
-        assert value in site.client.cookies["c"].split(".")
+        assert value == site.client.cookies["c"]
+        assert csrf_digest(site.client.cookies["a"].encode()).decode() in value.split(".")
         response = await site.client.post("/form", data={"csrf_token": value, "name": "M\u00fcller"})
         assert ("alice", "cookie") == (response.json()["identity"], response.json()["source"])
         is_answer(await site.client.post("/form", data={"name": "M\u00fcller"}), CSRFTokenError())

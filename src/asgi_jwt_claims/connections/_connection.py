@@ -34,7 +34,7 @@ class Connection(ABC):
         marks: By what revocations its tokens are known, while the connection listens to any.
     """
 
-    __slots__ = ("_clock", "_ends_at", "_first", "_outcomes", "_registry", "_scope", "error", "marks", "place")
+    __slots__ = ("_clock", "_ends_at", "_first", "_home", "_outcomes", "_registry", "_scope", "error", "marks", "place")
 
     def __init__(self, scope: MutableMapping[str, Any], outcome: Outcome | None = None) -> None:
         self._scope = scope
@@ -43,6 +43,7 @@ class Connection(ABC):
         self._outcomes: tuple[Outcome, ...] = ()
         self._ends_at = math.inf
         self._clock: Callable[[], float] = time.time
+        self._home: Connections | None = None
         self._registry: Connections | None = None
         self.error: TokenError | None = None
         self.place: tuple[Schedule, int] | None = None
@@ -53,6 +54,7 @@ class Connection(ABC):
         outcomes = tuple(dict.fromkeys((*outcomes_from(self._first), *outcomes_from(outcome_for(self._scope, None)))))
         if not all(outcome.end_with_token for outcome in outcomes):
             return
+        self._home = connections_here()
         self._outcomes = outcomes
         for outcome in outcomes:
             outcome.connections = (*outcome.connections, self)
@@ -63,9 +65,17 @@ class Connection(ABC):
             self.release()
 
     def renew(self) -> None:
-        """See `Renewable`."""
+        """See `Renewable`; from a thread that has no event loop, soon."""
+        if self._home is not None and not self._home.is_here:
+            self._home.call(self.renew)
+            return
         self._watch()
         self.recheck()
+
+    def join(self, outcome: Outcome) -> None:
+        """See `Renewable`."""
+        self._outcomes = (*self._outcomes, outcome)
+        outcome.connections = (*outcome.connections, self)
 
     def release(self) -> None:
         """The connection has ended, or is going to be watched in another way. Harmless when it is not watched."""
@@ -109,7 +119,7 @@ class Connection(ABC):
         feeds, marks = set[Feed](), set[bytes]()
         for outcome in self._outcomes:
             token, config = outcome.held, outcome.config
-            if token is None or config is None:
+            if token is None or config is None or not outcome.end_with_token:
                 continue
             until = good_until(token, config)
             if until is not None and until < self._ends_at:

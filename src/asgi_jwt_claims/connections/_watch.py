@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -92,16 +93,27 @@ class Schedule:
 
 
 class Connections:
-    """All connections of one event loop that have to end."""
+    """All connections of one event loop that have to end.
+
+    Attributes:
+        call: Makes the event loop call a function soon, from any thread.
+    """
 
     def __init__(self) -> None:
         self._schedules: dict[int, Schedule] = {}
         self._by_mark: dict[bytes, set[Watched]] = {}
         self._feeds: set[Feed] = set()
         self._news: deque[Collection[Revocation]] = deque()
-        self._call: Callable[[Callable[[], object]], object] | None = None
+        self._thread = threading.get_ident()
+        self._is_watched = False
+        self.call = caller_from_any_thread()
         self._count = 0
         self._changed = anyio.Event()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the thread of the event loop."""
+        return self._thread == threading.get_ident()
 
     def add(self, connection: Watched, ends_at: float, clock: Callable[[], float], feeds: Collection[Feed]) -> None:
         """Watch a connection whose token ends then, by that clock (infinity: never by itself)."""
@@ -118,8 +130,8 @@ class Connections:
             if feed not in self._feeds:
                 self._feeds.add(feed)
                 feed.join(self._hear)
-        if self._call is None:
-            self._call = caller_from_any_thread()
+        if not self._is_watched:
+            self._is_watched = True
             spawn(self._watch)
 
     def remove(self, connection: Watched) -> None:
@@ -138,12 +150,11 @@ class Connections:
             self._changed.set()
 
     def _hear(self, revocations: Collection[Revocation]) -> None:
-        call = self._call
-        if call is None:
+        if not self._is_watched:
             return
         self._news.append(revocations)
         try:
-            call(self._notice)
+            self.call(self._notice)
         except RuntimeError:  # this event loop has ended, and its connections with it
             self._rest()
 
@@ -165,7 +176,7 @@ class Connections:
                 _CONNECTIONS.set(None)
 
     def _rest(self) -> None:
-        self._call = None
+        self._is_watched = False
         for feed in self._feeds:
             feed.leave(self._hear)
         self._feeds.clear()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio.lowlevel
+
 from asgi_jwt_claims.outcome import outcome_for
 
 from ._asgi import ASGIConnection
@@ -41,14 +43,17 @@ class WebSocketConnection(ASGIConnection):
 
     async def receive(self) -> Message:
         """What the application is told."""
+        if self._told:
+            await anyio.lowlevel.checkpoint()
+            return self._disconnect()
         is_free = self._registry is None and self.error is None
-        if self._told or not self._ends or (self.accepted and is_free):
+        if not self._ends or (self.accepted and is_free):
             return await self._receive()
         message = None if self.is_over else await self._wait()
         if message is None or self.is_over:
             await self.finish()
             self._told = True
-            return {"type": "websocket.disconnect", "code": self._close_code, "reason": self._reason}
+            return self._disconnect()
         if message["type"] == "websocket.disconnect":
             self.ended = True
             self.release()
@@ -83,6 +88,9 @@ class WebSocketConnection(ASGIConnection):
         for outcome in outcomes_from(outcome_for(self._scope, None)):
             outcome.is_accepted = True
         await self._pass_on(message)
+
+    def _disconnect(self) -> Message:
+        return {"type": "websocket.disconnect", "code": self._close_code, "reason": self._reason}
 
     def _last_message(self) -> Message:
         return {"type": "websocket.close", "code": self._close_code, "reason": self._reason}

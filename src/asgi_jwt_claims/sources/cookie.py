@@ -13,6 +13,7 @@ alone authenticates nothing that changes anything (RFC 9110 section 9.2.1), and 
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -38,6 +39,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _FORM = b"application/x-www-form-urlencoded"
 _MAX_COOKIES = 64 * 1024  # bytes of one Cookie header; browsers send less
 _MAX_CSRF_VALUE = 256
+_LOOPBACK = re.compile(rb"http://(?:(?:[^/:]+\.)?localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 _SECURE_SCHEMES = ("https", "wss")
 
@@ -135,13 +137,21 @@ class Cookie(ComparableSource):
                 return
             # With `Referrer-Policy: no-referrer` a page hides the origin of its own forms. The browser says whose they are.
             is_hidden = origin == b"null" and site == b"same-origin" and not required
-            if not is_hidden and (origin is None or not _is_own(origin, headers.get(b"host"), scope.get("scheme"))):
+            if not is_hidden and (
+                origin is None or not self._is_own(origin, headers.get(b"host"), scope.get("scheme"))
+            ):
                 raise ForeignOriginError(origin=_shown(origin))
         elif required:
             raise ForeignOriginError(reason="no Origin, which every browser sends with a handshake")
         # Fetch Metadata: same-origin, or none where the user did it by hand. What does not send it is no browser of today.
         if site not in (b"same-origin", b"none"):
             raise ForeignOriginError(site=_shown(site))
+
+    def _is_own(self, origin: bytes, host: bytes | None, scheme: str | None) -> bool:
+        # Behind a proxy that ends TLS the application sees http. But Secure cookies come over https, or from this machine.
+        if self.cookies.secure and origin.startswith(b"http:") and _LOOPBACK.fullmatch(origin) is None:
+            return False
+        return _is_own(origin, host, scheme)
 
 
 def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
