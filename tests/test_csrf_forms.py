@@ -272,3 +272,23 @@ async def test_the_token_itself_is_still_checked(clock: HeldClock) -> None:
     assert 200 == (await post(Reader(), config, [form], cookie, FORM))[0].status
     clock.now += 3600
     assert 401 == (await post(Reader(), config, [form], cookie, FORM))[0].status
+
+
+async def test_a_form_in_too_many_pieces(config: JWTConfig) -> None:
+    """Pieces are kept until the application takes them, so there is an end to them too, however little is in each."""
+    counts: list[int] = []
+    endless = 0
+
+    async def receive() -> Message:
+        nonlocal endless
+        endless += 1
+        return {"type": "http.request", "body": b"", "more_body": True}
+
+    async def send(message: Message) -> None:
+        counts.append(message.get("status", 0))
+
+    guarded = JWTMiddleware(Reader(), config, sources=[BearerHeader(), Cookie()])
+    await guarded(http_scope("/", COOKIE, FORM, method="POST"), receive, send)
+    assert (403, 1024) == (counts[0], endless)
+    answer, _ = await post(Reader(), config, [*[b""] * 1000, FIELD])
+    assert 200 == answer.status

@@ -524,7 +524,7 @@ def add_renewing(app: Any) -> None:
         while (raw := await ws.recv()) is not None:
             try:
                 token = await renew_token(ws if by == "ws" else request, raw)
-                same = token is get_token(ws) is get_token(request) is current_token()
+                same = token is get_token(ws) is get_token(request) is current_token() is request.ctx.token
                 await ws.send(str(same))
             except TokenError as error:
                 await ws.send(error.code)

@@ -130,7 +130,7 @@ class Connection(ABC):
                 marks.update(mark for mark in marks_of(token, config)[:3] if mark)
         if feeds or self._ends_at != math.inf:
             self.marks = tuple(marks)
-            self._registry = connections_here()
+            self._registry = self._home = self._home or connections_here()
             self._registry.add(self, self._ends_at, self._clock, feeds)
 
 
