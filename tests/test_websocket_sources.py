@@ -49,6 +49,22 @@ def test_the_pair_may_stand_anywhere(protocols: tuple[str, ...]) -> None:
     assert Offered("a.b.c", "websocket_protocol") == WebSocketProtocol()(handshake(*protocols), MAX)
 
 
+@pytest.mark.parametrize(
+    ("protocols", "left"),
+    [
+        (("bearer", "a.b.c", "a.b.c"), []),
+        (("a.b.c", "bearer", "a.b.c", "chat", "a.b.c"), ["chat"]),
+        (("bearer", "a.b.c", "chat", "bearer", "d.e.f", "d.e.f"), ["chat"]),
+    ],
+)
+def test_a_token_is_left_nowhere(protocols: tuple[str, ...], left: list[str]) -> None:
+    """An application that chooses the first protocol it is offered must not find the token in another place."""  # S126
+    scope = handshake(*protocols)
+    assert True is WebSocketProtocol().take_out(scope)
+    assert left == scope["subprotocols"]
+    assert [value for name, value in scope["headers"] if name == HEADER] == [protocol.encode() for protocol in left]
+
+
 @pytest.mark.parametrize("protocols", [(), ("chat",), ("a.b.c",), ("Bearer", "a.b.c"), ("bearer2",), ("bearer.a.b.c",)])
 def test_without_the_name_there_is_no_offer(protocols: tuple[str, ...]) -> None:
     """Without that very name nothing was offered, and a token alone is just a protocol."""

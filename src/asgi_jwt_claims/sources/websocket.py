@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
+from itertools import pairwise
 from typing import Any, Final
 
 from asgi_jwt_claims._forms import values_of
@@ -121,8 +122,6 @@ def _offered(scope: Mapping[str, Any]) -> list[str]:
 
 
 def _without_token(protocols: list[str] | tuple[str, ...], name: str) -> list[str]:
-    return [
-        protocol
-        for before, protocol in zip(("", *protocols), protocols, strict=False)
-        if name not in (protocol, before)
-    ]
+    """Neither the name, nor what follows it: not in any other place either, where an application might choose it."""
+    hidden = {name, *(protocol for before, protocol in pairwise(protocols) if before == name)}
+    return [protocol for protocol in protocols if protocol not in hidden]
