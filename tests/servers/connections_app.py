@@ -5,6 +5,7 @@ What the handlers have seen of the end of a connection stands in the diary, by t
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import AsyncIterator
@@ -61,6 +62,7 @@ async def raw(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
         await (send_texts(scope, send) if scope["path"].endswith("busy") else answer(scope, receive, send))
     elif scope["path"] == "/diary":
+        gc.collect()  # a generator that was left in the middle of sending ends when it is collected
         body = json.dumps(diary).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

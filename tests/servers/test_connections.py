@@ -186,8 +186,13 @@ async def tell(server: Server, place: tuple[str, str, str] | None) -> Story:
             finally:
                 worker.kill()
         await asyncio.sleep(story.renewed_expiry + 1 - time.time())
-        response = await asyncio.to_thread(sockets.ask, server.port, b"/diary")
-        story.diary.update(json.loads(response.body))
+        ended = len(clients) - len(story.good)
+        for _ in range(20):
+            response = await asyncio.to_thread(sockets.ask, server.port, b"/diary")
+            story.diary.update(json.loads(response.body))
+            if len(story.diary) >= ended:
+                break
+            await asyncio.sleep(0.1)
         for task in running:
             task.cancel()
     return story
