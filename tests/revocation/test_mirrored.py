@@ -133,6 +133,29 @@ async def test_nothing_falls_between(feed: Feed) -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_whoever_listens_hears_of_everything(feed: Feed) -> None:
+    """Open connections are told of what was there, of what comes by the feed, and of what is revoked here."""  # S127
+    await feed.revoke([token_revocation(1)])
+    mirror = MirroredStore(feed)
+    told: set[bytes] = set()
+
+    def listener(revocations: Any) -> None:
+        told.update(one.mark for one in revocations)
+
+    mirror.feed.join(listener)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(mirror.keep_fresh)
+        await until(lambda: mirror.is_current)
+        await feed.revoke([token_revocation(2)])
+        await until(lambda: token_revocation(2).mark in told)
+        await mirror.revoke([token_revocation(3)])
+        assert {token_revocation(number).mark for number in (1, 2, 3)} == told
+        mirror.feed.leave(listener)
+        await mirror.revoke([token_revocation(4)])
+        assert token_revocation(4).mark not in told
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_missing_number(feed: Feed) -> None:
     """An entry that never came is noticed by the next one, and everything is read anew."""
     mirror = MirroredStore(feed)
