@@ -70,6 +70,7 @@ class Gate:
         challenges: How requests are refused.
         end_with_token: See above.
         close_code: See above.
+        is_remote: Whether keys may have to be waited for, so that `examine` is what to call.
         reads_forms: Whether a form may have to be read before the request can be examined.
         background: What wants to be looked after while the application runs.
 
@@ -117,7 +118,7 @@ class Gate:
             raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")
         self._revocation = revocation
         self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error, on_event=self._trust.on_event)
-        self._may_wait = self._trust.is_remote or revocation is not None
+        self.is_remote = self._trust.is_remote
         remote_keys = tuple(config.jwks for config in _configs(self._trust) if config.jwks is not None)
         self.background: tuple[KeySource | RevocationStore, ...] = (
             remote_keys if revocation is None else (*remote_keys, revocation)
@@ -136,17 +137,17 @@ class Gate:
             return next(filter(None, (cookie.wanted_field(scope) for cookie in self._cookies)), None)
         return None
 
-    def may_wait(self, scope: MutableMapping[str, Any]) -> bool:
-        """Whether a request may have to wait before it is examined, so that `examine` is what to call."""
-        # What a middleware around this one has found may have to wait for that one's store.
-        return self._may_wait or SCOPE_KEY in scope
+    def is_undecided(self, scope: MutableMapping[str, Any]) -> bool:
+        """After `open`: whether a store has to be asked about the token, that of a middleware around this one included."""
+        undecided: bool = scope[SCOPE_KEY].is_undecided
+        return undecided
 
     async def examine(self, scope: MutableMapping[str, Any]) -> TokenError | None:
-        """As `open`, for a request that may have to wait (`may_wait`): for keys, or for what a store knows."""
-        if self._trust.is_remote:
+        """As `open`, and waits for what it needs: for keys if `is_remote`, for a store if `is_undecided` after `open`."""
+        if self.is_remote:
             await self._prepare(scope)
         error = self.open(scope)
-        if scope[SCOPE_KEY].is_undecided:
+        if self.is_undecided(scope):
             await self._prepare(scope)
             error = self.open(scope)
         return error

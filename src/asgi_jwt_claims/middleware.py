@@ -94,7 +94,9 @@ class JWTMiddleware:
         protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
         if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
             receive = await read_field(scope, receive, field)
-        error = await gate.examine(scope) if gate.may_wait(scope) else gate.open(scope)
+        error = await gate.examine(scope) if gate.is_remote else gate.open(scope)
+        if gate.is_undecided(scope):
+            error = await gate.examine(scope)
         before = CURRENT_TOKEN.set(scope["token"])
         try:
             if error is not None:

@@ -172,7 +172,9 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
         protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
         if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
             await _read_form(request, scope, field)
-        refused = await gate.examine(scope) if gate.may_wait(scope) else gate.open(scope)
+        refused = await gate.examine(scope) if gate.is_remote else gate.open(scope)
+        if gate.is_undecided(scope):
+            refused = await gate.examine(scope)
         if refused is None and is_asgi(request):
             follow(request, scope, gate, protocol)
         setattr(request.ctx, _REFUSAL, refused)
