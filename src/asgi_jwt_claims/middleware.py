@@ -80,8 +80,7 @@ class JWTMiddleware:
             end_with_token=end_with_token,
             close_code=close_code,
         )
-        # They import anyio, which whoever only mints or verifies has no use for.
-        from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415
+        from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
 
         self._http, self._websocket = HTTPExchange, WebSocketConnection
 

@@ -90,7 +90,7 @@ class ASGIConnection(Connection):
         self._sending += 1
         try:
             await self._send(message)
-        except BaseException:
+        except BaseException:  # also when it is cancelled: nobody else would send the end
             self._sending -= 1
             if self.error is not None:
                 _begin(self.finish)
