@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, Token
+from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
 from asgi_jwt_claims import outcome as outcome_module
+from asgi_jwt_claims.revocation import MemoryStore
 
 SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"  # 32 characters: exactly what HS256 asks for
 NOW = 1_800_000_000
@@ -36,9 +37,21 @@ def clock() -> HeldClock:
 
 
 @pytest.fixture
-def config(clock: HeldClock) -> JWTConfig:
-    """HS256, everything else as it comes, on the held clock."""
-    return JWTConfig(secret_key=SECRET, clock=clock)
+def events() -> list[AuthEvent]:
+    """What `config` was told of."""
+    return []
+
+
+@pytest.fixture
+def config(clock: HeldClock, events: list[AuthEvent]) -> JWTConfig:
+    """HS256, everything else as it comes, on the held clock, its events kept."""
+    return JWTConfig(secret_key=SECRET, clock=clock, on_event=events.append)
+
+
+@pytest.fixture
+def store(clock: HeldClock) -> MemoryStore:
+    """A store on the held clock."""
+    return MemoryStore(clock=clock)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import hmac
 import json
 from typing import Any
 
-from .conftest import NOW, SECRET
+from tests.conftest import NOW, SECRET
 
 __all__ = ["CLAIMS", "HEADER", "b64", "forge", "sealed"]
 

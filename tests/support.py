@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import signal
 import socket
 import subprocess
 import time
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
+    from types import ModuleType
 
-__all__ = ["free_port", "serve_sanic", "serving"]
+__all__ = ["ROOT", "free_port", "serve_sanic", "serving", "tests_asking_for"]
+
+ROOT = Path(__file__).parents[1]
+"""The project."""
 
 START_TIMEOUT = 60.0  # seconds; generous, since other work may share the machine
+
+
+def tests_asking_for(fixture: str, module: ModuleType) -> dict[str, Any]:
+    """All names of a module but its tests that do not ask for `fixture`: to run the others with another value of it."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("__")
+        and (not name.startswith("test_") or fixture in inspect.signature(value).parameters)
+    }
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from .support import START_TIMEOUT, free_port
+from tests.support import START_TIMEOUT, free_port
 
 __all__ = ["Valkey"]
 

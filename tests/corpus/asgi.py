@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from asgi_jwt_claims import JWTMiddleware
 from asgi_jwt_claims.errors import MalformedCredentialsError
 from tests import by_hand
+from tests.corpus.doors import Offer, Offered, Verdict, expected, on_the_wire
+from tests.corpus.issuers import Issuer
+from tests.corpus.runner import EVERYTHING
 
-from .doors import Offer, Offered, Verdict, expected, on_the_wire
-from .issuers import Issuer
-
-__all__ = ["HeaderDoor", "Middleware", "Websocket", "talk", "verdict_of"]
+__all__ = ["HeaderDoor", "Middleware", "Websocket", "not_for", "talk", "verdict_of"]
 
 TOKEN68 = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")  # RFC 9110 section 11.2
 
@@ -46,6 +46,16 @@ class HeaderDoor:
             error = MalformedCredentialsError
             return Verdict(error.status, None, error.description, error.code)
         return verdict
+
+
+# A header's value ends where white space begins, so that for a header these are no other tokens.
+NO_HEADER = ("space in front", "space behind")
+
+
+def not_for(door: HeaderDoor) -> list[str]:
+    """The names of the entries that cannot be offered at a door."""
+    others = [entry.name for entry in EVERYTHING if entry.type != "access" and "refresh" not in door.types]
+    return sorted([*NO_HEADER, *others])
 
 
 def verdict_of(status: int, body: bytes) -> Verdict:

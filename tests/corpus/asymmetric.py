@@ -9,10 +9,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 
 from tests.conftest import SECRET
-
-from .entries import Entry
-from .issuers import EC, ED448, ED25519, ISSUERS, RSA
-from .signers import P256_ORDER, Signer, ecdsa, hmac_sha, raw_ecdsa, rsa_encoded, rsa_pkcs1, rsa_pss
+from tests.corpus.entries import Entry
+from tests.corpus.issuers import EC, ED448, ED25519, ISSUERS, RSA
+from tests.corpus.signers import P256_ORDER, Signer, ecdsa, hmac_sha, raw_ecdsa, rsa_encoded, rsa_pkcs1, rsa_pss
 
 __all__ = ["ENTRIES"]
 

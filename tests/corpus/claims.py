@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.conftest import NOW
-
-from .entries import Entry
-from .issuers import ISSUERS
+from tests.corpus.entries import Entry
+from tests.corpus.issuers import ISSUERS
 
 __all__ = ["ENTRIES", "claimed"]
 

@@ -13,9 +13,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from asgi_jwt_claims import TokenError, verify_token
 from asgi_jwt_claims.verification import verify_jws
-
-from .entries import ERRORS, Entry, Oddity
-from .issuers import Issuer
+from tests.corpus.entries import ERRORS, Entry, Oddity
+from tests.corpus.issuers import Issuer
 
 __all__ = [
     "Core",

@@ -13,13 +13,12 @@ import anyio
 from asgi_jwt_claims import Token
 from asgi_jwt_claims.errors import MissingTokenError
 from tests import by_hand, sockets
+from tests.apps.door import asgi_site
 from tests.conftest import SECRET
-from tests.contract.door import asgi_site
-
-from .asgi import HeaderDoor, talk, verdict_of
-from .doors import Offer, Offered, Verdict, on_the_wire
-from .entries import Oddity
-from .issuers import Issuer
+from tests.corpus.asgi import HeaderDoor, talk, verdict_of
+from tests.corpus.doors import Offer, Offered, Verdict, on_the_wire
+from tests.corpus.entries import Oddity
+from tests.corpus.issuers import Issuer
 
 __all__ = ["Bearer", "Compat", "Framework", "FrameworkWebsocket", "SanicServer"]
 
@@ -45,7 +44,7 @@ class Framework(HeaderDoor):
 
     def __init__(self, module: str, kind: str, *, required: bool) -> None:
         self.name = f"{kind}, {'required' if required else 'guard alone'}"
-        self._door = getattr(importlib.import_module(f"tests.contract.{module}"), kind)()
+        self._door = getattr(importlib.import_module(f"tests.apps.{module}"), kind)()
         self.required = required
 
     @asynccontextmanager
@@ -155,7 +154,7 @@ class Compat(HeaderDoor):
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
         """See `Door`."""
-        sanic_door = importlib.import_module("tests.contract.sanic_door")
+        sanic_door = importlib.import_module("tests.apps.sanic_door")
         compat = importlib.import_module("asgi_jwt_claims.compat.sanic_jwt_extended")
         sanic = importlib.import_module("sanic")
         app = sanic_door.new_app()

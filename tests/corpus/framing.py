@@ -7,10 +7,9 @@ import gzip
 import json
 import random
 
+from tests.corpus.entries import Entry
+from tests.corpus.issuers import BASE, ISSUERS, text
 from tests.forging import b64
-
-from .entries import Entry
-from .issuers import BASE, ISSUERS, text
 
 __all__ = ["ENTRIES"]
 

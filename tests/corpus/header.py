@@ -8,11 +8,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from tests.corpus.entries import Entry
+from tests.corpus.issuers import BASE, ISSUERS, LONG_KID, OTHER_KEYS, RSA, text
+from tests.corpus.signers import hmac_sha, spki
 from tests.forging import b64
-
-from .entries import Entry
-from .issuers import BASE, ISSUERS, LONG_KID, OTHER_KEYS, RSA, text
-from .signers import hmac_sha, spki
 
 __all__ = ["ENTRIES"]
 

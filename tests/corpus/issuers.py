@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from asgi_jwt_claims import JWTConfig, Key
 from tests.conftest import SECRET, HeldClock
+from tests.corpus.signers import Signer, ecdsa, eddsa, hmac_sha, pem, rsa_pkcs1, rsa_pss
 from tests.forging import CLAIMS, HEADER, b64
-
-from .signers import Signer, ecdsa, eddsa, hmac_sha, pem, rsa_pkcs1, rsa_pss
 
 __all__ = [
     "BASE",

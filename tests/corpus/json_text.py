@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .entries import Entry
-from .issuers import BASE, ISSUERS, text
+from tests.corpus.entries import Entry
+from tests.corpus.issuers import BASE, ISSUERS, text
 
 __all__ = ["ENTRIES"]
 

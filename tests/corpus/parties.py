@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .claims import claimed
-from .entries import Entry
+from tests.corpus.claims import claimed
+from tests.corpus.entries import Entry
 
 __all__ = ["ENTRIES"]
 

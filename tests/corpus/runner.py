@@ -6,11 +6,11 @@ import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from . import algorithm, asymmetric, claims, crossing, framing, header, json_text, parties, signature
-from .doors import Door, Offer, Offered, Verdict
-from .entries import Entry, Oddity
-from .issuers import ISSUERS
-from .valid import ODDITIES
+from tests.corpus import algorithm, asymmetric, claims, crossing, framing, header, json_text, parties, signature
+from tests.corpus.doors import Door, Offer, Offered, Verdict
+from tests.corpus.entries import Entry, Oddity
+from tests.corpus.issuers import ISSUERS
+from tests.corpus.valid import ODDITIES
 
 __all__ = ["ENTRIES", "EVERYTHING", "ODDITIES", "Report", "ordinary", "run"]
 

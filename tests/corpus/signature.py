@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 from tests.conftest import SECRET
+from tests.corpus.entries import Entry
+from tests.corpus.issuers import ISSUERS, OTHER_KEYS, Issuer, text
+from tests.corpus.signers import Signer, hmac_sha
 from tests.forging import b64
-
-from .entries import Entry
-from .issuers import ISSUERS, OTHER_KEYS, Issuer, text
-from .signers import Signer, hmac_sha
 
 __all__ = ["ENTRIES"]
 

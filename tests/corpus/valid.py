@@ -8,11 +8,10 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes
 
 from tests.conftest import NOW
+from tests.corpus.entries import Oddity
+from tests.corpus.issuers import BASE, EC, EC_NEW, ISSUERS, LONG_KID, RSA, text
+from tests.corpus.signers import P256_ORDER, ecdsa, raw_ecdsa, rsa_pkcs1
 from tests.forging import b64
-
-from .entries import Oddity
-from .issuers import BASE, EC, EC_NEW, ISSUERS, LONG_KID, RSA, text
-from .signers import P256_ORDER, ecdsa, raw_ecdsa, rsa_pkcs1
 
 __all__ = ["ODDITIES"]
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from .seeds import WORDS, seeds
+from tests.fuzz.seeds import WORDS, seeds
 
 __all__: list[str] = []
 

@@ -9,8 +9,8 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["asgi_jwt_claims"]):
-    from .mutations import MUTATORS
-    from .target import TARGETS
+    from tests.fuzz.mutations import MUTATORS
+    from tests.fuzz.target import TARGETS
 
 __all__: list[str] = []
 

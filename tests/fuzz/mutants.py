@@ -27,7 +27,7 @@ MODULES = (
 )
 TESTS = (
     *(
-        f"tests/test_{name}.py"
+        f"tests/unit/test_{name}.py"
         for name in (
             "compact",
             "claims",
@@ -40,18 +40,18 @@ TESTS = (
             "config",
         )
     ),
-    "tests/corpus/test_memory.py",
-    *("tests/corpus/test_corpus.py::test_the_core", "tests/corpus/test_corpus.py::test_the_signature_step"),
-    *(f"tests/fuzz/test_findings.py::test_every_seed_holds[{name}]" for name in ("framing", "json", "token")),
-    "tests/fuzz/test_findings.py::test_nothing_stands_around_json",
-    "tests/test_vectors.py",
+    "tests/unit/test_memory.py",
+    *("tests/unit/test_corpus.py::test_the_core", "tests/unit/test_corpus.py::test_the_signature_step"),
+    *(f"tests/unit/test_fuzz_findings.py::test_every_seed_holds[{name}]" for name in ("framing", "json", "token")),
+    "tests/unit/test_fuzz_findings.py::test_nothing_stands_around_json",
+    "tests/unit/test_vectors.py",
 )
 """Those that are fast and that these modules are tested by, the fastest first."""
 
 ONCE_ONLY = (
-    "tests/test_claims.py::test_scopes_become_one_string[scope4-read a:b/c.d]",
-    "tests/test_config.py::test_an_audience_is_kept_whatever_holds_it[given4]",
-    "tests/test_config.py::test_verification_keys_are_text_too[11]",
+    "tests/unit/test_claims.py::test_scopes_become_one_string[scope4-read a:b/c.d]",
+    "tests/unit/test_config.py::test_an_audience_is_kept_whatever_holds_it[given4]",
+    "tests/unit/test_config.py::test_verification_keys_are_text_too[11]",
 )
 """Tests that cannot run twice in one process, as mutmut lets them: their parameter is an iterator."""
 

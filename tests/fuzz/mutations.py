@@ -9,9 +9,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tests.forging import b64
-
-from .seeds import CHANGES, HEADER_CHANGES, MEMBERS
-from .target import SEALING, seal
+from tests.fuzz.seeds import CHANGES, HEADER_CHANGES, MEMBERS
+from tests.fuzz.target import SEALING, seal
 
 __all__ = ["MUTATORS", "Mutate", "Mutator"]
 

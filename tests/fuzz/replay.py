@@ -6,7 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from .target import TARGETS
+from tests.fuzz.target import TARGETS
 
 __all__: list[str] = []
 

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from asgi_jwt_claims import Key
 from tests.forging import CLAIMS, HEADER, b64
-
-from .target import PUBLIC, RSA_KEY, SEALING, SHARED, pem_of, seal
+from tests.fuzz.target import PUBLIC, RSA_KEY, SEALING, SHARED, pem_of, seal
 
 __all__ = ["CHANGES", "MEMBERS", "WORDS", "seeds"]
 

@@ -25,8 +25,7 @@ from tests.by_hand import Exchange, Recorder, Scope, finish, http_scope, websock
 from tests.conftest import SECRET, HeldClock
 from tests.forging import b64
 from tests.framing import split_compact
-
-from . import model
+from tests.fuzz import model
 
 __all__ = ["CONFIGS", "KEYRINGS", "RSA_KEY", "SEALING", "TARGETS", "seal"]
 

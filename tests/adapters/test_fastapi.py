@@ -1,0 +1,551 @@
+"""What is particular to FastAPI."""
+
+from typing import Annotated, Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Security, WebSocket
+from fastapi.responses import JSONResponse
+
+from asgi_jwt_claims import (
+    Answer,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    TokenError,
+    create_access_token,
+    create_refresh_token,
+    current_token,
+    get_token,
+)
+from asgi_jwt_claims import fastapi as adapter
+from asgi_jwt_claims.errors import ExpiredTokenError, NotGuardedError, SettingError
+from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, TokenHTTPException, install, jwt_required
+from tests.apps import postponed
+from tests.by_hand import Header, ask, bearer, talk
+from tests.conftest import SECRET, HeldClock
+
+pytestmark = pytest.mark.anyio
+
+ADMIT = {"identity": "alice"}
+
+
+@pytest.fixture
+def app() -> Any:
+    return FastAPI()
+
+
+@pytest.fixture
+def alice(config: JWTConfig) -> Header:
+    return bearer(create_access_token("alice", config, roles="USER", scope="read"))
+
+
+MISSING = {"error": "unauthorized", "error_description": "Authentication is required."}
+
+
+# One word in the handler ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_current_token(app: Any, config: JWTConfig, alice: Header, required: bool) -> None:
+    """`token: CurrentToken` is the token, and what `get_token` and `current_token` say."""
+    install(app, config, required=required)
+
+    @app.get("/")
+    async def handler(request: Request, token: CurrentToken) -> Any:
+        return {"identity": token.identity, "same": token is get_token(request) is current_token()}
+
+    @app.get("/sync")
+    def synchronous(token: CurrentToken) -> Any:
+        return {"identity": token.identity, "same": token is current_token()}
+
+    for path in ("/", "/sync"):
+        assert {"identity": "alice", "same": True} == (await ask(app, path, alice)).json
+        refused = await ask(app, path)
+        assert (401, MISSING) == (refused.status, refused.json)
+
+
+async def test_optional_token(app: Any, config: JWTConfig, alice: Header, clock: HeldClock) -> None:
+    """`token: OptionalToken` is None where none was sent; a bad one is refused."""  # S129
+    install(app, config, required=False)
+
+    @app.get("/")
+    async def handler(token: OptionalToken) -> Any:
+        return {"identity": token and token.identity}
+
+    assert {"identity": None} == (await ask(app, "/")).json
+    assert ADMIT == (await ask(app, "/", alice)).json
+    assert 401 == (await ask(app, "/", bearer("a.b.c"))).status
+    assert 400 == (await ask(app, "/", bearer(""))).status
+    clock.now += 3600
+    assert 401 == (await ask(app, "/", alice)).status
+
+
+async def test_postponed_annotations(config: JWTConfig, alice: Header) -> None:
+    """Handlers of a module with `from __future__ import annotations` are read the same."""
+    app: Any = postponed.build(config)
+    for path in ("/current", "/guarded", "/guarded-sync", "/method", "/body/7"):
+        answer = await ask(app, path, alice)
+        assert (path, 200, "alice") == (path, answer.status, answer.json["identity"])
+        assert (path, 401) == (path, (await ask(app, path)).status)
+    assert {"identity": "alice", "number": 7, "query": "x"} == (await ask(app, "/body/7", alice)).json
+    assert ["alice"] == (await talk(app, "/ws", alice)).texts
+    assert 401 == (await talk(app, "/ws")).status
+
+
+async def test_a_guarded_handler_keeps_its_parameters(app: Any, config: JWTConfig, alice: Header) -> None:
+    """`jwt_required` leaves path, query and body to FastAPI, wherever `token` stands among them."""
+    install(app, config)
+
+    @app.post("/items/{number}")
+    @jwt_required
+    async def handler(number: int, token: Token, body: dict[str, Any], query: str = "x") -> Any:
+        return {"identity": token.identity, "number": number, "query": query}
+
+    @app.get("/bare/{number}")
+    @jwt_required(scopes="read")
+    async def tokenless(number: int) -> Any:
+        return {"number": number}
+
+    assert 422 == (await ask(app, "/items/7", alice, method="POST")).status
+    assert {"number": 7} == (await ask(app, "/bare/7", alice)).json
+    paths = (await ask(app, "/openapi.json", alice)).json["paths"]
+    assert {"number", "query"} == {parameter["name"] for parameter in paths["/items/{number}"]["post"]["parameters"]}
+    assert {"number"} == {parameter["name"] for parameter in paths["/bare/{number}"]["get"]["parameters"]}
+
+
+async def test_a_handler_that_is_an_object(app: Any, config: JWTConfig, alice: Header) -> None:
+    """An object with an async `__call__` is guarded like a function."""
+    install(app, config)
+
+    class Handler:
+        async def __call__(self, token: Token) -> Any:
+            return {"identity": token.identity}
+
+    app.get("/")(jwt_required(Handler()))
+    assert ADMIT == (await ask(app, "/", alice)).json
+
+
+async def test_a_handler_that_takes_anything(alice: Header, config: JWTConfig) -> None:
+    """The guard's parameter goes before `**kwargs`, as Python demands."""
+
+    @jwt_required
+    async def handler(request: Request, **kwargs: Any) -> Any:
+        raise AssertionError("called")
+
+    signature = adapter.inspect.signature(handler)
+    assert ["request", "jwt_required_token", "kwargs"] == list(signature.parameters)
+
+
+# Without a middleware -------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_middleware(app: Any, config: JWTConfig, alice: Header, verifications: list[str]) -> None:
+    """A dependency with its own configuration verifies by itself, once, and fills the scope."""
+
+    @app.get("/")
+    async def handler(request: Request, token: Annotated[Token, Security(JWTBearer(config))]) -> Any:
+        return {"identity": token.identity, "same": token is get_token(request) is request.scope["token"]}
+
+    assert {"identity": "alice", "same": True} == (await ask(app, "/", alice)).json
+    assert 1 == len(verifications)
+
+
+async def test_the_answer_without_a_middleware(app: Any, config: JWTConfig) -> None:
+    """FastAPI's own form of an `HTTPException`, with the right status and challenge."""
+
+    @app.get("/")
+    async def handler(token: Annotated[Token, Security(JWTBearer(config, realm="orders"))]) -> Any:
+        raise AssertionError("reached")
+
+    answer = await ask(app, "/")
+    assert (401, {"detail": MISSING}) == (answer.status, answer.json)
+    assert 'Bearer realm="orders"' == answer.headers["www-authenticate"]
+    assert "no-store" == answer.headers["cache-control"]
+    assert str(len(answer.body)) == answer.headers["content-length"]
+    forged = await ask(app, "/", bearer("a.b.c"))
+    assert "invalid_token" == forged.json["detail"]["error"]
+
+
+async def test_the_answer_after_install(app: Any, config: JWTConfig) -> None:
+    """After `install` a dependency refuses with the middleware's own answer, problem details and all."""
+
+    @app.get("/")
+    async def handler(token: CurrentToken) -> Any:
+        raise AssertionError("reached")
+
+    install(app, config, required=False, realm="orders", problem_json=True)
+    answer = await ask(app, "/")
+    assert "application/problem+json" == answer.headers["content-type"]
+    assert 'Bearer realm="orders"' == answer.headers["www-authenticate"]
+    assert 401 == answer.json["status"]
+
+
+async def test_a_wrapped_application(app: Any, config: JWTConfig, alice: Header) -> None:
+    """Wrapped instead of installed, the dependency asks the middleware; only the form of the refusal is FastAPI's."""
+
+    @app.get("/")
+    async def handler(token: CurrentToken) -> Any:
+        return {"identity": token.identity}
+
+    def on_error(error: TokenError, answer: Answer) -> Answer:
+        return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
+
+    wrapped = JWTMiddleware(app, config, required=False, on_error=on_error)
+    assert ADMIT == (await ask(wrapped, "/", alice)).json
+    refused = await ask(wrapped, "/")
+    assert (401, {"detail": MISSING}) == (refused.status, refused.json)
+    assert "token_missing" == refused.headers["x-code"]
+
+
+async def test_current_token_needs_a_middleware(app: Any, alice: Header) -> None:
+    """Without a configuration from anywhere nobody gets in, and the error says what is missing."""
+
+    @app.get("/")
+    async def handler(token: CurrentToken) -> Any:
+        raise AssertionError("reached")
+
+    with pytest.raises(NotGuardedError, match="install"):
+        await ask(app, "/", alice)
+
+
+async def test_a_dependency_beside_a_middleware(
+    app: Any, config: JWTConfig, alice: Header, verifications: list[str]
+) -> None:
+    """Under the same configuration the dependency asks the middleware, and nothing is verified twice (trap)."""
+    install(app, config)
+
+    @app.get("/")
+    async def handler(
+        token: Annotated[Token, Security(JWTBearer(config))],
+        same: CurrentToken,
+        again: Annotated[Token, Security(JWTBearer(config), scopes=["read"])],
+    ) -> Any:
+        return {"identity": token.identity, "same": token is same is again}
+
+    assert {"identity": "alice", "same": True} == (await ask(app, "/", alice)).json
+    assert 1 == len(verifications)
+
+
+async def test_many_dependencies_without_a_middleware(
+    app: Any, config: JWTConfig, alice: Header, verifications: list[str]
+) -> None:
+    """However many dependencies of one configuration there are, the token is verified once (trap)."""
+    app.router.dependencies.append(Security(JWTBearer(config)))
+
+    def identity(token: Annotated[Token, Security(JWTBearer(config, allow="USER"))]) -> str:
+        return str(token.identity)
+
+    @app.get("/", dependencies=[Security(JWTBearer(config, scopes="read"))])
+    async def handler(
+        identity: Annotated[str, Depends(identity)],
+        token: Annotated[Token, Security(JWTBearer(config, optional=True), scopes=["read"])],
+    ) -> Any:
+        return {"identity": identity}
+
+    assert ADMIT == (await ask(app, "/", alice)).json
+    assert 1 == len(verifications)
+
+
+async def test_two_configurations(app: Any, config: JWTConfig, verifications: list[str]) -> None:
+    """Dependencies of two configurations each have their own verdict (trap: shared state); the first one is current."""
+    other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock, send_kid=False)
+
+    @app.get("/mine")
+    async def mine(token: Annotated[Token, Security(JWTBearer(config))]) -> Any:
+        return {"identity": token.identity}
+
+    @app.get("/theirs")
+    async def theirs(token: Annotated[Token, Security(JWTBearer(other))]) -> Any:
+        return {"identity": token.identity}
+
+    @app.get("/both")
+    async def both(
+        first: Annotated[Token, Security(JWTBearer(config))], second: Annotated[Token, Security(JWTBearer(other))]
+    ) -> Any:
+        raise AssertionError("reached")
+
+    alice, bob = bearer(create_access_token("alice", config)), bearer(create_access_token("bob", other))
+    statuses = [[(await ask(app, path, header)).status for path in ("/mine", "/theirs")] for header in (alice, bob)]
+    assert [[200, 401], [401, 200]] == statuses
+    verifications.clear()
+    assert 401 == (await ask(app, "/both", alice)).status
+    assert 2 == len(verifications)
+
+
+# Scopes and rules -----------------------------------------------------------------------------------------------------
+
+
+async def test_security_scopes(app: Any, config: JWTConfig) -> None:
+    """The scopes of `Security`, all the way up the tree of dependencies, are demanded and named together."""  # S116
+    install(app, config)
+
+    def nested(token: Annotated[Token, Security(JWTBearer(scopes="own"), scopes=["inner"])]) -> Token:
+        return token
+
+    router = APIRouter(dependencies=[Security(JWTBearer(), scopes=["router"])])
+
+    @router.get("/nested")
+    async def handler(token: Annotated[Token, Security(nested, scopes=["outer"])]) -> Any:
+        return {"identity": token.identity}
+
+    app.include_router(router)
+    full = bearer(create_access_token("alice", config, scope="own inner outer router"))
+    assert ADMIT == (await ask(app, "/nested", full)).json
+    for lacking in ("own", "inner", "outer"):
+        scope = " ".join({"own", "inner", "outer", "router"} - {lacking})
+        answer = await ask(app, "/nested", bearer(create_access_token("alice", config, scope=scope)))
+        assert (403, "insufficient_scope") == (answer.status, answer.json["error"])
+        assert answer.headers["www-authenticate"].endswith('scope="own outer inner"')
+    without = await ask(app, "/nested", bearer(create_access_token("alice", config, scope="own inner outer")))
+    assert 403 == without.status
+    assert without.headers["www-authenticate"].endswith('scope="router"')
+
+
+@pytest.mark.parametrize(
+    ("rules", "status"),
+    [
+        ({}, 200),
+        ({"allow": "USER"}, 200),
+        ({"allow": ["ADMIN", "USER"]}, 200),
+        ({"allow": "US"}, 403),
+        ({"allow": []}, 403),
+        ({"deny": "USER"}, 403),
+        ({"fresh": True}, 401),
+        ({"type": "refresh"}, 401),
+        ({"scopes": "read"}, 200),
+        ({"scopes": ["read", "write"]}, 403),
+        ({"optional": True, "allow": "ADMIN"}, 403),
+    ],
+)
+async def test_rules(app: Any, config: JWTConfig, alice: Header, rules: dict[str, Any], status: int) -> None:
+    """A dependency has the rules of `jwt_required`."""
+
+    @app.get("/")
+    async def handler(token: Annotated[Any, Security(JWTBearer(config, **rules))]) -> Any:
+        return {}
+
+    assert status == (await ask(app, "/", alice)).status
+
+
+async def test_a_refresh_route(app: Any, config: JWTConfig, alice: Header) -> None:
+    """On an exempt path a dependency may demand a refresh token."""
+    install(app, config, exempt=["/refresh"])
+
+    @app.post("/refresh")
+    async def refresh(token: Annotated[Token, Security(JWTBearer(type="refresh"))]) -> Any:
+        return {"identity": token.identity, "type": token.type}
+
+    raw = create_refresh_token("alice", config)
+    assert {**ADMIT, "type": "refresh"} == (await ask(app, "/refresh", bearer(raw), method="POST")).json
+    assert 401 == (await ask(app, "/refresh", alice, method="POST")).status
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"config": "secret"},
+        {"config": {"secret_key": "x"}},
+        {"config": JWTConfig},
+        {"optional": 1},
+        {"optional": None},
+        {"fresh": "yes"},
+        {"type": ""},
+        {"allow": ""},
+        {"scopes": ["a b"]},
+        {"realm": 'a"b'},
+    ],
+)
+def test_arguments_that_make_no_sense(arguments: dict[str, Any]) -> None:
+    """They are refused when the dependency is built."""
+    with pytest.raises(SettingError):
+        JWTBearer(**arguments)
+
+
+# Overrides and documents ----------------------------------------------------------------------------------------------
+
+
+async def test_overrides(app: Any, config: JWTConfig) -> None:
+    """`dependency_overrides` finds the dependency by identity, and that of `CurrentToken` by equality."""
+    mine = JWTBearer(config)
+
+    @app.get("/mine")
+    async def handler(token: Annotated[Any, Security(mine)]) -> Any:
+        return {"token": token}
+
+    @app.get("/current")
+    async def current(token: CurrentToken) -> Any:
+        return {"token": token}
+
+    @app.get("/optional")
+    async def optional(token: OptionalToken) -> Any:
+        return {"token": token}
+
+    app.dependency_overrides[mine] = lambda: "mine"
+    app.dependency_overrides[JWTBearer()] = lambda: "current"
+    app.dependency_overrides[JWTBearer(optional=True)] = lambda: "optional"
+    for name in ("mine", "current", "optional"):
+        assert {"token": name} == (await ask(app, f"/{name}")).json
+
+
+def test_equality() -> None:
+    """Two dependencies are equal when everything they decide by is, and are nothing else's equal."""
+    config = JWTConfig(secret_key=SECRET)
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"config": config},
+        {"config": config.replace()},
+        {"optional": True},
+        {"fresh": True},
+        {"type": "refresh"},
+        {"allow": "A"},
+        {"allow": []},
+        {"deny": "A"},
+        {"scopes": "a"},
+        {"realm": "x"},
+        {"scheme_name": "x"},
+        {"description": "x"},
+    ]
+    first, second = ([JWTBearer(**kind) for kind in kinds] for _ in range(2))
+    assert first == second
+    assert len(kinds) == len({*first, *second})
+    assert JWTBearer(allow=["A", "B"], scopes=["a", "b"]) == JWTBearer(allow=("B", "A"), scopes="a b")
+    assert JWTBearer() != "JWTBearer"
+
+
+async def test_the_openapi_document(app: Any, config: JWTConfig) -> None:
+    """The document names one bearer scheme, and each operation what it demands; guards by decorator included."""
+    install(app, config, exempt=["/openapi.json"])
+
+    @app.get("/current")
+    async def current(token: CurrentToken) -> Any: ...
+
+    @app.get("/scoped")
+    async def scoped(token: Annotated[Token, Security(JWTBearer(), scopes=["read", "write"])]) -> Any: ...
+
+    @app.get("/decorated")
+    @jwt_required
+    async def decorated(request: Request) -> Any: ...
+
+    @app.get("/named")
+    async def named(token: Annotated[Token, Security(JWTBearer(scheme_name="Staff", description="Keys"))]) -> Any: ...
+
+    @app.get("/open")
+    async def opened() -> Any: ...
+
+    document = (await ask(app, "/openapi.json")).json
+    plain = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    assert {"JWTBearer": plain, "Staff": {**plain, "description": "Keys"}} == document["components"]["securitySchemes"]
+    security = {path: operations["get"].get("security") for path, operations in document["paths"].items()}
+    assert {
+        "/current": [{"JWTBearer": []}],
+        "/scoped": [{"JWTBearer": ["read", "write"]}],
+        "/decorated": [{"JWTBearer": []}],
+        "/named": [{"Staff": []}],
+        "/open": None,
+    } == security
+    assert not any(operations["get"].get("parameters") for operations in document["paths"].values())
+
+
+# Websockets -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["dependency", "installed", "decorated", "nested"])
+async def test_websockets(app: Any, config: JWTConfig, alice: Header, way: str) -> None:
+    """Each way to guard a websocket admits with a token, and denies or closes without, never accepting first."""  # S125
+    if way != "dependency":
+        install(app, config, required=False)
+
+    def nested(token: CurrentToken) -> Token:
+        return token
+
+    annotations: dict[str, Any] = {
+        "dependency": Annotated[Token, Security(JWTBearer(config))],
+        "installed": CurrentToken,
+        "decorated": Token,
+        "nested": Annotated[Token, Depends(nested)],
+    }
+
+    async def handler(websocket: WebSocket, token: Any) -> None:
+        await websocket.accept()
+        await websocket.send_text(token.identity)
+
+    handler.__annotations__["token"] = annotations[way]
+    app.websocket("/ws")(jwt_required(handler) if way == "decorated" else handler)
+    assert ["alice"] == (await talk(app, "/ws", alice)).texts
+    denied = await talk(app, "/ws")
+    assert (401, 'Bearer realm="api"') == (denied.status, denied.headers["www-authenticate"])
+    closed = await talk(app, "/ws", denial=False)
+    assert [("websocket.close", 3000)] == [(message["type"], message["code"]) for message in closed.messages]
+
+
+async def test_a_websocket_rule(app: Any, config: JWTConfig, alice: Header) -> None:
+    """A role that is not allowed is 403, or the close code that says so."""
+
+    @app.websocket("/ws")
+    async def handler(
+        websocket: WebSocket, token: Annotated[Token, Security(JWTBearer(config, allow="ADMIN"))]
+    ) -> None:
+        raise AssertionError("reached")
+
+    assert 403 == (await talk(app, "/ws", alice)).status
+    assert 3003 == (await talk(app, "/ws", alice, denial=False)).close_code
+    assert 3003 == (await talk(app, "/ws", alice, extensions=None)).close_code
+
+
+# The rest -------------------------------------------------------------------------------------------------------------
+
+
+async def test_token_http_exception() -> None:
+    """What a dependency raises is an `HTTPException` with the error and the answer on it."""
+    error, answer = ExpiredTokenError(), Answer(401, (("content-length", "1"), ("www-authenticate", "x")), b"x")
+    raised = TokenHTTPException(error, answer)
+    assert isinstance(raised, HTTPException)
+    assert (401, {"www-authenticate": "x"}) == (raised.status_code, raised.headers)
+    assert {"error": "invalid_token", "error_description": "The token has expired."} == raised.detail
+    assert (error, answer) == (raised.error, raised.answer)
+
+
+async def test_an_application_may_answer_itself(app: Any, config: JWTConfig) -> None:
+    """A handler of the application's own for the exception takes over."""
+    install(app, config, required=False)
+
+    @app.exception_handler(TokenHTTPException)
+    async def mine(request: Request, error: TokenHTTPException) -> JSONResponse:
+        return JSONResponse({"code": error.error.code}, 418)
+
+    @app.get("/")
+    async def handler(token: CurrentToken) -> Any:
+        raise AssertionError("reached")
+
+    answer = await ask(app, "/")
+    assert (418, {"code": "token_missing"}) == (answer.status, answer.json)
+
+
+def test_the_exception_handler_passes_on_what_is_not_ours() -> None:
+    """An exception of another kind goes on as it is."""
+    with pytest.raises(ZeroDivisionError):
+        adapter._plain_answer(None, ZeroDivisionError())
+
+
+async def test_background_tasks(app: Any, config: JWTConfig, alice: Header) -> None:
+    """After the response the token is still the current one."""  # S132
+    install(app, config)
+    seen: list[Any] = []
+
+    @app.get("/")
+    async def handler(token: CurrentToken, tasks: BackgroundTasks) -> Any:
+        tasks.add_task(lambda: seen.append(current_token() is token))
+        return {}
+
+    await ask(app, "/", alice)
+    assert [True] == seen
+
+
+async def test_documentation_pages_are_guarded_unless_exempt(app: Any, config: JWTConfig) -> None:
+    """Wrapped means protected: the pages that FastAPI makes, too."""
+    install(app, config, exempt=["/openapi.json"])
+    paths = ("/openapi.json", "/docs", "/redoc", "/unknown")
+    assert [200, 401, 401, 401] == [(await ask(app, path)).status for path in paths]

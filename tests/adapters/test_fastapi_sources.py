@@ -1,0 +1,179 @@
+"""`JWTBearer(sources=[...])`: a dependency that looks in places of its own, with and without a middleware."""
+
+from typing import Annotated, Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from fastapi import Depends, FastAPI, Response, Security, WebSocket
+
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    WebSocketProtocol,
+    create_access_token,
+    create_token_pair,
+    set_token_cookies,
+    verify_token,
+)
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, install, jwt_required
+from asgi_jwt_claims.revocation import MemoryStore, revoke_token
+from asgi_jwt_claims.sources.cookie import csrf_digest
+from tests.by_hand import Header, ask, bearer, talk
+from tests.conftest import HeldClock
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def alice(config: JWTConfig) -> str:
+    return create_access_token("alice", config)
+
+
+def cookie(raw: str) -> Header:
+    return (b"cookie", b"__Host-access_token=" + raw.encode())
+
+
+def built(dependency: Any) -> FastAPI:
+    """An application whose handlers want that."""
+    app = FastAPI()
+
+    @app.api_route("/", methods=["GET", "POST"])
+    async def handler(token: Annotated[Any, dependency]) -> Any:
+        return {"identity": token and token.identity, "source": token and token.source}
+
+    @app.websocket("/ws")
+    async def converse(websocket: WebSocket, token: Annotated[Any, dependency]) -> None:
+        await websocket.accept()
+        await websocket.send_text(token.source)
+
+    return app
+
+
+async def test_without_a_middleware(config: JWTConfig, alice: str) -> None:
+    """Beside a configuration the dependency looks where it is told to, and nowhere else."""
+    app = built(Security(JWTBearer(config, sources=[Cookie()])))
+    value = (b"x-csrf-token", csrf_digest(alice.encode()))
+    assert {"identity": "alice", "source": "cookie"} == (await ask(app, "/", cookie(alice))).json
+    assert 401 == (await ask(app, "/", bearer(alice))).status
+    assert 401 == (await ask(app, "/")).status
+    assert 401 == (await ask(app, "/", cookie(alice[:-2]))).status
+    assert 400 == (await ask(app, "/", cookie(""))).status
+    assert 403 == (await ask(app, "/", cookie(alice), method="POST")).status
+    assert 200 == (await ask(app, "/", cookie(alice), value, method="POST")).status
+    assert 403 == (await talk(app, "/ws", cookie(alice))).status
+    assert ["cookie"] == (await talk(app, "/ws", cookie(alice), (b"origin", b"https://testserver"))).texts
+
+
+async def test_by_default_it_looks_at_the_header(config: JWTConfig, alice: str) -> None:
+    """Without sources a dependency with a configuration knows the Authorization header only."""
+    app = built(Security(JWTBearer(config)))
+    assert "header" == (await ask(app, "/", bearer(alice))).json["source"]
+    assert 401 == (await ask(app, "/", cookie(alice))).status
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_below_a_middleware(config: JWTConfig, alice: str, own: bool) -> None:
+    """What the middleware has not looked at is looked at, by the dependency's own configuration or the middleware's."""
+    app = built(Security(JWTBearer(config if own else None, sources=[Cookie()])))
+    install(app, config, required=False)
+    bob = create_access_token("bob", config)
+    assert {"identity": "alice", "source": "cookie"} == (await ask(app, "/", cookie(alice))).json
+    assert {"identity": "alice", "source": "cookie"} == (await ask(app, "/", cookie(alice), bearer(bob))).json
+    assert 401 == (await ask(app, "/", bearer(bob))).status
+    either = built(Security(JWTBearer(config if own else None, sources=[Cookie(), BearerHeader()])))
+    install(either, config, required=False)
+    assert 400 == (await ask(either, "/", cookie(alice), bearer(bob))).status
+    assert "header" == (await ask(either, "/", bearer(bob))).json["source"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_one_verification(config: JWTConfig, alice: str, verifications: list[str], own: bool) -> None:
+    """Several dependencies with the same sources, or with those of the middleware, verify a token once."""
+    bearers = [JWTBearer(config if own else None, sources=[Cookie()], scopes=scopes) for scopes in ((), [])]
+    for options in ({"sources": [Cookie()]}, {"required": False}):
+        app = FastAPI(dependencies=[Security(one) for one in bearers])
+        install(app, config, **options)  # type: ignore[arg-type]
+
+        @app.get("/")
+        @jwt_required(sources=[Cookie()])
+        async def handler(token: Token, again: Annotated[Token, Security(bearers[0])]) -> Any:
+            return {"same": token is again}
+
+        assert {"same": True} == (await ask(app, "/", cookie(alice))).json
+        assert [alice] == verifications
+        verifications.clear()
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_what_is_revoked(config: JWTConfig, clock: HeldClock, alice: str, own: bool) -> None:
+    """The middleware's store is asked, whichever source the token was in."""
+    store = MemoryStore(clock=clock)
+    app = built(Security(JWTBearer(config if own else None, sources=[Cookie()])))
+    install(app, config, required=False, revocation=store)
+    assert 200 == (await ask(app, "/", cookie(alice))).status
+    await revoke_token(verify_token(alice, config), config, store)
+    assert 401 == (await ask(app, "/", cookie(alice))).status
+
+
+async def test_subprotocols_without_a_middleware(config: JWTConfig, alice: str) -> None:
+    """They are found; what is answered is the handler's own business then."""
+    app = built(Security(JWTBearer(config, sources=[WebSocketProtocol()])))
+    protocols = ["bearer", alice]
+    assert ["websocket_protocol"] == (await talk(app, "/ws", subprotocols=protocols)).texts
+    assert 401 == (await talk(app, "/ws", bearer(alice))).status
+    guarded = JWTMiddleware(app, config, sources=[WebSocketProtocol()])
+    answer = await talk(guarded, "/ws", subprotocols=protocols)
+    assert (["websocket_protocol"], "bearer") == (answer.texts, answer.messages[0]["subprotocol"])
+
+
+def test_dependencies_are_compared_by_their_sources() -> None:
+    """Equal sources make equal dependencies, so that overrides find them."""
+    assert JWTBearer(sources=[Cookie()]) == JWTBearer(sources=(Cookie(),)) != JWTBearer()
+    assert hash(JWTBearer(sources=[Cookie()])) == hash(JWTBearer(sources=[Cookie()]))
+    assert JWTBearer(sources=[Cookie(type="refresh")]) != JWTBearer(sources=[Cookie()])
+    assert JWTBearer(end_with_token=False) != JWTBearer()
+
+
+@pytest.mark.parametrize("sources", [[Cookie], ["cookie"], None, Cookie])
+def test_unusable_sources(sources: Any) -> None:
+    """What cannot be asked is refused when the dependency is built, as by `jwt_required`."""
+    with pytest.raises(SettingError, match="sources must be a list of sources"):
+        JWTBearer(sources=sources)
+    with pytest.raises(SettingError, match="sources must be a list of sources"):
+        jwt_required(sources=sources)
+
+
+async def test_cookies_on_the_response_of_a_handler(config: JWTConfig) -> None:
+    """Set on the `Response` that FastAPI hands out, in the handler or in a dependency, they reach the browser."""
+    app = FastAPI()
+    install(app, config, sources=[Cookie()], exempt=["/login", "/dependency"])
+
+    def log_in(response: Response) -> None:
+        set_token_cookies(response, create_token_pair("alice", config), config)
+
+    @app.post("/login")
+    async def login(response: Response) -> Any:
+        log_in(response)
+        return {"a": 1}
+
+    @app.post("/dependency", dependencies=[Depends(log_in)])
+    async def dependent() -> Any:
+        return {"a": 1}
+
+    @app.get("/")
+    async def handler(token: CurrentToken) -> Any:
+        return token.identity
+
+    for path in ("/login", "/dependency"):
+        answer = await ask(app, path, method="POST")
+        lines = [value for name, value in answer.start["headers"] if name == b"set-cookie"]
+        assert ({"a": 1}, 3) == (answer.json, len(lines))
+        assert (b"cache-control", b"no-store") in answer.start["headers"]
+        jar = b"; ".join(line.partition(b";")[0] for line in lines)
+        assert "alice" == (await ask(app, "/", (b"cookie", jar))).json

@@ -1,0 +1,347 @@
+"""Revocation behind every door: middleware, `install`, guards and dependencies ask the store alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("sanic")
+pytest.importorskip("websockets")
+
+import httpx2
+from fastapi import FastAPI, Security
+from sanic import json
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, create_access_token, get_token, verify_token
+from asgi_jwt_claims import fastapi as for_fastapi
+from asgi_jwt_claims import sanic as for_sanic
+from asgi_jwt_claims import starlette as for_starlette
+from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.challenges import Challenges
+from asgi_jwt_claims.errors import (
+    FreshTokenRequiredError,
+    InvalidClaimError,
+    RevokedTokenError,
+    SettingError,
+    StoreUnavailableError,
+)
+from asgi_jwt_claims.events import AuthEvent
+from asgi_jwt_claims.gate import Gate
+from asgi_jwt_claims.outcome import Outcome
+from asgi_jwt_claims.revocation import MemoryStore, revoke_session, revoke_token, rotate_refresh_token, start_session
+from asgi_jwt_claims.sources import DEFAULT_SOURCES
+from tests.apps.sanic_door import new_app
+from tests.by_hand import Recorder, ask, bearer, finish, http_scope, lifespan, talk
+from tests.conftest import NOW, SECRET, HeldClock
+from tests.forging import forge
+
+pytestmark = pytest.mark.anyio
+
+
+class Distant(MemoryStore):
+    """A store that has to be asked, as those on servers have; it counts, and can be away."""
+
+    asked = 0
+    kept = 0
+    is_away = False
+
+    def known(self, token: Token, config: JWTConfig) -> Any:
+        return None
+
+    async def is_revoked(self, marks: Any) -> bool:
+        self.asked += 1
+        if self.is_away:
+            raise StoreUnavailableError(retry_after=7)
+        return await super().is_revoked(marks)
+
+    async def keep_fresh(self) -> None:
+        self.kept += 1
+
+
+@pytest.fixture(params=[MemoryStore, Distant])
+def store(request: pytest.FixtureRequest, clock: HeldClock) -> MemoryStore:
+    made: MemoryStore = request.param(clock=clock)
+    return made
+
+
+# Doors: from configuration and store to an application that answers at "/" (demanded), "/optional" (a token is
+# optional) and "/open" (the guard does not ask about revocation).
+
+
+def wrapped(config: JWTConfig, store: MemoryStore) -> Any:
+    async def show(request: Any) -> Any:
+        return JSONResponse({"identity": get_token(request).identity})
+
+    return JWTMiddleware(Starlette(routes=[Route("/", show), Route("/optional", show)]), config, revocation=store)
+
+
+def on_starlette(config: JWTConfig, store: MemoryStore, *, required: bool = False) -> Any:
+    async def show(request: Any, token: Any) -> Any:
+        return JSONResponse({"identity": token and token.identity})
+
+    app = Starlette(
+        routes=[
+            Route("/", for_starlette.jwt_required(show)),
+            Route("/optional", for_starlette.jwt_required(optional=True)(show)),
+            Route("/open", for_starlette.jwt_required(check_revocation=False)(show)),
+        ]
+    )
+    for_starlette.install(app, config, revocation=store, required=required, exempt=["/open"])
+    return app
+
+
+def on_starlette_demanded(config: JWTConfig, store: MemoryStore) -> Any:
+    return on_starlette(config, store, required=True)
+
+
+def on_fastapi(config: JWTConfig, store: MemoryStore) -> Any:
+    app = FastAPI()
+    for_fastapi.install(app, config, revocation=store, required=False)
+
+    async def show(token: Any) -> Any:
+        return {"identity": token and token.identity}
+
+    app.get("/")(for_fastapi.jwt_required(show))
+    app.get("/optional")(for_fastapi.jwt_required(optional=True)(show))
+    app.get("/open")(for_fastapi.jwt_required(check_revocation=False)(show))
+    return app
+
+
+def with_dependencies(config: JWTConfig, store: MemoryStore) -> Any:
+    app = FastAPI()
+
+    def route(path: str, **options: Any) -> None:
+        guard = Security(for_fastapi.JWTBearer(config, revocation=store, **options))
+
+        @app.get(path)
+        async def show(token: Any = guard) -> Any:
+            return {"identity": token and token.identity}
+
+    route("/")
+    route("/optional", optional=True)
+    route("/open", check_revocation=False)
+    return app
+
+
+def on_sanic(config: JWTConfig, store: MemoryStore) -> Any:
+    app = new_app()
+    for_sanic.install(app, config, revocation=store, required=False)
+
+    async def show(request: Any, token: Any) -> Any:
+        return json({"identity": token and token.identity})
+
+    app.add_route(for_sanic.jwt_required(show), "/", name="demanded")
+    app.add_route(for_sanic.jwt_required(optional=True)(show), "/optional", name="optional")
+    app.add_route(for_sanic.jwt_required(check_revocation=False)(show), "/open", name="open")
+    return app
+
+
+DOORS: list[Callable[[JWTConfig, MemoryStore], Any]] = [
+    wrapped,
+    on_starlette,
+    on_starlette_demanded,
+    on_fastapi,
+    with_dependencies,
+    on_sanic,
+]
+
+
+@pytest.fixture(params=DOORS, ids=lambda door: door.__name__)
+def door(request: pytest.FixtureRequest) -> Any:
+    """Each application; `tests/system/sanic_server` has that of Sanic on its own server."""
+    return request.param
+
+
+@pytest.fixture
+def opened() -> Any:
+    """How an application is run."""
+
+    @asynccontextmanager
+    async def opened(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
+        async with (
+            lifespan(app),
+            httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client,
+        ):
+            yield client
+
+    return opened
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_revoked_token_is_refused(door: Any, opened: Any, config: JWTConfig, store: MemoryStore) -> None:
+    """At every door, on optional routes too (a trap of others), and only where a guard opts out by name it is not."""
+    pair = await start_session("alice", config, store)
+    headers = {"authorization": f"Bearer {pair.access_token}"}
+    async with opened(door(config, store)) as client:
+        for path in ("/", "/optional"):
+            assert {"identity": "alice"} == (await client.get(path, headers=headers)).json()
+        await revoke_session(str(verify_token(pair.access_token, config).family), config, store)
+        for path in ("/", "/optional"):
+            answer = await client.get(path, headers=headers)
+            assert (401, True) == (answer.status_code, 'error="invalid_token"' in answer.headers["www-authenticate"])
+        if door is not wrapped:
+            assert {"identity": "alice"} == (await client.get("/open", headers=headers)).json()
+        other = await client.get("/", headers={"authorization": f"Bearer {create_access_token('bob', config)}"})
+        assert {"identity": "bob"} == other.json()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_store_that_is_away(door: Any, opened: Any, config: JWTConfig, clock: HeldClock) -> None:
+    """At every door 503 with `Retry-After` for a good token, and what needs no store is answered as ever."""  # S141
+    store = Distant(clock=clock)
+    store.is_away = True
+    headers = {"authorization": f"Bearer {create_access_token('alice', config)}"}
+    async with opened(door(config, store)) as client:
+        for path in ("/", "/optional"):
+            answer = await client.get(path, headers=headers)
+            assert (503, "7") == (answer.status_code, answer.headers["retry-after"])
+        assert 401 == (await client.get("/")).status_code
+        assert 401 == (await client.get("/", headers={"authorization": "Bearer a.b.c"})).status_code
+        if door is not wrapped:
+            assert {"identity": "alice"} == (await client.get("/open", headers=headers)).json()
+        store.is_away = False
+        assert {"identity": "alice"} == (await client.get("/", headers=headers)).json()
+
+
+async def test_the_store_is_asked_once(config: JWTConfig, clock: HeldClock) -> None:
+    """However many guards and middlewares a request passes, one question is asked, and none about a bad token."""
+    store = Distant(clock=clock)
+    app = JWTMiddleware(on_starlette(config, store), config, revocation=store)
+    assert 200 == (await ask(app, "/", bearer(create_access_token("alice", config)))).status
+    assert 1 == store.asked
+    for headers in ((), (bearer(b"a.b.c"),)):
+        assert 401 == (await ask(app, "/", *headers)).status
+    assert 1 == store.asked
+
+
+async def test_two_stores(config: JWTConfig, clock: HeldClock) -> None:
+    """What another middleware has held against its own store is held against this one's as well."""
+    near, far = MemoryStore(clock=clock), Distant(clock=clock)
+    raw = create_access_token("alice", config)
+    await revoke_token(verify_token(raw, config), config, far)
+    inner, plain = JWTMiddleware(Recorder(), config, revocation=far), JWTMiddleware(Recorder(), config)
+    assert 401 == (await ask(JWTMiddleware(inner, config, revocation=near), "/", bearer(raw))).status
+    assert 401 == (await ask(JWTMiddleware(inner, config), "/", bearer(raw))).status
+    assert 200 == (await ask(JWTMiddleware(plain, config, revocation=near), "/", bearer(raw))).status
+    assert 401 == (await ask(JWTMiddleware(plain, config, revocation=far), "/", bearer(raw))).status
+
+
+async def test_websockets(config: JWTConfig, store: MemoryStore) -> None:
+    """A revoked token opens no websocket; where nobody can say, the close asks to come again."""
+    recorder = Recorder()
+    app = JWTMiddleware(recorder, config, revocation=store)
+    raw = create_access_token("alice", config)
+    assert ["websocket.accept"] == (await talk(app, "/", bearer(raw))).types
+    await revoke_token(verify_token(raw, config), config, store)
+    assert 401 == (await talk(app, "/", bearer(raw))).status
+    assert 3000 == (await talk(app, "/", bearer(raw), denial=False)).close_code
+    if isinstance(store, Distant):
+        store.is_away = True
+        assert 1013 == (await talk(app, "/", bearer(raw), denial=False)).close_code
+    assert 1 == len(recorder.calls)
+
+
+async def test_the_store_is_looked_after(config: JWTConfig, clock: HeldClock) -> None:
+    """Its background work runs with the application's lifespan."""
+    store = Distant(clock=clock)
+    async with lifespan(on_starlette(config, store)):
+        pass
+    assert 1 == store.kept
+
+
+def test_where_nobody_can_wait(config: JWTConfig, clock: HeldClock) -> None:
+    """Asked without waiting, a store that has to be asked lets nobody in; who does not want to know goes in."""
+    store = Distant(clock=clock)
+    scope = http_scope("/", bearer(create_access_token("alice", config)))
+    outcome = Outcome(config, DEFAULT_SOURCES, Challenges(), store)
+    with pytest.raises(StoreUnavailableError):
+        outcome.admit(scope, Access())
+    assert outcome.is_undecided
+    assert "alice" == outcome.admit(scope, Access(check_revocation=False)).identity
+    finish(outcome.prepare(scope, check_revocation=False))
+    assert (0, False) == (store.asked, outcome.attended)
+    finish(outcome.prepare(scope))
+    finish(outcome.prepare(scope))
+    assert (1, True) == (store.asked, outcome.attended)
+    assert "alice" == outcome.admit(scope, Access()).identity
+
+
+@pytest.mark.parametrize("store", [None], indirect=False)
+def test_what_is_no_store(config: JWTConfig, store: None) -> None:
+    """Something else in the place of a store is refused when it is built, and a store without a configuration too."""
+    with pytest.raises(SettingError, match="RevocationStore"):
+        Gate(config, revocation=object())  # type: ignore[arg-type]
+    for arguments, options in (((config,), {"revocation": object()}), ((), {"revocation": MemoryStore()})):
+        with pytest.raises(SettingError, match="RevocationStore"):
+            for_fastapi.JWTBearer(*arguments, **options)
+    known = MemoryStore()
+    assert for_fastapi.JWTBearer(config, revocation=known) == for_fastapi.JWTBearer(config, revocation=known)
+    assert for_fastapi.JWTBearer(config, revocation=known) != for_fastapi.JWTBearer(config)
+
+
+async def test_refusals_are_told(config: JWTConfig, events: list[AuthEvent], store: MemoryStore) -> None:
+    """Every refusal is an event with the error's code, from the middleware and from guards."""
+    app = on_starlette(config, store, required=True)
+    raw = create_access_token("alice", config)
+    await revoke_token(verify_token(raw, config), config, store)
+    for headers in ((), (bearer(b"a.b.c"),), (bearer(raw),)):
+        await ask(app, "/", *headers)
+    codes = [event.code for event in events if event.name == "refused"]
+    assert ["token_missing", "token_malformed", "token_revoked"] == codes
+
+
+# Freshness as a duration ----------------------------------------------------------------------------------------------
+
+
+async def test_fresh_for_a_while(config: JWTConfig, clock: HeldClock, store: MemoryStore) -> None:
+    """`fresh=timedelta` is counted from the login, and no refreshed token is fresh, however recent the login was."""
+    rule = Access(fresh=timedelta(minutes=5))
+    pair = await start_session("alice", config, store)
+    rule.check(verify_token(pair.access_token, config))
+    clock.now += 300
+    rule.check(verify_token(pair.access_token, config))
+    clock.now += 1
+    with pytest.raises(FreshTokenRequiredError) as refusal:
+        rule.check(verify_token(pair.access_token, config))
+    assert 300 == refusal.value.max_age
+    clock.now = NOW
+    renewed = await rotate_refresh_token(pair.refresh_token, config, store)
+    with pytest.raises(FreshTokenRequiredError):
+        rule.check(verify_token(renewed.access_token, config))
+
+
+@pytest.mark.parametrize(
+    ("claims", "without", "age"),
+    [
+        ({"fresh": True}, (), 0),
+        ({"fresh": NOW + 60, "auth_time": NOW - 30}, (), 30),
+        ({"fresh": NOW - 1, "auth_time": NOW - 30}, (), None),
+        ({"fresh": False, "auth_time": NOW}, (), None),
+        ({"auth_time": NOW - 7}, ("fresh",), 7),  # a provider's token
+        ({}, ("fresh",), None),
+    ],
+)
+def test_the_age_of_a_login(config: JWTConfig, claims: dict[str, Any], without: tuple[str, ...], age: float) -> None:
+    """By `auth_time`, else by `iat` of a fresh token; and none for a token that says that it is not fresh."""
+    assert age == verify_token(forge(claims, without=without), config).login_age
+
+
+@pytest.mark.parametrize("value", ["yesterday", True, [], {}, None, "1"])
+def test_a_login_that_is_no_time(config: JWTConfig, value: Any) -> None:
+    """An `auth_time` that is no number is a claim that cannot be relied on."""
+    with pytest.raises(InvalidClaimError):
+        verify_token(forge({"auth_time": value}), config)
+
+
+def test_a_revoked_error_is_an_invalid_token(config: JWTConfig) -> None:
+    """To clients a revoked token is an invalid one (RFC 6750 section 3.1)."""
+    assert ("invalid_token", 401) == (RevokedTokenError.error, RevokedTokenError.status)
+    assert JWTConfig(secret_key=SECRET).on_event is None

@@ -1,0 +1,596 @@
+"""What is particular to Sanic, in ASGI mode; on its own server it is tested by `tests/system/sanic_server`."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+import pytest
+
+pytest.importorskip("sanic")
+pytest.importorskip("websockets")
+
+import anyio.lowlevel
+from sanic import Blueprint, HTTPResponse, Request, Sanic, empty, json, text
+from sanic.exceptions import NotFound
+from sanic.views import HTTPMethodView
+
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    TokenError,
+    create_access_token,
+    create_refresh_token,
+    current_token,
+)
+from asgi_jwt_claims.sanic import get_token, install, jwt_required
+from tests.apps.door import Site, asgi_site
+from tests.apps.sanic_door import new_app
+from tests.by_hand import bearer, lifespan, talk
+from tests.conftest import HeldClock
+
+pytestmark = pytest.mark.anyio
+
+Open = Callable[[Any], AbstractAsyncContextManager[Site]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Sanic runs on asyncio only."""
+    return "asyncio"
+
+
+@pytest.fixture
+def site_of() -> Open:
+    """How an application is run; `tests/system/sanic_server` has the other way."""
+    return asgi_site
+
+
+@pytest.fixture
+def app() -> Sanic[Any, Any]:
+    """An application without sanic-ext."""
+    return new_app()
+
+
+@pytest.fixture
+def extended() -> Sanic[Any, Any]:
+    """An application that sanic-ext has extended."""
+    pytest.importorskip("sanic_ext")
+    return new_app(extended=True)
+
+
+@pytest.fixture
+def alice(config: JWTConfig) -> str:
+    return create_access_token("alice", config, roles="USER")
+
+
+@pytest.fixture
+def bob(config: JWTConfig) -> str:
+    return create_access_token("bob", config)
+
+
+# The request ----------------------------------------------------------------------------------------------------------
+
+
+async def test_where_the_token_is(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """One token, wherever it is asked for; Sanic's own `request.token` stays the text that was sent."""
+    install(app, config)
+
+    @app.get("/")
+    @jwt_required
+    async def handler(request: Request, token: Token) -> HTTPResponse:
+        same = [token is other for other in (request.ctx.token, get_token(request), current_token())]
+        return json({"same": same, "own": request.token == alice})
+
+    async with site_of(app) as site:
+        assert {"same": [True, True, True], "own": True} == (await site.get("/", alice)).json()
+
+
+async def test_nobody(app: Any, config: JWTConfig, site_of: Open) -> None:
+    """Where nobody is required, `request.ctx.token` is None and not missing."""
+    install(app, config, required=False)
+
+    @app.get("/")
+    async def handler(request: Request) -> HTTPResponse:
+        return json({"token": request.ctx.token, "current": current_token()})
+
+    async with site_of(app) as site:
+        assert {"token": None, "current": None} == (await site.get("/")).json()
+        assert {"token": None, "current": None} == (await site.get("/", "a.b.c")).json()
+
+
+async def test_the_application_s_own_middleware_sees_the_token(
+    app: Any, config: JWTConfig, site_of: Open, alice: str
+) -> None:
+    """The guard runs first, before middleware that was there already, so that all of it knows who is there."""
+    seen: list[Any] = []
+
+    @app.on_request
+    async def before(request: Request) -> None:
+        seen.append(request.ctx.token.identity)
+
+    @app.on_response
+    async def after(request: Request, response: HTTPResponse) -> None:
+        seen.append(current_token() is request.ctx.token)
+
+    install(app, config, required=False)
+
+    @app.get("/")
+    async def handler(request: Request) -> HTTPResponse:
+        return empty()
+
+    async with site_of(app) as site:
+        await site.get("/", alice)
+    assert ["alice", True] == seen
+
+
+async def test_unknown_routes(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """Routes and methods that do not exist are refused before they are denied."""
+    install(app, config, exempt=["/open/*"])
+
+    @app.get("/")
+    async def handler(request: Request) -> HTTPResponse:
+        return empty()
+
+    async with site_of(app) as site:
+        for path, anonymous, known in (("/unknown", 401, 404), ("/open/unknown", 404, 404)):
+            assert anonymous == (await site.get(path)).status_code
+            assert known == (await site.get(path, alice)).status_code
+        assert 401 == (await site.client.post("/")).status_code
+
+
+async def test_errors_of_the_application(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """Exceptions of handlers are Sanic's to answer, and its handlers still know who was there."""  # S134
+    seen: list[Any] = []
+    install(app, config)
+
+    @app.exception(ZeroDivisionError)
+    async def mine(request: Request, error: ZeroDivisionError) -> HTTPResponse:
+        seen.append(request.ctx.token.identity)
+        return text("mine", 418)
+
+    @app.get("/zero")
+    async def zero(request: Request) -> HTTPResponse:
+        raise ZeroDivisionError
+
+    @app.get("/missing")
+    async def missing(request: Request) -> HTTPResponse:
+        raise NotFound
+
+    async with site_of(app) as site:
+        assert (418, "mine") == ((response := await site.get("/zero", alice)).status_code, response.text)
+        assert 404 == (await site.get("/missing", alice)).status_code
+    assert ["alice"] == seen
+
+
+async def test_blueprints_and_views(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """Guards work on the routes of a blueprint and on the methods of a view, with path parameters too."""
+    install(app, config, required=False)
+    blueprint = Blueprint("orders", url_prefix="/orders", version=1)
+
+    @blueprint.get("/<number:int>")
+    @jwt_required
+    async def order(request: Request, number: int, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity, "number": number})
+
+    class View(HTTPMethodView):
+        @jwt_required
+        async def get(self, request: Request, token: Token, number: int) -> HTTPResponse:
+            return json({"identity": token.identity, "number": number})
+
+        @jwt_required(allow="ADMIN")
+        async def delete(self, request: Request, number: int) -> HTTPResponse:
+            raise AssertionError("reached")
+
+    class Decorated(HTTPMethodView):
+        decorators = [jwt_required]  # noqa: RUF012 -- as Sanic documents it
+
+        async def get(self, request: Request, token: Token) -> HTTPResponse:
+            return json({"identity": token.identity, "number": 7})
+
+        async def post(self, request: Request) -> HTTPResponse:
+            return json({"identity": get_token(request).identity})
+
+    @blueprint.get("/variadic")
+    @jwt_required
+    async def variadic(request: Request, **kwargs: Any) -> HTTPResponse:
+        return json({"identity": kwargs["token"].identity, "number": 7})
+
+    blueprint.add_route(View.as_view(), "/view/<number:int>")
+    blueprint.add_route(Decorated.as_view(), "/decorated")
+    app.blueprint(blueprint)
+    async with site_of(app) as site:
+        for path in ("/v1/orders/7", "/v1/orders/view/7", "/v1/orders/decorated", "/v1/orders/variadic"):
+            assert {"identity": "alice", "number": 7} == (await site.get(path, alice)).json()
+            assert 401 == (await site.get(path)).status_code
+        headers = {"authorization": f"Bearer {alice}"}
+        assert 403 == (await site.client.delete("/v1/orders/view/7", headers=headers)).status_code
+        # A method of a guarded view need not take the token, and one that is not there is still Sanic's to answer.
+        answer = await site.client.post("/v1/orders/decorated", headers=headers)
+        assert {"identity": "alice"} == answer.json()
+        assert 405 == (await site.client.delete("/v1/orders/decorated", headers=headers)).status_code
+
+
+async def test_a_path_parameter_named_token(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """What stands in the path never passes for the token."""  # S128
+    install(app, config)
+
+    @app.get("/<token>")
+    @jwt_required
+    async def handler(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity})
+
+    async with site_of(app) as site:
+        assert {"identity": "alice"} == (await site.get("/mallory", alice)).json()
+
+
+async def test_the_body_after_a_guard(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """The guard leaves the body to the handler, streamed or whole."""  # S9
+    install(app, config)
+
+    @app.post("/whole")
+    @jwt_required
+    async def whole(request: Request) -> HTTPResponse:
+        return text(request.body.decode())
+
+    @app.post("/stream", stream=True)
+    @jwt_required
+    async def stream(request: Request) -> HTTPResponse:
+        return text(b"".join([part async for part in request.stream]).decode())
+
+    headers = {"authorization": f"Bearer {alice}"}
+    async with site_of(app) as site:
+        for path in ("/whole", "/stream"):
+            assert "salve" == (await site.client.post(path, content=b"salve", headers=headers)).text
+            assert 401 == (await site.client.post(path, content=b"x" * 100_000)).status_code
+
+
+async def test_a_streamed_response(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """While the response is streamed the token is still the current one."""  # S132
+    install(app, config)
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        response = await request.respond(content_type="text/plain")
+        for _ in range(2):
+            await response.send(str(current_token() is request.ctx.token))
+        await response.eof()
+
+    async with site_of(app) as site:
+        assert "TrueTrue" == (await site.get("/", alice)).text
+
+
+async def test_many_users_at_once(app: Any, config: JWTConfig, site_of: Open) -> None:
+    """Requests that overlap never mix."""  # S131
+    install(app, config)
+
+    @app.get("/<name>")
+    async def handler(request: Request, name: str) -> HTTPResponse:
+        before = current_token()
+        await anyio.lowlevel.checkpoint()
+        return json([name, before.identity, current_token().identity])
+
+    async with site_of(app) as site:
+
+        async def one(name: str) -> None:
+            answer = await site.get(f"/{name}", create_access_token(name, config))
+            assert [name] * 3 == answer.json()
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(20):
+                tasks.start_soon(one, f"user{number}")
+
+
+async def test_preflight(app: Any, config: JWTConfig, site_of: Open) -> None:
+    """A true preflight goes on; any other OPTIONS request does not."""  # S11
+    install(app, config)
+
+    @app.options("/")
+    async def handler(request: Request) -> HTTPResponse:
+        return empty()
+
+    preflight = {"origin": "https://app.example", "access-control-request-method": "GET"}
+    async with site_of(app) as site:
+        assert 204 == (await site.client.options("/", headers=preflight)).status_code
+        assert 401 == (await site.client.options("/", headers={"origin": "https://app.example"})).status_code
+
+
+# Websockets -----------------------------------------------------------------------------------------------------------
+
+
+def plain_wrapper(handler: Any) -> Any:
+    """A decorator that forgets what it wraps, so that nobody can see a guard through it."""
+
+    async def wrapper(request: Request, ws: Any) -> Any:
+        return await handler(request, ws)
+
+    return wrapper
+
+
+def add_websockets(app: Any) -> None:
+    @app.websocket("/guarded")
+    @jwt_required(allow="USER")
+    async def guarded(request: Request, ws: Any, token: Token) -> None:
+        await ws.send(f"{token.identity}: {await ws.recv()}")
+        await ws.send("done")
+
+    @app.websocket("/optional")
+    @jwt_required(optional=True)
+    async def optional(request: Request, ws: Any, token: Token | None) -> None:
+        await ws.send(f"{token and token.identity}: {await ws.recv()}")
+        await ws.send("done")
+
+    @app.websocket("/open")
+    async def opened(request: Request, ws: Any) -> None:
+        await ws.send(f"open: {await ws.recv()}")
+        await ws.send("done")
+
+    @app.websocket("/hidden")
+    @plain_wrapper
+    @jwt_required(allow="USER")
+    async def hidden(request: Request, ws: Any, token: Token) -> None:
+        await ws.send(f"{token.identity}: {await ws.recv()}")
+        await ws.send("done")
+
+    @app.websocket("/late")
+    async def late(request: Request, ws: Any) -> None:
+        await ws.send("late")
+        await ws.send(get_token(request).identity)
+
+
+async def test_websockets(app: Any, config: JWTConfig, site_of: Open, alice: str, bob: str) -> None:
+    """A guard is asked before the handshake, by the rules of its route, in both modes."""  # S125
+    install(app, config, required=False)
+    add_websockets(app)
+    async with site_of(app) as site:
+        for path, raws, said in (
+            ("/guarded", [alice], "alice: hello"),
+            ("/hidden", [alice], "alice: hello"),
+            ("/optional", [bob], "bob: hello"),
+            ("/optional", [], "None: hello"),
+            ("/open", [], "open: hello"),
+            ("/open", ["a.b.c"], "open: hello"),
+        ):
+            assert [said, "done"] == list((await site.talk(path, *raws)).texts)
+        for path, raws, status in (
+            ("/guarded", [], 401),
+            ("/guarded", ["a.b.c"], 401),
+            ("/guarded", [alice, alice], 400),
+            ("/guarded", [bob], 403),
+            ("/optional", ["a.b.c"], 401),
+        ):
+            assert (path, status) == (path, (await site.talk(path, *raws)).status)
+
+
+@pytest.mark.parametrize("path", ["/guarded", "/optional", "/open", "/hidden", "/unknown"])
+async def test_every_websocket_is_protected(app: Any, config: JWTConfig, site_of: Open, path: str) -> None:
+    """With `required` no websocket opens without a token, guarded or not (trap: HTTP-only middleware)."""  # S124
+    install(app, config)
+    add_websockets(app)
+    async with site_of(app) as site:
+        assert 401 == (await site.talk(path)).status
+
+
+@pytest.mark.parametrize("extensions", [{}, None], ids=str)
+async def test_a_refusal_in_asgi_mode_without_denial(
+    app: Any, config: JWTConfig, alice: str, bob: str, extensions: Any
+) -> None:
+    """Where the server cannot deny, the socket is closed before accept, with the code that says the same."""  # S125
+    install(app, config, required=False)
+    add_websockets(app)
+    async with lifespan(app):
+        for headers, code in (((), 3000), ((bearer(bob),), 3003)):
+            answer = await talk(app, "/guarded", *headers, extensions=extensions)
+            assert [{"type": "websocket.close", "code": code, "reason": ""}] == answer.messages
+        answer = await talk(app, "/guarded", bearer(alice), extensions=extensions, says=["salve"])
+        assert ["alice: salve", "done"] == answer.texts
+
+
+async def test_a_denial_in_asgi_mode(app: Any, config: JWTConfig) -> None:
+    """The denial is made of whole messages, its headers a list that a server may read twice."""  # S125
+    install(app, config)
+    async with lifespan(app):
+        start, body = (await talk(app, "/")).messages
+    assert ("websocket.http.response.start", 401) == (start["type"], start["status"])
+    assert isinstance(start["headers"], list)
+    assert [b'Bearer realm="api"'] == [value for name, value in start["headers"] if name == b"www-authenticate"]
+    assert ("websocket.http.response.body", "unauthorized") == (
+        body["type"],
+        json_module.loads(body["body"])["error"],
+    )
+
+
+@pytest.mark.parametrize(("who", "code"), [("nobody", 3000), ("bob", 3003)])
+async def test_a_guard_that_nobody_could_ask_before(app: Any, config: JWTConfig, bob: str, who: str, code: int) -> None:
+    """A guard below a decorator that hides it still lets nobody in: the socket is closed at once."""
+    install(app, config, required=False)
+    add_websockets(app)
+    raws = [bob] if who == "bob" else []
+    async with lifespan(app):
+        answer = await talk(app, "/hidden", *map(bearer, raws), says=["salve"])
+    assert ["websocket.accept", "websocket.close"] == answer.types
+    assert code == answer.close_code
+
+
+async def test_reading_the_token_after_the_handshake(app: Any, config: JWTConfig, alice: str) -> None:
+    """An error in a websocket handler is logged by Sanic and ends the handler; nothing more is said."""
+    install(app, config, required=False)
+    add_websockets(app)
+    async with lifespan(app):
+        assert ["late", "alice"] == (await talk(app, "/late", bearer(alice))).texts
+        answer = await talk(app, "/late")
+    assert ["websocket.accept", "websocket.send"] == answer.types
+
+
+async def test_a_plain_request_to_a_websocket_route(app: Any, config: JWTConfig, site_of: Open) -> None:
+    """A request without an upgrade is refused like any other."""
+    install(app, config)
+    add_websockets(app)
+    async with site_of(app) as site:
+        response = await site.get("/guarded")
+    assert (401, "unauthorized") == (response.status_code, response.json()["error"])
+
+
+# Around it ------------------------------------------------------------------------------------------------------------
+
+
+async def test_wrapped_without_install(app: Any, config: JWTConfig, alice: str, bob: str) -> None:
+    """In ASGI mode the middleware alone does: guards and `get_token` read what it has found."""
+
+    @app.get("/")
+    @jwt_required(allow="USER")
+    async def handler(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity, "same": token is get_token(request) is request.scope["token"]})
+
+    add_websockets(app)
+    async with asgi_site(JWTMiddleware(app, config)) as site:  # type: ignore[arg-type]
+        assert {"identity": "alice", "same": True} == (await site.get("/", alice)).json()
+        assert 401 == (await site.get("/")).status_code
+        assert 403 == (await site.get("/", bob)).status_code
+        assert ["alice: hello", "done"] == list((await site.talk("/guarded", alice)).texts)
+        assert 401 == (await site.talk("/guarded")).status
+        assert 3003 == (await site.talk("/guarded", bob)).code
+
+
+async def test_wrapped_and_installed(
+    app: Any, config: JWTConfig, alice: str, bob: str, verifications: list[str]
+) -> None:
+    """Both together verify once, and the rules of routes still come before the handshake (trap: verified twice)."""
+    install(app, config)
+
+    @app.get("/")
+    @jwt_required
+    async def handler(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity, "same": token is request.ctx.token is request.scope["token"]})
+
+    add_websockets(app)
+    async with asgi_site(JWTMiddleware(app, config)) as site:  # type: ignore[arg-type]
+        assert {"identity": "alice", "same": True} == (await site.get("/", alice)).json()
+        assert [alice] == verifications
+        assert 403 == (await site.talk("/guarded", bob)).status
+        assert [alice, bob] == verifications
+
+
+async def test_a_guard_without_install(app: Any, site_of: Open, alice: str) -> None:
+    """Nothing has prepared the request, so nobody gets in: it is an error of the application."""
+
+    @app.get("/")
+    @jwt_required
+    async def handler(request: Request) -> HTTPResponse:
+        raise AssertionError("reached")
+
+    async with site_of(app) as site:
+        assert 500 == (await site.get("/", alice)).status_code
+
+
+async def test_the_error_of_a_handler(app: Any, config: JWTConfig, site_of: Open, clock: HeldClock, alice: str) -> None:
+    """`install` answers a `TokenError` that a handler lets go, one of the application's own included."""
+
+    class SuspendedError(TokenError):
+        code = "suspended"
+        status = 403
+        error = "insufficient_scope"
+        description = "The account is suspended."
+
+    install(app, config, required=False, realm="orders")
+
+    @app.get("/")
+    async def handler(request: Request) -> HTTPResponse:
+        raise SuspendedError
+
+    async with site_of(app) as site:
+        response = await site.get("/", alice)
+    assert (403, "The account is suspended.") == (response.status_code, response.json()["error_description"])
+    assert response.headers["www-authenticate"].startswith('Bearer realm="orders", error="insufficient_scope"')
+
+
+# sanic-ext ------------------------------------------------------------------------------------------------------------
+
+
+def add_injected(app: Any) -> None:
+    @app.get("/injected")
+    async def injected(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity, "same": token is current_token() is request.ctx.token})
+
+    @app.get("/injected/<number:int>")
+    async def with_path(request: Request, number: int, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity, "number": number})
+
+    @app.post("/refresh")
+    @jwt_required(type="refresh")
+    async def refresh(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity, "type": token.type})
+
+    @app.get("/optional")
+    @jwt_required(optional=True)
+    async def optional(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token and token.identity})
+
+    @app.websocket("/ws")
+    async def websocket(request: Request, ws: Any, token: Token) -> None:
+        await ws.send(token.identity)
+        await ws.send("done")
+
+
+async def test_injection(extended: Any, config: JWTConfig, site_of: Open, alice: str, verifications: list[str]) -> None:
+    """With sanic-ext a handler asks for a `Token` by its type alone, websockets too, and it is verified once."""
+    install(extended, config, required=False)
+    add_injected(extended)
+    async with site_of(extended) as site:
+        assert {"identity": "alice", "same": True} == (await site.get("/injected", alice)).json()
+        assert 1 == len(verifications)
+        assert {"identity": "alice", "number": 7} == (await site.get("/injected/7", alice)).json()
+        assert ["alice", "done"] == list((await site.talk("/ws", alice)).texts)
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_injection_refuses(
+    extended: Any, config: JWTConfig, site_of: Open, clock: HeldClock, alice: str, required: bool
+) -> None:
+    """Nothing is injected where there is nothing: the handler does not run, and the answer says why."""
+    install(extended, config, required=required)
+    add_injected(extended)
+    refresh = create_refresh_token("alice", config)
+    async with site_of(extended) as site:
+        for raws, status, error in (
+            ([], 401, "unauthorized"),
+            ([refresh], 401, "invalid_token"),
+            (["a.b.c"], 401, "invalid_token"),
+            ([alice, alice], 400, "invalid_request"),
+        ):
+            response = await site.get("/injected", *raws)
+            assert (status, error) == (response.status_code, response.json()["error"])
+            assert status == (await site.talk("/ws", *raws)).status
+        clock.now += 3600
+        assert 401 == (await site.get("/injected", alice)).status_code
+
+
+async def test_a_guard_goes_before_injection(extended: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """A guarded handler gets its token by its own rules: a refresh token, or None."""
+    install(extended, config, required=False)
+    add_injected(extended)
+    headers = {"authorization": f"Bearer {create_refresh_token('alice', config)}"}
+    async with site_of(extended) as site:
+        response = await site.client.post("/refresh", headers=headers)
+        assert {"identity": "alice", "type": "refresh"} == response.json()
+        assert {"identity": None} == (await site.get("/optional")).json()
+        assert {"identity": "alice"} == (await site.get("/optional", alice)).json()
+
+
+async def test_extended_without_injection(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """Where sanic-ext does not inject, the application starts all the same, and guards work."""
+    sanic_ext = pytest.importorskip("sanic_ext")
+    install(app, config)
+
+    @app.get("/")
+    @jwt_required
+    async def handler(request: Request, token: Token) -> HTTPResponse:
+        return json({"identity": token.identity})
+
+    sanic_ext.Extend(app, built_in_extensions=False)
+    async with site_of(app) as site:
+        assert {"identity": "alice"} == (await site.get("/", alice)).json()

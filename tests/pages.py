@@ -1,0 +1,52 @@
+"""The pages of the documentation, and the programs on them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.conftest import SECRET
+from tests.support import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    line: int
+    language: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [Block(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in FENCE.finditer(text)]
+
+
+@contextlib.contextmanager
+def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The names that a page defines, after all its python blocks have run, in their order, as one program."""
+    sanic = pytest.importorskip("sanic")
+    pytest.importorskip("fastapi")
+    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+    monkeypatch.chdir(tempfile.mkdtemp())  # where pages that keep a file keep it
+    before = set(sanic.Sanic._app_registry)
+    namespace: dict[str, Any] = {"__name__": f"documentation of {page.name}"}
+    try:
+        for block in blocks(page):
+            if block.language == "python":
+                # Lines are numbered as they stand on the page, so that a traceback shows where.
+                source = "\n" * block.line + block.text
+                exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
+        yield namespace
+    finally:
+        for name in set(sanic.Sanic._app_registry) - before:
+            sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])

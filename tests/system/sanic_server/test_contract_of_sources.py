@@ -1,0 +1,26 @@
+"""The contract of the sources of all frameworks, on Sanic's own server."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("sanic")
+
+from tests.adapters.contract import test_sources
+from tests.apps.door import Door
+from tests.apps.sanic_door import SanicDoor
+from tests.support import tests_asking_for
+
+globals().update(tests_asking_for("door", test_sources))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of Sanic."""
+    return "asyncio"
+
+
+@pytest.fixture
+def door() -> Door:
+    """Sanic on its own server."""
+    return SanicDoor()

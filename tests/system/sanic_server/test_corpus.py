@@ -1,0 +1,29 @@
+"""The corpus on Sanic's own server."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("sanic")
+
+from tests.corpus.asgi import not_for
+from tests.corpus.frameworks import SanicServer
+from tests.corpus.runner import EVERYTHING, run
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+
+async def test_hostile_tokens_are_refused() -> None:
+    """Every hostile token is refused as it should be, each time, and every valid one is accepted."""
+    door = SanicServer("sanic_door", "SanicDoor", required=True)
+    report = await run(door)
+    assert [] == report.failures
+    assert not_for(door) == sorted(report.passed_over)
+
+
+async def test_what_the_server_refuses_by_itself() -> None:
+    """Where only the guards demand a token, Sanic answers itself what it cannot read."""
+    door = SanicServer("sanic_door", "SanicDoor", required=False)
+    given_up = [entry for entry in EVERYTHING if door.takes(entry) and door.gives_up(entry)]
+    assert [] == (await run(door, given_up)).failures
+    assert {400, 413} == {door.gives_up(entry) for entry in given_up}

@@ -1,0 +1,30 @@
+"""Keys that have to be fetched, on Sanic's own server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sanic")
+
+import httpx2
+
+from tests.adapters import test_remote_keys
+from tests.support import serve_sanic, tests_asking_for
+
+globals().update(tests_asking_for("opened", test_remote_keys))
+
+
+@pytest.fixture
+def opened() -> Any:
+    """How an application is run."""
+
+    @asynccontextmanager
+    async def opened(app: Any) -> AsyncIterator[Any]:
+        async with serve_sanic(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+            yield client
+
+    return opened

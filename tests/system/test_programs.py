@@ -1,0 +1,69 @@
+"""The programs of the documentation run, answer, and print what their page says."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+
+from asgi_jwt_claims import create_access_token
+from tests.pages import PAGES, blocks, executed
+from tests.support import ROOT, serve_sanic
+
+WITH_PROGRAMS = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+async def test_the_programs_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every python block runs after those before it; an `app` refuses without a token and answers with one."""
+    httpx2 = pytest.importorskip("httpx2")
+    with executed(page, monkeypatch) as names:
+        app = names.get("app")
+        if app is None:
+            return
+        async with contextlib.AsyncExitStack() as serving:
+            transport = None
+            url = "http://testserver"
+            if type(app).__name__ == "Sanic":
+                url = await serving.enter_async_context(serve_sanic(app))
+            else:
+                transport = httpx2.ASGITransport(app)
+            client = await serving.enter_async_context(
+                httpx2.AsyncClient(base_url=url, transport=transport, timeout=10, trust_env=False)
+            )
+            absent = await client.get("/protected")
+            token = create_access_token("alice", names["config"], user_claims={"VERI TAS": "LUX MEA"})
+            answer = await client.get("/protected", headers={"Authorization": f"Bearer {token}"})
+        assert 401 == absent.status_code
+        assert (200, True) == (answer.status_code, "LUX MEA" in answer.text)
+
+
+def test_the_pages_that_promise_an_app_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages about frameworks, and the README, leave an `app` that the test above asks."""
+    wanted = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in FRAMEWORK_PAGES)]
+    for name in wanted:
+        with executed(ROOT / name, monkeypatch) as names:
+            assert (name, True, True) == (name, "app" in names, "config" in names)
+
+
+FRAMEWORK_PAGES = ("any-asgi-app", "cors", "fastapi", "sanic", "starlette")
+
+
+PRINTED = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_programs_print_what_the_page_says(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The comment behind a `print(...)` begins what is printed; after a colon or "..." follows an explanation."""
+    promised = [
+        re.split(r"(?<!\w): (?=[a-z])|: (?=fifteen)|; \.\.\.", text)[0] for text in PRINTED.findall(page.read_text())
+    ]
+    with executed(page, monkeypatch):
+        printed = capsys.readouterr().out.splitlines()
+    assert promised == [line[: len(text)] for line, text in zip(printed, promised, strict=True)]

@@ -1,0 +1,449 @@
+"""Event streams end with their token; every other response goes on to its end, and nothing is touched on its way."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token
+from asgi_jwt_claims.errors import ConnectionEndedError
+from tests.by_hand import App, Header, Message, Receive, Scope, Send, bearer, http_scope
+from tests.unit.connections.line import Line, a_while, connected, until
+
+pytestmark = pytest.mark.anyio
+
+Expire = Callable[[], None]
+START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+
+
+def tick(text: bytes = b"data: tick\n\n", *, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": text, "more_body": more}
+
+
+def get(header: Header, **more: Any) -> Scope:
+    return http_scope("/", header, **more)
+
+
+class Silent:
+    """A stream that says nothing, and waits for its client to go."""
+
+    def __init__(self, *, reads: bool = True, begins_late: bool = False) -> None:
+        self.told: list[Message] = []
+        self.reads = reads
+        self.begins_late = begins_late
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.reads:
+            await receive()
+        async with anyio.create_task_group() as tasks:
+            if self.begins_late:
+                tasks.start_soon(self.wait, receive)
+                await a_while()
+            await send(dict(START))
+            await send(tick())
+            if not self.begins_late:
+                await self.wait(receive)
+
+    async def wait(self, receive: Receive) -> None:
+        while not self.told or self.told[-1]["type"] != "http.disconnect":
+            self.told.append(await receive())
+
+
+class Busy:
+    """A stream that never receives, and says something now and then."""
+
+    def __init__(self, pause: float = 0.001) -> None:
+        self.pause = pause
+        self.errors: list[Exception] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(dict(START))
+        try:
+            while True:
+                await send(tick())
+                await anyio.sleep(self.pause)
+        except OSError as error:
+            self.errors.append(error)
+        await send(tick(b"", more=False))
+
+
+@pytest.mark.parametrize("app", [Silent(), Silent(begins_late=True)], ids=["waits", "has been waiting"])
+async def test_a_silent_stream(config: JWTConfig, alice: Header, expire: Expire, app: Silent) -> None:
+    """An application that waits for its client to go is told that it has, once the stream has ended."""
+    app.told = []
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: line.body)
+        expire()
+        await until(lambda: line.is_over)
+    assert (["start", "body", "body"], True, None) == (line.types, line.end, line.error)
+    assert [{"type": "http.disconnect"}] == app.told
+
+
+async def test_a_busy_stream(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Whoever sends after the end finds out by an OSError, and may still say that this was the last."""
+    app = Busy()
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: len(line.sent) > 3)
+        expire()
+        await until(lambda: line.is_over)
+    assert (True, None) == (line.end, line.error)
+    assert [(ConnectionEndedError, "The token has expired.")] == [(type(one), str(one)) for one in app.errors]
+
+
+async def test_a_stream_with_long_pauses(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A stream ends while its application is asleep."""
+    async with connected(JWTMiddleware(Busy(600), config), get(alice)) as line:
+        await until(lambda: line.body)
+        expire()
+        await until(lambda: line.end)
+        line.is_over = True  # in ten minutes
+
+
+async def test_it_lets_the_error_go(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The error may go up through the application; the server never sees it."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(dict(START))
+        while True:
+            await send(tick())
+            await anyio.sleep(0.001)
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        expire()
+        await until(lambda: line.is_over)
+    assert (True, None) == (line.end, line.error)
+
+
+async def test_the_request_is_still_being_read(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A body that the client takes its time with is read no further than the token lasts."""
+    app = Silent(reads=False)
+    part = {"type": "http.request", "body": b"part", "more_body": True}
+    async with connected(JWTMiddleware(app, config), get(alice, method="POST")) as line:
+        line.push(part)
+        await until(lambda: len(app.told) == 2)
+        expire()
+        await until(lambda: line.is_over)
+    assert ["http.request", "http.request", "http.disconnect"] == [message["type"] for message in app.told]
+    assert app.told[1] is part
+
+
+async def test_the_client_goes(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A client that goes by itself ends the stream as ever."""
+    app = Silent()
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: line.body)
+        line.hang_up()
+        await until(lambda: line.is_over)
+    assert "left" == app.told[-1]["reason"]
+    assert line.error is None
+
+
+async def test_it_ends_by_itself(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A stream that has ended is not ended again, even if its token ends while the last of it is on its way."""
+    going = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(dict(START))
+        await going.wait()
+        await send(tick(b"last", more=False))
+        await anyio.sleep(0.2)
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await a_while()
+        line.unblock()
+        await until(lambda: line.is_over)
+    assert (["start", "body"], b"last", None) == (line.types, line.body, line.error)
+
+
+async def test_the_last_after_the_end(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The last part, sent after the end, is nobody's error."""
+    going = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(dict(START))
+        await going.wait()
+        await send(tick(b"last", more=False))
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        expire()
+        await until(lambda: line.end)
+        going.set()
+        await until(lambda: line.is_over)
+    assert (["start", "body"], b"", None) == (line.types, line.body, line.error)
+
+
+async def test_before_it_begins(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A stream that begins too late has a beginning and an end, and nothing between them."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        expire()
+        await send(dict(START))
+        await send(tick())
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: line.is_over)
+    assert (["start", "body"], b"", True, None) == (line.types, line.body, line.end, line.error)
+
+
+async def test_what_is_on_its_way(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A part that is on its way goes out whole before the end; the task that waits is told at once."""
+    going = anyio.Event()
+    told: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(dict(START))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(talk, send)
+            told.append((await receive())["type"])
+
+    async def talk(send: Send) -> None:
+        await going.wait()
+        await send(tick(b"slow"))
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await until(lambda: told)
+        assert ["start"] == line.types
+        line.unblock()
+        await until(lambda: line.is_over)
+    assert (b"slow", True, None, ["http.disconnect"]) == (line.body, line.end, line.error, told)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [b"text/event-stream; charset=utf-8", b"Text/Event-Stream", b"text/event-stream ;q=1", b" text/event-stream"],
+)
+async def test_what_is_a_stream(config: JWTConfig, alice: Header, expire: Expire, kind: bytes) -> None:
+    """Parameters, spaces and case make no difference."""
+    start = {**START, "headers": [(b"x-first", b"1"), (b"Content-Type", kind)]}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start)
+        await anyio.sleep_forever()
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        expire()
+        await until(lambda: line.end)
+        assert line.sent[0] is start
+        line.is_over = True
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-type", b"text/event-streams")],
+        [(b"content-type", b"application/json")],
+        [(b"x-content-type", b"text/event-stream")],
+        [(b"content-type", b"text/plain"), (b"content-type", b"text/event-stream")],
+        ((b"content-type", b"text/plain"),),
+        [],
+    ],
+)
+async def test_what_is_none(config: JWTConfig, alice: Header, expire: Expire, headers: Any) -> None:
+    """Any other response is passed on untouched, message by message, by the server's own `send`."""  # S135
+    start: Message = {"type": "http.response.start", "status": 200, "headers": headers}
+    messages = [start, tick(b"one"), tick(b"two", more=False)]
+    copies = [dict(message) for message in messages]
+    seen: list[Message] = []
+
+    class Sending:
+        """What a server's `send` has returned, and is awaited."""
+
+        def __init__(self, message: Message) -> None:
+            seen.append(message)
+
+        def __await__(self) -> Any:
+            yield from anyio.lowlevel.checkpoint().__await__()
+
+    returned: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            returned.append(send(message))
+            await returned[-1]
+            expire()
+
+    line = Line(get(alice))
+    await JWTMiddleware(app, config)(line.scope, line.receive, Sending)  # type: ignore[arg-type]
+    assert [True] * 3 == [one is another for one, another in zip(messages, seen, strict=True)]
+    assert copies == messages
+    assert start["headers"] is headers
+    assert [Sending] * 3 == [type(one) for one in returned]
+
+
+async def test_no_headers_at_all(config: JWTConfig, alice: Header) -> None:
+    """A start without headers is passed on without any."""  # S135
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204})
+        await send(tick(b"", more=False))
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: line.is_over)
+    assert {"type": "http.response.start", "status": 204} == line.sent[0]
+
+
+@pytest.mark.parametrize("kind", [b"text/event-stream", b"text/plain"])
+async def test_headers_that_can_be_read_once(config: JWTConfig, alice: Header, expire: Expire, kind: bytes) -> None:
+    """Headers that come as a generator, as Sanic's do, reach the server all the same."""
+    headers = [(b"x-first", b"1"), (b"content-type", kind), (b"x-last", b"1")]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({**START, "headers": (header for header in headers)})
+        await anyio.sleep_forever()
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        assert headers == list(line.sent[0]["headers"])
+        expire()
+        await a_while()
+        assert line.end is (kind == b"text/event-stream")
+        line.is_over = True
+
+
+async def test_waiting_beside_another_response(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A download whose application also waits for its client to go is not cut, and hears of nothing but that."""
+    told: list[Message] = []
+    going = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, receive)
+            await a_while()
+            await send({**START, "headers": [(b"content-type", b"text/csv")]})
+            await send(tick(b"one"))
+            await going.wait()
+            await send(tick(b"two", more=False))
+
+    async def wait(receive: Receive) -> None:
+        told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: line.body)
+        expire()
+        await a_while()
+        assert [] == told
+        going.set()
+        await until(lambda: line.end)
+    assert (b"onetwo", ["left"]) == (line.body, [message["reason"] for message in told])
+
+
+async def test_head(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The answer to HEAD is a stream of nothing, and over at once."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(dict(START))
+        await send(tick(b"", more=False))
+        await a_while()
+
+    async with connected(JWTMiddleware(app, config), get(alice, method="HEAD")) as line:
+        await until(lambda: line.end)
+        expire()
+        await until(lambda: line.is_over)
+    assert (["start", "body"], None) == (line.types, line.error)
+
+
+async def test_the_middleware_opts_out(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """`end_with_token=False` hands the application the server's own functions."""
+    handed: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        handed.extend((receive, send))
+
+    line = Line(get(alice))
+    receive, send = line.receive, line.send
+    await JWTMiddleware(app, config, end_with_token=False)(line.scope, receive, send)
+    assert handed[0] is receive
+    assert handed[1] is send
+
+
+async def test_exceptions_of_the_application(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Whatever happens in a stream, before its end or after, the server gets to see."""  # S134
+    for ends in (False, True):
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await send(dict(START))
+            await a_while()
+            raise LookupError("mine")
+
+        fresh = bearer(create_access_token("alice", config))
+        async with connected(JWTMiddleware(app, config), get(fresh)) as line:
+            if ends:
+                expire()
+            await until(lambda line=line: line.is_over)
+        assert (LookupError, ends) == (type(line.error), line.end)
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError) as caught:
+        await JWTMiddleware(failing, config)(get(bearer(create_access_token("alice", config))), line.receive, line.send)
+    assert "mine" == str(caught.value)
+
+
+# Starlette ------------------------------------------------------------------------------------------------------------
+
+
+async def ticks(pause: float) -> AsyncIterator[str]:
+    """One tick after the other."""
+    while True:
+        yield "data: tick\n\n"
+        await anyio.sleep(pause)
+
+
+def starlette(pause: float, *, with_middleware: bool = False) -> App:
+    """A Starlette application with a stream."""
+    applications = pytest.importorskip("starlette.applications")
+    from starlette.middleware.base import BaseHTTPMiddleware  # noqa: PLC0415 -- only where it is installed
+    from starlette.responses import StreamingResponse  # noqa: PLC0415 -- as above
+    from starlette.routing import Route  # noqa: PLC0415 -- as above
+
+    async def stream(request: Any) -> Any:
+        return StreamingResponse(ticks(pause), media_type="text/event-stream")
+
+    async def touch(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    app: Any = applications.Starlette(routes=[Route("/", stream)])
+    if with_middleware:
+        app.add_middleware(BaseHTTPMiddleware, dispatch=touch)
+    return app  # type: ignore[no-any-return]
+
+
+@pytest.mark.filterwarnings(  # Starlette 1.0 leaves a generator of its own open there, and trio says so
+    "ignore:Exception ignored in. <async_generator object Request.stream:pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.parametrize("pause", [0.001, 600], ids=["busy", "silent"])
+@pytest.mark.parametrize("inside", ["alone", "in the middleware of another kind"])
+async def test_streaming_responses(config: JWTConfig, alice: Header, expire: Expire, pause: float, inside: str) -> None:
+    """Starlette's own streams end, be they busy or silent, with and without its own kind of middleware."""
+    app = starlette(pause, with_middleware=inside != "alone")
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: line.body)
+        expire()
+        await until(lambda: line.is_over)
+    assert (True, None) == (line.end, line.error)
+
+
+async def test_streaming_responses_of_later_servers(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Where the server raises for a client that has gone (ASGI 2.4), a stream that says something ends likewise."""
+    requests = pytest.importorskip("starlette.requests")
+    scope = get(alice, asgi={"version": "3.0", "spec_version": "2.4"})
+    async with connected(JWTMiddleware(starlette(0.001), config), scope) as line:
+        await until(lambda: line.body)
+        expire()
+        await until(lambda: line.is_over)
+    # What Starlette tells its server whenever a client has gone.
+    assert (True, requests.ClientDisconnect) == (line.end, type(line.error))

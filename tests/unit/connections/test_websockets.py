@@ -1,0 +1,596 @@
+"""WebSockets end with their token, whatever the application is doing, and it is told as if the client had gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, current_token, verify_token
+from asgi_jwt_claims.errors import ConnectionEndedError, SettingError
+from tests.by_hand import Header, Receive, Scope, Send, bearer, websocket_scope
+from tests.conftest import SECRET, HeldClock
+from tests.forging import forge
+from tests.unit.connections.line import Talker, a_while, connected, until
+
+pytestmark = pytest.mark.anyio
+
+PATIENT = JWTConfig(secret_key=SECRET, leeway=300)
+EXPIRED = (3000, "The token has expired.")
+Expire = Callable[[], None]
+
+
+def hello(header: Header) -> Scope:
+    return websocket_scope("/", header)
+
+
+class Busy:
+    """A websocket application that does something else until it is told to go on, and then sends."""
+
+    def __init__(self) -> None:
+        self.go_on = anyio.Event()
+        self.errors: list[Exception] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await self.go_on.wait()
+        for _ in range(2):
+            try:
+                await send({"type": "websocket.send", "text": "late"})
+            except OSError as error:
+                self.errors.append(error)
+        await send({"type": "websocket.close", "code": 1000})
+
+
+async def test_while_it_waits(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """An application that waits to receive is told that the client has gone, after the close has been sent."""
+    app = Talker()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.say("hello")
+        await until(lambda: line.texts)
+        expire()
+        await until(lambda: line.is_over)
+    assert ["accept", "send", "close"] == line.types
+    assert EXPIRED == line.end
+    assert {"type": "websocket.disconnect", "code": 3000, "reason": EXPIRED[1]} == app.told[-1]
+    assert line.error is None
+
+
+async def test_not_before_its_time(config: JWTConfig, alice: Header, clock: HeldClock) -> None:
+    """The last second of the leeway is still its own."""
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+        clock.now += 15 * 60 + 9.9
+        await a_while()
+        line.say("still here")
+        await until(lambda: ["still here"] == line.texts)
+        clock.now += 0.2
+        await until(lambda: EXPIRED == line.end)
+
+
+async def test_while_it_is_busy(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """One that does something else is closed for; what it sends later raises an OSError, and its close is nothing."""
+    app = Busy()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        expire()
+        await until(lambda: EXPIRED == line.end)
+        app.go_on.set()
+        await until(lambda: line.is_over)
+    assert ["accept", "close"] == line.types
+    assert [EXPIRED[1]] * 2 == [str(error) for error in app.errors]
+    assert [ConnectionEndedError] * 2 == [type(error) for error in app.errors]
+
+
+async def test_it_is_noticed_by_whoever_sends_first(
+    config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent after the end but before anybody has looked at the clock is not sent."""
+    monkeypatch.setattr("asgi_jwt_claims.connections._watch._LONGEST_PAUSE", 600)
+    app = Busy()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        expire()
+        app.go_on.set()
+        await until(lambda: line.is_over)
+    assert (["accept", "close"], EXPIRED) == (line.types, line.end)
+
+
+async def test_it_is_noticed_by_whoever_receives_first(
+    config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes after the end is not received, whether the application waits already or asks later."""
+    monkeypatch.setattr("asgi_jwt_claims.connections._watch._LONGEST_PAUSE", 600)
+    told = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        expire()
+        told.append((await receive())["type"])
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.say("too late")
+        await until(lambda: line.is_over)
+    assert (["websocket.disconnect"], EXPIRED) == (told, line.end)
+    talker = Talker()
+    fresh = bearer(create_access_token("alice", config))
+    async with connected(JWTMiddleware(talker, config), hello(fresh)) as line:
+        await a_while()
+        expire()
+        line.say("too late")
+        await until(lambda: line.is_over)
+    assert ["websocket.disconnect"] == [message["type"] for message in talker.told]
+
+
+async def test_in_the_middle_of_sending(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A message that is on its way goes out first, and then the close."""
+    going = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await going.wait()
+        await send({"type": "websocket.send", "text": "slow"})
+        await anyio.sleep_forever()
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await a_while()
+        assert ["accept"] == line.types
+        line.unblock()
+        await until(lambda: EXPIRED == line.end)
+        assert ["accept", "send", "close"] == line.types
+        line.is_over = True  # it never returns; that is not what is tested
+
+
+async def test_two_messages_on_their_way(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Both go out before the close, while the task that waits to receive is told at once."""
+    told: list[Any] = []
+    going = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            for text in ("one", "two"):
+                tasks.start_soon(say, send, text)
+            told.append(await receive())
+
+    async def say(send: Send, text: str) -> None:
+        await going.wait()
+        await send({"type": "websocket.send", "text": text})
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await until(lambda: told)
+        assert (["accept"], "websocket.disconnect") == (line.types, told[0]["type"])
+        line.unblock()
+        await until(lambda: line.is_over)
+    assert (["accept", "send", "send", "close"], EXPIRED) == (line.types, line.end)
+
+
+async def test_a_message_that_is_given_up(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The close goes out though the application has lost patience with what was on its way."""
+    given_up = anyio.Event()
+    going = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await going.wait()
+        with anyio.move_on_after(0.1):
+            await send({"type": "websocket.send", "text": "slow"})
+        given_up.set()
+        await anyio.sleep_forever()
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await given_up.wait()
+        line.unblock()
+        await until(lambda: EXPIRED == line.end)
+        assert ["accept", "close"] == line.types
+        line.is_over = True
+
+
+async def test_an_end_that_is_given_up(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """An application that waits with a timeout cannot get in the way of the close."""
+    talks = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await talks.wait()
+        with anyio.move_on_after(0.2):
+            await receive()
+        await anyio.sleep_forever()
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        talks.set()
+        await a_while()
+        expire()
+        await until(lambda: line.is_blocked)
+        await anyio.sleep(0.3)
+        line.unblock()
+        await until(lambda: EXPIRED == line.end)
+        assert ["accept", "close"] == line.types
+        line.is_over = True
+
+
+async def test_it_returns_while_a_message_is_on_its_way(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The close is sent before the server hears that the application has returned, which may just hang up."""
+    going = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(say, send)
+            await receive()
+            tasks.cancel_scope.cancel()
+
+    async def say(send: Send) -> None:
+        await going.wait()
+        try:
+            await send({"type": "websocket.send", "text": "slow"})
+        finally:
+            line.unblock()
+
+    ends: list[Any] = []
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        await JWTMiddleware(app, config)(scope, receive, send)
+        ends.append(line.end)
+
+    async with connected(server, hello(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await until(lambda: line.is_over)
+    assert [EXPIRED] == ends
+
+
+async def test_two_tasks_that_wait(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Both are told, and there is one close."""
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(wait, receive)
+
+    async def wait(receive: Receive) -> None:
+        told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        expire()
+        await until(lambda: line.is_over)
+    assert (["websocket.disconnect"] * 2, ["accept", "close"]) == ([one["type"] for one in told], line.types)
+
+
+async def test_one_that_waits_since_before_it_was_accepted(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A task that has always been waiting is told, too."""
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, receive)
+            await a_while()
+            await send({"type": "websocket.accept"})
+
+    async def wait(receive: Receive) -> None:
+        told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        expire()
+        await until(lambda: line.is_over)
+    assert (["websocket.disconnect"], EXPIRED) == ([one["type"] for one in told], line.end)
+
+
+async def test_it_goes_on_receiving(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Whoever asks again after it has been told is told the same; what the client says meanwhile reaches nobody."""
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        told.extend([await receive(), await receive(), await receive()])
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        expire()
+        await until(lambda: line.is_over)
+    assert ["websocket.disconnect"] * 3 == [message["type"] for message in told]
+    assert [3000] * 3 == [message["code"] for message in told]
+
+
+async def test_it_closes_by_itself(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """One that has closed is left alone, even if its token ends while the close is on its way."""
+    going, waits = anyio.Event(), anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        await going.wait()
+        await send({"type": "websocket.close", "code": 4000, "reason": "by itself"})
+        await waits.wait()
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await a_while()
+        line.unblock()
+        await until(lambda: line.end)
+        await a_while()
+        waits.set()
+        await until(lambda: line.is_over)
+    assert (["accept", "close"], (4000, "by itself"), None) == (line.types, line.end, line.error)
+
+
+async def test_before_it_is_accepted(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A token that ends between the handshake and the accept opens nothing; the application is told so by the accept."""
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        expire()
+        try:
+            await send({"type": "websocket.accept"})
+        finally:
+            told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        await until(lambda: line.is_over)
+    assert (["close"], EXPIRED, None) == (line.types, line.end, line.error)
+    assert ["websocket.disconnect"] == [one["type"] for one in told]
+
+
+async def test_the_client_has_gone_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A close that cannot be sent any more is nobody's error."""
+    talker = Talker()
+    async with connected(JWTMiddleware(talker, config), hello(alice)) as line:
+        line.hang_up()
+        await until(lambda: line.is_over)
+    assert (1001, None) == (talker.told[-1]["code"], line.error)
+    busy = Busy()
+    async with connected(JWTMiddleware(busy, config), hello(alice)) as line:
+        line.has_hung_up = True
+        expire()
+        await a_while()
+        busy.go_on.set()
+        await until(lambda: line.is_over)
+    assert (["accept"], None) == (line.types, line.error)
+
+
+async def test_what_is_on_its_way_to_a_client_that_has_gone(
+    config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's own error reaches the application."""
+    app = Busy()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        app.go_on.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await a_while()
+        line.hang_up()
+        await until(lambda: line.is_over)
+    assert ["the client has gone", EXPIRED[1]] == [str(error) for error in app.errors]
+
+
+async def test_a_client_that_goes_by_itself(config: JWTConfig, alice: Header) -> None:
+    """The server's own error reaches the application while its token is good, and goes on to the server."""
+    app = Busy()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.has_hung_up = True
+        app.go_on.set()
+        await until(lambda: line.is_over)
+    assert ["the client has gone"] * 2 == [str(error) for error in app.errors]
+    assert "the client has gone" == str(line.error)
+
+
+async def test_after_it_has_heard_that_the_client_has_gone(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """An application that goes on without its client is on its own: nothing is closed, nothing raised for it."""
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        told.append(await receive())
+        expire()
+        await a_while()
+        told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.hang_up()
+        await until(lambda: line.is_over)
+    assert ([1001, 1001], ["accept"]) == ([message["code"] for message in told], line.types)
+
+
+async def test_it_lets_the_error_go(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """What `send` has raised may go up through the application, alone or in groups; servers never see it."""
+
+    async def alone(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        while True:
+            await send({"type": "websocket.send", "text": "tick"})
+            await anyio.sleep(0.001)
+
+    async def in_groups(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(talk, send)
+
+    async def talk(send: Send) -> None:
+        with anyio.CancelScope(shield=True):
+            while True:
+                await send({"type": "websocket.send", "text": "tick"})
+                await anyio.sleep(0.001)
+
+    for app in (alone, in_groups):
+        fresh = bearer(create_access_token("alice", config))
+        async with connected(JWTMiddleware(app, config), hello(fresh)) as line:
+            await until(lambda line=line: line.texts)
+            expire()
+            await until(lambda line=line: line.is_over)
+        assert (None, EXPIRED) == (line.error, line.end)
+
+
+@pytest.mark.parametrize("kind", ["of its own", "another connection's", "beside ours"])
+async def test_exceptions_of_the_application(config: JWTConfig, alice: Header, expire: Expire, kind: str) -> None:
+    """Any other exception passes as the object it is, after the end as before."""  # S134
+    raised: list[Exception] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        if kind == "of its own":
+            raised.append(LookupError("mine"))
+        elif kind == "another connection's":
+            raised.append(ConnectionEndedError("not ours"))
+        else:
+            try:
+                await send({"type": "websocket.send", "text": "late"})
+            except ConnectionEndedError as error:
+                raised.append(ExceptionGroup("both", [error, LookupError("mine")]))
+        raise raised[0]
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        expire()
+        await until(lambda: line.is_over)
+    assert line.error is raised[0]
+
+
+async def test_what_is_raised_before_the_end(config: JWTConfig, alice: Header) -> None:
+    """An error of the same kind that the application raises by itself passes, too."""  # S134
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ConnectionEndedError("mine")
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        await until(lambda: line.is_over)
+    assert "mine" == str(line.error)
+
+
+async def test_max_age(clock: HeldClock, expire: Expire) -> None:
+    """The age at which a token is refused ends its connections, if that comes before its expiry."""
+    config = JWTConfig(secret_key=SECRET, clock=clock, max_age=timedelta(minutes=5), leeway=0)
+    header = bearer(create_access_token("alice", config))
+    async with connected(JWTMiddleware(Talker(), config), hello(header)) as line:
+        clock.now += 299
+        await a_while()
+        assert ["accept"] == line.types
+        clock.now += 1
+        await until(lambda: EXPIRED == line.end)
+
+
+async def test_a_token_that_never_expires(clock: HeldClock, expire: Expire) -> None:
+    """A connection with a token without `exp`, or with one in another age of the world, goes on."""
+    config = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=None, refresh_lifetime=None, required_claims=())
+    eternal = create_access_token("alice", config)
+    later = forge({"sub": "alice", "type": "access", "exp": 1e308})
+    for raw in (eternal, later):
+        async with connected(JWTMiddleware(Talker(), config), hello(bearer(raw))) as line:
+            expire()
+            await a_while()
+            line.say("still here")
+            await until(lambda line=line: ["still here"] == line.texts)
+
+
+async def test_a_clock_that_is_set(config: JWTConfig, alice: Header, clock: HeldClock, expire: Expire) -> None:
+    """The clock of the claims decides, however it is set: back and it lives longer, forward and it ends."""  # S104
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+        clock.now -= 86_400
+        expire()
+        await a_while()
+        assert ["accept"] == line.types
+        clock.now += 86_400
+        await until(lambda: EXPIRED == line.end)
+
+
+@pytest.mark.parametrize("now", [float("nan"), float("inf")])
+async def test_a_clock_that_is_no_clock(config: JWTConfig, alice: Header, clock: HeldClock, now: float) -> None:
+    """What no request would be let in by ends the connection."""
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+        clock.now = now
+        await until(lambda: EXPIRED == line.end)
+
+
+async def test_the_code(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The application can choose what connections are closed with."""
+    app = Talker()
+    async with connected(JWTMiddleware(app, config, close_code=4401), hello(alice)) as line:
+        expire()
+        await until(lambda: line.is_over)
+    assert ((4401, EXPIRED[1]), 4401) == (line.end, app.told[-1]["code"])
+
+
+@pytest.mark.parametrize("code", [999, 1001, 1006, 2999, 5000, True, 3000.0, "3000"])
+def test_codes_that_cannot_be_used(config: JWTConfig, code: Any) -> None:
+    """Codes that applications may not send are refused when the middleware is built."""
+    with pytest.raises(SettingError, match="close_code"):
+        JWTMiddleware(Talker(), config, close_code=code)
+
+
+async def test_the_middleware_opts_out(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """`end_with_token=False` leaves all connections alone."""
+    async with connected(JWTMiddleware(Talker(), config, end_with_token=False), hello(alice)) as line:
+        expire()
+        await a_while()
+        line.say("still here")
+        await until(lambda: ["still here"] == line.texts)
+
+
+async def test_nobody_in_particular(config: JWTConfig, expire: Expire) -> None:
+    """A connection without a token has none to end with."""
+    scope = websocket_scope("/")
+    async with connected(JWTMiddleware(Talker(), config, required=False), scope) as line:
+        expire()
+        await a_while()
+        line.say("still here")
+        await until(lambda: ["still here"] == line.texts)
+
+
+async def test_the_token_of_the_moment(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Context variables are the application's own, before the end and after."""
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        seen.append(current_token())
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        expire()
+        await until(lambda: line.is_over)
+    assert ["alice"] == [token.identity for token in seen]
+    assert current_token() is None
+
+
+async def test_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a real clock, and as often as it is looked at in earnest, a connection ends within a second of its expiry."""
+    monkeypatch.undo()
+    config = JWTConfig(secret_key=SECRET, leeway=0)
+    delays: list[float] = []
+    while len(delays) < 3 and not (delays and delays[-1] <= 1):  # others may keep the machine busy
+        raw = create_access_token("alice", config, lifetime=2)
+        async with connected(JWTMiddleware(Talker(), config), hello(bearer(raw))) as line:
+            await until(lambda line=line: line.end)
+            delays.append(time.time() - (verify_token(raw, PATIENT).expires_at or 0))
+    assert 0 <= delays[-1] <= 1

@@ -1,0 +1,198 @@
+"""Access: the rules a handler states, what they let pass, and what they refuse."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token
+from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.errors import (
+    FreshTokenRequiredError,
+    MissingScopeError,
+    RoleRefusedError,
+    SettingError,
+    TokenError,
+    WrongTypeError,
+)
+from asgi_jwt_claims.verification import verify
+from tests.forging import forge
+
+
+def token(config: JWTConfig, **claims: Any) -> Token:
+    return verify(forge(claims), config, None)
+
+
+def test_without_rules_any_access_token_passes(config: JWTConfig) -> None:
+    """The plain rule wants an access token and nothing more."""
+    assert None is Access().check(token(config))
+
+
+@pytest.mark.parametrize(("wanted", "kind"), [("access", "refresh"), ("refresh", "access"), ("reset", "access")])
+def test_the_type_must_be_the_one_wanted(wanted: str, kind: str, config: JWTConfig) -> None:
+    """A token of another type is refused, one of the type wanted passes."""
+    # S137
+    with pytest.raises(WrongTypeError):
+        Access(type=wanted).check(token(config, type=kind))
+    assert None is Access(type=wanted).check(token(config, type=wanted))
+
+
+def test_a_fresh_token_can_be_demanded(config: JWTConfig) -> None:
+    """Where freshness is demanded, a token that is not fresh is refused."""
+    with pytest.raises(FreshTokenRequiredError):
+        Access(fresh=True).check(token(config))
+    assert None is Access(fresh=True).check(token(config, fresh=True))
+
+
+@pytest.mark.parametrize(
+    ("rules", "roles", "passes"),
+    [
+        ({"allow": "ADMIN"}, "ADMIN", True),
+        ({"allow": "ADMIN"}, "MIN", False),
+        ({"allow": "MIN"}, "ADMIN", False),
+        ({"allow": "ADMIN"}, "admin", False),
+        ({"allow": "ADMIN"}, ["user", "ADMIN"], True),
+        ({"allow": ["a", "b"]}, "b", True),
+        ({"allow": ["a", "b"]}, ["c", "d"], False),
+        ({"allow": "a b"}, ["a", "b"], False),
+        ({"allow": "a b"}, "a b", True),
+        ({"allow": []}, "ADMIN", False),
+        ({"allow": ()}, ["ADMIN"], False),
+        ({"allow": "ADMIN"}, [], False),
+        ({"allow": "ADMIN"}, None, False),
+        ({"deny": "guest"}, "guest", False),
+        ({"deny": "guest"}, ["user", "guest"], False),
+        ({"deny": "guest"}, "user", True),
+        ({"deny": ["guest", "bot"]}, "bot", False),
+        ({"deny": "guest"}, [], False),
+        ({"deny": "guest"}, None, False),
+        ({"deny": []}, "guest", True),
+        ({"deny": []}, None, False),
+        ({"allow": "user", "deny": "guest"}, ["user"], True),
+        ({"allow": "user", "deny": "guest"}, ["user", "guest"], False),
+        ({"allow": iter(["user"])}, "user", True),
+    ],
+)
+def test_roles_decide(rules: dict[str, Any], roles: Any, passes: bool, config: JWTConfig) -> None:
+    """One allowed role is enough, one denied role is too much, and no role at all is nobody's."""
+    subject = token(config) if roles is None else token(config, roles=roles)
+    if passes:
+        assert None is Access(**rules).check(subject)
+    else:
+        with pytest.raises(RoleRefusedError) as error:
+            Access(**rules).check(subject)
+        assert 403 == error.value.status
+        assert {"roles": ", ".join(sorted(subject.roles))} == error.value.evidence
+
+
+def test_all_scopes_are_needed(config: JWTConfig) -> None:
+    """A token passes with all scopes; without one, the refusal names all that are needed and all that are missing."""
+    # S116
+    access = Access(scopes="write read admin")
+    assert None is access.check(token(config, scope="admin read write more"))
+    with pytest.raises(MissingScopeError) as error:
+        access.check(token(config, scope="read"))
+    assert "write read admin" == error.value.scope
+    assert {"scope": "write read admin", "missing": "admin write"} == error.value.evidence
+
+
+@pytest.mark.parametrize("held", ["rea", "reader", "Read", "read:all"])
+def test_a_similar_scope_is_another_scope(held: str, config: JWTConfig) -> None:
+    """Scopes are compared whole."""
+    with pytest.raises(MissingScopeError):
+        Access(scopes=["read"]).check(token(config, scope=held))
+
+
+def test_rules_are_checked_in_order(config: JWTConfig) -> None:
+    """Type, freshness, scopes, roles: the first rule broken gives the answer."""
+    access = Access(fresh=True, scopes="read", allow="admin")
+    steps: list[tuple[dict[str, Any], type[TokenError]]] = [
+        ({"type": "refresh"}, WrongTypeError),
+        ({}, FreshTokenRequiredError),
+        ({"fresh": True}, MissingScopeError),
+        ({"fresh": True, "scope": "read"}, RoleRefusedError),
+    ]
+    for claims, kind in steps:
+        with pytest.raises(kind):
+            access.check(token(config, **claims))
+    assert None is access.check(token(config, fresh=True, scope="read", roles="admin"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "match"),
+    [
+        # S150
+        ({"type": ""}, "type must be a non-empty str"),
+        ({"type": None}, "type must be a non-empty str"),
+        ({"fresh": 1}, "fresh must be True, False or a timedelta"),
+        ({"fresh": None}, "fresh must be True, False or a timedelta"),
+        ({"fresh": timedelta(0)}, "fresh"),
+        ({"check_revocation": 1}, "check_revocation must be True or False"),
+        ({"allow": ""}, "allow must be a non-empty str"),
+        ({"allow": ["a", ""]}, "allow must be a non-empty str"),
+        ({"allow": [1]}, "allow must be a non-empty str"),
+        ({"allow": 1}, "allow must be a non-empty str"),
+        ({"allow": True}, "allow must be a non-empty str"),
+        ({"deny": ""}, "deny must be a non-empty str"),
+        ({"deny": 1}, "deny must be a non-empty str"),
+        ({"scopes": 1}, "scopes must be a non-empty str"),
+        ({"scopes": None}, "scopes must be a non-empty str"),
+        ({"scopes": [1]}, "scopes must be a non-empty str"),
+        ({"scopes": [""]}, "scopes must be a non-empty str"),
+        ({"scopes": ["a b"]}, "none with a space in it"),
+        ({"scopes": 'a"b'}, "scopes as RFC 6749"),
+        ({"scopes": ["ä"]}, "scopes as RFC 6749"),
+        ({"sources": None}, r"sources=\[BearerHeader\(\)\]"),
+        ({"sources": "header"}, "sources must be a list of sources"),
+        ({"sources": ["header"]}, "sources must be a list of sources"),
+        ({"sources": [BearerHeader]}, "sources must be a list of sources"),
+        ({"sources": Cookie}, "sources must be a list of sources"),
+        ({"end_with_token": 1}, "end_with_token must be True or False"),
+    ],
+)
+def test_a_rule_that_could_never_hold_is_refused(rules: dict[str, Any], match: str) -> None:
+    """A rule that does not say what it seems to say is refused when it is stated."""
+    with pytest.raises(SettingError, match=match):
+        Access(**rules)
+
+
+def test_equal_rules_are_equal() -> None:
+    """Rules are compared and hashed by what they demand, whatever they were given as."""
+    one = Access(allow="a", scopes="x y")
+    other = Access(allow=["a"], scopes=["y", "x", "x"])
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != Access(allow="a")
+    assert one != "Access"
+    assert Access(allow=[]) != Access()
+    assert Access(sources=[BearerHeader(), Cookie()]) == Access(sources=(BearerHeader(), Cookie()))
+    assert Access(sources=Cookie()) == Access(sources=[Cookie()]) != Access()
+    assert Access(sources=[Cookie(), BearerHeader()]) != Access(sources=[BearerHeader(), Cookie()])
+    assert Access(end_with_token=False) != Access()
+
+
+def test_rules_make_an_equal_access() -> None:
+    """`rules` are arguments again, in the order of the scopes given."""
+    access = Access(type="reset", fresh=True, allow=["a"], deny="b", scopes="y x")
+    elsewhere = Access(sources=[Cookie()], end_with_token=False, check_revocation=False)
+    assert access == Access(**access.rules)
+    assert elsewhere == Access(**elsewhere.rules)
+    assert (elsewhere.sources, False) == (elsewhere.with_scopes("x").sources, elsewhere.with_scopes("x").end_with_token)
+    assert "y x" == access.rules["scopes"]
+    assert access == eval(repr(access), {"Access": Access})
+
+
+def test_an_access_has_no_room_for_more() -> None:
+    """No attribute can be added."""
+    with pytest.raises(AttributeError):
+        Access().other = 1  # type: ignore[attr-defined]
+
+
+def test_scopes_can_be_added() -> None:
+    """The same rules with more scopes demand both; without more they are the same object."""
+    access = Access(allow="a", scopes="x")
+    assert Access(allow="a", scopes="x y") == access.with_scopes(["y", "x"])
+    assert access is access.with_scopes([])
+    assert Access(allow="a", scopes="x") == access

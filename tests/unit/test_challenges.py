@@ -1,0 +1,492 @@
+"""Refusals byte for byte: what the client reads, and nothing of what it sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from asgi_jwt_claims import errors
+from asgi_jwt_claims.challenges import Answer, Challenges, close_code, send_answer
+from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError, MissingTokenError, SettingError, TokenError
+from tests.by_hand import Exchange, Message, Scope, http_scope, websocket_scope
+
+pytestmark = pytest.mark.anyio
+
+# Class: status, WWW-Authenticate, body.
+GOLDEN: dict[str, tuple[int, str, bytes]] = {
+    "TokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is not acceptable."',
+        b'{"error": "invalid_token", "error_description": "The token is not acceptable."}',
+    ),
+    "MissingTokenError": (
+        401,
+        'Bearer realm="api"',
+        b'{"error": "unauthorized", "error_description": "Authentication is required."}',
+    ),
+    "InvalidRequestError": (
+        400,
+        'Bearer realm="api", error="invalid_request", error_description="The credentials are malformed."',
+        b'{"error": "invalid_request", "error_description": "The credentials are malformed."}',
+    ),
+    "MalformedCredentialsError": (
+        400,
+        'Bearer realm="api", error="invalid_request", error_description="The Authorization header is malformed."',
+        b'{"error": "invalid_request", "error_description": "The Authorization header is malformed."}',
+    ),
+    "RepeatedCredentialsError": (
+        400,
+        'Bearer realm="api", error="invalid_request", error_description="More than one credential was sent."',
+        b'{"error": "invalid_request", "error_description": "More than one credential was sent."}',
+    ),
+    "CrossSiteRequestError": (
+        403,
+        'Bearer realm="api", error="invalid_request", error_description="The request may have been forged by another site."',
+        b'{"error": "invalid_request", "error_description": "The request may have been forged by another site."}',
+    ),
+    "CSRFTokenError": (
+        403,
+        'Bearer realm="api", error="invalid_request", error_description="The request lacks the CSRF value of its token."',
+        b'{"error": "invalid_request", "error_description": "The request lacks the CSRF value of its token."}',
+    ),
+    "ForeignOriginError": (
+        403,
+        'Bearer realm="api", error="invalid_request", error_description="The request comes from another origin."',
+        b'{"error": "invalid_request", "error_description": "The request comes from another origin."}',
+    ),
+    "InvalidTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is not acceptable."',
+        b'{"error": "invalid_token", "error_description": "The token is not acceptable."}',
+    ),
+    "TokenTooLargeError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is too large."',
+        b'{"error": "invalid_token", "error_description": "The token is too large."}',
+    ),
+    "MalformedTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is malformed."',
+        b'{"error": "invalid_token", "error_description": "The token is malformed."}',
+    ),
+    "EncryptedTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="Encrypted tokens are not accepted."',
+        b'{"error": "invalid_token", "error_description": "Encrypted tokens are not accepted."}',
+    ),
+    "InvalidHeaderError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token header is not acceptable."',
+        b'{"error": "invalid_token", "error_description": "The token header is not acceptable."}',
+    ),
+    "AlgorithmRefusedError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token algorithm is not acceptable."',
+        b'{"error": "invalid_token", "error_description": "The token algorithm is not acceptable."}',
+    ),
+    "UnknownKeyError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token signature could not be verified."',
+        b'{"error": "invalid_token", "error_description": "The token signature could not be verified."}',
+    ),
+    "InvalidSignatureError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token signature could not be verified."',
+        b'{"error": "invalid_token", "error_description": "The token signature could not be verified."}',
+    ),
+    "MissingClaimError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token lacks a required claim."',
+        b'{"error": "invalid_token", "error_description": "The token lacks a required claim."}',
+    ),
+    "InvalidClaimError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token has an invalid claim."',
+        b'{"error": "invalid_token", "error_description": "The token has an invalid claim."}',
+    ),
+    "ExpiredTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token has expired."',
+        b'{"error": "invalid_token", "error_description": "The token has expired."}',
+    ),
+    "NotYetValidError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is not yet valid."',
+        b'{"error": "invalid_token", "error_description": "The token is not yet valid."}',
+    ),
+    "WrongIssuerError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is from another issuer."',
+        b'{"error": "invalid_token", "error_description": "The token is from another issuer."}',
+    ),
+    "WrongAudienceError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is for another audience."',
+        b'{"error": "invalid_token", "error_description": "The token is for another audience."}',
+    ),
+    "WrongTypeError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is of the wrong type."',
+        b'{"error": "invalid_token", "error_description": "The token is of the wrong type."}',
+    ),
+    "BoundTokenError": (
+        401,
+        (
+            'Bearer realm="api", error="invalid_token", '
+            'error_description="The token is sender-constrained and cannot be used as a bearer token."'
+        ),
+        (
+            b'{"error": "invalid_token", '
+            b'"error_description": "The token is sender-constrained and cannot be used as a bearer token."}'
+        ),
+    ),
+    "FreshTokenRequiredError": (
+        401,
+        'Bearer realm="api", error="insufficient_user_authentication", error_description="A fresh login is required."',
+        b'{"error": "insufficient_user_authentication", "error_description": "A fresh login is required."}',
+    ),
+    "ForbiddenError": (
+        403,
+        'Bearer realm="api", error="insufficient_scope", error_description="The token does not allow this request."',
+        b'{"error": "insufficient_scope", "error_description": "The token does not allow this request."}',
+    ),
+    "MissingScopeError": (
+        403,
+        'Bearer realm="api", error="insufficient_scope", error_description="The token lacks a required scope."',
+        b'{"error": "insufficient_scope", "error_description": "The token lacks a required scope."}',
+    ),
+    "RoleRefusedError": (
+        403,
+        'Bearer realm="api", error="insufficient_scope", error_description="The role of the token is not allowed."',
+        b'{"error": "insufficient_scope", "error_description": "The role of the token is not allowed."}',
+    ),
+    "WrongClientError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token was issued to another client."',
+        b'{"error": "invalid_token", "error_description": "The token was issued to another client."}',
+    ),
+    "WrongIdentityError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is of another identity."',
+        b'{"error": "invalid_token", "error_description": "The token is of another identity."}',
+    ),
+    "IdentityRefusedError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The session cannot be continued."',
+        b'{"error": "invalid_token", "error_description": "The session cannot be continued."}',
+    ),
+    "RevokedTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token has been revoked."',
+        b'{"error": "invalid_token", "error_description": "The token has been revoked."}',
+    ),
+    "ReusedTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token has been revoked."',
+        b'{"error": "invalid_token", "error_description": "The token has been revoked."}',
+    ),
+}
+
+# Whoever cannot be answered yet is not asked for other credentials.
+UNAVAILABLE = dict.fromkeys(
+    ("UnavailableError", "KeysUnavailableError", "StoreUnavailableError", "ClaimsUnavailableError"),
+    b'{"error": "temporarily_unavailable", "error_description": "The token cannot be checked at the moment."}',
+)
+
+
+def family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from family(child)
+
+
+KINDS = [kind for kind in dict.fromkeys(family(TokenError)) if kind.__module__ == errors.__name__]
+CHALLENGED = [kind for kind in KINDS if not issubclass(kind, errors.UnavailableError)]
+
+
+def test_every_error_is_golden() -> None:
+    """No class of refusal is left out of the table below."""
+    assert {kind.__name__ for kind in KINDS} == {*GOLDEN, *UNAVAILABLE}
+
+
+@pytest.mark.parametrize("kind", CHALLENGED, ids=lambda kind: kind.__name__)
+def test_golden_bytes(kind: type[TokenError]) -> None:
+    """Status, headers in their order, and body are exactly these."""  # S111
+    status, challenge, body = GOLDEN[kind.__name__]
+    headers = (
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),  # S114
+        ("www-authenticate", challenge),
+    )
+    assert Answer(status, headers, body) == Challenges().answer(kind())
+
+
+@pytest.mark.parametrize("name", UNAVAILABLE)
+def test_what_cannot_be_checked_is_not_challenged(name: str) -> None:
+    """503 says when to try again, and asks for nothing else."""  # S111
+    body = UNAVAILABLE[name]
+    headers = (
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        ("cache-control", "no-store"),
+        ("retry-after", "7"),
+    )
+    assert Answer(503, headers, body) == Challenges().answer(getattr(errors, name)(retry_after=7))
+
+
+def test_the_max_age_attribute() -> None:
+    """401 for a login too long ago says how old it may be, in seconds (RFC 9470 section 3)."""
+    answer = Challenges().answer(errors.FreshTokenRequiredError(max_age=300, age=301))
+    assert dict(answer.headers)["www-authenticate"].endswith(', max_age="300"')
+
+
+def test_the_scope_attribute() -> None:
+    """403 for a scope names all scopes that are needed, not only those that lack."""  # S116
+    answer = Challenges().answer(MissingScopeError(scope="read write", missing="write"))
+    assert (
+        "www-authenticate",
+        (
+            'Bearer realm="api", error="insufficient_scope", error_description="The token lacks a required scope.", '
+            'scope="read write"'
+        ),
+    ) == answer.headers[-1]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_nothing_of_the_evidence_is_sent(kind: type[TokenError]) -> None:
+    """What was seen stays on the exception: the answer is the same whatever the request held."""  # S112
+    seen = kind(claim="<script>", kid='x"\r\nSet-Cookie: a=b', reason="secret-reason", iss="https://evil.example")
+    assert Challenges().answer(kind()) == Challenges().answer(seen)
+
+
+@pytest.mark.parametrize("kind", CHALLENGED, ids=lambda kind: kind.__name__)
+def test_the_characters_of_a_challenge(kind: type[TokenError]) -> None:
+    """Every attribute stands once, and keeps to the characters of RFC 6750 section 3."""  # S112
+    challenge = GOLDEN[kind.__name__][1]
+    quoted = r'"[\x20-\x21\x23-\x5B\x5D-\x7E]+"'
+    attributes = re.findall(rf"([a-z_]+)=({quoted})", challenge)
+    assert "Bearer " + ", ".join(f"{name}={value}" for name, value in attributes) == challenge
+    assert sorted({name for name, _ in attributes}) == sorted(name for name, _ in attributes)
+    assert "realm" == attributes[0][0]  # never the scheme alone
+
+
+def test_unknown_key_and_bad_signature_look_alike() -> None:
+    """A client cannot tell whether a key exists."""  # S115
+    answer = Challenges().answer
+    assert answer(errors.UnknownKeyError(kid="a")) == answer(errors.InvalidSignatureError(kid="b"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        (errors.RepeatedCredentialsError, "Bad Request"),
+        (errors.MissingTokenError, "Unauthorized"),
+        (errors.ExpiredTokenError, "Unauthorized"),
+        (errors.RoleRefusedError, "Forbidden"),
+    ],
+)
+def test_problem_json(kind: type[TokenError], title: str) -> None:
+    """RFC 9457 by option: the same challenge, `status` as sent, and the two members of the usual body."""  # S117
+    answer = Challenges(problem_json=True).answer(kind())
+    status, challenge, body = GOLDEN[kind.__name__]
+    expected = {"type": "about:blank", "title": title, "status": status, "detail": kind.description}
+    assert {**expected, **json.loads(body)} == json.loads(answer.body)
+    assert (
+        ("content-type", "application/problem+json"),
+        ("content-length", str(len(answer.body))),
+        ("cache-control", "no-store"),
+        ("www-authenticate", challenge),
+    ) == answer.headers
+
+
+def test_problem_json_bytes() -> None:
+    """One problem document, byte for byte."""
+    assert (
+        b'{"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "The token has expired.", '
+        b'"error": "invalid_token", "error_description": "The token has expired."}'
+    ) == Challenges(problem_json=True).answer(errors.ExpiredTokenError()).body
+
+
+def test_the_realm() -> None:
+    """The realm is the application's own."""
+    assert ("www-authenticate", 'Bearer realm="orders of Ada"') == (
+        Challenges("orders of Ada").answer(MissingTokenError()).headers[-1]
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"realm": ""},
+        {"realm": 'a"b'},
+        {"realm": "a\\b"},
+        {"realm": "a\r\nb"},
+        {"realm": "réalm"},
+        {"realm": None},
+        {"problem_json": 1},
+        {"problem_json": "yes"},
+        {"on_error": "function"},
+        {"on_error": 0},
+    ],
+)
+def test_unusable_settings(arguments: dict[str, Any]) -> None:
+    """What cannot be a header or a callback is refused when the application is built."""
+    with pytest.raises(SettingError):
+        Challenges(**arguments)
+
+
+ANOTHER = Answer(418, (("x-tea", "pot"),), b"short and stout")
+BARE_500 = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
+
+
+def keeps(error: TokenError, answer: Answer) -> Answer | None:
+    return None
+
+
+def changes(error: TokenError, answer: Answer) -> Answer | None:
+    return ANOTHER
+
+
+async def keeps_later(error: TokenError, answer: Answer) -> Answer | None:
+    return None
+
+
+async def changes_later(error: TokenError, answer: Answer) -> Answer | None:
+    return ANOTHER
+
+
+def extends(error: TokenError, answer: Answer) -> Answer | None:
+    return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
+
+
+def raises(error: TokenError, answer: Answer) -> Answer | None:
+    raise RuntimeError("the database of secrets is down")
+
+
+async def raises_later(error: TokenError, answer: Answer) -> Answer | None:
+    raise RuntimeError("the database of secrets is down")
+
+
+def lies(error: TokenError, answer: Answer) -> Any:
+    return False
+
+
+def says_true(error: TokenError, answer: Answer) -> Any:
+    return True
+
+
+async def lies_later(error: TokenError, answer: Answer) -> Any:
+    return {"status": 200}
+
+
+EXPIRED = Challenges().answer(errors.ExpiredTokenError())
+
+
+@pytest.mark.parametrize(
+    ("on_error", "expected"),
+    [
+        (None, EXPIRED),
+        (keeps, EXPIRED),
+        (keeps_later, EXPIRED),
+        (changes, ANOTHER),
+        (changes_later, ANOTHER),
+        (extends, EXPIRED._replace(headers=(*EXPIRED.headers, ("x-code", "token_expired")))),
+        (raises, BARE_500),  # S120
+        (raises_later, BARE_500),
+        (lies, BARE_500),
+        (says_true, BARE_500),
+        (lies_later, BARE_500),
+    ],
+)
+async def test_on_error(on_error: Callable[..., Any] | None, expected: Answer) -> None:
+    """Sync or async, it may change the answer; one that fails says nothing and lets nobody in (two traps)."""
+    assert expected == await Challenges(on_error=on_error).respond(errors.ExpiredTokenError())
+
+
+async def test_on_error_sees_the_error_and_the_answer() -> None:
+    """The callback gets the very error, with its evidence, and the answer that is about to be sent."""
+    seen: list[tuple[TokenError, Answer]] = []
+    error = errors.ExpiredTokenError(exp=5)
+    challenges = Challenges(on_error=lambda *arguments: seen.append(arguments))
+    assert EXPIRED == await challenges.respond(error)
+    assert [(error, EXPIRED)] == seen
+    assert error is seen[0][0]
+
+
+async def test_a_failing_on_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator reads what went wrong; the client does not."""
+    await Challenges(on_error=raises).respond(errors.ExpiredTokenError())
+    assert [logging.ERROR] == [record.levelno for record in caplog.records]
+    assert "the database of secrets is down" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(MissingTokenError(), logging.DEBUG), (errors.ExpiredTokenError(exp=5), logging.INFO)],
+    ids=["absence", "refusal"],
+)
+async def test_refusals_are_logged(error: TokenError, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal is one line with its evidence; mere absence is only worth a debug line."""
+    caplog.set_level(logging.DEBUG, "asgi_jwt_claims")
+    await Challenges().respond(error)
+    assert [(level, f"request refused: {error!r}")] == [
+        (record.levelno, record.getMessage()) for record in caplog.records
+    ]
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 3000), (401, 3000), (403, 3003), (500, 3000), (503, 1013)], ids=str)
+def test_close_codes(status: int, code: int) -> None:
+    """Forbidden and unavailable have close codes of their own; every other refusal is Unauthorized."""
+    assert code == close_code(status)
+
+
+async def sent(answer: Answer, scope: Scope) -> Exchange:
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await send_answer(answer, scope, send)
+    return Exchange(messages)
+
+
+@pytest.mark.parametrize(
+    ("scope", "prefix"),
+    [(http_scope(), ""), (http_scope(method="HEAD"), ""), (websocket_scope(), "websocket.")],
+    ids=["http", "head", "websocket"],
+)
+async def test_an_answer_is_two_messages(scope: Scope, prefix: str) -> None:
+    """The answer as ASGI messages; a websocket gets the denial response that its server offers."""  # S114, S125
+    answer = Answer(401, (("x-one", "1"), ("x-one", "ü")), b"body")
+    assert [
+        {"type": prefix + "http.response.start", "status": 401, "headers": [(b"x-one", b"1"), (b"x-one", b"\xfc")]},
+        {"type": prefix + "http.response.body", "body": b"body", "more_body": False},
+    ] == (await sent(answer, scope)).messages  # S113: a repeated header keeps its own line
+
+
+@pytest.mark.parametrize("extensions", [{}, None, {"tls": {}}], ids=str)
+@pytest.mark.parametrize(("status", "code"), [(401, 3000), (403, 3003)])
+async def test_a_websocket_without_denial_is_closed(extensions: Any, status: int, code: int) -> None:
+    """Where the server cannot deny, the handshake is refused by a close and never accepted."""  # S125
+    scope = websocket_scope(extensions=extensions)
+    assert [{"type": "websocket.close", "code": code, "reason": ""}] == (
+        await sent(Answer(status, (), b""), scope)
+    ).messages
+
+
+async def test_a_websocket_without_extensions_is_closed() -> None:
+    """A scope may lack the key altogether."""  # S125
+    scope = websocket_scope()
+    del scope["extensions"]
+    assert ["websocket.close"] == (await sent(Answer(401, (), b""), scope)).types
+
+
+def test_a_forbidden_error_of_the_application_needs_no_scope() -> None:
+    """The attribute is left out where there is nothing to say."""
+    assert "scope=" not in Challenges().answer(ForbiddenError()).headers[-1][1]

@@ -1,0 +1,257 @@
+"""The documentation: its commands exist, its links lead somewhere, its tables are complete."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import asgi_jwt_claims
+from asgi_jwt_claims import JWTConfig, errors
+from asgi_jwt_claims.gate import GateOptions
+from asgi_jwt_claims.jwks import RefreshPolicy
+from tests.pages import FENCE, IDS, PAGES, blocks
+from tests.support import ROOT
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+LANGUAGES = {"python", "console", "text", "json", "http", "js"}
+
+PROGRAMS = {"asgi-jwt-claims", "curl", "export", "openssl", "python", "sanic", "tox", "uvicorn", "cd"}
+MODULES_OF_OTHERS = {"pip", "tox", "venv"}
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The commands of the console blocks of a page, each as words; `&&` begins another one."""
+    lines = [line for block in blocks(page) if block.language == "console" for line in block.text.splitlines()]
+    parts = [part for line in lines if not line.startswith("#") for part in line.split(" && ")]
+    return [shlex.split(part) for part in parts if part.strip()]
+
+
+# Scripts --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_script_is_run_by_the_browser_tests() -> None:
+    """Scripts stand on one page, which `tests/system/browser` serves to a browser; a test or another script calls each function."""
+    scripts = {page: [block.text for block in blocks(page) if block.language == "js"] for page in PAGES}
+    assert [ROOT / "docs" / "how-to" / "cookies.md"] == [page for page, found in scripts.items() if found]
+    script = "\n".join(text for found in scripts.values() for text in found)
+    functions = re.findall(r"^(?:async )?function (\w+)\(", script, re.MULTILINE)
+    calls = "\n".join(
+        [script, *(path.read_text() for path in sorted((ROOT / "tests" / "system" / "browser").glob("*.py")))]
+    )
+    assert functions
+    assert [] == [name for name in functions if len(re.findall(rf"\b{name}\(", calls)) < 2]
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_the_languages_of_blocks_are_known(page: Path) -> None:
+    """Every block says what it is written in, so that none escapes these tests by a misspelt name."""
+    assert [] == [block for block in blocks(page) if block.language not in LANGUAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_the_commands_of_a_page_exist(page: Path) -> None:
+    """Every command in a console block is a program that the page may expect, with a target that is there."""
+    for words in commands(page):
+        program = words[0]
+        assert (words, True) == (words, program in PROGRAMS or program.startswith("TOKEN="))
+        if program == "python" and words[1] == "-m":
+            name = words[2]
+            assert (words, True) == (words, name in MODULES_OF_OTHERS or importlib.util.find_spec(name) is not None)
+        if program in ("uvicorn", "sanic") and words[1].startswith("examples."):
+            module, _, attribute = words[1].partition(":")
+            assert (words, True, "app") == (words, (ROOT / f"{module.replace('.', '/')}.py").exists(), attribute)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_our_own_command_takes_what_pages_give_it(page: Path) -> None:
+    """Every `asgi-jwt-claims ...` on a page is understood by the command line."""
+    testing = pytest.importorskip("click.testing")
+    commands_of_ours = importlib.import_module("asgi_jwt_claims.cli.commands").commands
+    ours = [words[1:] for words in commands(page) if words[0] == "asgi-jwt-claims"]
+    ours += [words[3:] for words in commands(page) if words[:3] == ["python", "-m", "asgi_jwt_claims"]]
+    for arguments in ours:
+        # With --help after them, the options are read and nothing is run.
+        assert (arguments, 0) == (
+            arguments,
+            testing.CliRunner().invoke(commands_of_ours, [*arguments, "--help"]).exit_code,
+        )
+
+
+def test_the_readme_has_exactly_two_commands() -> None:
+    """The README tells a fresh machine two things: how to see the library work, and how to test it."""
+    console = [block.text for block in blocks(ROOT / "README.md") if block.language == "console"]
+    assert [
+        "python -m pip install '.[demo]' && asgi-jwt-claims demo --check\n",
+        "python -m pip install tox && python -m tox\n",
+    ] == console
+
+
+# Links ----------------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that headings get where Markdown is shown."""
+    text = FENCE.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file of the repository, and a heading of it where it names one."""
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        assert (link, True) == (link, path.exists())
+        if anchor:
+            assert (link, True) == (link, anchor in anchors(path))
+
+
+# The checklist --------------------------------------------------------------------------------------------------------
+
+
+def named_items() -> set[int]:
+    """The numbers of the checklist that the tests name: `# S21`, or several of them divided by commas."""
+    text = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py"))
+    return {int(number) for found in re.findall(r"# (S\d+(?:, S\d+)*)", text) for number in re.findall(r"\d+", found)}
+
+
+def listed_items() -> list[int]:
+    text = (ROOT / "docs" / "security-checklist.md").read_text()
+    return [int(number) for number in re.findall(r"^\| S(\d+) \|", text, re.MULTILINE)]
+
+
+def test_every_item_that_a_test_names_is_on_the_checklist() -> None:
+    """Who meets `# S21` in a test finds it explained, and no number is made up."""
+    assert set() == named_items() - set(listed_items())
+    assert named_items()
+
+
+def test_no_item_that_a_test_names_is_said_to_come_later() -> None:
+    """What a test proves holds today, and the checklist says where."""
+    later = re.findall(
+        r"^\| S(\d+) \|.*\| later part \|$", (ROOT / "docs" / "security-checklist.md").read_text(), re.MULTILINE
+    )
+    assert later
+    assert set() == named_items() & set(map(int, later))
+
+
+def test_the_checklist_is_in_order_and_complete() -> None:
+    """The checklist has every number from 1 to 155, once."""
+    assert list(range(1, 156)) == listed_items()
+
+
+def test_every_place_on_the_checklist_exists() -> None:
+    """Where the checklist says that an item is enforced, there is such a module; or it says that its part comes later."""
+    text = (ROOT / "docs" / "security-checklist.md").read_text()
+    places = dict(re.findall(r"^\| S(\d+) \|.*\| ([^|]+) \|$", text, re.MULTILINE))
+    assert 155 == len(places)
+    for number, place in places.items():
+        names = re.findall(r"`([\w./]+)`", place)
+        existing = [
+            (ROOT / "src" / "asgi_jwt_claims" / f"{name}.py").exists() or (ROOT / name).exists() for name in names
+        ]
+        assert (number, True) == (number, all(existing) and bool(names or place in ("later part", "not our business")))
+
+
+# The reference --------------------------------------------------------------------------------------------------------
+
+
+def reference_names() -> set[str]:
+    return set(re.findall(r"`(\w+)[`(]", (ROOT / "docs" / "reference.md").read_text()))
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """Every name that the package and the public modules export is in the reference."""
+    modules = [
+        "access",
+        "challenges",
+        "cookies",
+        "endpoints",
+        "errors",
+        "events",
+        "jwks",
+        "middleware",
+        "revocation",
+        "sources",
+    ]
+    modules += ["starlette", "testing"]
+    public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
+    internal = {
+        "Challenges",
+        "UNAUTHORIZED_CLOSE",
+        "close_code",
+        "cookie_headers",
+        "expired_cookie_headers",
+        "send_answer",
+        "DEFAULT_SOURCES",
+        "Offered",
+        "Source",
+        "find_token",
+        "is_source",
+        "Access",
+        "refusal",
+        "tell",
+    }
+    assert set() == {*asgi_jwt_claims.__all__, *(public - internal)} - reference_names()
+
+
+@pytest.mark.parametrize("adapter", ["fastapi", "sanic", "starlette"])
+def test_the_reference_has_every_name_of_an_adapter(adapter: str) -> None:
+    """Every name that an adapter exports is in the reference."""
+    pytest.importorskip(adapter)
+    assert set() == set(importlib.import_module(f"asgi_jwt_claims.{adapter}").__all__) - reference_names()
+
+
+def test_the_reference_has_every_setting_and_option() -> None:
+    """Every setting of `JWTConfig` and every option of the middleware has its row, with its default."""
+    text = (ROOT / "docs" / "reference.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE))
+    initial = [name for name, field in JWTConfig.__dataclass_fields__.items() if field.init]
+    assert [] == [name for name in [*initial, *GateOptions.__annotations__] if name not in rows]
+    plain = {
+        field.name: repr(field.default).replace("'", '"')
+        for field in dataclasses.fields(JWTConfig)
+        if field.init and isinstance(field.default, str | bool | int | None)
+    }
+    assert plain == {name: rows[name].strip("`").replace("8,192", "8192") for name in plain}
+
+
+def test_the_reference_has_every_part_of_the_policy() -> None:
+    """Every time and cap of `RefreshPolicy` has its row, with its default."""
+    text = (ROOT / "docs" / "reference.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+)(?: \w+)? \|", text, re.MULTILINE))
+    defaults = {field.name: field.default for field in dataclasses.fields(RefreshPolicy)}
+    assert defaults == {name: float(rows[name]) for name in defaults}
+
+
+def error_classes(root: type[errors.JWTError]) -> list[type[errors.JWTError]]:
+    return [root, *(leaf for child in root.__subclasses__() for leaf in error_classes(child))]
+
+
+def test_the_reference_has_every_error() -> None:
+    """Every error of the library stands in the reference with its code, its status and its RFC 6750 word."""
+    text = (ROOT / "docs" / "reference.md").read_text()
+    rows = {
+        row[0]: row[1:] for row in re.findall(r"^\| `(\w+Error)` \| `(\w+)` \| (\S+) \| (\S+) \|", text, re.MULTILINE)
+    }
+    ours = [kind for kind in error_classes(errors.JWTError) if kind.__module__ == errors.__name__]
+    expected = {
+        kind.__name__: (kind.code, str(kind.status), f"`{kind.error}`" if kind.error else "-")
+        if issubclass(kind, errors.TokenError)
+        else (kind.code, "-", "-")
+        for kind in ours
+        if kind not in (errors.JWTError, errors.ConfigurationError, errors.TokenError)
+    }
+    assert expected == {name: row for name, row in rows.items() if name in expected}

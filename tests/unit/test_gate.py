@@ -1,0 +1,369 @@
+"""The gate: which requests go on, and what stands in their scope then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asgi_jwt_claims import SCOPE_KEY, BearerHeader, Cookie, JWTConfig, TokenCookies, create_access_token
+from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, SettingError
+from asgi_jwt_claims.gate import Gate
+from asgi_jwt_claims.token import Anonymous
+from tests.by_hand import Header, bearer, http_scope, websocket_scope
+from tests.conftest import SECRET, HeldClock
+
+EXEMPT = ("/", "/login", "/docs/*", "/caf\u00e9", "/files/*", "/trailing/")
+
+
+def is_open(gate: Gate, scope: dict[str, Any]) -> bool:
+    return gate.open(scope) is None
+
+
+@pytest.fixture
+def gate(config: JWTConfig) -> Gate:
+    return Gate(config, exempt=EXEMPT)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/login",
+        "/docs/",
+        "/docs/a",
+        "/docs/a/",
+        "/docs/a/b.html",
+        "/docs/..hidden",
+        "/docs/.hidden",
+        "/caf\u00e9",
+        "/trailing/",
+        "/files/report (1).pdf",
+        "/files/a:b@c,d+e=f&g!h'i*j$k",
+    ],
+)
+@pytest.mark.parametrize("kind", [http_scope, websocket_scope])
+def test_exempt_paths_are_open(gate: Gate, path: str, kind: Any) -> None:
+    """An exempt path goes on without a token, exactly or by whole segments."""
+    scope = kind(path)
+    assert is_open(gate, scope)
+    assert None is scope["token"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "*",
+        "login",
+        "//",
+        "/login/",  # S122
+        "//login",
+        "/login//",
+        "/./login",
+        "/x/../login",
+        "/login/..",
+        "/login/../admin",
+        "/Login",
+        "/LOGIN",
+        "/login ",
+        " /login",
+        "/login\x00",
+        "/login;v=1",
+        "/login;",
+        "/login?x=1",
+        "/login#x",
+        "/login%20",
+        "/log%69n",
+        "/loginx",
+        "/login.json",
+        "/login\\",
+        "/login/x",
+        "http://testserver/login",
+        "/trailing",
+        "/docs",
+        "/Docs/a",
+        "/docsx",
+        "/docs-not-really/a",  # trap: exclude="/pub" also opened "/public-not-really"
+        "/docs../admin",
+        "/docs//",
+        "/docs//a",
+        "/docs/a//b",
+        "/docs/a//",
+        "/docs/.",
+        "/docs/..",
+        "/docs/./a",
+        "/docs/../admin",
+        "/docs/a/../../admin",
+        "/docs/a/..",
+        "/docs/...",
+        "/docs/.. /admin",  # what comes later may leave out the spaces, or whatever it cannot print
+        "/docs/..\x00/admin",
+        "/docs/.\t./admin",
+        "/docs/..\r\n/admin",
+        "/docs/..\u200b/admin",
+        "/docs/%2e%2e/admin",  # encoded twice: a server has decoded it once already
+        "/docs/%2fadmin",
+        "/docs/a;b",
+        "/docs/..;/admin",
+        "/docs/..\\admin",
+        "/docs\\..\\admin",
+        "//docs/a",
+        "/./docs/a",
+        "/admin/docs/a",
+        "http://testserver/docs/a",
+    ],
+)
+@pytest.mark.parametrize("kind", [http_scope, websocket_scope])
+def test_no_other_path_is_open(gate: Gate, path: str, kind: Any) -> None:
+    """No spelling of another path, and no odd spelling of an exempt one, is let through."""  # S122
+    assert not is_open(gate, kind(path))
+
+
+@pytest.mark.parametrize(
+    ("path", "raw_path", "expected"),
+    [
+        ("/login", None, True),
+        ("/login", b"/login", True),
+        ("/login", b"/login?next=/admin", True),  # one client keeps the query in raw_path
+        ("/login", b"/lo%67in", False),
+        ("/login", b"/%6Cogin", False),
+        ("/login", b"%2Flogin", False),
+        ("/login", b"/admin", False),
+        ("/login", b"/admin?/login", False),
+        ("/login", b"/login/", False),
+        ("/login", b"http://testserver/login", False),
+        ("/login", b"", False),
+        ("/caf\u00e9", b"/caf%C3%A9", True),
+        ("/caf\u00e9", "/caf\u00e9".encode(), True),
+        ("/caf\u00e9", b"/caf%E9", False),
+        ("/docs/a b", b"/docs/a%20b", True),
+        ("/docs/a b", b"/docs/a+b", False),
+        ("/docs/a/b", b"/docs/a%2Fb", False),
+        ("/docs/a/b", b"/docs%2Fa/b", False),
+        ("/docs/a", b"/docs/%61", False),
+        ("/docs/\udcff", b"/docs/\xff", False),
+        ("/docs/report (1).pdf", b"/docs/report%20(1).pdf", True),  # as browsers spell it
+        ("/docs/report (1).pdf", b"/docs/report%20%281%29.pdf", True),  # as Python spells it
+        ("/docs/a:b", b"/docs/a:b", True),
+    ],
+)
+def test_the_path_on_the_wire_is_spelled_plainly(gate: Gate, path: str, raw_path: bytes | None, expected: bool) -> None:
+    """Where a server gives `raw_path`, needless escapes close the gate, since some frameworks route on it."""  # S122
+    assert expected is is_open(gate, http_scope(path, raw_path=raw_path))
+
+
+def test_a_scope_without_raw_path(gate: Gate) -> None:
+    """`raw_path` is optional in ASGI."""
+    scope = http_scope("/login")
+    del scope["raw_path"]
+    assert is_open(gate, scope)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"host", b"x/login?")],  # S121
+        [(b"host", b"testserver/login")],
+        [(b"x-original-url", b"/login")],
+        [(b"x-rewrite-url", b"/login")],
+        [(b"x-forwarded-uri", b"/login")],
+        [(b"x-forwarded-prefix", b"/login")],
+        [(b"x-forwarded-for", b"127.0.0.1")],
+        [(b"x-forwarded-user", b"alice")],
+        [(b"x-http-method-override", b"OPTIONS"), (b"origin", b"x"), (b"access-control-request-method", b"GET")],
+        [(b"user-agent", b"kube-probe/1.30")],  # S14
+        [(b"user-agent", b"GoogleHC/1.0")],
+        [(b"referer", b"http://testserver/login")],
+        [(b"cookie", b"token=a.b.c")],
+        [(b"proxy-authorization", b"Bearer a.b.c")],
+        [(b"upgrade", b"websocket"), (b"connection", b"upgrade")],
+    ],
+)
+def test_no_header_opens_the_gate(gate: Gate, headers: list[Header]) -> None:
+    """The path and the method of the request decide; nothing that a client can write into a header does."""
+    scope = http_scope("/protected")
+    scope["headers"] = headers
+    assert MissingTokenError is type(gate.open(scope))
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "expected"),
+    [("/login", "", True), ("/api/login", "/api", False), ("/login", "/api", True), ("/api", "/login", False)],
+)
+def test_root_path_is_not_counted(gate: Gate, path: str, root_path: str, expected: bool) -> None:
+    """The whole `scope["path"]` is compared: a mount neither adds to it nor takes away."""  # S123
+    assert expected is is_open(gate, http_scope(path, root_path=root_path))
+
+
+ORIGIN = (b"origin", b"https://app.example")
+ASKS = (b"access-control-request-method", b"GET")
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "expected"),
+    [
+        ("OPTIONS", [ORIGIN, ASKS], True),  # S11
+        ("OPTIONS", [ASKS, ORIGIN, (b"access-control-request-headers", b"authorization")], True),
+        ("OPTIONS", [], False),
+        ("OPTIONS", [ORIGIN], False),
+        ("OPTIONS", [ASKS], False),
+        ("OPTIONS", [(b"Origin", b"x"), (b"Access-Control-Request-Method", b"GET")], False),
+        ("options", [ORIGIN, ASKS], False),
+        ("GET", [ORIGIN, ASKS], False),
+        ("HEAD", [ORIGIN, ASKS], False),
+        ("POST", [ORIGIN, ASKS], False),
+    ],
+)
+def test_preflight(gate: Gate, method: str, headers: list[Header], expected: bool) -> None:
+    """A true CORS preflight goes on, since browsers send it without credentials; no other request does."""
+    assert expected is is_open(gate, http_scope("/protected", *headers, method=method))
+
+
+def test_a_websocket_is_never_a_preflight(gate: Gate) -> None:
+    """The headers of a preflight open nothing for a websocket."""  # S11
+    assert not is_open(gate, websocket_scope("/protected", ORIGIN, ASKS))
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_valid_token_goes_on(config: JWTConfig, required: bool) -> None:
+    """The token stands in the scope, and says where it came from."""
+    scope = http_scope("/protected", bearer(create_access_token("alice", config)))
+    assert is_open(Gate(config, required=required), scope)
+    assert ("alice", "header") == (scope["token"].identity, scope["token"].source)
+
+
+@pytest.mark.parametrize(("headers", "error"), [((), MissingTokenError), ((bearer("a.b.c"),), MalformedTokenError)])
+def test_nothing_is_refused_here_when_not_required(
+    config: JWTConfig, headers: tuple[Header, ...], error: type[Exception]
+) -> None:
+    """With `required=False` every request goes on, with None in the scope; the guards decide later."""
+    strict, lenient = http_scope("/", *headers), http_scope("/", *headers)
+    assert error is type(Gate(config).open(strict))
+    assert None is Gate(config, required=False).open(lenient)
+    assert None is strict["token"]
+    assert None is lenient["token"]
+
+
+@pytest.mark.parametrize("path", ["/login", "/protected"])
+def test_what_stood_in_the_scope_is_overwritten(gate: Gate, path: str) -> None:
+    """Both keys are always ours, on exempt paths too."""  # S128
+    scope = http_scope(path, token="forged", **{SCOPE_KEY: "forged"})
+    gate.open(scope)
+    assert None is scope["token"]
+    assert "Outcome" == type(scope[SCOPE_KEY]).__name__
+
+
+def test_an_exempt_path_is_not_examined(gate: Gate, config: JWTConfig) -> None:
+    """On an exempt path even a good token waits until a guard asks for it."""
+    scope = http_scope("/login", bearer(create_access_token("alice", config)))
+    gate.open(scope)
+    assert None is scope["token"]
+
+
+def test_the_other_keys_of_the_scope_are_left_alone(gate: Gate, config: JWTConfig) -> None:
+    """Two keys are added, none is changed: outer middleware keeps seeing the route, the state and the user."""  # S130
+    scope = http_scope("/protected", bearer(create_access_token("alice", config)), user="theirs", state={"a": 1})
+    before = dict(scope)
+    gate.open(scope)
+    assert {**before, "token": scope["token"], SCOPE_KEY: scope[SCOPE_KEY]} == scope
+
+
+@pytest.mark.parametrize("headers", [(), (bearer("a.b.c"),)], ids=["absent", "bad"])
+def test_a_refusal_keeps_nothing_alive(gate: Gate, headers: tuple[Header, ...]) -> None:
+    """The error that is handed on carries no traceback, hence no frame with the request in it."""
+    error = gate.open(http_scope("/protected", *headers))
+    assert error is not None
+    assert None is error.__traceback__
+
+
+def test_set_user(config: JWTConfig) -> None:
+    """By option the token, or an anonymous somebody without scopes, is also `user` and `auth`."""
+    gate = Gate(config, set_user=True, required=False)
+    known, unknown = http_scope("/", bearer(create_access_token("alice", config)), user="x"), http_scope("/", user="x")
+    gate.open(known)
+    gate.open(unknown)
+    assert known["token"] is known["user"] is known["auth"]
+    assert isinstance(unknown["user"], Anonymous)
+    assert unknown["user"] is unknown["auth"]
+    assert (False, "", frozenset()) == (
+        unknown["user"].is_authenticated,
+        unknown["user"].display_name,
+        unknown["auth"].scopes,
+    )
+
+
+def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -> None:
+    """One outcome for both; only the way to refuse becomes the inner one's."""  # S133
+    outer, inner = Gate(config, required=False), Gate(config, realm="inner")
+    scope = http_scope("/", bearer("a.b.c"))
+    outer.open(scope)
+    outcome = scope[SCOPE_KEY]
+    assert MalformedTokenError is type(inner.open(scope))
+    assert outcome is scope[SCOPE_KEY]
+    assert inner.challenges is outcome.challenges
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"required": 1},
+        {"required": "no"},
+        {"required": None},
+        {"set_user": 0},
+        {"exempt": "/login"},
+        {"exempt": ["login"]},
+        {"exempt": [""]},
+        {"exempt": ["*"]},
+        {"exempt": ["/*"]},
+        {"exempt": ["/docs*"]},
+        {"exempt": ["/*/docs"]},
+        {"exempt": ["/docs/*/x/*"]},
+        {"exempt": ["/docs/**"]},
+        {"exempt": [b"/login"]},
+        {"exempt": [None]},
+        {"exempt": b"/login"},
+        {"exempt": 5},
+        {"sources": 5},
+        {"sources": ()},
+        {"sources": ["header"]},
+        {"sources": "header"},
+        {"sources": [BearerHeader]},
+        {"sources": [BearerHeader(), Cookie]},
+        {"end_with_token": 1},
+        {"end_with_token": None},
+        {"close_code": 1001},
+        {"close_code": 2999},
+        {"close_code": 5000},
+        {"close_code": True},
+        {"close_code": "3000"},
+        {"close_code": 3000.0},
+        {"realm": 'a"b'},
+        {"problem_json": "yes"},
+        {"on_error": "function"},
+    ],
+)
+def test_unusable_options(config: JWTConfig, options: dict[str, Any]) -> None:
+    """An option that cannot mean what it says is refused when the application is built."""
+    with pytest.raises(SettingError):
+        Gate(config, **options)
+
+
+@pytest.mark.parametrize("config", [None, "secret", {"secret_key": "x"}, JWTConfig], ids=repr)
+def test_only_a_configuration_will_do(config: Any) -> None:
+    """There is no default configuration, hence no default secret (trap: a secret shipped with the library)."""
+    with pytest.raises(SettingError, match="config must be a JWTConfig"):
+        Gate(config)
+
+
+def test_cookies_of_other_names_are_noticed(clock: HeldClock) -> None:
+    """`Cookie()` would never find cookies that the configuration calls otherwise; said in full, it may differ."""
+    plain, named = TokenCookies(), TokenCookies(access_name="other")
+    one, other = (JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies) for cookies in (plain, named))
+    with pytest.raises(SettingError, match=r"Cookie\(config.cookies\)"):
+        Gate(other, sources=[Cookie()])
+    for config, source in ((one, Cookie()), (other, Cookie(named)), (other, Cookie(plain))):
+        assert Gate(config, sources=[source]).reads_forms
+    several = [one.replace(issuer="https://a.example"), other.replace(issuer="https://b.example")]
+    assert Gate(several, sources=[Cookie()]).reads_forms
+    assert False is Gate(other).reads_forms

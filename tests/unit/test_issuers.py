@@ -1,0 +1,203 @@
+"""Several issuers behind one door: each token is held to the rules and keys of the issuer it names, and to no others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, Key, create_access_token
+from asgi_jwt_claims.errors import (
+    AlgorithmRefusedError,
+    InvalidClaimError,
+    InvalidSignatureError,
+    MalformedTokenError,
+    MissingClaimError,
+    SettingError,
+    TokenError,
+    WrongAudienceError,
+    WrongIssuerError,
+)
+from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, trust_in
+from asgi_jwt_claims.outcome import CURRENT_TOKEN
+from tests.by_hand import Recorder, ask
+from tests.conftest import NOW, SECRET
+from tests.forging import b64, sealed
+
+A, B = "https://a.example", "https://b.example"
+KEY_A, KEY_B = Key.generate("ES256", kid="the-key"), Key.generate("ES256", kid="the-key")
+
+
+def config(issuer: str | None, key: Key, **settings: Any) -> JWTConfig:
+    return JWTConfig(**{"signing_key": key, "issuer": issuer, "audience": "api", "clock": lambda: NOW, **settings})
+
+
+CONFIG_A, CONFIG_B = config(A, KEY_A), config(B, KEY_B)
+
+
+async def verdict(raw: str | bytes, *configs: JWTConfig, **options: Any) -> Any:
+    """What the application sees as its token, or the error that the middleware refuses with."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["token"] is CURRENT_TOKEN.get()
+        seen.append(scope["token"])
+
+    def note(error: TokenError, _: Any) -> None:
+        seen.append(error)
+
+    async def send(_: Any) -> None:
+        pass
+
+    raw = raw.encode() if isinstance(raw, str) else raw
+    guarded = JWTMiddleware(app, configs, on_error=note, **options)
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"authorization", b"Bearer " + raw)]}
+    await guarded(scope, None, send)  # type: ignore[arg-type]  # nothing is received
+    (result,) = seen
+    return result
+
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_each_issuer_is_accepted_by_its_own_key() -> None:
+    """Tokens of either issuer pass, again and again, and say whose they are."""
+    for _ in range(3):
+        for one in (CONFIG_A, CONFIG_B):
+            token = await verdict(create_access_token("alice", one), CONFIG_A, CONFIG_B)
+            assert ("alice", one.issuer) == (token.identity, token.issuer)
+
+
+async def test_the_same_name_is_another_identity_at_another_issuer() -> None:
+    """`sub` is unique for its issuer only: two tokens of one name are told apart by `issuer`, and are not equal."""  # S57
+    tokens = [await verdict(create_access_token("alice", one), CONFIG_A, CONFIG_B) for one in (CONFIG_A, CONFIG_B)]
+    assert [(A, "alice"), (B, "alice")] == [(token.issuer, token.identity) for token in tokens]
+    assert tokens[0] != tokens[1]
+
+
+async def test_keys_never_cross_issuers() -> None:
+    """A token that names one issuer and is signed by the key of the other is refused, though the kids are the same."""  # S99
+    for named, signing in ((A, KEY_B), (B, KEY_A)):
+        raw = create_access_token("alice", config(named, signing))
+        for _ in range(3):
+            assert InvalidSignatureError is type(await verdict(raw, CONFIG_A, CONFIG_B))
+
+
+async def test_rules_never_cross_issuers() -> None:
+    """Each issuer has its audience, its names and its limits; those of the other do not help."""
+    lenient = config(B, KEY_B, audience="other", user_claims_claim=None, type_claim=None, required_claims=())
+    raw = create_access_token("alice", lenient, user_claims={"team": "blue"})
+    assert {"team": "blue"} == (await verdict(raw, CONFIG_A, lenient)).user_claims
+    assert WrongAudienceError is type(
+        await verdict(create_access_token("alice", config(A, KEY_A, audience="other")), CONFIG_A, lenient)
+    )
+    assert MissingClaimError is type(
+        await verdict(create_access_token("alice", config(A, KEY_A, type_claim=None)), CONFIG_A, lenient)
+    )
+
+
+def payload(**claims: Any) -> str:
+    return f"{b64(b'{}').decode()}.{b64(json.dumps(claims).encode()).decode()}.AAAA"
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (payload(iss="https://c.example"), WrongIssuerError),  # S99
+        (payload(iss=A.upper()), WrongIssuerError),  # S55
+        (payload(iss=f"{A}/"), WrongIssuerError),
+        (payload(sub="alice"), MissingClaimError),
+        (payload(iss=None), InvalidClaimError),
+        (payload(iss=[A]), InvalidClaimError),
+        (payload(iss=""), InvalidClaimError),
+        (payload(iss=7), InvalidClaimError),
+        (payload(iss=A), AlgorithmRefusedError),  # now held to the rules of A, which find an empty header
+        ("a.b", MalformedTokenError),
+        ("e30.bm90IEpTT04.AAAA", MalformedTokenError),
+        ("e30.W10.AAAA", MalformedTokenError),
+        (sealed(b'{"alg":"HS256"}', json.dumps({"iss": A}).encode()), AlgorithmRefusedError),
+    ],
+    ids=str,
+)
+async def test_a_token_of_nobody_known_is_refused(raw: str, error: type[TokenError]) -> None:
+    """The issuer named has to be one of those configured, code point for code point; nothing else is even tried."""
+    seen = await verdict(raw, CONFIG_A, CONFIG_B)
+    assert (error, 401) == (type(seen), seen.status)
+
+
+async def test_a_choice_that_is_remembered_lets_nobody_in() -> None:
+    """Which issuer a token names is remembered after it was verified; remembered wrongly, it would only be refused."""
+    issuers = Issuers([CONFIG_A, CONFIG_B])
+    raw = create_access_token("alice", CONFIG_A).encode()
+    assert CONFIG_A is issuers.config_for(raw)
+    issuers.learn(raw, CONFIG_B)
+    assert CONFIG_B is issuers.config_for(raw)
+
+
+async def test_the_memory_of_choices_is_bounded() -> None:
+    """However many tokens come, no more are remembered than there is room for."""
+    issuers = Issuers([CONFIG_A, CONFIG_B])
+    for number in range(3 * _MAX_KNOWN_TOKENS):
+        issuers.learn(str(number).encode(), CONFIG_A)
+    assert _MAX_KNOWN_TOKENS >= len(issuers._known)
+
+
+async def test_every_listener_hears_of_a_refusal() -> None:
+    """A refused token belongs to nobody, so each function that one of the configurations has is told once."""
+    told: list[str] = []
+
+    def first(event: AuthEvent) -> None:
+        told.append(f"first {event.code}")
+        raise RuntimeError("full")
+
+    async def second(event: AuthEvent) -> None:
+        told.append(f"second {event.code}")
+
+    configs = [
+        JWTConfig(secret_key=SECRET, issuer=f"https://{number}.example", on_event=listener)
+        for number, listener in enumerate((first, second, second, None))
+    ]
+    assert 401 == (await ask(JWTMiddleware(Recorder(), configs))).status
+    assert ["first token_missing", "second token_missing"] == told
+    assert None is trust_in([configs[3]]).on_event
+
+
+async def test_absence_is_absence_for_all_of_them() -> None:
+    """Without a token there is no issuer, and with `required=False` the request goes on without one."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["token"])
+
+    guarded = JWTMiddleware(app, [CONFIG_A, CONFIG_B], required=False)
+    await guarded({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)  # type: ignore[arg-type]  # neither is used
+    assert [None] == seen
+
+
+@pytest.mark.parametrize(
+    ("configs", "match"),
+    [
+        (list, "config must be a JWTConfig, or several; these are none"),
+        (lambda: None, "config must be a JWTConfig or several, not NoneType"),
+        (lambda: "config", "config must be a JWTConfig or several, not str"),
+        (lambda: [CONFIG_A, SECRET], "config must be a JWTConfig or several, not str"),
+        (lambda: [SECRET], "config must be a JWTConfig or several, not str"),
+        (lambda: [CONFIG_A, config(None, KEY_B)], "each needs an issuer"),
+        (lambda: [CONFIG_A, config(A, KEY_B)], "two configurations have the issuer 'https://a.example'"),
+    ],
+)
+def test_configurations_that_cannot_be_told_apart_are_refused(configs: Callable[[], Any], match: str) -> None:
+    """Each needs an issuer of its own; the message says so when the middleware is built."""  # S150
+    with pytest.raises(SettingError, match=match):
+        JWTMiddleware(None, configs())  # type: ignore[arg-type]  # never called
+
+
+def test_one_of_several_is_one() -> None:
+    """A list of one configuration is that configuration; lists of the same ones are equal."""
+    assert CONFIG_A is trust_in([CONFIG_A])
+    assert trust_in([CONFIG_A, CONFIG_B]) == trust_in((CONFIG_A, CONFIG_B))
+    assert hash(trust_in([CONFIG_A, CONFIG_B])) == hash(trust_in((CONFIG_A, CONFIG_B)))
+    assert trust_in([CONFIG_A, CONFIG_B]) != trust_in([CONFIG_A, config(B, KEY_B)])
+    assert trust_in([CONFIG_A, CONFIG_B]) != CONFIG_A
