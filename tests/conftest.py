@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
 from asgi_jwt_claims import outcome as outcome_module
 from asgi_jwt_claims.revocation import MemoryStore
+
+# No test fails for being slow; how many examples there are is a choice of the run.
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=200, deadline=None)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+settings.load_profile(PROFILE)
 
 SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"  # 32 characters: exactly what HS256 asks for
 NOW = 1_800_000_000

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["ROOT", "free_port", "serve_sanic", "serving", "tests_asking_for"]
+__all__ = ["ROOT", "asking_for", "free_port", "serve_sanic", "serving"]
 
 ROOT = Path(__file__).parents[1]
 """The project."""
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 START_TIMEOUT = 60.0  # seconds; generous, since other work may share the machine
 
 
-def tests_asking_for(fixture: str, module: ModuleType) -> dict[str, Any]:
+def asking_for(fixture: str, module: ModuleType) -> dict[str, Any]:
     """All names of a module but its tests that do not ask for `fixture`: to run the others with another value of it."""
     return {
         name: value

@@ -25,7 +25,7 @@ DOORS: dict[str, tuple[str, Callable[[], HeaderDoor], tuple[str, ...]]] = {
     ),
     "fastapi": ("fastapi", lambda: Framework("fastapi_door", "FastAPIDoor", required=True), ASYNCIO),
     "fastapi-guard": ("fastapi", lambda: Framework("fastapi_door", "FastAPIDoor", required=False), ASYNCIO),
-    "fastapi-bearer": ("fastapi", Bearer, BOTH),
+    "fastapi-bearer": ("fastapi", Bearer, ASYNCIO),
     "sanic-asgi": ("sanic", lambda: Framework("sanic_door", "SanicAsgiDoor", required=True), ASYNCIO),
     "sanic-asgi-guard": ("sanic", lambda: Framework("sanic_door", "SanicAsgiDoor", required=False), ASYNCIO),
     "sanic-asgi-websocket": (

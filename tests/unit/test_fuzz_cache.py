@@ -144,11 +144,10 @@ class Memories(RuleBasedStateMachine):
             assert before == verdict(raw, config, "access")
 
 
-Memories.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Memories.TestCase.settings = settings(stateful_step_count=30)
 TestMemories = Memories.TestCase
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from([*KEYS]), min_size=1, max_size=30))
 def test_the_signature_step_repeats_itself(kids: list[str]) -> None:
     """Asked again and again, in any order, the signature step alone gives the same header and the same bytes."""
@@ -165,7 +164,6 @@ def test_the_signature_step_repeats_itself(kids: list[str]) -> None:
 
 
 # S109
-@settings(max_examples=100, deadline=None)
 @given(st.lists(JSON, min_size=1, max_size=3) | st.dictionaries(TEXT, JSON, min_size=1, max_size=3))
 def test_what_is_handed_out_is_nobody_elses(value: Any) -> None:
     """However often a token comes, identity and claims are as they were sealed, whatever became of those before."""

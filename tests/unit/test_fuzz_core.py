@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, Key, Token, create_access_token, create_refresh_token, verify_token
@@ -33,8 +33,6 @@ from tests.framing import load_json, load_segment, split_compact
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())
 STRICT = CONFIG.replace(issuer="https://issuer.example", audience="api", max_age=60, max_lifetime=900)
 FLAT = CONFIG.replace(user_claims_claim=None, identity_claim="identity", type_claim=None, required_claims=())
-
-EXAMPLES = settings(max_examples=200, deadline=None)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 WILD_TEXT = st.text(max_size=20)
@@ -70,7 +68,6 @@ OFFERED = st.binary(max_size=200) | st.text(max_size=200) | st.text("eyJ0.-_=A",
 
 
 # S28
-@EXAMPLES
 @given(OFFERED)
 def test_framing_raises_only_our_errors(raw: str | bytes) -> None:
     """Any bytes and any text are framed or refused as an invalid token, and what is framed is spelt that way only."""
@@ -82,7 +79,6 @@ def test_framing_raises_only_our_errors(raw: str | bytes) -> None:
     assert (raw.encode() if isinstance(raw, str) else raw) == spelt
 
 
-@EXAMPLES
 @given(st.binary(max_size=64))
 def test_bytes_have_one_spelling(data: bytes) -> None:
     """Encoding and decoding are each other's inverse."""
@@ -91,7 +87,6 @@ def test_bytes_have_one_spelling(data: bytes) -> None:
     assert data == b64url_decode(b64url_encode(data))
 
 
-@EXAMPLES
 @given(st.text("ABCDwxyz0189-_+/=\n", max_size=12).map(str.encode) | st.binary(max_size=12))
 def test_what_decodes_is_the_one_spelling(segment: bytes) -> None:
     """Any segment is refused as malformed, or is exactly what encoding its bytes gives."""
@@ -103,7 +98,6 @@ def test_what_decodes_is_the_one_spelling(segment: bytes) -> None:
     assert segment == b64url_encode(data)
 
 
-@EXAMPLES
 @given(
     st.binary(max_size=100)
     | (JSON_TEXT | CLOSE_TO_JSON | st.text(max_size=60)).map(lambda t: t.encode("utf-8", "surrogatepass"))
@@ -121,7 +115,6 @@ def test_json_raises_only_our_errors(data: bytes) -> None:
     assert value == load_json(json.dumps(value).encode())
 
 
-@EXAMPLES
 @given(OBJECTS)
 def test_what_is_written_is_read(value: dict[str, Any]) -> None:
     """A JSON object that has been checked is written and read back the same."""
@@ -137,7 +130,6 @@ def deeper_than(value: Any, levels: int) -> bool:
     return levels == 0 or any(deeper_than(member, levels - 1) for member in members)
 
 
-@EXAMPLES
 @given(st.integers(0, 40), st.integers(0, 40), st.sampled_from(["[", '{"a":', '[{"a":']), st.booleans())
 def test_the_depth_is_counted_like_a_parser_would(opened: int, strings: int, opening: str, closed: bool) -> None:
     """Text is refused as too deep exactly when more than sixteen brackets are open at once outside strings."""
@@ -155,7 +147,6 @@ def test_the_depth_is_counted_like_a_parser_would(opened: int, strings: int, ope
     assert ("nested too deeply" if brackets > MAX_JSON_DEPTH else expected) == verdict
 
 
-@EXAMPLES
 @given(JSON_TEXT | CLOSE_TO_JSON, JSON_TEXT | CLOSE_TO_JSON)
 def test_a_signed_token_raises_only_our_errors(header: str, payload: str) -> None:
     """Any header and payload under a true signature are accepted or refused with a TokenError of status 401."""
@@ -164,7 +155,6 @@ def test_a_signed_token_raises_only_our_errors(header: str, payload: str) -> Non
         refused_or_consistent(raw, config)
 
 
-@EXAMPLES
 @given(
     st.dictionaries(st.sampled_from(NAMES), JSON, max_size=5), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3)
 )
@@ -176,7 +166,6 @@ def test_any_claims_raise_only_our_errors(claims: dict[str, Any], header: dict[s
         refused_or_consistent(forge(claims, header), config)
 
 
-@EXAMPLES
 @given(st.sampled_from([name for name in NAMES if name != "identity"]), JSON)
 def test_one_claim_of_any_value(name: str, value: Any) -> None:
     """With one claim changed, what is accepted has that claim in the right type, and what is refused says which."""
@@ -224,7 +213,6 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-@EXAMPLES
 @given(
     TEXT.filter(bool),
     st.fixed_dictionaries({}, optional=ARGUMENTS),
@@ -244,7 +232,6 @@ def test_what_is_minted_is_accepted(identity: str, arguments: dict[str, Any], fr
     assert bool(fresh) is access.fresh
 
 
-@EXAMPLES
 @given(WILD, st.dictionaries(WILD_TEXT, WILD, max_size=4), st.lists(WILD_TEXT, max_size=3) | WILD_TEXT)
 def test_minting_accepts_or_refuses(identity: Any, user_claims: dict[str, Any], names: Any) -> None:
     """Any identity, claims and names are minted and then accepted, or refused as an error of the application."""
@@ -262,7 +249,6 @@ def test_minting_accepts_or_refuses(identity: Any, user_claims: dict[str, Any], 
             assert identity == verify_token(raw, config).identity
 
 
-@EXAMPLES
 @given(WILD)
 def test_a_json_copy_is_json(value: Any) -> None:
     """What is copied is the same value, is written, and is read back by the strict parser; all else is refused."""
@@ -274,7 +260,6 @@ def test_a_json_copy_is_json(value: Any) -> None:
     assert value == load_json(json.dumps(copied, ensure_ascii=False, allow_nan=False).encode())
 
 
-@EXAMPLES
 @given(st.floats() | st.integers() | st.timedeltas())
 def test_any_lifetime_is_positive_or_refused(lifetime: Any) -> None:
     """A lifetime of any size makes a token that expires later than it was made, or is refused."""
@@ -300,7 +285,6 @@ SIGNED = {
 }
 
 
-@EXAMPLES
 @given(st.sampled_from(sorted(SIGNED)), st.data())
 def test_any_changed_character_is_refused(name: str, data: st.DataObject) -> None:
     """A token with one character replaced, inserted, removed or doubled is refused."""
@@ -355,7 +339,6 @@ def test_a_token_has_one_spelling(name: str) -> None:
     assert [raw] == accepted
 
 
-@EXAMPLES
 @given(st.binary(max_size=80))
 def test_verifying_any_bytes_never_raises(signature: bytes) -> None:
     """A key answers yes or no to any signature of any length."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token
@@ -20,8 +20,6 @@ from asgi_jwt_claims.errors import (
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, b64
 from tests.unit.test_fuzz_core import JSON, TEXT
-
-EXAMPLES = settings(max_examples=200, deadline=None)
 
 ALGORITHMS = tuple(f"{family}{bits}" for family in ("HS", "RS", "PS", "ES") for bits in (256, 384, 512))
 ALGORITHMS += ("EdDSA", "Ed25519", "Ed448")
@@ -41,7 +39,6 @@ def public(key: Key) -> Key:
 # Which key a token opens with -----------------------------------------------------------------------------------------
 
 
-@EXAMPLES
 @given(st.sampled_from(ALGORITHMS), st.sampled_from(ALGORITHMS), st.booleans())
 def test_a_key_verifies_what_it_signed_and_nothing_else(signer: str, verifier: str, other: bool) -> None:
     """Of all pairs of keys and algorithms, only a key's own tokens are accepted."""
@@ -63,7 +60,6 @@ SECRETS = [Key.from_secret(bytes([place]) * 31 + bytes(range(64)), f"HS{bits}", 
            for place in range(3) for bits in (256, 384, 512)]  # fmt: skip
 
 
-@EXAMPLES
 @given(
     st.lists(st.sampled_from(SECRETS), min_size=1, unique_by=lambda key: key.kid),
     st.sampled_from(SECRETS),
@@ -92,7 +88,6 @@ def test_a_token_opens_with_the_one_key_that_is_meant(
         verify_token(raw, config)
 
 
-@EXAMPLES
 @given(st.lists(st.sampled_from(SECRETS), min_size=1, unique_by=lambda key: key.kid), st.randoms(use_true_random=False))
 def test_the_order_of_keys_means_nothing(keys: list[Key], order: Any) -> None:
     """Every key of a set verifies what it signed, wherever it stands."""
@@ -134,7 +129,6 @@ def loaded(load: Any, *arguments: Any) -> Any:
 
 
 # S34, S35, S36
-@EXAMPLES
 @given(JWKS, st.none() | st.sampled_from([*ALGORITHMS, "none"]) | TEXT.filter(bool))
 @example({"kty": "oct", "k": "A" * 43, "key_ops": [["verify"]]}, None)
 @example({"kty": ["oct"], "k": "A" * 43}, None)
@@ -153,7 +147,6 @@ def test_any_jwk_is_a_key_or_refused(jwk: dict[str, Any], algorithm: str | None)
         assert True is key.verify(b"message", key.sign(b"message"))
 
 
-@EXAMPLES
 @given(st.lists(JWKS | JSON, max_size=4) | JSON)
 @example([1])
 @example([PUBLIC_JWKS[0], PUBLIC_JWKS[0]])
@@ -168,7 +161,6 @@ def test_any_jwk_set_is_a_key_set_or_refused(keys: Any) -> None:
 
 
 # S28
-@EXAMPLES
 @given(
     st.binary(max_size=200)
     | st.text(max_size=200)
@@ -190,7 +182,6 @@ def test_any_text_is_a_key_or_refused(text: Any, algorithm: str | None) -> None:
 
 
 # S32
-@EXAMPLES
 @given(
     st.sampled_from([json.dumps(jwk) for jwk in PUBLIC_JWKS] + [json.dumps({"keys": PUBLIC_JWKS})]),
     st.text(" \t\r\n\ufeff\x00", max_size=5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, create_refresh_token
@@ -173,7 +173,6 @@ def test_other_headers_are_absence(headers: list[Header]) -> None:
 @given(path=st.text(max_size=40))
 @example("/login/")
 @example("/docs/../x")
-@settings(max_examples=200)
 def test_any_path_is_guarded(path: str) -> None:
     """No path but the exempt ones goes on, and none breaks the gate."""  # S122
     app = Recorder()

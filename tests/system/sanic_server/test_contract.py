@@ -9,9 +9,9 @@ pytest.importorskip("sanic")
 from tests.adapters.contract import test_contract
 from tests.apps.door import Door
 from tests.apps.sanic_door import SanicDoor
-from tests.support import tests_asking_for
+from tests.support import asking_for
 
-globals().update(tests_asking_for("door", test_contract))
+globals().update(asking_for("door", test_contract))
 
 
 @pytest.fixture

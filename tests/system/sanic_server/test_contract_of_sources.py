@@ -9,9 +9,9 @@ pytest.importorskip("sanic")
 from tests.adapters.contract import test_sources
 from tests.apps.door import Door
 from tests.apps.sanic_door import SanicDoor
-from tests.support import tests_asking_for
+from tests.support import asking_for
 
-globals().update(tests_asking_for("door", test_sources))
+globals().update(asking_for("door", test_sources))
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 pytest.importorskip("sanic")
 
 from tests.adapters import test_login
-from tests.support import tests_asking_for
+from tests.support import asking_for
 from tests.system.sanic_server.test_revocation import opened  # noqa: F401 -- a fixture
 
-globals().update({name: value for name, value in tests_asking_for("opened", test_login).items() if name != "opened"})
+globals().update({name: value for name, value in asking_for("opened", test_login).items() if name != "opened"})
 
 
 @pytest.fixture

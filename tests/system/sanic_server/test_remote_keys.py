@@ -13,9 +13,9 @@ pytest.importorskip("sanic")
 import httpx2
 
 from tests.adapters import test_remote_keys
-from tests.support import serve_sanic, tests_asking_for
+from tests.support import asking_for, serve_sanic
 
-globals().update(tests_asking_for("opened", test_remote_keys))
+globals().update(asking_for("opened", test_remote_keys))
 
 
 @pytest.fixture

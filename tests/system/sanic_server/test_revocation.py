@@ -14,9 +14,9 @@ import httpx2
 
 from tests.adapters import test_revocation
 from tests.apps.sanic_door import serving
-from tests.support import tests_asking_for
+from tests.support import asking_for
 
-globals().update(tests_asking_for("opened", test_revocation))
+globals().update(asking_for("opened", test_revocation))
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from tests.adapters import test_sanic
 from tests.adapters.test_sanic import Open, add_websockets
 from tests.apps.sanic_door import serving, socket_site
 from tests.conftest import SECRET
-from tests.support import free_port, tests_asking_for
+from tests.support import asking_for, free_port
 
-globals().update(tests_asking_for("site_of", test_sanic))
+globals().update(asking_for("site_of", test_sanic))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from asgi_jwt_claims.connections._watch import Connections
 from asgi_jwt_claims.revocation import MemoryStore, revoke_identity, revoke_token
 from tests.by_hand import Header, Receive, Recorder, Scope, Send, bearer, http_scope, talk
 from tests.conftest import SECRET, HeldClock
-from tests.unit.connections.line import Talker, a_while, connected, crowded, until
+from tests.unit.connections.line import Talker, connected, crowded, until
 from tests.unit.connections.test_revocations import REVOKED, hello
 from tests.unit.connections.test_streams import Silent
 from tests.unit.connections.test_websockets import EXPIRED, Busy
@@ -262,19 +262,6 @@ async def test_an_end_that_cannot_be_sent(
         app.go_on.set()
         await until(lambda: line.is_over)
     assert {logging.DEBUG} == {record.levelno for record in caplog.records if "asgi_jwt" in record.name}
-
-
-async def test_sooner_than_the_others(config: JWTConfig, alice: Header, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that ends before all others is not kept waiting for them."""
-    monkeypatch.undo()
-    soon = JWTConfig(secret_key=SECRET, access_lifetime=2, leeway=0)
-    late = JWTConfig(secret_key=SECRET)
-    headers = [bearer(create_access_token("alice", one)) for one in (late, soon)]
-    async with connected(JWTMiddleware(Talker(), late), hello(headers[0])) as line:
-        await a_while()
-        async with connected(JWTMiddleware(Talker(), soon), hello(headers[1])) as another:
-            await until(lambda: another.end)
-        assert not line.end
 
 
 async def test_the_watching_task_is_cancelled(

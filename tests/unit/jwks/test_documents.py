@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key, KeySet
@@ -140,7 +140,6 @@ entries = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(entries, max_size=8))
 def test_any_set_is_read_or_refused(values: list[Any]) -> None:
     """Whatever the entries: public keys come out, each with a kid of its own, or our error does."""  # S97
@@ -151,7 +150,6 @@ def test_any_set_is_read_or_refused(values: list[Any]) -> None:
     assert [] == [key for key in keys if key.can_sign or key.is_symmetric]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     """Whatever the bytes, documents are read or refused by our error."""

@@ -197,6 +197,7 @@ async def test_keys_of_ones_own_are_never_waited_for() -> None:
 # Unknown keys ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("kind", ["forged", "well-formed"])
 async def test_ten_thousand_unknown_kids_make_two_fetches(kind: str) -> None:
     """A flood spends the budget and no more; known tokens are accepted throughout, and every unknown one is refused."""  # S91

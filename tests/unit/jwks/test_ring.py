@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, Key, create_access_token, create_refresh_token, verify_token
@@ -228,7 +228,6 @@ def test_threads_lose_no_key() -> None:
     assert ["first", *kids(added)] == [kid for kid, _ in ring.schedule]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 3 * KEEP), st.booleans()), max_size=8))
 def test_at_every_time_all_that_counts_is_published(steps: list[tuple[int, bool]]) -> None:
     """Whatever the times: one key signs, each key has one part to play, all of them verify, none is private."""  # S144
