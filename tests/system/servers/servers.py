@@ -7,10 +7,10 @@ own starts a server of `SERVERS` with `serve`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -86,7 +86,14 @@ CLOSED = {name: (name, APP) for name in SERVERS} | {
 """Those whose application answers on every path, and is closed but for what is exempt; see `each_closed_server`."""
 
 EVERYTHING = SERVED | CLOSED
-each_closed_server = pytest.mark.parametrize("server", CLOSED, indirect=True)
+
+
+def one_worker_each(names: Iterable[str]) -> list[Any]:
+    """Parameters of tests, marked so that those of one server run in one process, which starts it once."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+
+
+each_closed_server = pytest.mark.parametrize("server", one_worker_each(CLOSED), indirect=True)
 
 
 class Server(NamedTuple):

@@ -25,7 +25,7 @@ from asgi_jwt_claims import create_access_token, verify_token
 from asgi_jwt_claims._store import marks_of
 from tests import sockets
 from tests.apps.connections import CONFIG
-from tests.system.servers.servers import SERVERS, Server, serve
+from tests.system.servers.servers import SERVERS, Server, one_worker_each, serve
 from tests.system.stores.test_processes import Worker
 from tests.valkey import Valkey
 
@@ -205,7 +205,7 @@ def valkey() -> Iterator[Valkey]:
         yield server
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=one_worker_each(SERVERS))
 def story(request: pytest.FixtureRequest, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """The story of each server, told once; again if the machine was too busy to be in time."""
     name, prefix = request.param, os.urandom(8).hex()

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests import sockets
-from tests.system.servers.servers import APP, SANICS_OWN, SERVERS, Server, each_closed_server, serve
+from tests.system.servers.servers import APP, SANICS_OWN, SERVERS, Server, each_closed_server, one_worker_each, serve
 from tests.system.servers.ways import WEBSOCKET, Way, check_refused, each_way
 
 # Exempt are `/login`, `/docs/*` and `/api/status`.
@@ -298,7 +298,7 @@ TARGETS = (
 )
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=one_worker_each(SERVERS))
 def below(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that is told that its root path is `/api`."""
     option = SERVERS[request.param].root_path
