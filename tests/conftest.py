@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +13,35 @@ from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
 from asgi_jwt_claims import outcome as outcome_module
 from asgi_jwt_claims.revocation import MemoryStore
 
-# No test fails for being slow; how many examples there are is a choice of the run.
+# No test fails for being slow. `--hypothesis-profile=thorough` draws more examples.
 settings.register_profile("quick", max_examples=30, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
-PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
-settings.load_profile(PROFILE)
+settings.load_profile("quick")
 
 SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"  # 32 characters: exactly what HS256 asks for
 NOW = 1_800_000_000
+
+
+LEFT_OUT = """\
+Left out: tests/system (servers, processes, outages, documentation, browser), other versions of Python and of what
+this library requires, and most of the examples that Hypothesis draws. All of it, about 20 minutes:
+
+    python -m pip install tox && python -m tox
+"""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes for a run: none beside this one for single files, and never more than eight."""
+    if not any(Path(argument.partition("::")[0]).is_dir() for argument in config.args):
+        return 0
+    return min(os.cpu_count() or 1, 8)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what a plain run has left out."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        terminalreporter.section("what else there is")
+        terminalreporter.write(LEFT_OUT)
 
 
 class HeldClock:
