@@ -1,7 +1,7 @@
 """The one spelling of a token: strict compact serialisation, strict base64url, strict JSON. Sans-IO.
 
-RFC 7515 leaves a verifier free to read a token leniently. Deny lists and caches are sound only if it does not: every
-byte sequence accepted here is the only spelling of its header, payload and signature. So, in order of cost:
+RFC 7515 leaves a verifier free to read a token leniently. This module does not: every byte sequence accepted here is
+the only spelling of its header, its payload and the bytes of its signature. So, in order of cost:
 
 1. length, before anything is looked at;
 2. three non-empty parts of base64url characters, without padding or white space (RFC 7515 sections 2 and 7.1);
@@ -10,6 +10,10 @@ byte sequence accepted here is the only spelling of its header, payload and sign
    4), no NaN or Infinity, no number that another parser would read as another number, no lone surrogate, and at most
    `MAX_JSON_DEPTH` levels, counted before the parser could recurse.
 
+One signature is not the only good one over the same claims, though. An ECDSA signature (r, s) can be turned into
+(r, n - s) without the key, and the key accepts both (FIPS 186-5 section 6.4.2 forbids neither). So a token must never
+be denied by its bytes: revocation goes by its claims, and bytes that the cache of signatures does not know are verified.
+
 Bytes in, Python values out, or one of our errors. Nothing here knows a key, a claim or a clock.
 """
 
@@ -17,9 +21,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
+from itertools import accumulate
 from json.scanner import make_scanner
 from typing import Any, NoReturn, cast
 
@@ -64,9 +68,8 @@ _MAX_FLOAT_LENGTH = 32
 _WHITE_SPACE = " \t\n\r"  # RFC 8259 section 2
 _DIGITS_AND_BRACKETS = bytes.maketrans(b"123456789{", b"000000000[")
 _RUN_OF_DIGITS = b"0" * len(str(MAX_SAFE_INTEGER))
-# A string, escapes and all, or a bracket outside of strings. Possessive, and an unterminated string reaches to the end,
-# so that no character is looked at twice: the scan is linear whatever the input.
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS_OR_QUOTES = bytes(set(range(256)) - {*_STEPS, ord('"')})
 
 
 def b64url_encode(data: bytes) -> bytes:
@@ -171,17 +174,14 @@ _SCAN_LARGE_INTEGERS = make_scanner(cast("Any", json.JSONDecoder(**_STRICT, pars
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
 
 
-def _too_deep(text: str) -> bool:
-    depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
-        character = match.group()
-        if character in "[{":
-            depth += 1
-            if depth > MAX_JSON_DEPTH:
-                return True
-        elif character in "]}":
-            depth -= 1
-    return False
+def _too_deep(data: bytes) -> bool:
+    # No step of Python for each string or bracket: a token of many small objects costs about what its length costs.
+    # Backslashes in pairs first: of a run of them, the last one escapes what follows if it is alone.
+    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets_and_quotes = bare.translate(None, _NO_BRACKETS_OR_QUOTES)
+    # A string without brackets is two quotes now. Of what is left, every second piece between quotes is in a string.
+    brackets = b"".join(brackets_and_quotes.replace(b'""', b"").split(b'"')[::2])
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_JSON_DEPTH
 
 
 def has_lone_surrogate(text: str) -> bool:
@@ -208,7 +208,7 @@ def load_json(data: bytes) -> tuple[str, Any]:
         raise MalformedTokenError(reason="not UTF-8") from None
     # What is rare is looked for in all of the text at once, and looked at closely only where it may be.
     digits_and_brackets = data.translate(_DIGITS_AND_BRACKETS)
-    if digits_and_brackets.count(b"[") > MAX_JSON_DEPTH and _too_deep(text):
+    if digits_and_brackets.count(b"[") > MAX_JSON_DEPTH and _too_deep(data):
         raise MalformedTokenError(reason="nested too deeply")
     scan = _SCAN_LARGE_INTEGERS if digits_and_brackets.find(_RUN_OF_DIGITS) >= 0 else _SCAN
     try:
@@ -219,7 +219,7 @@ def load_json(data: bytes) -> tuple[str, Any]:
     if end != len(text):
         raise MalformedTokenError(reason="not JSON")
     # Only an escape can smuggle half of a surrogate pair into UTF-8 text.
-    if "\\" in text and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
+    if "\\u" in text and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
         raise MalformedTokenError(reason="lone surrogate")
     return text, value
 
