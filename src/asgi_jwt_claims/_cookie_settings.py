@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from .claims import plain
 from .errors import SettingError
 
 __all__ = ["TokenCookies"]
@@ -55,6 +56,8 @@ class TokenCookies:
     trusted_origins: Iterable[str] = ()
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, plain(getattr(self, field.name)))
         for name in ("secure", "partitioned"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(f"{name} must be True or False")
@@ -88,7 +91,7 @@ class TokenCookies:
 def _origins(origins: Iterable[str]) -> frozenset[str]:
     if isinstance(origins, str) or not isinstance(origins, Iterable):
         raise SettingError(f"trusted_origins must be a list of origins: trusted_origins=({origins!r},)")
-    origins = tuple(origins)
+    origins = tuple(map(plain, origins))
     for origin in origins:
         if not isinstance(origin, str) or _ORIGIN.fullmatch(origin) is None or _has_default_port(origin):
             raise SettingError(

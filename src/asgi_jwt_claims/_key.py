@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from . import _jose, _loading, _material
 from ._compact import b64url_encode
 from ._secrets import check_secret
+from .claims import plain
 from .errors import KeyConfigurationError, SigningKeyMissingError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Key:
 
     def __init__(self, material: _material.Material, algorithm: str | None, kid: str | None) -> None:
         possible = _material.algorithms_for(material)
-        algorithm = possible[0] if algorithm is None else algorithm
+        algorithm, kid = possible[0] if algorithm is None else plain(algorithm), plain(kid)
         if algorithm not in possible:
             raise KeyConfigurationError(
                 f"algorithm {algorithm!r} does not go with this key; it can be {' or '.join(possible)}"
@@ -122,7 +123,7 @@ class Key:
             kid: Key identifier; the thumbprint unless given.
         """
         if isinstance(secret, str):
-            secret = secret.encode("utf-8", "surrogatepass")
+            secret = _as_bytes(secret)
         if not isinstance(secret, bytes):
             raise KeyConfigurationError(f"a secret is str or bytes, not {type(secret).__name__}")
         return cls(secret, algorithm, kid)
@@ -238,7 +239,7 @@ def why_not_for_signatures(jwk: Mapping[str, Any]) -> str | None:
     if jwk.get("crv") in ("X25519", "X448"):  # RFC 8037 section 3.2
         return f"its curve {jwk['crv']} is for key agreement"
     operations = jwk.get("key_ops", ["verify"])
-    if not isinstance(operations, list) or not {"sign", "verify"}.intersection(map(str, operations)):
+    if not isinstance(operations, list) or not any(plain(operation) in ("sign", "verify") for operation in operations):
         return "its key_ops hold neither 'sign' nor 'verify'"
     return None
 
@@ -252,8 +253,8 @@ def as_mapping(value: object, what: str) -> Mapping[str, Any]:
             raise KeyConfigurationError(f"{what} must be JSON text or a mapping, and this text is not JSON") from None
     if not isinstance(value, Mapping):
         raise KeyConfigurationError(f"{what} must be a JSON object, not {type(value).__name__}")
-    return value
+    return {plain(name): plain(member) for name, member in value.items()}
 
 
 def _as_bytes(text: str | bytes) -> bytes:
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    return str.encode(text, "utf-8", "surrogatepass") if isinstance(text, str) else text

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from .claims import plain
 from .errors import KeyConfigurationError, SettingError
 from .keys import Key, KeySet
 
@@ -47,7 +48,7 @@ def as_duration(value: timedelta | float, name: str, *, zero: bool = False) -> t
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            value = timedelta(seconds=value)
+            value = timedelta(seconds=plain(value))
         except (OverflowError, ValueError):
             raise SettingError(f"{name} must be a number of seconds within reason") from None
     if not isinstance(value, timedelta):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ._settings import as_duration
-from .claims import SCOPE_TOKEN
+from .claims import SCOPE_TOKEN, plain
 from .errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from .sources import is_source
 from .verification import check_type
@@ -55,7 +55,8 @@ class Access:
         sources: Iterable[Source] = (),
         end_with_token: bool = True,
     ) -> None:
-        if not isinstance(type, str) or not type:
+        kind = plain(type)
+        if not isinstance(kind, str) or not kind:
             raise SettingError('type must be a non-empty str such as "access" or "refresh"')
         if isinstance(fresh, timedelta):
             as_duration(fresh, "fresh")
@@ -67,11 +68,11 @@ class Access:
         self.sources = tuple(sources) if isinstance(sources, Iterable) else (sources,)
         if not all(map(is_source, self.sources)):
             raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
-        wanted = dict.fromkeys(scopes.split()) if isinstance(scopes, str) else _names(scopes, "scopes")
+        wanted = dict.fromkeys(plain(scopes).split()) if isinstance(scopes, str) else _names(scopes, "scopes")
         if not all(map(SCOPE_TOKEN.fullmatch, wanted)):
             raise SettingError("scopes must be scopes as RFC 6749 section 3.3 allows them, none with a space in it")
         self._scope_text = " ".join(wanted)
-        self._rules = (type, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
+        self._rules = (kind, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
         self.check_revocation = check_revocation
         self.end_with_token = end_with_token
         self._beside = (check_revocation, self.sources, end_with_token)
@@ -141,7 +142,7 @@ def _roles(roles: str | Iterable[str] | None, what: str) -> frozenset[str] | Non
 
 
 def _names(values: Iterable[str], what: str) -> dict[str, None]:
-    names = dict.fromkeys(values) if isinstance(values, Iterable) else {}
-    if not isinstance(values, Iterable) or not all(isinstance(name, str) and name for name in names):
+    names: list[Any] = list(map(plain, values)) if isinstance(values, Iterable) else [None]
+    if not all(isinstance(name, str) and name for name in names):
         raise SettingError(f"{what} must be a non-empty str, or several of them")
-    return names
+    return dict.fromkeys(names)

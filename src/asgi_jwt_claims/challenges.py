@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ._log import logger
+from .claims import plain
 from .errors import (
     ForbiddenError,
     FreshTokenRequiredError,
@@ -91,7 +92,7 @@ class Challenges:
         if on_error is not None and not callable(on_error):
             raise SettingError("on_error must be a function of the error and the answer")
         self._on_event = on_event
-        self._realm = realm
+        self._realm = plain(realm)
         self._problem_json = problem_json
         self._on_error = on_error
 

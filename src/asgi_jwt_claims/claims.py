@@ -18,8 +18,10 @@ __all__ = [
     "REGISTERED_CLAIMS",
     "SCOPE_TOKEN",
     "accepted_typ",
+    "check_identity",
     "check_user_claims",
     "json_copy",
+    "plain",
     "read_audience",
     "read_fresh",
     "read_numeric_date",
@@ -138,11 +140,46 @@ def check_user_claims(claims: Mapping[str, Any], name: str | None) -> None:
 # Out: into a token that is to be minted -------------------------------------------------------------------------------
 
 
+def plain(value: Any) -> Any:
+    """A str, int or float as the characters or the number that it holds; any other value as it is.
+
+    What a subclass makes of itself does not count: `str()` of a member of a `(str, Enum)` class is not its value, and
+    neither are its hash and its equality bound to be those of the value.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return value if isinstance(value, bool) else int.__int__(value)
+    return float.__float__(value) if isinstance(value, float) else value
+
+
+def check_identity(identity: Any, identity_claim: str) -> Any:
+    """An identity as it is minted, and by which its tokens and sessions are found again.
+
+    Args:
+        identity: Whom a token speaks for.
+        identity_claim: The claim that it stands in, the configuration's.
+
+    Returns:
+        A copy: a non-empty str for `sub` (RFC 7519 section 4.1.2), any JSON value but None and "" for another claim.
+
+    Raises:
+        MintingError: It is none of these.
+    """
+    identity = plain(identity)
+    if identity is None or (isinstance(identity, str) and not identity):
+        raise MintingError(f"the identity must not be {identity!r}: it says whom a token speaks for")
+    if identity_claim == "sub" and not isinstance(identity, str):
+        raise MintingError(f"the identity must be a str, not {type(identity).__name__}; convert it with str()")
+    return json_copy(identity, "the identity", depth=2)
+
+
 def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     """A deep copy of a JSON value, so that nothing the caller does later can change the token.
 
     Args:
-        value: str, int, float, bool, None, or list, tuple and mapping (with str names) of these.
+        value: str, int, float, bool, None, or list, tuple and mapping (with str names) of these. Subclasses of str, int
+            and float are copied as the characters or the number that they hold.
         what: What to call the value in an error.
         depth: The level at which the value will stand in the token.
 
@@ -155,16 +192,19 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:
         return value
     if kind is dict or isinstance(value, Mapping):
         _check_depth(what, depth)
-        return {
+        members = {
             name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(
                 member, what, depth + 1
             )
             for name, member in value.items()
         }
+        if len(members) != len(value):
+            _refuse(what, "two names that are the same characters")
+        return members
     if kind is list or isinstance(value, list | tuple):
         _check_depth(what, depth)
         return [json_copy(member, what, depth + 1) for member in value]
-    return _json_scalar(value, what)
+    return _json_scalar(plain(value), what)
 
 
 def _check_depth(what: str, depth: int) -> None:
@@ -178,22 +218,22 @@ def _json_scalar(value: Any, what: str) -> Any:
     if isinstance(value, str):
         if has_lone_surrogate(value):
             _refuse(what, "a string with half of a surrogate pair")
-        return str(value)
+        return value
     if isinstance(value, int):
         if abs(value) > MAX_SAFE_INTEGER:
             _refuse(what, "an integer beyond 2**53, which not every JSON parser can carry; pass it as a str")
-        return int(value)
+        return value
     if not isinstance(value, float):
         _refuse(what, f"a value of type {type(value).__name__}, which is not JSON; convert it first")
     if not math.isfinite(value):
         _refuse(what, "NaN or Infinity, which JSON does not have")
-    return float(value)
+    return value
 
 
 def _member_name(name: object, what: str) -> str:
     if not isinstance(name, str) or has_lone_surrogate(name):
         _refuse(what, f"a name of type {type(name).__name__}; names are str of whole characters")
-    return str(name)
+    return str.__str__(name)
 
 
 def _refuse(what: str, content: str) -> NoReturn:
@@ -206,7 +246,7 @@ def scope_text(scope: str | Iterable[str]) -> str:
     Raises:
         MintingError: A scope is empty or has a character that no scope may have.
     """
-    scopes = scope.split(" ") if isinstance(scope, str) else list(scope)
+    scopes = plain(scope).split(" ") if isinstance(scope, str) else [plain(name) for name in scope]
     if not scopes or not all(isinstance(name, str) and SCOPE_TOKEN.fullmatch(name) for name in scopes):
         raise MintingError("scope must be one or more scopes divided by single spaces (RFC 6749 section 3.3)")
     return " ".join(scopes)

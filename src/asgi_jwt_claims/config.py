@@ -13,12 +13,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _settings
-from ._compact import DEFAULT_MAX_TOKEN_SIZE
+from ._compact import DEFAULT_MAX_TOKEN_SIZE, has_lone_surrogate
 from ._cookie_settings import TokenCookies
 from ._key_settings import Signer, check_jwks, check_key_ring, check_stands_alone, own_keys, signer_for
 from ._settings import as_duration, whole_seconds
 from ._signatures import SignatureCache
-from .claims import REGISTERED_CLAIMS
+from .claims import REGISTERED_CLAIMS, plain
 from .errors import SettingError, SigningKeyMissingError
 from .keys import Key, KeySet, KeySource
 from .token import ClaimNames
@@ -137,6 +137,9 @@ class JWTConfig:
     max_lifetime_seconds: float | None = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
+        for field in dataclasses.fields(self):
+            if field.init:
+                self._set(field.name, plain(getattr(self, field.name)))
         self._settle_parties()
         self._settle_times()
         self._set("signers", {})
@@ -220,7 +223,7 @@ class JWTConfig:
             raise SettingError("issuer must be a non-empty str, exactly as it stands in the tokens")
         audience = self.audience
         if audience is not None and not isinstance(audience, str):
-            audience = tuple(audience) if isinstance(audience, Iterable) else (audience,)
+            audience = tuple(map(plain, audience)) if isinstance(audience, Iterable) else (audience,)
         names = (audience,) if isinstance(audience, str) else audience or ()
         if (audience is not None and not names) or not all(map(_is_name, names)):
             raise SettingError("audience must be a non-empty str, or several of them")
@@ -273,7 +276,7 @@ class JWTConfig:
         required = self.required_claims
         if isinstance(required, str) or not isinstance(required, Iterable):
             raise SettingError("required_claims must be a list of claim names")
-        required = tuple(required)
+        required = tuple(map(plain, required))
         if not all(map(_is_name, required)):
             raise SettingError("required_claims must hold non-empty str only")
         if "exp" in required and (self.access_lifetime is None or self.refresh_lifetime is None):
@@ -363,4 +366,4 @@ def _seconds(value: timedelta | float | None) -> float | None:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+    return isinstance(value, str) and bool(value) and not has_lone_surrogate(value)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from ._store import RevocationStore
 from .challenges import UNAUTHORIZED_CLOSE, Challenges, OnError
+from .claims import plain
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
@@ -210,7 +211,7 @@ def _exemptions(exempt: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]
     if isinstance(exempt, str) or not isinstance(exempt, Iterable):
         raise SettingError(f"exempt must be a list of paths: exempt=({exempt!r},)")
     exact, below = set(), set()
-    for path in exempt:
+    for path in map(plain, exempt):
         if not isinstance(path, str) or not path.startswith("/") or path == "/*" or "*" in path.removesuffix("/*"):
             raise SettingError(
                 f'exempt: {path!r} is not a path such as "/login", nor all paths below one, "/docs/*"; '

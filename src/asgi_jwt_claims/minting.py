@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration, whole_seconds
-from .claims import accepted_typ, json_copy, scope_text
+from .claims import accepted_typ, check_identity, json_copy, scope_text
 from .errors import MintingError
 from .token import TokenPair
 
@@ -149,7 +149,7 @@ def mint(
     said = _common_claims(
         identity, config, kind, now, grant["user_claims"], grant["scope"], grant["roles"], grant["audience"], lifetime
     )
-    said.update({name: value for name, value in claims.items() if value is not None})
+    said.update({name: json_copy(value, name) for name, value in claims.items() if value is not None})
     return _encode(said, config, kind, None), said["jti"]
 
 
@@ -171,7 +171,7 @@ def _common_claims(
     claims: dict[str, Any] = {}
     if config.issuer is not None:
         claims["iss"] = config.issuer
-    claims[config.identity_claim] = _identity(identity, config.identity_claim)
+    claims[config.identity_claim] = check_identity(identity, config.identity_claim)
     aud = config.minted_audience if audience is None else _one_or_several(_names(audience, "audience"))
     if aud:
         claims["aud"] = aud
@@ -192,17 +192,6 @@ def _common_claims(
     if user_claims is not None:
         _add_user_claims(claims, user_claims, config)
     return claims
-
-
-def _identity(identity: Any, claim: str) -> Any:
-    if claim == "sub" and not (isinstance(identity, str) and identity):
-        # RFC 7519 section 4.1.2
-        raise MintingError(
-            f"the identity must be a non-empty str, not {type(identity).__name__}; convert it with str()"
-        )
-    if identity is None:
-        raise MintingError("the identity must not be None: a token speaks for somebody")
-    return json_copy(identity, "the identity", depth=2)
 
 
 def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
@@ -247,10 +236,11 @@ def _add_user_claims(claims: dict[str, Any], user_claims: Mapping[str, Any], con
     if config.user_claims_claim is not None:
         claims[config.user_claims_claim] = json_copy(user_claims, "user_claims", depth=2)
         return
-    shadowing = sorted(config.names.reserved.intersection(user_claims))
+    own = json_copy(user_claims, "user_claims")  # first, since a subclass of str may hide what its characters are
+    shadowing = sorted(config.names.reserved.intersection(own))
     if shadowing:
         raise MintingError(f"flat user_claims must not take the names of registered claims: {', '.join(shadowing)}")
-    claims.update(json_copy(user_claims, "user_claims"))
+    claims.update(own)
 
 
 def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mapping[str, Any] | None) -> str:
@@ -271,6 +261,8 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
 
 
 def _extra_headers(headers: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    if not isinstance(headers, Mapping):
+        raise MintingError(f"headers must be a mapping, not {type(headers).__name__}")
     extra: dict[str, Any] = json_copy(headers, "headers")
     forbidden = sorted(_FORBIDDEN_HEADERS.intersection(extra))
     if forbidden:

@@ -44,6 +44,7 @@ from ._sanic_connections import (
     speak_websocket,
 )
 from .challenges import Answer, close_code
+from .claims import plain
 from .errors import SettingError, TokenError
 from .gate import Gate
 from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
@@ -151,6 +152,7 @@ def add_token_endpoints(app: Sanic[Any, Any], endpoints: TokenEndpoints, prefix:
     Raises:
         SettingError: The prefix is none.
     """
+    prefix = plain(prefix)
     if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
         raise SettingError('prefix must be a path such as "/auth"')
 

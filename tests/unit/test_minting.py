@@ -113,13 +113,13 @@ def test_refresh_and_access_do_not_stand_for_each_other(config: JWTConfig) -> No
 @pytest.mark.parametrize("create", [create_access_token, create_refresh_token, create_token_pair])
 def test_sub_is_a_non_empty_str(create: Any, identity: Any, config: JWTConfig) -> None:
     """Any other identity is refused, not converted."""
-    with pytest.raises(MintingError, match="must be a non-empty str"):
+    with pytest.raises(MintingError, match="the identity must"):
         create(identity, config)
 
 
-@pytest.mark.parametrize("identity", ["alice", "", 0, 7, False, 1.5, ["a", {"b": None}], {"id": 7}, {}])
+@pytest.mark.parametrize("identity", ["alice", 0, 7, False, 1.5, ["a", {"b": None}], {"id": 7}, {}])
 def test_another_identity_claim_holds_any_value(identity: Any, config: JWTConfig) -> None:
-    """Under another name the identity is any JSON value but null, and comes back the same."""
+    """Under another name the identity is any JSON value but null and "", and comes back the same."""
     config = config.replace(identity_claim="identity")
     raw = create_access_token(identity, config)
     assert "sub" not in claims_of(raw)
@@ -128,7 +128,13 @@ def test_another_identity_claim_holds_any_value(identity: Any, config: JWTConfig
 
 @pytest.mark.parametrize(
     ("identity", "match"),
-    [(None, "must not be None"), (object(), "type object"), ("\ud800", "surrogate"), (2**60, "beyond")],
+    [
+        (None, "must not be None"),
+        ("", "must not be ''"),
+        (object(), "type object"),
+        ("\ud800", "surrogate"),
+        (2**60, "beyond"),
+    ],
 )
 def test_another_identity_claim_holds_no_more_than_json(identity: Any, match: str, config: JWTConfig) -> None:
     """None, and what JSON cannot carry, is refused."""

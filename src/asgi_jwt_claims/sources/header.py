@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.errors import (
     MalformedCredentialsError,
     RepeatedCredentialsError,
@@ -38,6 +39,7 @@ class BearerHeader(ComparableSource):
     """
 
     def __init__(self, name: str = "Authorization", scheme: str = "Bearer") -> None:
+        name, scheme = plain(name), plain(scheme)
         for what, value in (("name", name), ("scheme", "Bearer" if scheme == "" else scheme)):
             if not isinstance(value, str) or not value.isascii() or FIELD_NAME.fullmatch(value.encode()) is None:
                 raise SettingError(f"the {what} of a BearerHeader must be an HTTP token such as {value!r} is not")

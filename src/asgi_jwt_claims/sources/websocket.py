@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from asgi_jwt_claims._forms import values_of
+from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
 
 from ._offer import FIELD_NAME, ComparableSource, Offered, check_characters
@@ -38,6 +39,7 @@ class WebSocketProtocol(ComparableSource):
     """
 
     def __init__(self, name: str = "bearer") -> None:
+        name = plain(name)
         if not isinstance(name, str) or not name.isascii() or FIELD_NAME.fullmatch(name.encode()) is None:
             raise SettingError('the name of a WebSocketProtocol must be an HTTP token such as "bearer"')
         self.name = name
@@ -89,6 +91,7 @@ class InsecureWebSocketQuery(ComparableSource):
     """
 
     def __init__(self, name: str = "access_token") -> None:
+        name = plain(name)
         if not isinstance(name, str) or _UNRESERVED.fullmatch(name) is None:
             raise SettingError(
                 'the name of an InsecureWebSocketQuery must be a parameter such as "access_token", '

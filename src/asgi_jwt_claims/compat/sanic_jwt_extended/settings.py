@@ -6,6 +6,7 @@ import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.keys import Key
@@ -92,7 +93,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
             "refresh": _lifetime(config["JWT_REFRESH_TOKEN_EXPIRES"]),
         },
         claims_in_refresh_token=keeps_claims,
-        message_key=str(config["JWT_ERROR_MESSAGE_KEY"]),
+        message_key=str(plain(config["JWT_ERROR_MESSAGE_KEY"])),
         # 0.4.4 documented one name and read the other.
         rbac=_boolean(config, "RBAC_ENABLED") or _boolean(config, "RBAC_ENABLE"),
     )

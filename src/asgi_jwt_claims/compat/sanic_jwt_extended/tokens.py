@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.minting import create_access_token as mint_access_token
 from asgi_jwt_claims.minting import create_refresh_token as mint_refresh_token
 
@@ -66,7 +67,7 @@ async def create_access_token(
         ConfigurationConflictError: A role is given and `RBAC_ENABLED` is not set.
         ConfigurationError: The token could not be accepted back.
     """
-    settings = settings_of(app)
+    settings, role = settings_of(app), plain(role)
     if role and not settings.rbac:
         raise ConfigurationConflictError("a role is given, and RBAC_ENABLED is not set in app.config")
     lifetime = settings.lifetimes["access"] if expires_delta is None else expires_delta

@@ -1,0 +1,73 @@
+"""On Sanic, too, members of an enum count as their characters: in the names of sanic-jwt-extended, and as a prefix."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sanic")
+
+import sanic
+
+from asgi_jwt_claims import JWTConfig, verify_token
+from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.compat import sanic_jwt_extended as compat
+from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
+from asgi_jwt_claims.endpoints import TokenEndpoints
+from asgi_jwt_claims.errors import RoleRefusedError
+from asgi_jwt_claims.revocation import MemoryStore
+from asgi_jwt_claims.sanic import add_token_endpoints
+from tests.conftest import SECRET
+
+NUMBERS = itertools.count()  # Sanic keeps its applications by name
+
+
+class Role(str, enum.Enum):  # noqa: UP042 -- a StrEnum has the str() that this one lacks
+    BANNED = "banned"
+    NONE = ""
+    KEY = "message"
+    PREFIX = "/auth"
+
+
+class Text(str):
+    """Empty by its own account."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Sanic runs on asyncio only."""
+    return "asyncio"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("role", [Role.BANNED, [Role.BANNED], Text("banned"), "banned"])
+async def test_a_denied_role_is_denied(role: Any) -> None:
+    """A role that is a member of an enum is written as its value, and its rule finds it."""
+    app: Any = sanic.Sanic(f"values_{next(NUMBERS)}")
+    app.config.update({"JWT_SECRET_KEY": SECRET, "RBAC_ENABLED": True, "JWT_ERROR_MESSAGE_KEY": Role.KEY})
+    compat.JWTManager(app)
+    settings = settings_of(app)
+    raw = await compat.create_access_token(app, Role.BANNED, {Role.BANNED: Role.BANNED}, role)
+    token = verify_token(raw, settings.config)
+    assert ("banned", {"banned"}, {"banned": "banned"}) == (token.identity, token.roles, token.user_claims)
+    for rule in (Access(deny=[Role.BANNED]), Access(deny="banned")):
+        with pytest.raises(RoleRefusedError):
+            rule.check(token)
+    assert "message" == settings.message_key
+    none = verify_token(await compat.create_access_token(app, "alice", role=Role.NONE), settings.config)
+    assert frozenset() == none.roles
+
+
+def test_endpoints_stand_below_the_prefix() -> None:
+    """The routes of the endpoints begin with the characters of the prefix."""
+    app: Any = sanic.Sanic(f"values_{next(NUMBERS)}")
+    add_token_endpoints(app, TokenEndpoints(JWTConfig(secret_key=SECRET), MemoryStore()), Role.PREFIX)
+    assert ["auth/<path:path>"] == [route.path for route in app.router.routes]
