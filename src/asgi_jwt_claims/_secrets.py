@@ -26,16 +26,26 @@ _COMMAND_FOR_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(64)
 _ARMOUR = re.compile(rb"-{4,5} ?BEGIN |PuTTY-User-Key-File")
 _SSH_KEY = re.compile(rb"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA")
 _WORDS_ONLY = re.compile(rb"[a-z _.,!-]+|[A-Z _.,!-]+")
+_NO_LETTERS_OR_DIGITS = re.compile(rb"[^a-z0-9]+")
+# Without letter case and punctuation, what documentation and examples print: placeholders, the secrets of jwt.io and
+# that of FastAPI's tutorial. Every reader of those could sign.
+_PUBLISHED = re.compile(
+    rb"(?:change|replace)(?:me|this)|your(?:\d+bit)?(?:jwt)?secret(?:key)?"
+    rb"|a(?:valid)?stringsecret(?:thatis)?atleast\d+bitslong(?:whichisverylong)?"
+    rb"|09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7"
+)
 _DER_SEQUENCE = 0x30
 
 
 def check_secret(secret: bytes, algorithm: str) -> bytes:
     """A secret fit for HMAC (RFC 7518 section 3.2: at least as long as the hash; RFC 8725 section 3.5).
 
-    Logs a warning for a secret that looks guessable; length alone does not make it strong.
+    Logs a warning for a secret that looks guessable, since length alone does not make it strong, and for text with
+    white space around it, which is a part of the secret here and may be none elsewhere.
 
     Raises:
-        KeyConfigurationError: Too short, or really an asymmetric key that somebody may know the public half of.
+        KeyConfigurationError: Too short, as it is or without the words that examples print; or really an asymmetric
+            key, the public half of which may be known.
     """
     kind = _asymmetric_kind(secret)
     if kind is not None:
@@ -49,9 +59,28 @@ def check_secret(secret: bytes, algorithm: str) -> bytes:
             f"the secret for {algorithm} has {len(secret)} bytes and needs at least {needed} (RFC 7518 section 3.2); "
             f"make one with: {_COMMAND_FOR_A_KEY}"
         )
+    unknown, published = _PUBLISHED.subn(b"", _NO_LETTERS_OR_DIGITS.sub(b"", secret.lower()))
+    if published and len(unknown) < needed:
+        raise KeyConfigurationError(
+            f"the secret for {algorithm} is one that examples print, so every reader could sign; "
+            f"make one with: {_COMMAND_FOR_A_KEY}"
+        )
+    if _has_space_around(secret):
+        logger().warning(
+            "the secret for %s begins or ends with white space, which is a part of it; was a line end left there?",
+            algorithm,
+        )
     if secret in (secret + secret)[1:-1] or _WORDS_ONLY.fullmatch(secret):
         logger().warning("the secret for %s looks guessable; make one with: %s", algorithm, _COMMAND_FOR_A_KEY)
     return secret
+
+
+def _has_space_around(secret: bytes) -> bool:
+    try:
+        text = secret.decode()
+    except UnicodeDecodeError:  # random bytes, of which any may be the last
+        return False
+    return text != text.strip()
 
 
 def _asymmetric_kind(secret: bytes) -> str | None:

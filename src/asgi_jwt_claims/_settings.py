@@ -95,6 +95,8 @@ def read(mapping: Mapping[str, Any], prefix: str, names: Sequence[str]) -> dict[
 def _from_text(name: str, text: str, key: str) -> Any:
     if name in _NULLABLE and text.lower() == "none":
         return None
+    if name == "required_claims" and text.strip().lower() in ("", "none"):
+        return ()
     if name in _LISTS:
         return tuple(part.strip() for part in text.split(","))
     if name == "send_kid":

@@ -248,7 +248,7 @@ def test_a_secret_may_hold_any_characters() -> None:
 @pytest.mark.parametrize(
     ("secret", "warned"),
     [
-        ("changeme" * 4, True),
+        ("password" * 4, True),
         ("a" * 32, True),
         ("correct horse battery staple, again", True),
         ("MY VERY LONG SECRET THAT I MADE UP", True),
