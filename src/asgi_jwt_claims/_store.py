@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from asgi_jwt_claims._compact import dump_json
 from asgi_jwt_claims.errors import StoreUnavailableError
+from asgi_jwt_claims.token import notes_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -233,14 +234,14 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
 
 def marks_of(token: Token, config: JWTConfig) -> Marks:
     """The marks of a token, made once for all requests that bring it."""
-    fields = token.fields
-    marks: Marks | None = fields.get("marks")
+    notes, issuer = notes_of(token), config.issuer
+    marks: Marks | None = notes.get(issuer)
     if marks is None:
-        issuer, jti, family = config.issuer, token.jti, token.family
-        marks = fields["marks"] = Marks(
+        jti, family = token.jti, token.family
+        marks = notes[issuer] = Marks(
             mark("token", issuer, jti) if jti else b"",
             mark("family", issuer, family) if family else b"",
             mark("identity", issuer, token.identity),
-            fields["issued_at"] or 0.0,
+            token.issued_at or 0.0,
         )
     return marks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, cast
 
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
@@ -17,7 +17,7 @@ else:
 
     ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object])
 
-__all__ = ["SCOPE_KEY", "Anonymous", "ClaimNames", "Token", "TokenFields", "TokenPair", "copy_json"]
+__all__ = ["SCOPE_KEY", "Anonymous", "ClaimNames", "Token", "TokenFields", "TokenPair", "copy_json", "notes_of"]
 
 SCOPE_KEY = "asgi_jwt_claims"
 """The ASGI scope key under which the outcome of the request (token, absence or error) stands beside `scope["token"]`."""
@@ -44,10 +44,11 @@ class ClaimNames(NamedTuple):
         return own
 
 
-class TokenFields(TypedDict):
+class TokenFields(NamedTuple):
     """What a token says, read from its claims once. Requests with the same token share it, so nothing here can change.
 
-    Containers are not here: whoever asks for one gets it parsed from `payload`.
+    Containers that could be changed are handed out as copies only: `payload` is parsed, `headers` copied for each
+    request that asks. `notes` is what is meant to change, and none of a handler's business: see `notes_of`.
     """
 
     identity: Any
@@ -66,8 +67,7 @@ class TokenFields(TypedDict):
     payload: str
     headers: dict[str, Any]
     names: ClaimNames
-    marks: NotRequired[Any]
-    """What a store of revocations knows the token by, once one has been asked."""
+    notes: dict[str | None, Any]
 
 
 class Token(Generic[ClaimsT]):
@@ -114,16 +114,16 @@ class Token(Generic[ClaimsT]):
 
     def _made(self, name: str) -> Any:
         if name == "headers":
-            return copy_json(self._verified[0]["headers"])
-        claims = json.loads(self._verified[0]["payload"])
+            return copy_json(self._verified[0].headers)
+        claims = json.loads(self._verified[0].payload)
         if name == "identity":
-            return claims[self._verified[0]["names"].identity]
-        return self._verified[0]["names"].own(claims) if name == "user_claims" else claims
+            return claims[self._verified[0].names.identity]
+        return self._verified[0].names.own(claims) if name == "user_claims" else claims
 
     @property
     def identity(self) -> Any:
         """Whom the token speaks for: the `sub` claim (a non-empty str), or the claim named by `identity_claim`."""
-        identity = self._verified[0]["identity"]
+        identity = self._verified[0].identity
         return self._owned("identity") if identity is None else identity
 
     @property
@@ -134,18 +134,18 @@ class Token(Generic[ClaimsT]):
     @property
     def type(self) -> str:
         """`"access"`, `"refresh"`, or what the application has named."""
-        return self._verified[0]["type"]
+        return self._verified[0].type
 
     @property
     def fresh(self) -> bool:
         """Whether the token came from a login that still counted as recent when the token was verified."""
         fields, verified_at, _ = self._verified
-        return verified_at < (fields["fresh"] or 0)
+        return verified_at < (fields.fresh or 0)
 
     @property
     def authenticated_at(self) -> float | None:
         """When the user logged in: `auth_time` (OpenID Connect Core section 2), else `iat` of a fresh token, else None."""
-        return self._verified[0]["authenticated_at"]
+        return self._verified[0].authenticated_at
 
     @property
     def login_age(self) -> float | None:
@@ -155,55 +155,50 @@ class Token(Generic[ClaimsT]):
         does not speak of freshness, is judged by its `auth_time` alone (RFC 9470 section 5).
         """
         fields, verified_at, _ = self._verified
-        authenticated_at = fields["authenticated_at"]
-        if authenticated_at is None or (fields["fresh"] is not None and not self.fresh):
+        authenticated_at = fields.authenticated_at
+        if authenticated_at is None or (fields.fresh is not None and not self.fresh):
             return None
         return verified_at - authenticated_at
 
     @property
     def family(self) -> str | None:
         """The session that the token belongs to: the `sid` claim, or the claim named by `family_claim`."""
-        return self._verified[0]["family"]
-
-    @property
-    def fields(self) -> TokenFields:
-        """What verification read; shared by all requests with the same token."""
-        return self._verified[0]
+        return self._verified[0].family
 
     @property
     def jti(self) -> str | None:
         """The token's own identifier (RFC 7519 section 4.1.7)."""
-        return self._verified[0]["jti"]
+        return self._verified[0].jti
 
     @property
     def issuer(self) -> str | None:
         """The `iss` claim (RFC 7519 section 4.1.1)."""
-        return self._verified[0]["issuer"]
+        return self._verified[0].issuer
 
     @property
     def audience(self) -> tuple[str, ...]:
         """The `aud` claim, one or several (RFC 7519 section 4.1.3); empty when absent."""
-        return self._verified[0]["audience"]
+        return self._verified[0].audience
 
     @property
     def scopes(self) -> frozenset[str]:
         """The scopes granted (RFC 8693 section 4.2); empty when absent."""
-        return self._verified[0]["scopes"]
+        return self._verified[0].scopes
 
     @property
     def roles(self) -> frozenset[str]:
         """The roles of the identity (RFC 9068 section 2.2.3.1); empty when absent."""
-        return self._verified[0]["roles"]
+        return self._verified[0].roles
 
     @property
     def issued_at(self) -> float | None:
         """The `iat` claim: seconds since the epoch."""
-        return self._verified[0]["issued_at"]
+        return self._verified[0].issued_at
 
     @property
     def expires_at(self) -> float | None:
         """The `exp` claim: seconds since the epoch; None for a token that never expires."""
-        return self._verified[0]["expires_at"]
+        return self._verified[0].expires_at
 
     @property
     def source(self) -> str | None:
@@ -250,6 +245,11 @@ class Token(Generic[ClaimsT]):
     def display_name(self) -> str:
         """The identity as text."""
         return str(self.identity)
+
+
+def notes_of(token: Token[Any]) -> dict[str | None, Any]:
+    """What stores have worked out of a token, by issuer, kept for all requests that bring the same bytes."""
+    return token._verified[0].notes  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
 
 
 class Anonymous:

@@ -216,30 +216,32 @@ def _read(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) 
     if type(subject) is not str or not subject:
         subject = read_string(claims, "sub")  # RFC 7519 section 4.1.2, whatever its use
     fresh = read_fresh(claims) if "fresh" in claims else None
-    return {
-        "identity": subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
-        "type": _type(claims, header, config.type_claim),
-        "fresh": fresh,
-        "authenticated_at": read_numeric_date(claims, "auth_time")
-        if "auth_time" in claims
-        else read_numeric_date(claims, "iat")
-        if fresh
-        else None,
-        "family": read_string(claims, config.family_claim)
-        if config.family_claim is not None and config.family_claim in claims
-        else None,
-        "jti": jti if type(jti) is str and jti else read_string(claims, "jti"),
-        "issuer": issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
-        "audience": read_audience(claims),
-        "scopes": read_scopes(claims, config.scope_claim) if config.scope_claim in claims else _NONE,
-        "roles": read_roles(claims, config.roles_claim) if config.roles_claim in claims else _NONE,
-        "issued_at": issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
-        "not_before": not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
-        "expires_at": expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
-        "payload": payload,
-        "headers": header,
-        "names": config.names,
-    }
+    authenticated_at = None
+    if "auth_time" in claims:
+        authenticated_at = read_numeric_date(claims, "auth_time")
+    elif fresh:
+        authenticated_at = read_numeric_date(claims, "iat")
+    family = config.family_claim
+    # In the order of the fields: a call that names them takes more than twice as long.
+    return TokenFields(
+        subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
+        _type(claims, header, config.type_claim),
+        fresh,
+        authenticated_at,
+        read_string(claims, family) if family is not None and family in claims else None,
+        jti if type(jti) is str and jti else read_string(claims, "jti"),
+        issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
+        read_audience(claims),
+        read_scopes(claims, config.scope_claim) if config.scope_claim in claims else _NONE,
+        read_roles(claims, config.roles_claim) if config.roles_claim in claims else _NONE,
+        issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
+        not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
+        expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
+        payload,
+        header,
+        config.names,
+        {},
+    )
 
 
 def _other_identity(claims: dict[str, Any], name: str) -> Any:
@@ -271,7 +273,7 @@ def _judge(said: TokenFields, config: JWTConfig) -> float:
     """Refuse what is out of its time, too old, by another issuer or for another audience; return when that was."""
     now = config.clock()
     leeway = config.leeway_seconds
-    issued_at, not_before, expires_at = said["issued_at"], said["not_before"], said["expires_at"]
+    issued_at, not_before, expires_at = said.issued_at, said.not_before, said.expires_at
     # RFC 7519 section 4.1.4: the current time must be before the expiration time.
     if expires_at is not None and not now < expires_at + leeway:
         raise ExpiredTokenError(claim="exp", exp=expires_at, now=now)
@@ -283,10 +285,10 @@ def _judge(said: TokenFields, config: JWTConfig) -> float:
     if config.max_age is not None or config.max_lifetime is not None:
         _check_age(issued_at, expires_at, config, now)
     # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
-    if config.issuer is not None and said["issuer"] != config.issuer:
-        raise WrongIssuerError(iss=said["issuer"])
+    if config.issuer is not None and said.issuer != config.issuer:
+        raise WrongIssuerError(iss=said.issuer)
     # RFC 7519 section 4.1.3: whoever does not identify itself with a value of a present aud must refuse the token.
-    audience = said["audience"]
+    audience = said.audience
     if audience and config.audiences.isdisjoint(audience):
         raise WrongAudienceError(aud=", ".join(audience))
     return now
