@@ -29,6 +29,7 @@ __all__ = [
     "read_scopes",
     "read_string",
     "scope_text",
+    "sign_of_another_kind",
 ]
 
 REGISTERED_CLAIMS = frozenset(
@@ -37,7 +38,7 @@ REGISTERED_CLAIMS = frozenset(
         *("iss", "sub", "aud", "exp", "nbf", "iat", "jti"),
         # RFC 8693, RFC 9068, RFC 7800, OpenID Connect Core: what other parties decide by
         *("scope", "client_id", "act", "may_act", "roles", "groups", "entitlements", "cnf"),
-        *("auth_time", "acr", "amr", "azp", "nonce", "sid", "events"),
+        *("auth_time", "acr", "amr", "azp", "nonce", "at_hash", "c_hash", "s_hash", "sid", "events"),
         # this library's own
         "fresh",
     }
@@ -57,6 +58,27 @@ def accepted_typ(typ: object, kind: str) -> bool:
     """Whether a `typ` header is one for tokens of type `kind` (RFC 7515 section 4.1.9: letter case does not matter)."""
     media_types = _ACCESS_MEDIA_TYPES if kind == "access" else _JWT_MEDIA_TYPES
     return isinstance(typ, str) and typ.lower() in media_types
+
+
+# OpenID Connect Core 1.0 sections 2, 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1: what an ID token carries.
+# RFC 8417 section 2.2: a security event, such as a logout.
+_CLAIMS_OF_OTHER_KINDS = ("nonce", "at_hash", "c_hash", "s_hash", "events")
+_CLAIMS_FOR_THE_KIND = ("token_use", "typ")  # of Cognito and of Keycloak
+_OTHER_KINDS = frozenset({"id", "refresh", "offline", "logout"})
+_ACCESS = frozenset({"access", "bearer"})
+
+
+def sign_of_another_kind(claims: Mapping[str, Any]) -> str | None:
+    """The claim by which a token without a type claim shows that it is no access token; None when there is none."""
+    words = {name: claims[name].lower() for name in _CLAIMS_FOR_THE_KIND if isinstance(claims.get(name), str)}
+    for name, word in words.items():
+        if word in _OTHER_KINDS:
+            return name
+    for name in _CLAIMS_OF_OTHER_KINDS:
+        # Keycloak before version 25 put the nonce into access tokens too, which say that they are such.
+        if name in claims and not (name == "nonce" and _ACCESS.intersection(words.values())):
+            return name
+    return None
 
 
 # In: from a token whose signature has been verified -------------------------------------------------------------------

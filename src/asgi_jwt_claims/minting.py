@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration, whole_seconds
-from .claims import accepted_typ, check_identity, json_copy, scope_text
+from .claims import accepted_typ, check_identity, json_copy, scope_text, sign_of_another_kind
 from .errors import MintingError
 from .token import TokenPair
 
@@ -248,6 +248,9 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
     for name in config.presence:
         if name not in claims:
             raise MintingError(f"required_claims names {name!r}, which this token would not carry")
+    sign = sign_of_another_kind(claims) if config.type_claim is None else None
+    if sign is not None:
+        raise MintingError(f"with type_claim=None, the claim {sign!r} says that this is no access token; rename it")
     if headers is not None:
         header = b64url_encode(dump_json({**default_header, **_extra_headers(headers, kind)}))
     signing_input = header + b"." + b64url_encode(dump_json(claims))

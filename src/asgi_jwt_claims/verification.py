@@ -34,6 +34,7 @@ from .claims import (
     read_roles,
     read_scopes,
     read_string,
+    sign_of_another_kind,
 )
 from .errors import (
     AlgorithmRefusedError,
@@ -255,9 +256,9 @@ def _other_identity(claims: dict[str, Any], name: str) -> Any:
 def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> str:
     if name is None:
         kind = "access"
-        # RFC 8417 section 2.2: a security event, such as a logout (which should have said so in its `typ`).
-        if "events" in claims:
-            raise WrongTypeError(claim="events")
+        sign = sign_of_another_kind(claims)
+        if sign is not None:
+            raise WrongTypeError(claim=sign)
     else:
         kind = cast("str", read_string(claims, name))  # there, or `presence` would have been violated
     typ = header.get("typ", "JWT")

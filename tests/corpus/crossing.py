@@ -59,6 +59,12 @@ def kinds() -> Iterator[Entry]:
 
 
 CLIENT = {"iss": PROVIDER.claims["iss"], "iat": NOW, "exp": NOW + 300, "sub": "alice", "identity": "alice"}
+ID_TOKEN = {
+    "nonce": "n-0S6_WzA2Mj",
+    "at_hash": "77QmUPtjPfzWtF2AnpK9RQ",
+    "c_hash": "LDktKdoQak3Pk0cnXxCltA",
+    "typ": "ID",
+}
 THUMBPRINT = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
 
@@ -67,7 +73,8 @@ def protocols() -> Iterator[Entry]:
     # S43
     events = {"http://schemas.openid.net/event/backchannel-logout": {}}
     tokens: tuple[tuple[str, dict[str, Any], dict[str, Any], str], ...] = (
-        ("id token", {}, {**CLIENT, "aud": "s6BhdRkqt3", "nonce": "n-0S6_WzA2Mj"}, AUDIENCE),
+        ("id token", {}, {**CLIENT, "aud": "s6BhdRkqt3"}, AUDIENCE),
+        ("id token with a nonce", {}, {**CLIENT, "aud": "s6BhdRkqt3", "nonce": "n-0S6_WzA2Mj"}, TYPE),
         ("logout token", {"typ": "logout+jwt"}, {**CLIENT, "aud": "s6BhdRkqt3", "events": events}, HEADER),
         (
             "logout token for us",
@@ -95,6 +102,10 @@ def protocols() -> Iterator[Entry]:
         ("logout token as an access token", {"typ": "at+jwt"}, {**CLIENT, **ours, "sid": "1"}, TYPE),
         ("security event without events", {}, {**CLIENT, **ours, "events": {}}, TYPE),
         ("security event: null", {}, {**CLIENT, **ours, "events": None}, TYPE),
+        *(
+            (f"id token for us: {name}", {}, {**CLIENT, "aud": "https://api.example", name: value}, TYPE)
+            for name, value in ID_TOKEN.items()
+        ),
     )
     for name, header, claims, code in tokens:
         raw = PROVIDER.seal(text({**PROVIDER.header, **header}), text(claims))

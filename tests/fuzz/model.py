@@ -190,7 +190,7 @@ def claims(reading: Reading, config: JWTConfig, kind: str) -> dict[str, Any]:
     """The claims of a token that is to be accepted as `kind`."""
     payload = strict_json(reading.payload)
     _demand(isinstance(payload, dict) and "cnf" not in payload)
-    _demand(config.type_claim is not None or "events" not in payload)
+    _demand(config.type_claim is not None or not _is_of_another_kind(payload))
     needed = {*config.required_claims, config.identity_claim, config.type_claim}
     needed |= {"iss"} if config.issuer else set()
     needed |= {"aud"} if config.audience else set()
@@ -220,6 +220,14 @@ def claims(reading: Reading, config: JWTConfig, kind: str) -> dict[str, Any]:
     _demand(token_type == kind)
     _demand(kind == "access" or "typ" not in reading.header or _is_type(reading.header["typ"], TYPES_OF_JWT))
     return payload
+
+
+def _is_of_another_kind(payload: dict[str, Any]) -> bool:
+    words = [str(payload.get(name)).lower() for name in ("token_use", "typ") if isinstance(payload.get(name), str)]
+    decisive = {"at_hash", "c_hash", "s_hash", "events"}
+    if not {"access", "bearer"}.intersection(words):
+        decisive.add("nonce")
+    return bool(decisive & payload.keys()) or bool({"id", "refresh", "offline", "logout"}.intersection(words))
 
 
 def _is_name(value: Any) -> bool:

@@ -236,7 +236,10 @@ def test_flat_user_claims_are_what_is_not_reserved() -> None:
 def test_the_registered_names_are_those_that_somebody_decides_by() -> None:
     """All of RFC 7519 and what other parties decide by is registered."""
     # S58, S63
-    decisive = "scope client_id act may_act roles groups entitlements cnf auth_time acr amr azp nonce sid events fresh"
+    decisive = (
+        "scope client_id act may_act roles groups entitlements cnf auth_time acr amr azp sid events fresh "
+        "nonce at_hash c_hash s_hash"
+    )
     assert {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", *decisive.split()} == REGISTERED_CLAIMS
 
 
