@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -255,3 +256,14 @@ def test_the_reference_has_every_error() -> None:
         if kind not in (errors.JWTError, errors.ConfigurationError, errors.TokenError)
     }
     assert expected == {name: row for name, row in rows.items() if name in expected}
+
+
+# The extras -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_extra_for_a_clone_is_what_tox_installs() -> None:
+    """`dev` has every extra for users and the groups `test` and `integration`, which an old pip does not know."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = project["dependency-groups"]
+    expected = {"asgi-jwt-claims[all]", *groups["test"], *groups["integration"]}
+    assert expected == set(project["project"]["optional-dependencies"]["dev"])
