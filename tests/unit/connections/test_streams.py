@@ -422,8 +422,8 @@ def starlette(pause: float, *, with_middleware: bool = False) -> App:
     return app  # type: ignore[no-any-return]
 
 
-@pytest.mark.filterwarnings(  # Starlette 1.0 leaves a generator of its own open there, and trio says so
-    "ignore:Exception ignored in. <async_generator object Request.stream:pytest.PytestUnraisableExceptionWarning"
+@pytest.mark.filterwarnings(  # Starlette leaves generators open there, its own and the application's, and trio says so
+    "ignore:Exception ignored in. <async_generator object (Request.stream|ticks):pytest.PytestUnraisableExceptionWarning"
 )
 @pytest.mark.parametrize("pause", [0.001, 600], ids=["busy", "silent"])
 @pytest.mark.parametrize("inside", ["alone", "in the middleware of another kind"])
