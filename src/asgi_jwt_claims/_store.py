@@ -80,6 +80,13 @@ class SessionRecord(NamedTuple):
         refreshed_at: When the session was last refreshed.
         expires_at: When it ends by itself.
         label: What the application called it; empty when it did not.
+        access_expires_at: When the last of its access tokens expires, in seconds since the epoch; infinity: never.
+        audience: The audience granted at login, as compact JSON (a str or a list of str); empty: the configuration's.
+        repeats: How many rotations in a row were each followed by a repeat of the token that they spent; the repeats of
+            one token count once.
+        was_repeated: Whether `previous` has been presented again within the grace.
+        has_ended: Whether the session was ended. Such a record stays until its `expires_at`, so that its refresh token
+            is refused.
     """
 
     family: bytes
@@ -94,6 +101,11 @@ class SessionRecord(NamedTuple):
     refreshed_at: float
     expires_at: float
     label: str
+    access_expires_at: float = 0.0
+    audience: str = ""
+    repeats: int = 0
+    was_repeated: bool = False
+    has_ended: bool = False
 
 
 Listener: TypeAlias = Callable[[Collection[Revocation]], None]
@@ -160,20 +172,26 @@ class RevocationStore(ABC):
 
     @abstractmethod
     async def session(self, family: bytes) -> SessionRecord | None:
-        """The session with this mark; None when there is none, or it has ended."""
+        """The session with this mark, also one that `has_ended`; None: there is none, or its `expires_at` has passed."""
 
     @abstractmethod
-    async def sessions(self, identity: bytes) -> list[SessionRecord]:
-        """The sessions of an identity that have not ended, in any order."""
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
+        """The live sessions of an identity: not ended, and not expired. In ascending order of `family`.
+
+        Args:
+            identity: Whose.
+            after: Only those whose `family` is greater.
+            limit: At most so many. A page that has fewer is the last.
+        """
 
     @abstractmethod
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord | None) -> bool:
+    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
         """Replace the state of a session, if nobody else has in the meantime; atomic, across processes.
 
         Args:
             family: Which session.
             current: The `current` of the state to replace; empty: there must be none yet.
-            record: The new state; None: the session ends.
+            record: The new state. A session is ended by one that `has_ended`.
 
         Returns:
             Whether it was replaced; False: `current` is no longer what it was.

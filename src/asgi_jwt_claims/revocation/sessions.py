@@ -271,7 +271,10 @@ async def _forget(family: bytes, store: RevocationStore) -> None:
     """Take a session that is revoked off the list, also from under a refresh that is under way."""
     for _ in range(_ATTEMPTS):
         record = await store.session(family)
-        if record is None or await store.replace_session(family, record.current, None):
+        if record is None or record.has_ended:
+            return
+        ended = record._replace(has_ended=True, sealed=b"", current=b"\0" * 16)
+        if await store.replace_session(family, record.current, ended):
             return
 
 
