@@ -46,14 +46,12 @@ class Ledger:
 
     def is_revoked(self, marks: Marks, now: float) -> bool:
         """Whether a token is revoked."""
-        until = self._until
+        # Each is asked for once, and may be gone: another thread may drop what has expired at any moment.
+        until = self._until.get
         token, family, identity, issued_at = marks
-        if token in until and until[token] > now:
+        if until(token, 0.0) > now or until(family, 0.0) > now:
             return True
-        if family in until and until[family] > now:
-            return True
-        cutoffs = self._cutoffs
-        return identity in cutoffs and issued_at <= cutoffs[identity] and until[identity] > now
+        return issued_at <= self._cutoffs.get(identity, -math.inf) and until(identity, 0.0) > now
 
     def issued_until(self, identity: bytes, now: float) -> float:
         """Up to when tokens of an identity are revoked; 0 when none are."""

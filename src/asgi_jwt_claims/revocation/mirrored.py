@@ -34,6 +34,7 @@ __all__ = ["MirroredStore"]
 
 _MAX_PAUSE = 1.0  # seconds between two attempts to reach the server
 _TOLD_AT_ONCE = 500
+_LEARNED_AT_ONCE = 100
 
 
 class MirroredStore(RevocationStore):
@@ -120,7 +121,7 @@ class MirroredStore(RevocationStore):
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         """See `RevocationStore`; known here at once, and to the other mirrors by the feed."""
         await self._store.revoke(revocations)
-        self._learn(revocations)
+        await self._learn(tuple(revocations))
 
     async def issued_until(self, identity: bytes) -> float:
         """See `RevocationStore`."""
@@ -130,11 +131,11 @@ class MirroredStore(RevocationStore):
         """See `RevocationStore`."""
         return await self._store.session(family)
 
-    async def sessions(self, identity: bytes) -> list[SessionRecord]:
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
         """See `RevocationStore`."""
-        return await self._store.sessions(identity)
+        return await self._store.sessions(identity, after=after, limit=limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord | None) -> bool:
+    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
         """See `RevocationStore`."""
         return await self._store.replace_session(family, current, record)
 
@@ -164,30 +165,36 @@ class MirroredStore(RevocationStore):
         position = await self._store.position()  # first, so that what comes meanwhile is in the feed
         begun_at = self._monotonic()
         known_before = self._ledger.entries()
-        on_server: dict[bytes, float] = {}
+        on_server: dict[bytes, tuple[float, float]] = {}
         cursor = 0
         while True:
             cursor, revocations = await self._store.page(cursor)
-            self._learn(revocations)
+            await self._learn(revocations)
             if known_before:
-                on_server.update((one.mark, one.until) for one in revocations)
+                on_server.update((one.mark, (one.until, one.issued_until)) for one in revocations)
             if not cursor:
                 break
-            await anyio.lowlevel.checkpoint()  # a million of them must not hold up the requests
         await self._tell_again(known_before, on_server)
         self._heard_at = begun_at
         return position
 
-    async def _tell_again(self, known_before: Sequence[tuple[bytes, float]], on_server: dict[bytes, float]) -> None:
-        """Tell the server what it has lost of what was known here."""
+    async def _tell_again(
+        self, known_before: Sequence[tuple[bytes, float]], on_server: dict[bytes, tuple[float, float]]
+    ) -> None:
+        """Tell the server what it has lost of what was known here: a mark, or the later of two times of it."""
         told = 0
         for start in range(0, len(known_before), _TOLD_AT_ONCE):
             soon = self._clock() + 1
-            lost = [
+            known = [
                 self._ledger.revocation(mark, until)
                 for mark, until in known_before[start : start + _TOLD_AT_ONCE]
-                if until > soon and on_server.get(mark, 0.0) < until
+                if until > soon
             ]
+            lost = []
+            for one in known:
+                until, issued_until = on_server.get(one.mark, (0.0, 0.0))
+                if until < one.until or issued_until < one.issued_until:
+                    lost.append(one)
             if lost:
                 await self._store.revoke(lost)
                 told += len(lost)
@@ -203,19 +210,23 @@ class MirroredStore(RevocationStore):
             entries = await self._store.follow(position, 0)
             if not entries:
                 raise _GapError("nothing comes after the last one known, and yet it is not the last")
+        await self._learn([entry.revocation for entry in entries])
         for entry in entries:
             if entry.position.number != position.number + 1:
                 raise _GapError(f"{entry.position.number} after {position.number}")
-            self._learn((entry.revocation,))
             position = entry.position
         self._heard_at = asked_at
         return position
 
-    def _learn(self, revocations: Collection[Revocation]) -> None:
-        now = self._clock()
-        for revocation in revocations:
-            self._ledger.add(revocation, now)
-        self._feed.tell(revocations)
+    async def _learn(self, revocations: Sequence[Revocation]) -> None:
+        for start in range(0, len(revocations), _LEARNED_AT_ONCE):
+            if start:
+                await anyio.lowlevel.checkpoint()  # a million of them must not hold up the requests
+            now = self._clock()
+            some = revocations[start : start + _LEARNED_AT_ONCE]
+            for revocation in some:
+                self._ledger.add(revocation, now)
+            self._feed.tell(some)
 
 
 class _GapError(Exception):
