@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 
+from asgi_jwt_claims._settings import as_duration
 from asgi_jwt_claims.errors import SettingError
 
 from ._commands import CommandStore
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisStore"]
 
+_CONNECTIONS = 32
+
 
 class RedisStore(CommandStore):
     """Keeps everything on a server that all processes share: Redis 6.2 or later, Valkey 7.2 or later, or a cluster.
@@ -24,9 +27,10 @@ class RedisStore(CommandStore):
     revoked, except for mirrors, which tell it again.
 
     Args:
-        client: Of redis-py. It remains the application's to close; `from_url` makes one that closes with the store.
+        client: Of redis-py. It remains the application's to close; `from_url` makes one that closes with the store. Give
+            it a `BlockingConnectionPool`: the ordinary pool fails at once when all of its connections are in use.
         prefix: What the names of keys begin with, in braces: all of them on one node of a cluster.
-        timeout: The longest to wait for an answer, a `timedelta` or seconds.
+        timeout: The longest to wait for an answer, and for a connection to ask by; a `timedelta` or seconds.
         clock: Seconds since the epoch, as `time.time`.
 
     Raises:
@@ -53,17 +57,23 @@ class RedisStore(CommandStore):
     def from_url(cls, url: str, **options: Any) -> RedisStore:
         """A store with a client of its own, for `redis://`, `rediss://` or `unix://`.
 
+        It has at most 32 connections, or as many as `max_connections` in the URL says. Calls beyond that wait for one,
+        at most `timeout`.
+
         Args:
             url: Where the server is.
             options: Those of `RedisStore`.
         """
-        store = cls(Redis.from_url(url), **options)
+        timeout = as_duration(options.get("timeout", 1.0), "timeout").total_seconds()
+        pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout)
+        store = cls(Redis.from_pool(pool), **options)
         store._owned = True
         return store
 
     async def keep_fresh(self) -> None:
         """See `RevocationStore`; closes a client of its own at the end."""
         try:
+            await self._greet()
             await anyio.sleep_forever()
         finally:
             with anyio.CancelScope(shield=True):
