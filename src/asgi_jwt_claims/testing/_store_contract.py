@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any, TypeAlias
+from unittest import SkipTest, mock
 
 import anyio
+import anyio.to_thread
 
 from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims.errors import StoreUnavailableError
 
 __all__ = ["StoreContract"]
 
@@ -21,6 +26,11 @@ Stores: TypeAlias = AbstractAsyncContextManager[tuple[RevocationStore, Revocatio
 _SHORT = 0.3  # seconds
 _MANY = 1200
 _RACERS = 20
+_THREADS = 8
+_ROUNDS = 5
+_LONG = 15 * 86400.0  # seconds: longer than a refresh token lives by default
+_PATIENCE = 60.0  # seconds that a thread may take to begin
+_NO_TOKEN = b"\0" * 16
 
 
 class StoreContract(ABC):
@@ -36,14 +46,37 @@ class StoreContract(ABC):
                 yield MyStore(place), MyStore(place)
 
     Attributes:
-        lag: How long, in seconds, it may take until one store knows what another has revoked. 0: no time at all.
+        lag: How long, in seconds, it may take until one store knows what another has revoked, or that its place is out
+            of reach. 0: no time at all.
+        one_loop: Whether an open store belongs to the event loop that it was opened in. False: event loops in several
+            threads share it, which is tested.
     """
 
     lag: float = 0.0
+    one_loop: bool = False
 
     @abstractmethod
     def open_stores(self) -> Stores:
         """Two stores on the same place, which is empty. A store that is a place by itself twice."""
+
+    def break_place(self) -> AbstractAsyncContextManager[Any]:
+        """Keep the stores that were opened last from their place meanwhile.
+
+        Optional: the test that needs it is skipped for a store that cannot be kept from its place.
+        """
+        raise SkipTest("there is no break_place")
+
+    def clock_moved(self, seconds: float) -> AbstractContextManager[Any]:
+        """Let the clock of the stores be so many seconds away from the time meanwhile.
+
+        Optional: `time.time` is replaced, in the whole process; override it for stores that have another clock.
+        """
+        real = time.time
+
+        def moved() -> float:
+            return real() + seconds
+
+        return mock.patch("time.time", moved)
 
     async def test_nothing_is_revoked_at_first(self) -> None:
         """An empty store answers no, with a bool, and knows no sessions."""
@@ -94,15 +127,24 @@ class StoreContract(ABC):
             soon, later = time.time() + _SHORT, _later()
             for marks, order in ((first, (0, 1)), (second, (1, 0))):
                 both = (
-                    [Revocation("token", marks.token, soon), Revocation("identity", marks.identity, later, 5.0)],
-                    [Revocation("token", marks.token, later), Revocation("identity", marks.identity, soon, 4.0)],
+                    [
+                        Revocation("token", marks.token, soon),
+                        Revocation("family", marks.family, later),
+                        Revocation("identity", marks.identity, later, 5.0),
+                    ],
+                    [
+                        Revocation("token", marks.token, later),
+                        Revocation("family", marks.family, soon),
+                        Revocation("identity", marks.identity, soon, 4.0),
+                    ],
                 )
                 for which in order:
                     await store.revoke(both[which])
             await anyio.sleep(_SHORT + 0.1)
             for marks in (first, second):
-                assert await store.is_revoked(marks._replace(identity=_mark())) is True
-                assert await store.is_revoked(marks._replace(token=_mark())) is True
+                assert await store.is_revoked(Marks(marks.token, _mark(), _mark(), 5.0)) is True
+                assert await store.is_revoked(Marks(_mark(), marks.family, _mark(), 5.0)) is True
+                assert await store.is_revoked(Marks(_mark(), _mark(), marks.identity, 5.0)) is True
                 assert await store.issued_until(marks.identity) == 5.0
 
     async def test_it_is_forgotten_in_time(self) -> None:
@@ -127,6 +169,79 @@ class StoreContract(ABC):
             assert await store.issued_until(brief.identity) == 0
             assert await store.is_revoked(endless) is True
 
+    async def test_it_is_kept_for_long(self) -> None:
+        """What was told two weeks ago counts until its time has come, and so does the session that began then."""
+        async with self.open_stores() as (store, other):
+            marks, record = _marks(issued_at=5.0), _record()
+            with self.clock_moved(-_LONG):
+                await store.revoke(
+                    [
+                        Revocation("token", marks.token, _later() + _LONG),
+                        Revocation("family", marks.family, _later() + _LONG),
+                        Revocation("identity", marks.identity, _later() + _LONG, 5.0),
+                    ]
+                )
+                await store.replace_session(record.family, b"", record)
+            for one in (store, other):
+                await self._until(lambda one=one: one.is_revoked(marks))  # type: ignore[misc]
+                assert await one.is_revoked(Marks(marks.token, _mark(), _mark(), 5.0)) is True
+                assert await one.is_revoked(Marks(_mark(), marks.family, _mark(), 5.0)) is True
+                assert await one.is_revoked(Marks(_mark(), _mark(), marks.identity, 5.0)) is True
+                assert await one.session(record.family) == record
+
+    async def test_marks_that_are_almost_alike(self) -> None:
+        """A mark that differs in a single bit, wherever, is another one."""
+        async with self.open_stores() as (store, _):
+            marks, record = _marks(), _record()
+            await store.revoke(
+                [
+                    Revocation("token", marks.token, _later()),
+                    Revocation("family", marks.family, _later()),
+                    Revocation("identity", marks.identity, _later(), 5.0),
+                ]
+            )
+            await store.replace_session(record.family, b"", record)
+            for bit in range(0, 128, 5):
+                near = Marks(
+                    _flipped(marks.token, bit), _flipped(marks.family, bit), _flipped(marks.identity, bit), 1.0
+                )
+                assert await store.is_revoked(near) is False
+                assert await store.issued_until(near.identity) == 0
+                assert await store.session(_flipped(record.family, bit)) is None
+                assert await store.sessions(_flipped(record.identity, bit)) == []
+                assert await store.replace_session(record.family, _flipped(record.current, bit), record) is False
+
+    async def test_it_is_kept_when_stores_are_closed(self) -> None:
+        """Closing a store loses nothing, and it can be used again."""
+        async with self.open_stores() as stores:
+            marks, record = _marks(), _record()
+            await stores[0].revoke([Revocation("token", marks.token, _later())])
+            await stores[0].replace_session(record.family, b"", record)
+            for one in stores:
+                await one.aclose()
+            for one in stores:
+                await self._until(lambda one=one: one.is_revoked(marks))  # type: ignore[misc]
+                assert await one.is_revoked(marks) is True
+                assert await one.session(record.family) == record
+
+    async def test_a_place_out_of_reach(self) -> None:
+        """Every call says that the place cannot be reached; none says that a token is not revoked."""
+        async with self.open_stores() as (store, _):
+            marks, record = _marks(), _record()
+            assert await store.is_revoked(marks) is False
+            calls: tuple[Callable[[], Awaitable[Any]], ...] = (
+                lambda: store.is_revoked(marks),
+                lambda: store.revoke([Revocation("token", marks.token, _later())]),
+                lambda: store.issued_until(marks.identity),
+                lambda: store.session(record.family),
+                lambda: store.sessions(record.identity),
+                lambda: store.replace_session(record.family, b"", record),
+            )
+            async with self.break_place():
+                await self._until(lambda: _is_refused(calls[0]))
+                for call in calls:
+                    assert await _is_refused(call)
+
     async def test_many_at_once(self) -> None:
         """Any number of revocations is taken in one call, none included."""
         async with self.open_stores() as (store, _):
@@ -148,15 +263,19 @@ class StoreContract(ABC):
                 spent_at=time.time(),
                 expires_at=math.inf,
                 label="t\u00e9l\u00e9phone \U0001f4f1 'x' {y}",
-            )
+            )._replace(access_expires_at=math.inf, audience='["a","b"]', repeats=7, was_repeated=True)
             for record in (plain, rich):
                 assert await store.replace_session(record.family, b"", record) is True
-                assert await other.session(record.family) == record
-            assert sorted(await other.sessions(plain.identity)) == sorted([plain, rich])
+                found = await other.session(record.family)
+                assert found is not None
+                assert found == record
+                assert found.was_repeated is record.was_repeated
+                assert found.has_ended is False
+            assert await other.sessions(plain.identity) == sorted([plain, rich])
             assert await store.sessions(_mark()) == []
 
     async def test_a_session_is_replaced_by_who_knows_it(self) -> None:
-        """Only from the state that it is in; begun only where there is none; ended, it can begin anew."""
+        """Only from the state that it is in; begun only where there is none."""
         async with self.open_stores() as (store, other):
             first = _record()
             second = first._replace(current=_mark(), previous=first.current)
@@ -165,13 +284,49 @@ class StoreContract(ABC):
             assert await other.replace_session(first.family, b"", second) is False
             assert await other.replace_session(first.family, second.current, second) is False
             assert await other.replace_session(first.family, first.current, second) is True
-            assert await store.replace_session(first.family, first.current, None) is False
+            assert await store.replace_session(first.family, first.current, first) is False
             assert await store.session(first.family) == second
             assert await store.sessions(first.identity) == [second]
-            assert await store.replace_session(first.family, second.current, None) is True
-            assert await other.session(first.family) is None
-            assert await other.sessions(first.identity) == []
-            assert await other.replace_session(first.family, b"", first) is True
+
+    async def test_a_session_that_was_ended(self) -> None:
+        """It is kept as such until it expires, is on no list, and does not come to life again."""
+        async with self.open_stores() as stores:
+            first, lasting = _record(sealed=b"sealed", sealed_until=_later()), _record()
+            for record in (first, lasting._replace(identity=first.identity)):
+                await stores[0].replace_session(record.family, b"", record)
+            ended = first._replace(current=_NO_TOKEN, sealed=b"", has_ended=True)
+            assert await stores[0].replace_session(first.family, first.current, ended) is True
+            for one in stores:
+                found = await one.session(first.family)
+                assert found is not None
+                assert found == ended
+                assert found.has_ended is True
+                assert await one.sessions(first.identity) == [lasting._replace(identity=first.identity)]
+                assert await one.replace_session(first.family, first.current, first) is False
+                assert await one.replace_session(first.family, b"", first) is False
+
+    async def test_sessions_come_in_pages(self) -> None:
+        """In the order of their families, each page as long as was asked for, but for the last."""
+        async with self.open_stores() as (store, other):
+            owner = _mark()
+            every = sorted(_record(identity=owner) for _ in range(8))
+            gone = {
+                1: every[1]._replace(current=_NO_TOKEN, has_ended=True),
+                5: every[5]._replace(expires_at=time.time()),
+            }
+            for number, record in sorted(enumerate(every), key=lambda pair: pair[1].current):
+                await store.replace_session(record.family, b"", record)
+                if number in gone:
+                    await store.replace_session(record.family, record.current, gone[number])
+            stranger = _record()
+            await store.replace_session(stranger.family, b"", stranger)
+            live = [record for number, record in enumerate(every) if number not in gone]
+            assert await other.sessions(owner, limit=2) == live[:2]
+            assert await other.sessions(owner, limit=5) == live[:5]
+            assert await other.sessions(owner, after=live[1].family, limit=2) == live[2:4]
+            assert await other.sessions(owner, after=live[1].family, limit=9) == live[2:]
+            assert await other.sessions(owner, after=every[5].family) == live[4:]
+            assert await other.sessions(owner, after=live[-1].family) == []
 
     async def test_one_of_many_replaces_it(self) -> None:
         """Of any number at once, exactly one."""
@@ -191,6 +346,23 @@ class StoreContract(ABC):
             assert len(won) == 1
             assert await stores[0].session(first.family) == won[0]
 
+    async def test_one_of_many_in_threads_replaces_it(self) -> None:
+        """Of any number at the same time, each in a thread and an event loop of its own, exactly one."""
+        if self.one_loop:
+            raise SkipTest("a store belongs to one event loop")
+        async with self.open_stores() as stores:
+            for _ in range(_ROUNDS):
+                first = _record()
+                await stores[0].replace_session(first.family, b"", first)
+                together = threading.Barrier(_THREADS, timeout=_PATIENCE)
+                won: list[SessionRecord] = []
+
+                async with anyio.create_task_group() as tasks:
+                    for number in range(_THREADS):
+                        tasks.start_soon(_contend_in_a_thread, stores[number % 2], first, together, won)
+                assert len(won) == 1
+                assert await stores[0].session(first.family) == won[0]
+
     async def test_a_session_ends_by_itself(self) -> None:
         """After its time it is as if it had never been; what was sealed is forgotten before."""
         async with self.open_stores() as (store, _):
@@ -203,7 +375,7 @@ class StoreContract(ABC):
             assert await store.session(brief.family) is None
             assert await store.session(lasting.family) == lasting._replace(sealed=b"")
             assert await store.sessions(brief.identity) == [lasting._replace(sealed=b"")]
-            assert await store.replace_session(brief.family, brief.current, None) is False
+            assert await store.replace_session(brief.family, brief.current, brief) is False
             again = brief._replace(expires_at=_later())
             assert await store.replace_session(brief.family, b"", again) is True
 
@@ -212,6 +384,31 @@ class StoreContract(ABC):
         deadline = time.monotonic() + self.lag
         while time.monotonic() < deadline and not await holds():  # noqa: ASYNC110 -- what is waited for is elsewhere
             await anyio.sleep(0.01)
+
+
+async def _contend(
+    store: RevocationStore, before: SessionRecord, together: threading.Barrier, won: list[SessionRecord]
+) -> None:
+    record = before._replace(current=_mark())
+    together.wait()
+    if await store.replace_session(before.family, before.current, record):
+        won.append(record)
+
+
+async def _contend_in_a_thread(*arguments: Any) -> None:
+    await anyio.to_thread.run_sync(functools.partial(anyio.run, _contend, *arguments))
+
+
+async def _is_refused(call: Callable[[], Awaitable[Any]]) -> bool:
+    try:
+        await call()
+    except StoreUnavailableError:
+        return True
+    return False
+
+
+def _flipped(mark: bytes, bit: int) -> bytes:
+    return (int.from_bytes(mark, "big") ^ 1 << bit).to_bytes(16, "big")
 
 
 def _mark() -> bytes:

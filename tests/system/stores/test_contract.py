@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ def server_store(library: str) -> Any:
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
+def clock() -> float:
+    """The time, also when the contract moves it."""
+    return time.time()
+
+
+@pytest.fixture(scope="module")
+def own_valkey() -> Iterator[Valkey]:
+    """A server that these tests may end."""
+    with Valkey() as server:
+        yield server
+
+
 @pytest.mark.anyio
 class TestMemoryStore(StoreContract):
     """A store that is a place by itself."""
@@ -37,7 +50,7 @@ class TestMemoryStore(StoreContract):
     @asynccontextmanager
     async def open_stores(self) -> AsyncIterator[Pair]:
         """See `StoreContract`."""
-        store = MemoryStore()
+        store = MemoryStore(clock=clock)
         yield store, store
 
 
@@ -49,20 +62,42 @@ class TestSQLiteStore(StoreContract):
     async def open_stores(self) -> AsyncIterator[Pair]:
         """See `StoreContract`."""
         with tempfile.TemporaryDirectory() as folder:
-            stores = SQLiteStore(Path(folder) / "db"), SQLiteStore(Path(folder) / "db")
+            self.path = Path(folder) / "db"
+            stores = SQLiteStore(self.path, clock=clock), SQLiteStore(self.path, clock=clock)
             yield stores
             for store in stores:
                 await store.aclose()
+
+    @asynccontextmanager
+    async def break_place(self) -> AsyncIterator[None]:
+        """See `StoreContract`."""
+        away = self.path.rename(self.path.with_name("away"))
+        yield
+        away.rename(self.path)
 
 
 class OnServer(StoreContract):
     """What the stores on a server have in common."""
 
+    one_loop = True
+
     @pytest.fixture(autouse=True)
-    def place(self, valkey: Valkey) -> None:
+    def place(self, own_valkey: Valkey) -> None:
         """A prefix of its own."""
-        self.url = valkey.url
-        self.options: dict[str, Any] = {"prefix": os.urandom(8).hex(), "timeout": 30}
+        self.server = own_valkey
+        self.url = own_valkey.url
+        self.options: dict[str, Any] = {"prefix": os.urandom(8).hex(), "timeout": 30, "clock": clock}
+
+    @asynccontextmanager
+    async def break_place(self) -> AsyncIterator[None]:
+        """See `StoreContract`."""
+        self.server.kill()
+        yield
+        self.server.start()
+
+    def mirror(self, library: str) -> MirroredStore:
+        """A mirror that soon notices when its server is away."""
+        return MirroredStore(self.open(library), max_lag=1, heartbeat=0.2, clock=clock)
 
     def open(self, library: str) -> Any:
         """A store, through one of two libraries."""
@@ -107,7 +142,7 @@ class TestMirroredRedisStore(OnServer):
 
     def open_stores(self) -> Any:
         """See `StoreContract`."""
-        return self.running(MirroredStore(self.open("redis")), MirroredStore(self.open("redis")))
+        return self.running(self.mirror("redis"), self.mirror("redis"))
 
 
 @pytest.mark.anyio
@@ -118,4 +153,4 @@ class TestMirroredCoredisStore(OnServer):
 
     def open_stores(self) -> Any:
         """See `StoreContract`."""
-        return self.running(MirroredStore(self.open("coredis")), MirroredStore(self.open("coredis")))
+        return self.running(self.mirror("coredis"), self.mirror("coredis"))

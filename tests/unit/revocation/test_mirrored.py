@@ -60,10 +60,10 @@ class Feed(FeedStore):
     async def session(self, family: bytes) -> SessionRecord | None:
         return await self.memory.session(family)
 
-    async def sessions(self, identity: bytes) -> list[SessionRecord]:
-        return await self.memory.sessions(identity)
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
+        return await self.memory.sessions(identity, after=after, limit=limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord | None) -> bool:
+    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
         return await self.memory.replace_session(family, current, record)
 
     async def position(self) -> Position:

@@ -186,7 +186,7 @@ class Busy(MemoryStore):
 
     refreshes = 0
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord | None) -> bool:
+    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
         if record is None:
             self.refreshes += 1
             before = self._sessions[family]
