@@ -293,7 +293,7 @@ class CommandStore(FeedStore):
         after, members, cutoffs = await self._evaluate(_PAGE, (self._revoked,), str(cursor))
         texts = [_text(member) for member in members]
         revocations = [
-            _revocation(name, until, _text(cutoff))
+            _revocation(name, until, _text(cutoff).removeprefix("-"))
             for name, until, cutoff in zip(texts[::2], texts[1::2], cutoffs, strict=True)
         ]
         return int(after), revocations
