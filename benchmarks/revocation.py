@@ -1,4 +1,4 @@
-"""Revocation: what each store adds to a request, and what a mirror costs in time and memory as it grows."""
+"""Revocation: what each store adds to a request, a mirror as it grows, and stores under load."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import socket
+import sqlite3
 import statistics
 import subprocess
 import tempfile
@@ -17,7 +18,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
-from asgi_jwt_claims.revocation import MemoryStore, MirroredStore, Revocation, RevocationStore, SQLiteStore
+from asgi_jwt_claims._store import mark
+from asgi_jwt_claims.revocation import (
+    Marks,
+    MemoryStore,
+    MirroredStore,
+    Revocation,
+    RevocationStore,
+    SessionRecord,
+    SQLiteStore,
+    revoke_identity,
+)
 
 from . import apps
 from .asgi import RequestTask, request_headers
@@ -27,13 +38,22 @@ from .sections import Section, Table, Target, micros, ratio
 SIZES: Final = (1_000, 100_000, 1_000_000)
 REVOKED: Final = 10_000
 MAX_LAG: Final = 600  # the loop stands still between two batches, and with it the feed
+SESSIONS: Final = 500_000  # in an SQLite file
+REFRESHES: Final = 300
+LOCKED_FOR: Final = 5.0  # seconds
+CHECKS: Final = 2_000  # at once
+OWN_SESSIONS: Final = 20_000  # of one identity
 
 TEXT: Final = f"""\
 HS256, the middleware around a raw ASGI application. Added: the time of a request with a store, less that of a request
 without one, in each round; {REVOKED:,} tokens are revoked, and the one that comes is not. The mirror follows a Valkey
 server on loopback, and its feed runs in the same loop; SQLite is a file in WAL mode, Valkey is asked by redis-py.
 Look-up: the mirror's answer about a token, with more and more entries. Memory: what `tracemalloc` counts, divided by
-the number of entries, each a mark of 16 bytes with an expiry within two weeks."""
+the number of entries, each a mark of 16 bytes with an expiry within two weeks. Under load: a refresh is one
+`replace_session`, by turns in an empty file and in one with {SESSIONS:,} sessions; while another connection holds the
+write lock of the file for {LOCKED_FOR:.0f} seconds and a writer of the store waits for it, the store is asked all the
+time; {CHECKS:,} checks are made at once; and an identity with {OWN_SESSIONS:,} sessions is revoked, while another
+client asks about a token of it all the time. Both stores on Valkey have a `timeout` of 5 seconds."""
 
 
 def run(effort: Effort) -> Section:
@@ -43,6 +63,8 @@ def run(effort: Effort) -> Section:
     try:
         with tempfile.TemporaryDirectory() as folder:
             _added(section, effort, loop, Path(folder))
+            loop.run_until_complete(_loaded_sqlite(section, Path(folder)))
+            loop.run_until_complete(_loaded_valkey(section))
     finally:
         loop.close()
     _grown(section, effort)
@@ -150,6 +172,126 @@ def _valkey() -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+# Under load -----------------------------------------------------------------------------------------------------------
+
+
+def _record(identity: bytes = b"") -> SessionRecord:
+    now = time.time()
+    family, current = os.urandom(16), os.urandom(16)
+    return SessionRecord(
+        family, identity or os.urandom(16), family.hex(), current, b"", 0.0, b"", 0.0, now, now, now + 1e6, ""
+    )
+
+
+async def _loaded_sqlite(section: Section, folder: Path) -> None:
+    stores = {"empty": SQLiteStore(folder / "empty.db"), "full": SQLiteStore(folder / "full.db")}
+    records = {name: _record() for name in stores}
+    for name, store in stores.items():
+        await store.replace_session(records[name].family, b"", records[name])
+    _fill(folder / "full.db")
+    times: dict[str, list[float]] = {name: [] for name in stores}
+    for _ in range(REFRESHES):
+        for name, store in stores.items():
+            before = records[name]
+            after = before._replace(
+                current=os.urandom(16), previous=before.current, sealed=os.urandom(1500), sealed_until=time.time() + 10
+            )
+            began = time.perf_counter()
+            await store.replace_session(before.family, before.current, after)
+            times[name].append(time.perf_counter() - began)
+            records[name] = after
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    figure = medians["full"] / medians["empty"]
+    rows = [[f"SQLiteStore, a refresh, file {name}", f"{taken * 1e3:.2f} ms"] for name, taken in medians.items()]
+    waits = await _beside_a_writer(stores["full"], folder / "full.db")
+    median, late = statistics.median(waits) * 1e3, statistics.quantiles(waits, n=100)[98] * 1e3
+    rows.append(["SQLiteStore, is_revoked beside a writer, median", f"{median:.2f} ms"])
+    rows.append(["SQLiteStore, is_revoked beside a writer, 99 of 100", f"{late:.2f} ms"])
+    for store in stores.values():
+        await store.aclose()
+    section.tables.append(Table("SQLite under load", ["what", "measured"], rows))
+    section.data["SQLite under load"] = {"refresh, ratio": figure, "beside a writer, ms": late}
+    section.targets.append(Target(f"a refresh among {SESSIONS:,} sessions, over one in an empty file", figure, 1.5))
+    section.targets.append(Target("is_revoked beside a writer that holds the lock, 99 of 100", late, 10.0, " ms"))
+
+
+def _fill(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA synchronous = OFF")
+    places = ", ".join("?" * len(SessionRecord._fields))
+    database.executemany(f"INSERT INTO session VALUES ({places})", (_record() for _ in range(SESSIONS)))  # noqa: S608 -- question marks
+    database.commit()
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+async def _beside_a_writer(store: SQLiteStore, path: Path) -> list[float]:
+    """How long each of many checks takes while another connection holds the lock, and a writer waits for it."""
+    marks = Marks(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = SQLiteStore(path, timeout=60)
+    writer = asyncio.create_task(waiting.revoke(_revocations(1)))
+    waits = []
+    ends_at = time.perf_counter() + LOCKED_FOR
+    while time.perf_counter() < ends_at:
+        began = time.perf_counter()
+        await store.is_revoked(marks)
+        waits.append(time.perf_counter() - began)
+    other.execute("ROLLBACK")
+    other.close()
+    await writer
+    await waiting.aclose()
+    return waits
+
+
+async def _loaded_valkey(section: Section) -> None:
+    refused, refused_after, ended_after = None, None, None
+    with contextlib.ExitStack() as servers:
+        try:
+            url = servers.enter_context(_valkey())
+        except ImportError as missing:
+            section.notes.append(f"Valkey under load was not measured: {missing}.")
+        else:
+            from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+
+            store, other = (RedisStore.from_url(url, timeout=5) for _ in range(2))
+            marks = Marks(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+            answers = await asyncio.gather(*(store.is_revoked(marks) for _ in range(CHECKS)), return_exceptions=True)
+            refused = float(sum(answer is not False for answer in answers))
+            refused_after, ended_after = await _many_sessions(store, other)
+            await store.aclose()
+            await other.aclose()
+            rows = [
+                [f"{CHECKS:,} checks at once, refused", f"{refused:.0f}"],
+                ["until the tokens of an identity are refused", f"{refused_after * 1e3:.0f} ms"],
+                [f"until its {OWN_SESSIONS:,} sessions have ended", f"{ended_after:.1f} s"],
+            ]
+            section.tables.append(Table("Valkey under load", ["what", "measured"], rows))
+            section.data["Valkey under load"] = {"refused": refused, "tokens, s": refused_after, "all, s": ended_after}
+    section.targets.append(Target(f"{CHECKS:,} checks at once, refused", refused, 0, ""))
+    until = None if refused_after is None else refused_after * 1e3
+    section.targets.append(Target(f"tokens of {OWN_SESSIONS:,} sessions are refused after", until, 100.0, " ms"))
+
+
+async def _many_sessions(store: RevocationStore, other: RevocationStore) -> tuple[float, float]:
+    """How long it takes until the tokens of an identity are refused, and until all of its sessions have ended."""
+    config = JWTConfig(secret_key=os.urandom(48).hex())
+    token = verify_token(create_access_token("alice", config), config)
+    owner = mark("identity", config.issuer, "alice")
+    for _ in range(0, OWN_SESSIONS, 500):
+        records = [_record(owner) for _ in range(500)]
+        await asyncio.gather(*(store.replace_session(one.family, b"", one) for one in records))
+    await other.check(token, config)
+    began = time.perf_counter()
+    revoking = asyncio.create_task(revoke_identity("alice", config, store))
+    while not await other.check(token, config):
+        pass
+    refused_after = time.perf_counter() - began
+    await revoking
+    return refused_after, time.perf_counter() - began
 
 
 # What a mirror costs --------------------------------------------------------------------------------------------------
