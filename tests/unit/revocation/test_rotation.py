@@ -187,7 +187,7 @@ class Busy(MemoryStore):
     refreshes = 0
 
     async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        if record is None:
+        if record.has_ended:
             self.refreshes += 1
             before = self._sessions[family]
             self._sessions[family] = before._replace(current=self.refreshes.to_bytes(16, "big"))
