@@ -6,6 +6,7 @@ Nothing is global: two configurations in one process share nothing.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -64,7 +65,9 @@ class JWTConfig:
         refresh_grace: For how long after a refresh a client that lost the answer may ask for it again. 0: not at all.
         leeway: Clock difference to forgive in `exp`, `nbf` and `iat`; at most 300 seconds.
         max_age: Oldest acceptable token, counted from `iat`. None: no limit but `exp`.
-        max_lifetime: Longest acceptable span from `iat` to `exp`. None: no limit.
+        max_lifetime: Longest span from `iat` to `exp`: none longer is minted or accepted, and revocations are kept for so
+            long. None: none longer than `refresh_lifetime` is minted, and what others have minted is accepted however
+            long it is.
         identity_claim: The claim that says whom the token speaks for. `sub` is always a non-empty string; a claim of
             another name may hold any JSON value but null.
         user_claims_claim: The claim that holds the application's own claims, an object. None: they stand beside the
@@ -135,6 +138,7 @@ class JWTConfig:
     leeway_seconds: float = dataclasses.field(init=False, repr=False)
     max_age_seconds: float | None = dataclasses.field(init=False, repr=False)
     max_lifetime_seconds: float | None = dataclasses.field(init=False, repr=False)
+    longest_seconds: float = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
         for field in dataclasses.fields(self):
@@ -250,6 +254,9 @@ class JWTConfig:
         for name in ("access", "refresh", "session"):
             lifetime = getattr(self, f"{name}_lifetime")
             self._set(f"{name}_seconds", None if lifetime is None else whole_seconds(lifetime))
+        # The longest that a token can live. An access token never outlives the refresh token, as has just been seen.
+        longest = self.refresh_seconds if self.max_lifetime_seconds is None else self.max_lifetime_seconds
+        self._set("longest_seconds", math.inf if longest is None else longest)
         grace = as_duration(self.refresh_grace, "refresh_grace", zero=True)
         if grace > MAX_GRACE:
             raise SettingError(f"refresh_grace must be at most {MAX_GRACE.seconds} seconds: a thief may use it as well")

@@ -49,7 +49,7 @@ def create_access_token(
         scope: Scopes granted: one str divided by spaces, or several str.
         roles: Roles of the identity: a str is one role and is written as such, several are written as an array.
         audience: Whom it is for, instead of the configuration's `audience`.
-        lifetime: `timedelta` or seconds, instead of `access_lifetime`.
+        lifetime: `timedelta` or seconds, instead of `access_lifetime`; at most `max_lifetime`.
         headers: Further header parameters; `typ` may be `at+jwt` (RFC 9068 section 2.1).
 
     Raises:
@@ -211,8 +211,12 @@ def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float 
         seconds = whole_seconds(as_duration(lifetime, "lifetime"))
     if seconds is None:
         return None
-    if config.max_lifetime_seconds is not None and seconds > config.max_lifetime_seconds:
-        raise MintingError(f"a lifetime of {seconds} seconds is longer than max_lifetime allows")
+    if seconds > config.longest_seconds:
+        # What is revoked is remembered for so long, and must not come back.
+        raise MintingError(
+            f"a lifetime of {seconds} seconds is longer than max_lifetime, which is {config.longest_seconds:g} seconds "
+            "(unless set, the longer of access_lifetime and refresh_lifetime); set max_lifetime to mint longer ones"
+        )
     if config.key_ring is not None and seconds + config.leeway_seconds > config.key_ring.keep.total_seconds():
         raise MintingError(f"a lifetime of {seconds} seconds is longer than the key_ring keeps its keys")
     return now + seconds
