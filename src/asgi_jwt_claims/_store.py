@@ -14,7 +14,7 @@ import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from asgi_jwt_claims._compact import dump_json
 from asgi_jwt_claims.errors import StoreUnavailableError
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.token import Token
 
-__all__ = ["Feed", "Kind", "Marks", "Revocation", "RevocationStore", "SessionRecord", "mark", "marks_of"]
+__all__ = ["PAGE", "Feed", "Kind", "Marks", "Revocation", "RevocationStore", "SessionRecord", "mark", "marks_of"]
 
 Kind: TypeAlias = Literal["token", "family", "identity"]
 """What can be revoked: one token, all tokens of one login, or all of an identity up to now."""
+
+PAGE: Final = 500
+"""How many sessions are read at once."""
+
+_MAX_CACHED = 256  # characters
 
 _LETTERS = {"token": "t", "family": "f", "identity": "i"}
 
@@ -39,7 +44,7 @@ class Marks(NamedTuple):
         token: The mark of its `jti`; empty when it has none.
         family: The mark of its family; empty when it has none.
         identity: The mark of its identity.
-        issued_at: Its `iat`, in seconds since the epoch. A token without one counts as issued at the beginning of time.
+        issued_at: From when on it counts as issued, in seconds since the epoch, for the revocation of its identity.
     """
 
     token: bytes
@@ -80,13 +85,13 @@ class SessionRecord(NamedTuple):
         refreshed_at: When the session was last refreshed.
         expires_at: When it ends by itself.
         label: What the application called it; empty when it did not.
-        access_expires_at: When the last of its access tokens expires, in seconds since the epoch; infinity: never.
-        audience: The audience granted at login, as compact JSON (a str or a list of str); empty: the configuration's.
-        repeats: How many rotations in a row were each followed by a repeat of the token that they spent; the repeats of
-            one token count once.
-        was_repeated: Whether `previous` has been presented again within the grace.
-        has_ended: Whether the session was ended. Such a record stays until its `expires_at`, so that its refresh token
-            is refused.
+        access_expires_at: When the last of its access tokens expires, in seconds since the epoch; infinity: never; 0: not
+            known.
+        audience: The audience granted at login, as compact JSON: a str, or a list of str. Empty: the configuration's own.
+        repeats: How many rotations in a row were each followed by a repeat of the token that they spent.
+        was_repeated: Whether `previous` has been sent again within the grace.
+        has_ended: Whether the session was ended. Such a record is kept until `expires_at`, so that the refresh token is
+            refused for as long as it lives.
     """
 
     family: bytes
@@ -172,26 +177,29 @@ class RevocationStore(ABC):
 
     @abstractmethod
     async def session(self, family: bytes) -> SessionRecord | None:
-        """The session with this mark, also one that `has_ended`; None: there is none, or its `expires_at` has passed."""
+        """The session with this mark, ended or not; None when there is none, or its `expires_at` has passed."""
 
     @abstractmethod
-    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
-        """The live sessions of an identity: not ended, and not expired. In ascending order of `family`.
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
+        """A page of the live sessions of an identity: those that have not ended and whose `expires_at` has not passed.
 
         Args:
             identity: Whose.
-            after: Only those whose `family` is greater.
-            limit: At most so many. A page that has fewer is the last.
+            after: Only sessions whose `family` is greater; for the next page, the `family` of the last one.
+            limit: How many at most.
+
+        Returns:
+            The sessions in ascending order of `family`. A page that is shorter than `limit` is the last.
         """
 
     @abstractmethod
     async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        """Replace the state of a session, if nobody else has in the meantime; atomic, across processes.
+        """Replace the state of a session, if it is still what the caller has seen; atomic, across processes.
 
         Args:
             family: Which session.
             current: The `current` of the state to replace; empty: there must be none yet.
-            record: The new state. A session is ended by one that `has_ended`.
+            record: The new state.
 
         Returns:
             Whether it was replaced; False: `current` is no longer what it was.
@@ -223,21 +231,35 @@ class RevocationStore(ABC):
 def mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
     """What stores know a token, a family or an identity by: 16 bytes, from which it cannot be read back.
 
+    The members of an object may come in any order, and a number in either spelling (`7`, `7.0`): it is the same identity
+    (RFC 8259 sections 4 and 6).
+
     Args:
         kind: Which of them.
         issuer: The configuration's issuer: two issuers may name their tokens and their users alike.
         value: The `jti`, the family, or the identity, which may be any JSON value.
     """
-    if type(value) is str and kind != "token":
+    if type(value) is str and kind != "token" and len(value) <= _MAX_CACHED:
         return _mark_again(kind, issuer, value)
     return _mark(kind, issuer, value)
 
 
 def _mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
-    text = value if type(value) is str else "\0" + dump_json(value).decode()
     digest = _begun(kind, issuer).copy()
-    digest.update(text.encode("utf-8", "surrogatepass"))
+    # No text in UTF-8 has this byte, so no text has the mark of another value.
+    digest.update(
+        value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"\xff" + dump_json(_canonical(value))
+    )
     return digest.digest()
+
+
+def _canonical(value: Any) -> Any:
+    """A JSON value as it is spelled for its mark."""
+    if isinstance(value, dict):
+        return {name: _canonical(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_canonical(member) for member in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 _mark_again = functools.lru_cache(4096)(_mark)
@@ -255,11 +277,17 @@ def marks_of(token: Token, config: JWTConfig) -> Marks:
     notes, issuer = notes_of(token), config.issuer
     marks: Marks | None = notes.get(issuer)
     if marks is None:
-        jti, family = token.jti, token.family
+        jti, family, issued_at = token.jti, token.family, token.issued_at
+        if issued_at is None:
+            issued_at = 0.0  # the beginning of time
+        elif family is None:
+            # The clock that it was minted by may be ahead of the one by which its identity is revoked. (A session ends by
+            # its name as well, so that no clock matters.)
+            issued_at -= config.leeway_seconds
         marks = notes[issuer] = Marks(
             mark("token", issuer, jti) if jti else b"",
             mark("family", issuer, family) if family else b"",
             mark("identity", issuer, token.identity),
-            token.issued_at or 0.0,
+            issued_at,
         )
     return marks

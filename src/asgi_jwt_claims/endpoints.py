@@ -14,11 +14,13 @@ from __future__ import annotations
 import hmac
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from ._forms import CSRF_KEY
+from ._log import logger
 from ._store import RevocationStore, mark
 from .challenges import Answer, Challenges, send_answer
 from .config import JWTConfig
@@ -34,9 +36,9 @@ from .errors import (
 from .events import refusal, tell
 from .outcome import ANY_ACCESS_TOKEN, examined
 from .revocation.rotation import check_client, rotate_refresh_token
-from .revocation.sessions import check_settings, list_sessions, revoke_identity, revoke_session, revoke_token
+from .revocation.sessions import check_settings, end_identity, end_session, list_sessions, revoke_token
 from .sources import BearerHeader, Cookie
-from .verification import verify_token_async
+from .verification import check_type, verify_attended
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -51,6 +53,7 @@ ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 20
 _MAX_REST = 4096  # bytes that a form may have beyond a token
+_SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class TokenEndpoints:
@@ -59,7 +62,8 @@ class TokenEndpoints:
     - `POST /refresh`: a form with `grant_type=refresh_token`, `refresh_token`, and perhaps `scope` and `client_id`; the
       answer is a new pair (RFC 6749 section 5.1) or an error (section 5.2).
     - `POST /logout`: a form with `token`, of either type, and perhaps `client_id`. Its session ends, and a token without
-      one is revoked by itself. A token that is no longer good is no error (RFC 7009 section 2.2).
+      one is revoked by itself. An access token ends its session even when it has expired; any other token that is no
+      longer good is no error (RFC 7009 section 2.2).
     - `POST /logout-everywhere`: everything of the identity ends.
     - `GET /sessions`: its live sessions. `DELETE /sessions/<id>`: one of them ends.
 
@@ -179,6 +183,8 @@ class TokenEndpoints:
                 claims_loader=self._claims_loader,
                 scope=form.get("scope"),
                 client_id=form.get("client_id"),
+                # Whether a browser will keep them is known before the old one is used up.
+                check=None if in_cookie is None else lambda pair: cookie_headers(pair, self._config),
             )
         except TokenError as error:
             return await self._failed(error, forget=in_cookie is not None)
@@ -224,25 +230,29 @@ class TokenEndpoints:
         return offered.raw
 
     async def _verified(self, raw: str | bytes) -> Token | None:
-        """A token of either type; None when it is not good, and nothing has to be done."""
+        """A refresh token, or an access token that may have expired; None when it is not good, and there is nothing to end."""
         for kind in ("refresh", "access"):
             try:
-                return await verify_token_async(raw, self._config, type=kind)
+                # The session of an access token lives on when that has expired, and its user wants it to end.
+                token = await verify_attended(raw, self._config, heed_exp=kind == "refresh")
+                check_type(token, kind)
             except UnavailableError:
                 raise
             except TokenError:
                 continue
+            return token
         return None
 
     async def _revoke(self, token: Token) -> None:
         if token.family:
-            await revoke_session(token.family, self._config, self._store)
+            expires_at = _expiry(token) if token.type == "access" else 0.0
+            await end_session(token.family, self._config, self._store, expires_at=expires_at)
         elif token.jti:
             await revoke_token(token, self._config, self._store)
 
     async def _logout_everywhere(self, scope: Any) -> Answer:
         async def log_out(token: Token) -> Answer:
-            await revoke_identity(token.identity, self._config, self._store)
+            await end_identity(token.identity, self._config, self._store, expires_at=_expiry(token))
             is_cookie = token.source == "cookie"
             return _json(200, {}, *(expired_cookie_headers(self._config) if is_cookie else ()))
 
@@ -269,11 +279,18 @@ class TokenEndpoints:
     async def _end_session(self, scope: Any, session: str) -> Answer:
         async def end(token: Token) -> Answer:
             issuer = self._config.issuer
-            record = await self._store.session(mark("family", issuer, session))
-            # Somebody else's session is answered as one that does not exist.
-            if record is None or not hmac.compare_digest(record.identity, mark("identity", issuer, token.identity)):
+            # What is no session id is not looked for, however long it is.
+            is_id = _SESSION_ID.fullmatch(session) is not None
+            record = await self._store.session(mark("family", issuer, session)) if is_id else None
+            # A session of another identity is answered as one that does not exist.
+            if (
+                record is None
+                or record.has_ended
+                or not hmac.compare_digest(record.identity, mark("identity", issuer, token.identity))
+            ):
                 return _json(404, {"error": "not_found"})
-            await revoke_session(session, self._config, self._store)
+            expires_at = _expiry(token) if token.family == session else 0.0
+            await end_session(session, self._config, self._store, expires_at=expires_at)
             return _json(200, {})
 
         return await self._for_bearer(scope, end)
@@ -306,6 +323,7 @@ class TokenEndpoints:
 
     async def _failed(self, error: TokenError, *, forget: bool = False) -> Answer:
         """RFC 6749 section 5.2, and section 2.2.1 of RFC 7009."""
+        logger().info("request refused: %r", error)
         await tell(self._config.on_event, refusal(error))
         if isinstance(error, UnavailableError):
             described = {"error": "temporarily_unavailable", "error_description": error.description}
@@ -329,6 +347,10 @@ class _RequestError(Exception):
         self.code = code
         self.description = description
         self.status = status
+
+
+def _expiry(token: Token) -> float:
+    return math.inf if token.expires_at is None else token.expires_at
 
 
 def _needed(form: Mapping[str, str], name: str) -> str:

@@ -390,14 +390,14 @@ class IdentityRefusedError(InvalidTokenError):
 
 
 class RevokedTokenError(InvalidTokenError):
-    """The token, its family or its identity was revoked; or, for a refresh token, nobody knows its family any more."""
+    """The token, its family or its identity was revoked; or a store does not know the session of a refresh token."""
 
     code = "token_revoked"
     description = "The token has been revoked."
 
 
 class ReusedTokenError(RevokedTokenError):
-    """A refresh token that had been used before (RFC 9700 section 4.14.2). Its family has been revoked."""
+    """A refresh token that had been used before (RFC 9700 section 4.14.2). Its session has ended."""
 
     code = "token_reused"
 
@@ -495,6 +495,9 @@ class StoreUnavailableError(UnavailableError):
 
 
 class ClaimsUnavailableError(UnavailableError):
-    """The application's `claims_loader` failed. The refresh token has not been used and can be sent again."""
+    """New tokens cannot be made: the application's `claims_loader` failed, or what it returned cannot be minted or sent.
+
+    The refresh token has not been used, and can be sent again.
+    """
 
     code = "claims_unavailable"

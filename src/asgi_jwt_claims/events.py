@@ -24,8 +24,9 @@ class AuthEvent:
     """Something that happened to a token. It never holds an encoded token.
 
     Attributes:
-        name: `issued` (a login began a session), `refused` (a request was), `refreshed`, `reuse_detected` (a refresh
-            token was used twice; its family is revoked), or `revoked`.
+        name: `issued` (a login began a session), `refused` (a request was), `refreshed`, `refresh_repeated` (a refresh
+            token was sent again within the grace, and answered again), `reuse_detected` (a refresh token was used twice,
+            or every one for a long time was sent again; its family is revoked), or `revoked`.
         code: For `refused`: the stable code of the error.
         type: The type of the token, where it is known.
         issuer: Its issuer.
@@ -35,7 +36,7 @@ class AuthEvent:
         scope: For `revoked`: how much was, `token`, `family` or `identity`.
     """
 
-    name: Literal["issued", "refused", "refreshed", "reuse_detected", "revoked"]
+    name: Literal["issued", "refused", "refreshed", "refresh_repeated", "reuse_detected", "revoked"]
     code: str | None = None
     type: str | None = None
     issuer: str | None = None
@@ -45,7 +46,7 @@ class AuthEvent:
     scope: Literal["token", "family", "identity"] | None = None
 
     @classmethod
-    def about(cls, token: Token, name: Literal["issued", "refused", "refreshed", "reuse_detected"]) -> AuthEvent:
+    def about(cls, token: Token, name: Literal["refreshed", "refresh_repeated", "reuse_detected"]) -> AuthEvent:
         """An event that befell `token`."""
         return cls(
             name=name,

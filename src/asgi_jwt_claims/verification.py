@@ -58,7 +58,7 @@ from .token import Token, TokenFields, copy_json
 if TYPE_CHECKING:
     from .config import JWTConfig
 
-__all__ = ["check_type", "good_until", "verify", "verify_jws", "verify_token", "verify_token_async"]
+__all__ = ["check_type", "good_until", "verify", "verify_attended", "verify_jws", "verify_token", "verify_token_async"]
 
 _NONE: frozenset[str] = frozenset()
 
@@ -94,16 +94,22 @@ async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str =
         InvalidTokenError: As `verify_token`.
         KeysUnavailableError: The keys could not be fetched.
     """
+    token = await verify_attended(raw, config)
+    check_type(token, type)
+    return token
+
+
+async def verify_attended(raw: str | bytes, config: JWTConfig, *, heed_exp: bool = True) -> Token:
+    """As `verify`, and waits for the keys of a provider where the token cannot be verified without a fetch."""
     try:
-        token = verify(raw, config, None)
+        token = verify(raw, config, None, heed_exp=heed_exp)
     except TokenError as error:
         if config.key_source is None or not await config.key_source.attend(error):
             raise
-        token = verify(raw, config, None)
+        token = verify(raw, config, None, heed_exp=heed_exp)
     else:
         if config.key_source is not None:
             await config.key_source.attend(None)
-    check_type(token, type)
     return token
 
 
@@ -140,8 +146,15 @@ def verify_jws(
     return copy_json(header), payload
 
 
-def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
-    """Verify everything but which type of token is wanted. `source` says where the token was found."""
+def verify(raw: str | bytes, config: JWTConfig, source: str | None, *, heed_exp: bool = True) -> Token:
+    """Verify everything but which type of token is wanted.
+
+    Args:
+        raw: The encoded token.
+        config: Keys, parties, times and names.
+        source: Where the token was found.
+        heed_exp: False passes over `exp`, and over nothing else: for ending what an expired token names.
+    """
     raw = as_ascii(raw, config.max_token_size)
     try:
         keys, signatures = (
@@ -153,11 +166,11 @@ def verify(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
         raise
     said = signatures.find(raw, keys)
     if said is not None:
-        return Token(said, _judge(said, config), source)
+        return Token(said, _judge(said, config, heed_exp=heed_exp), source)
     key, header, payload = _verify_signature(raw, keys)
     text, claims = load_json(payload)
     said = _read(claims, header, text, config)
-    verified_at = _judge(said, config)
+    verified_at = _judge(said, config, heed_exp=heed_exp)
     signatures.remember(raw, key, keys, said)
     return Token(said, verified_at, source)
 
@@ -270,13 +283,13 @@ def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> s
 # Whether that holds here and now: asked for every request, whether or not the signature is remembered.
 
 
-def _judge(said: TokenFields, config: JWTConfig) -> float:
+def _judge(said: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> float:
     """Refuse what is out of its time, too old, by another issuer or for another audience; return when that was."""
     now = config.clock()
     leeway = config.leeway_seconds
     issued_at, not_before, expires_at = said.issued_at, said.not_before, said.expires_at
     # RFC 7519 section 4.1.4: the current time must be before the expiration time.
-    if expires_at is not None and not now < expires_at + leeway:
+    if heed_exp and expires_at is not None and not now < expires_at + leeway:
         raise ExpiredTokenError(claim="exp", exp=expires_at, now=now)
     # RFC 7519 section 4.1.5: after or equal to the not-before time.
     if not_before is not None and not now + leeway >= not_before:

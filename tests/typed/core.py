@@ -173,7 +173,7 @@ async def live() -> None:
     assert_type(await rotate_refresh_token(pair.refresh_token, listening, store, claims_loader=load), TokenPair)
     assert_type(await list_sessions("alice", listening, store), list[Session])
     await revoke_session((await list_sessions("alice", listening, store))[0].id, listening, store)
-    await revoke_identity("alice", listening, store, lifetime=timedelta(days=1))
+    await revoke_identity("alice", listening, store)
     assert_type(await store.check(verify_token(pair.access_token, listening), listening), bool)
     assert_type(verify_token(pair.access_token, listening).family, str | None)
     JWTMiddleware(app_of_tokens, listening, revocation=MemoryStore())

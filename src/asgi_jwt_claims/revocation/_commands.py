@@ -32,7 +32,7 @@ import anyio
 from asgi_jwt_claims._compact import b64url_decode, b64url_encode
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration
-from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims._store import PAGE, Marks, Revocation, RevocationStore, SessionRecord
 from asgi_jwt_claims.config import MAX_LEEWAY
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 
@@ -251,7 +251,7 @@ class CommandStore(FeedStore):
         found = await self._fetch([family])
         return found[0] if found else None
 
-    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         """See `RevocationStore`."""
         found: list[SessionRecord] = []
         while len(found) < limit:

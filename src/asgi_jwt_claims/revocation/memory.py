@@ -7,11 +7,13 @@ import os
 import sys
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from asgi_jwt_claims._log import logger
-from asgi_jwt_claims._store import Feed, Marks, Revocation, RevocationStore, SessionRecord, marks_of
+from asgi_jwt_claims._store import PAGE, Feed, Marks, Revocation, RevocationStore, SessionRecord, marks_of
 
 from ._ledger import Ledger
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryStore"]
 
-_PRUNE_EVERY = 1024
+_SWEPT_AT_ONCE = 2
 
 
 class MemoryStore(RevocationStore):
@@ -35,7 +37,7 @@ class MemoryStore(RevocationStore):
         clock: Seconds since the epoch, as `time.time`.
     """
 
-    __slots__ = ("_clock", "_feed", "_ledger", "_lock", "_sessions", "_writes")
+    __slots__ = ("_clock", "_families", "_feed", "_ledger", "_lock", "_owners", "_sessions")
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         _warn_of_workers()
@@ -43,8 +45,10 @@ class MemoryStore(RevocationStore):
         self._clock = clock
         self._ledger = Ledger()
         self._sessions: dict[bytes, SessionRecord] = {}
+        # Whose each session is, in the order in which they are looked at for whether they have expired.
+        self._owners: OrderedDict[bytes, bytes] = OrderedDict()
+        self._families: dict[bytes, set[bytes]] = {}
         self._lock = threading.Lock()
-        self._writes = 0
 
     @property
     def feed(self) -> Feed:
@@ -72,33 +76,48 @@ class MemoryStore(RevocationStore):
 
     async def session(self, family: bytes) -> SessionRecord | None:
         """See `RevocationStore`."""
-        record = self._sessions.get(family)
-        return None if record is None else _as_of(record, self._clock())
+        return self._as_of(family, self._clock())
 
-    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         """See `RevocationStore`."""
         now = self._clock()
         with self._lock:
-            found = [_as_of(record, now) for record in self._sessions.values() if record.identity == identity]
-        live = [one for one in found if one is not None and not one.has_ended and one.family > after]
-        return sorted(live)[:limit]
+            families = sorted(family for family in self._families.get(identity, ()) if family > after)
+            found = (self._as_of(family, now) for family in families)
+            return list(islice((record for record in found if record is not None and not record.has_ended), limit))
 
     async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
         """See `RevocationStore`."""
         now = self._clock()
         with self._lock:
-            before = self._sessions.get(family)
-            if before is not None:
-                before = _as_of(before, now)
+            before = self._as_of(family, now)
             if (b"" if before is None else before.current) != current:
                 return False
+            if before is None:
+                self._owners[family] = record.identity
+                self._families.setdefault(record.identity, set()).add(family)
             self._sessions[family] = record
-            self._writes += 1
-            if self._writes % _PRUNE_EVERY == 0:
-                ended = [name for name, one in self._sessions.items() if one.expires_at <= now]
-                for name in ended:
-                    del self._sessions[name]
+            self._sweep(now)
         return True
+
+    def _as_of(self, family: bytes, now: float) -> SessionRecord | None:
+        record = self._sessions.get(family)
+        if record is None or record.expires_at <= now:
+            return None
+        return record._replace(sealed=b"") if record.sealed and record.sealed_until <= now else record
+
+    def _sweep(self, now: float) -> None:
+        """Drop what has expired among a few sessions, others each time, so that no write ever looks at all of them."""
+        for _ in range(min(_SWEPT_AT_ONCE, len(self._owners))):
+            family, identity = self._owners.popitem(last=False)
+            if self._as_of(family, now) is not None:
+                self._owners[family] = identity
+                continue
+            del self._sessions[family]
+            families = self._families[identity]
+            families.discard(family)
+            if not families:
+                del self._families[identity]
 
 
 @functools.cache
@@ -121,9 +140,3 @@ def _sign_of_workers() -> str:
     # Looked up, not imported: a process that was started through it has it.
     started = sys.modules.get("multiprocessing.process")
     return "started through multiprocessing" if started and started.parent_process() else ""
-
-
-def _as_of(record: SessionRecord, now: float) -> SessionRecord | None:
-    if record.expires_at <= now:
-        return None
-    return record._replace(sealed=b"") if record.sealed and record.sealed_until <= now else record

@@ -20,7 +20,7 @@ import anyio.lowlevel
 
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration
-from asgi_jwt_claims._store import Feed, Marks, Revocation, RevocationStore, SessionRecord, marks_of
+from asgi_jwt_claims._store import PAGE, Feed, Marks, Revocation, RevocationStore, SessionRecord, marks_of
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 
 from ._commands import FeedStore, Position
@@ -131,7 +131,7 @@ class MirroredStore(RevocationStore):
         """See `RevocationStore`."""
         return await self._store.session(family)
 
-    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         """See `RevocationStore`."""
         return await self._store.sessions(identity, after=after, limit=limit)
 

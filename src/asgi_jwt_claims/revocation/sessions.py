@@ -1,7 +1,13 @@
 """Sessions: begun by a login, listed, and ended; and single tokens revoked.
 
 A session is a family of tokens, known by its `sid` claim: the access and refresh token of one login and all that come
-of them by refreshing.
+of them by refreshing. It is ended twice over. Its record says so, and is kept for as long as its refresh token lives;
+the mark of its family is revoked, and is kept for as long as its last access token lives. The record knows how long that
+is, whatever the lifetimes were when the token was minted, and every process has to know the marks, but not the records.
+
+Nothing that is minted lives longer than `longest_seconds` of its configuration, so a revocation that is kept for so long
+outlives every token that it is about. Clocks may differ by the leeway: a token may be minted by one that is ahead, and
+verified by one that is behind, for a leeway after its `exp`.
 """
 
 from __future__ import annotations
@@ -11,14 +17,16 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from asgi_jwt_claims._settings import as_duration, whole_seconds
-from asgi_jwt_claims._store import Kind, Revocation, RevocationStore, SessionRecord, mark
-from asgi_jwt_claims.claims import scope_text
-from asgi_jwt_claims.errors import MintingError
+from asgi_jwt_claims._compact import dump_json, has_lone_surrogate
+from asgi_jwt_claims._log import logger
+from asgi_jwt_claims._settings import whole_seconds
+from asgi_jwt_claims._store import PAGE, Kind, Revocation, RevocationStore, SessionRecord, mark
+from asgi_jwt_claims.claims import check_identity, scope_text
+from asgi_jwt_claims.errors import MintingError, StoreUnavailableError
 from asgi_jwt_claims.events import AuthEvent, tell
 from asgi_jwt_claims.minting import mint
 from asgi_jwt_claims.token import Token, TokenPair
@@ -27,21 +35,26 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
 
 __all__ = [
+    "Life",
     "Session",
     "check_settings",
+    "end_identity",
+    "end_session",
     "list_sessions",
     "mint_pair",
     "refresh_mark",
     "revoke_identity",
     "revoke_session",
     "revoke_token",
+    "session_end",
     "start_session",
 ]
 
 _LONGEST_WAIT = 5.0  # seconds
 _MAX_LABEL = 200
-_ATTEMPTS = 3  # a session that is refreshed more often than that while it ends is found to be revoked all the same
-_UNDER_WAY = 60.0  # seconds that a refresh may take from its look at the store to its tokens, and clocks may differ
+_ATTEMPTS = 3
+_UNDER_WAY = 60.0  # seconds that a refresh may take from its look at the store to its tokens
+_ENDED = b"\0" * 16  # the `current` of a session that has ended; no token has this mark
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +76,7 @@ class Session:
     label: str
 
 
-async def start_session(
+async def start_session(  # noqa: PLR0913 -- what may be said about a login, all of it by name
     identity: Any,
     config: JWTConfig,
     store: RevocationStore,
@@ -75,6 +88,7 @@ async def start_session(
     audience: str | Iterable[str] | None = None,
     client_id: str | None = None,
     label: str = "",
+    max_sessions: int | None = 100,
 ) -> TokenPair:
     """Log `identity` in: a token pair whose refresh token can be rotated, and whose session can be ended.
 
@@ -86,57 +100,77 @@ async def start_session(
         fresh: Whether, or for how long, the access token counts as a login with credentials.
         scope: Scopes granted.
         roles: Roles of the identity.
-        audience: Whom the tokens are for, instead of the configuration's `audience`.
+        audience: Whom the access tokens are for, instead of the configuration's `audience`. The refresh tokens are for
+            the issuer itself, so they carry the configuration's.
         client_id: The client that alone may refresh them (RFC 6749 section 10.4).
         label: Shown in the list of sessions; at most 200 characters.
+        max_sessions: How many live sessions the identity may have, this one included; the oldest end. None: any number.
 
     Raises:
-        StoreUnavailableError: Nobody has been logged in.
-        MintingError: Something in the tokens would not be accepted back.
+        StoreUnavailableError: The store could not keep the session, so `identity` is not logged in.
+        MintingError: An argument cannot be used, or verification would refuse something in the tokens.
     """
     family_claim = check_settings(config)
-    if not isinstance(label, str) or len(label) > _MAX_LABEL:
-        raise MintingError(f"label must be a str of at most {_MAX_LABEL} characters")
-    if client_id is not None and not (isinstance(client_id, str) and client_id):
-        raise MintingError("client_id must be a non-empty str")
-    owner = mark("identity", config.issuer, identity)
+    if not isinstance(label, str) or len(label) > _MAX_LABEL or has_lone_surrogate(label):
+        raise MintingError(f"label must be a str of at most {_MAX_LABEL} whole characters")
+    if client_id is not None and not (isinstance(client_id, str) and client_id and not has_lone_surrogate(client_id)):
+        raise MintingError("client_id must be a non-empty str of whole characters")
+    if max_sessions is not None and (type(max_sessions) is not int or max_sessions < 1):
+        raise MintingError("max_sessions must be an int of 1 or more, or None for no limit")
+    owner = _mark_of_identity(identity, config)
     now = await _after(await store.issued_until(owner), config)
     family = os.urandom(16).hex()
-    grant = {
+    grant: dict[str, Any] = {
         "user_claims": user_claims,
         "scope": None if scope is None else scope_text(scope),
         "roles": roles if roles is None or isinstance(roles, str) else list(roles),
         "audience": audience if audience is None or isinstance(audience, str) else list(audience),
     }
     claims = {family_claim: family, "auth_time": now, "client_id": client_id}
-    pair, refresh_jti, ends_at = mint_pair(identity, config, now, now, grant, claims, fresh=_fresh(fresh, now))
+    pair, life = mint_pair(identity, config, now, now, grant, claims, fresh=_fresh(fresh, now))
     record = SessionRecord(
         family=mark("family", config.issuer, family),
         identity=owner,
         id=family,
-        current=refresh_mark(config, refresh_jti),
+        current=refresh_mark(config, life.refresh_jti),
         previous=b"",
         spent_at=0.0,
         sealed=b"",
         sealed_until=0.0,
         started_at=float(now),
         refreshed_at=float(now),
-        expires_at=ends_at + config.leeway_seconds,
+        expires_at=life.refresh_end + config.leeway_seconds,
         label=label,
+        access_expires_at=life.access_end,
+        audience="" if audience is None else dump_json(grant["audience"]).decode(),
     )
     await store.replace_session(record.family, b"", record)
     issuer = config.issuer
     await tell(config.on_event, AuthEvent(name="issued", issuer=issuer, identity=identity, family=family))
+    if max_sessions is not None:
+        await _end_oldest(max_sessions - 1, record, config, store)
     return pair
+
+
+async def _end_oldest(kept: int, newest: SessionRecord, config: JWTConfig, store: RevocationStore) -> None:
+    """End the oldest sessions of an identity until so many are left beside the newest."""
+    try:
+        others = [one for one in await _all_sessions(newest.identity, store) if one.family != newest.family]
+        others.sort(key=lambda one: one.started_at, reverse=True)
+        for one in others[kept:]:
+            await end_session(one.id, config, store)
+    except StoreUnavailableError as error:
+        # The login is in the store already. The next one counts again.
+        logger().warning("the sessions beyond max_sessions could not be ended: %r", error)
 
 
 async def list_sessions(identity: Any, config: JWTConfig, store: RevocationStore) -> list[Session]:
     """The live sessions of `identity`, the one refreshed last first.
 
     Raises:
+        MintingError: No token can speak for `identity`: it must be what `start_session` was given.
         StoreUnavailableError: The store could not be asked.
     """
-    records = await store.sessions(mark("identity", config.issuer, identity))
     sessions = [
         Session(
             id=one.id,
@@ -145,7 +179,7 @@ async def list_sessions(identity: Any, config: JWTConfig, store: RevocationStore
             expires_at=one.expires_at,
             label=one.label,
         )
-        for one in records
+        for one in await _all_sessions(_mark_of_identity(identity, config), store)
     ]
     return sorted(sessions, key=lambda session: session.refreshed_at, reverse=True)
 
@@ -159,7 +193,7 @@ async def revoke_token(token: Token, config: JWTConfig, store: RevocationStore) 
     """
     if not token.jti:
         raise MintingError("a token without jti cannot be revoked by itself; revoke its session or its identity")
-    until = math.inf if token.expires_at is None else token.expires_at + config.leeway_seconds
+    until = _outlasting(math.inf if token.expires_at is None else token.expires_at, config)
     await store.revoke([Revocation("token", mark("token", config.issuer, token.jti), until)])
     event = AuthEvent(
         name="revoked", scope="token", issuer=config.issuer, identity=token.identity, jti=token.jti, family=token.family
@@ -167,52 +201,89 @@ async def revoke_token(token: Token, config: JWTConfig, store: RevocationStore) 
     await tell(config.on_event, event)
 
 
-async def revoke_session(
-    family: str, config: JWTConfig, store: RevocationStore, *, lifetime: timedelta | float = 0
-) -> None:
+async def revoke_session(family: str, config: JWTConfig, store: RevocationStore) -> int:
     """End a session: no token that comes from this login counts any more.
 
     Args:
         family: The `id` of a `Session`, or the `family` of any of its tokens.
         config: That of its tokens.
         store: Where it is kept.
-        lifetime: Of its longest-lived token, a `timedelta` or seconds, if one was minted for longer than `config` says.
+
+    Returns:
+        How many sessions have ended: 1, or 0 when the store knows no such session, or it had ended before. Its tokens are
+        revoked in any case.
 
     Raises:
-        StoreUnavailableError: It has not ended.
+        MintingError: `family` is no non-empty str: the token has no session. Revoke the token or its identity instead.
+        StoreUnavailableError: The session may not have ended; do it again.
     """
+    if not (isinstance(family, str) and family):
+        raise MintingError(
+            "the family must be the non-empty str that names a session; a token that has none comes from no session, so "
+            "revoke the token or its identity"
+        )
+    return await end_session(family, config, store)
+
+
+async def end_session(family: str, config: JWTConfig, store: RevocationStore, *, expires_at: float = 0.0) -> int:
+    """As `revoke_session`, and until `expires_at` at least: the `exp` of a token at hand, in seconds since the epoch."""
     marked = mark("family", config.issuer, family)
-    await store.revoke([Revocation("family", marked, _last_expiry(config, lifetime))])
-    await _forget(marked, store)
+    record = await store.session(marked)
+    # First the record: a refresh that is under way then issues nothing of which the record does not know.
+    state = None if record is None else await _close(record, store)
+    await store.revoke([_of_family(marked, state, config, expires_at)])
     await tell(config.on_event, AuthEvent(name="revoked", scope="family", issuer=config.issuer, family=family))
+    return int(state is not None and not state.has_ended)
 
 
-async def revoke_identity(
-    identity: Any, config: JWTConfig, store: RevocationStore, *, lifetime: timedelta | float = 0
-) -> None:
+async def revoke_identity(identity: Any, config: JWTConfig, store: RevocationStore) -> int:
     """Log `identity` out everywhere: no token issued up to now counts any more.
 
-    Its live sessions end by name as well, so that a clock that is a little ahead elsewhere saves none of them.
+    Its live sessions end by name as well, so that a clock that is a little ahead elsewhere saves none of them. For the
+    same reason a token that comes from no session counts as issued a leeway before its `iat`.
 
     Args:
-        identity: Who.
+        identity: Whom the tokens speak for: exactly what they were minted for.
         config: That of the tokens.
         store: Where the sessions are kept.
-        lifetime: Of the longest-lived token, a `timedelta` or seconds, if one was minted for longer than `config` says.
+
+    Returns:
+        How many sessions have ended. Tokens that come from no session are revoked too, and not counted.
 
     Raises:
-        StoreUnavailableError: Not everything has been revoked; do it again.
+        MintingError: No token can speak for `identity`.
+        StoreUnavailableError: Some tokens may not have been revoked; do it again.
     """
+    return await end_identity(check_identity(identity, config.identity_claim), config, store)
+
+
+async def end_identity(identity: Any, config: JWTConfig, store: RevocationStore, *, expires_at: float = 0.0) -> int:
+    """As `revoke_identity`, and until `expires_at` at least: the `exp` of a token at hand, in seconds since the epoch."""
     owner = mark("identity", config.issuer, identity)
-    now = config.clock()
-    revocations = [Revocation("identity", owner, _last_expiry(config, lifetime), now)]
-    families = [one.family for one in await store.sessions(owner)]
-    revocations += [Revocation("family", family, _last_expiry(config, lifetime)) for family in families]
-    await store.revoke(revocations)
-    for family in families:
-        await _forget(family, store)
+    until = _outlasting(max(expires_at, _issued_now(config, config.longest_seconds)), config)
+    cutoff = config.clock()
+    # One write, and nearly everything is done: whatever happens to the rest, these tokens are refused.
+    await store.revoke([Revocation("identity", owner, until, cutoff)])
+    ended = 0
+    page = await store.sessions(owner)
+    while page:
+        # With many sessions this takes a while, in which the user may have logged in again.
+        due = [one for one in page if one.started_at <= cutoff + config.leeway_seconds]
+        await store.revoke([_of_family(one.family, one, config) for one in due])
+        states = [await _close(one, store) for one in due]
+        ended += sum(1 for state in states if state is not None and not state.has_ended)
+        # What was refreshed in the meantime, by a release with other lifetimes even, may have a later end.
+        moved = [
+            _of_family(one.family, state, config)
+            for one, state in zip(due, states, strict=True)
+            if state is None or state.access_expires_at != one.access_expires_at
+        ]
+        if moved:
+            await store.revoke(moved)
+        page = await _page_after(page, owner, store)
     event = AuthEvent(name="revoked", scope="identity", issuer=config.issuer, identity=identity)
     await tell(config.on_event, event)
+    return ended
 
 
 def check_settings(config: JWTConfig) -> str:
@@ -228,6 +299,25 @@ def refresh_mark(config: JWTConfig, jti: str) -> bytes:
     return mark(kind, config.issuer, jti)
 
 
+class Life(NamedTuple):
+    """How long two tokens live, and what the next rotation will know the second by.
+
+    Attributes:
+        access_end: When the access token expires, in seconds since the epoch; infinity: never.
+        refresh_end: When the refresh token does.
+        refresh_jti: The `jti` of the refresh token.
+    """
+
+    access_end: float
+    refresh_end: float
+    refresh_jti: str
+
+
+def session_end(config: JWTConfig, logged_in_at: float) -> float:
+    """When a session ends however often it is refreshed, in seconds since the epoch; infinity: never."""
+    return math.inf if config.session_seconds is None else logged_in_at + config.session_seconds
+
+
 def mint_pair(
     identity: Any,
     config: JWTConfig,
@@ -238,28 +328,35 @@ def mint_pair(
     *,
     fresh: bool | int,
     access_scope: str | None = None,
-) -> tuple[TokenPair, str, float]:
-    """An access and a refresh token of one session.
-
-    Returns:
-        The tokens, the `jti` of the refresh token, and when it expires (infinity: never).
-    """
-    end = math.inf if config.session_seconds is None else logged_in_at + config.session_seconds
+) -> tuple[TokenPair, Life]:
+    """An access and a refresh token of one session. The `audience` of the grant is the access token's alone."""
+    end = session_end(config, logged_in_at)
     refresh_end = min(end, math.inf if config.refresh_seconds is None else now + config.refresh_seconds)
     access_end = min(refresh_end, math.inf if config.access_seconds is None else now + config.access_seconds)
     scope = grant["scope"] if access_scope is None else access_scope
     access, _ = mint(identity, config, "access", now, access_end, {**grant, "scope": scope}, {**claims, "fresh": fresh})
-    refresh, jti = mint(identity, config, "refresh", now, refresh_end, grant, claims)
+    refresh, jti = mint(identity, config, "refresh", now, refresh_end, {**grant, "audience": None}, claims)
     expires_in = None if access_end == math.inf else int(access_end - now)
-    return TokenPair(access, refresh, expires_in=expires_in, scope=scope), jti, refresh_end
+    return TokenPair(access, refresh, expires_in=expires_in, scope=scope), Life(access_end, refresh_end, jti)
+
+
+def _mark_of_identity(identity: Any, config: JWTConfig) -> bytes:
+    return mark("identity", config.issuer, check_identity(identity, config.identity_claim))
 
 
 async def _after(issued_until: float, config: JWTConfig) -> int:
-    """The time for a new login: a second of its own after everything that was revoked, since `iat` counts in seconds."""
-    now = config.clock()
+    """The time for a new login: a second of its own after everything that was revoked, since `iat` counts in seconds.
+
+    Raises:
+        StoreUnavailableError: The clock by which the identity was revoked is so far ahead that the token would not be valid
+            yet.
+    """
     first = math.floor(issued_until) + 1
-    if now < first:
-        await anyio.sleep(min(first - now, _LONGEST_WAIT))
+    ahead = first - config.clock()
+    if ahead > _LONGEST_WAIT + config.leeway_seconds:
+        raise StoreUnavailableError(retry_after=math.ceil(ahead), reason="revoked up to a time that is yet to come")
+    if ahead > 0:
+        await anyio.sleep(min(ahead, _LONGEST_WAIT))
     return max(int(config.clock()), first)
 
 
@@ -267,21 +364,51 @@ def _fresh(fresh: bool | timedelta, now: int) -> bool | int:
     return fresh if isinstance(fresh, bool) else now + whole_seconds(fresh)
 
 
-async def _forget(family: bytes, store: RevocationStore) -> None:
-    """Take a session that is revoked off the list, also from under a refresh that is under way."""
+async def _all_sessions(identity: bytes, store: RevocationStore) -> list[SessionRecord]:
+    page = await store.sessions(identity)
+    found = [*page]
+    while page := await _page_after(page, identity, store):
+        found += page
+    return found
+
+
+async def _page_after(page: list[SessionRecord], identity: bytes, store: RevocationStore) -> list[SessionRecord]:
+    """The live sessions that follow a page; none when it was the last."""
+    return await store.sessions(identity, after=page[-1].family) if len(page) == PAGE else []
+
+
+async def _close(record: SessionRecord, store: RevocationStore) -> SessionRecord | None:
+    """Let the record of a session say that it has ended, whatever refresh is under way.
+
+    Returns:
+        The state that it was in, which says whether it had ended before; None: it is gone, or was refreshed each time in
+        between, so nothing says how long its tokens live.
+    """
+    state: SessionRecord | None = record
     for _ in range(_ATTEMPTS):
-        record = await store.session(family)
-        if record is None or record.has_ended:
-            return
-        ended = record._replace(has_ended=True, sealed=b"", current=b"\0" * 16)
-        if await store.replace_session(family, record.current, ended):
-            return
+        if state is None or state.has_ended:
+            return state
+        ended = state._replace(current=_ENDED, sealed=b"", has_ended=True)
+        if await store.replace_session(state.family, state.current, ended):
+            return state
+        state = await store.session(record.family)
+    return None
 
 
-def _last_expiry(config: JWTConfig, lifetime: timedelta | float) -> float:
-    """When the last token issued up to now will have expired; and any that a refresh under way is about to issue."""
-    longest = as_duration(lifetime, "lifetime", zero=True).total_seconds()
-    if config.refresh_seconds is None or config.access_seconds is None:
-        return math.inf
-    longest = max(longest, config.refresh_seconds, config.access_seconds)
-    return config.clock() + longest + config.leeway_seconds + _UNDER_WAY
+def _of_family(family: bytes, state: SessionRecord | None, config: JWTConfig, expires_at: float = 0.0) -> Revocation:
+    """The revocation of a family whose session ended in this state; None: in one that is not known."""
+    known = 0.0 if state is None else state.access_expires_at
+    access = math.inf if config.access_seconds is None else config.access_seconds
+    # What a refresh under way still issues, or one that a store has lost, is issued by now.
+    latest = _issued_now(config, access if known else config.longest_seconds)
+    return Revocation("family", family, _outlasting(max(known, latest, expires_at), config))
+
+
+def _issued_now(config: JWTConfig, lifetime: float) -> float:
+    """When a token with this lifetime expires that is issued about now, by whatever clock."""
+    return config.clock() + config.leeway_seconds + _UNDER_WAY + lifetime
+
+
+def _outlasting(expires_at: float, config: JWTConfig) -> float:
+    """Until when a token has to be remembered: verified a leeway after its `exp`, by a clock that is behind the store's."""
+    return expires_at + 2 * config.leeway_seconds

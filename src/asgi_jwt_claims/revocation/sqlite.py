@@ -31,7 +31,7 @@ from anyio.lowlevel import RunVar
 
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration
-from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims._store import PAGE, Marks, Revocation, RevocationStore, SessionRecord
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 
 __all__ = ["SQLiteStore"]
@@ -159,7 +159,7 @@ class SQLiteStore(RevocationStore):
         found = await self._select("family = ?", family)
         return found[0] if found else None
 
-    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         """See `RevocationStore`."""
         condition = "identity = ? AND has_ended = 0 AND family > ? ORDER BY family LIMIT ?"
         return await self._select(condition, identity, after, limit)

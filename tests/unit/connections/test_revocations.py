@@ -85,7 +85,7 @@ async def test_a_session(config: JWTConfig, store: MemoryStore) -> None:
 async def test_an_identity(config: JWTConfig, clock: HeldClock, store: MemoryStore) -> None:
     """What an identity has had until now ends; what it has been given since goes on."""
     old = bearer(create_access_token("alice", config))
-    clock.now += 10
+    clock.now += 20  # more than clocks may differ
     new = bearer(create_access_token("alice", config))
     middleware = JWTMiddleware(Talker(), config, revocation=store)
     async with connected(middleware, hello(old)) as before, connected(middleware, hello(new)) as after:
