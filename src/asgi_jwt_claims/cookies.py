@@ -19,10 +19,10 @@ from ._cookie_settings import TokenCookies
 from .errors import MintingError, SettingError
 from .outcome import scope_of
 from .sources.cookie import cookie_values, csrf_digest
+from .token import TokenPair
 
 if TYPE_CHECKING:
     from .config import JWTConfig
-    from .token import TokenPair
 
 __all__ = [
     "TokenCookies",
@@ -38,21 +38,22 @@ _NO_STORE = ("cache-control", "no-store")
 _MAX_COOKIE = 4096  # RFC 6265bis section 5.6: bytes of name and value, beyond which browsers ignore a cookie
 
 
-def set_token_cookies(response_or_headers: Any, pair: TokenPair, config: JWTConfig) -> None:
-    """Let a response put the tokens of `pair`, and their CSRF value, into the browser's cookies.
+def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config: JWTConfig) -> None:
+    """Let a response put tokens, and their CSRF value, into the browser's cookies.
 
     The cookies are forgotten when the tokens expire. The response must not be stored, and says so (RFC 6750 section 5.3).
 
     Args:
         response_or_headers: A response of Starlette, FastAPI or Sanic, or a list of ASGI headers.
-        pair: From `start_session`, `rotate_refresh_token` or `create_token_pair`.
+        tokens: A pair from `start_session`, `rotate_refresh_token` or `create_token_pair`; or an access token alone, for a
+            site without refresh tokens. A refresh token that the browser still has is then taken away.
         config: Its `cookies` say how.
 
     Raises:
         MintingError: A token is too long for a cookie.
-        SettingError: What was given is no response.
+        SettingError: What was given is no response, or neither a pair nor an encoded token.
     """
-    _add(response_or_headers, cookie_headers(pair, config))
+    _add(response_or_headers, cookie_headers(tokens, config))
 
 
 def unset_token_cookies(response_or_headers: Any, config: JWTConfig) -> None:
@@ -83,17 +84,20 @@ def csrf_token(request_or_scope: Any, config: JWTConfig) -> str:
     return (values[0] if is_whole else digest).decode()
 
 
-def cookie_headers(pair: TokenPair, config: JWTConfig) -> list[tuple[str, str]]:
+def cookie_headers(tokens: TokenPair | str, config: JWTConfig) -> list[tuple[str, str]]:
     """The headers of a response that sets the cookies."""
+    if not isinstance(tokens, TokenPair | str):
+        raise SettingError(f"a {type(tokens).__name__} is neither a TokenPair nor an encoded access token")
     cookies = config.cookies
-    tokens = [raw.encode() for raw in (pair.access_token, pair.refresh_token)]
-    access_age, refresh_age = (_max_age(raw, config) for raw in tokens)
-    csrf = b".".join(map(csrf_digest, tokens)).decode()
+    given = [tokens] if isinstance(tokens, str) else [tokens.access_token, tokens.refresh_token]
+    ages = [_max_age(raw.encode(), config) for raw in given]
+    csrf = b".".join(csrf_digest(raw.encode()) for raw in given).decode()
+    refresh, refresh_age = (given[1], ages[1]) if len(given) > 1 else ("", 0)
     return [
-        _cookie(cookies, cookies.access_name, pair.access_token, "/", access_age),
-        _cookie(cookies, cookies.refresh_name, pair.refresh_token, cookies.refresh_path, refresh_age),
+        _cookie(cookies, cookies.access_name, given[0], "/", ages[0]),
+        _cookie(cookies, cookies.refresh_name, refresh, cookies.refresh_path, refresh_age),
         # A script reads it and sends it back; that is what no other origin can do.
-        _cookie(cookies, cookies.csrf_name, csrf, "/", refresh_age, http_only=False),
+        _cookie(cookies, cookies.csrf_name, csrf, "/", ages[-1], http_only=False),
     ]
 
 

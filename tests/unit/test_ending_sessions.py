@@ -1,4 +1,4 @@
-"""How sessions end: alone, with their identity, and for want of room; and for how long that is remembered."""
+"""How sessions end: alone, with their identity, or beyond the limit; and for how long that is remembered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, Token, TokenPair, create_access_token, verify_token
 from asgi_jwt_claims._store import marks_of
-from asgi_jwt_claims.errors import MintingError, RevokedTokenError, StoreUnavailableError
+from asgi_jwt_claims.errors import MintingError, RevokedTokenError, SettingError, StoreUnavailableError
 from asgi_jwt_claims.revocation import (
     MemoryStore,
     Revocation,
@@ -125,7 +125,7 @@ async def test_an_ended_session_is_kept_apart(config: JWTConfig, store: Watched,
 
 @pytest.mark.parametrize("lifetime", [60, DAY, 30 * DAY])
 async def test_as_long_as_the_access_token_lives(lifetime: int, store: Watched, clock: HeldClock) -> None:
-    """Whatever the lifetimes were when it was minted: the session knows how long its longest access token lives."""
+    """The session knows how long its longest access token lives, also when lifetimes have changed since."""
     config = JWTConfig(secret_key=SECRET, clock=clock, refresh_lifetime=30 * DAY)
     earlier = config.replace(access_lifetime=lifetime)
     pair = await start_session("alice", earlier, store)
@@ -268,7 +268,7 @@ class Slow(Watched):
 
 
 async def test_a_login_after_the_cutoff(config: JWTConfig, clock: HeldClock) -> None:
-    """Whom a long call would log out while it runs: not the user who has logged in after it began."""
+    """A call that takes long does not end the session of a login that came after it had begun."""
     store = Slow(clock=clock)
     await start_session("alice", config, store)
 
@@ -283,7 +283,7 @@ async def test_a_login_after_the_cutoff(config: JWTConfig, clock: HeldClock) -> 
 
 
 async def test_revoked_in_the_future(clock: HeldClock, store: Watched) -> None:
-    """Where a clock has gone wrong, nobody gets a token that would not be valid yet: 503, and when to come again."""
+    """Where a clock has gone wrong, a login gives no token that is not valid yet: 503, and when to come again."""
     config = JWTConfig(secret_key=SECRET, clock=clock, leeway=2)
     await revoke_identity("alice", config.replace(clock=lambda: clock.now + 60), store)
     with pytest.raises(StoreUnavailableError) as refused:
@@ -338,14 +338,14 @@ async def test_the_newest_stays(config: JWTConfig, store: Watched) -> None:
 
 
 async def test_a_hundred_by_default(config: JWTConfig, store: Watched) -> None:
-    """Nobody fills the store by logging in again and again."""
+    """A client does not fill the store by logging in again and again."""
     for _ in range(105):
         await start_session("alice", config, store)
     assert 100 == len(await list_sessions("alice", config, store))
 
 
 @pytest.mark.parametrize("failing", ["sessions", "family"])
-async def test_a_login_does_not_fail_for_want_of_counting(
+async def test_a_login_without_counting(
     failing: str, config: JWTConfig, store: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When the sessions cannot be counted or ended, the login counts, and the next one counts them again."""
@@ -376,6 +376,26 @@ async def test_arguments_of_a_login(options: dict[str, Any], config: JWTConfig, 
     with pytest.raises(MintingError, match=next(iter(options))):
         await start_session("alice", config, store, **options)
     assert [] == await list_sessions("alice", config, store)
+
+
+@pytest.mark.parametrize("fresh", [60, 60.4, timedelta(minutes=1)])
+async def test_fresh_for_a_time(fresh: Any, config: JWTConfig, store: Watched) -> None:
+    """How long a login counts as recent is said in seconds or as a timedelta, like any other duration."""
+    assert NOW + 60 == access(await start_session("alice", config, store, fresh=fresh), config).claims["fresh"]
+
+
+@pytest.mark.parametrize("fresh", ["60", 0, -1, None])
+async def test_fresh_for_no_time(fresh: Any, config: JWTConfig, store: Watched) -> None:
+    """What is no duration is an error that names the argument."""
+    with pytest.raises(SettingError, match="fresh"):
+        await start_session("alice", config, store, fresh=fresh)
+
+
+@pytest.mark.parametrize("token", ["a.b.c", None, b"a.b.c", {"jti": "x"}])
+async def test_a_token_that_is_no_token(token: Any, config: JWTConfig, store: Watched) -> None:
+    """The text of a token is not the token: nothing is revoked, and the error says what to do."""
+    with pytest.raises(MintingError, match="verify_token"):
+        await revoke_token(token, config, store)
 
 
 def test_no_token_lives_longer_than_is_remembered(clock: HeldClock) -> None:

@@ -69,7 +69,7 @@ def refreshing(pair: TokenPair) -> dict[str, str]:
 
 @pytest.mark.parametrize("later", [911, 1200, 13 * DAY])
 async def test_an_expired_access_token(later: float, config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
-    """It still names its session, which ends: who logs out is out, also after a long pause (RFC 7009)."""  # S143
+    """An expired access token still names its session, which ends, also after a long pause (RFC 7009)."""  # S143
     pair = await start_session("alice", config, store)
     other = await start_session("alice", config, store)
     clock.now += later

@@ -1,7 +1,7 @@
 """Rotation: a refresh token is used once, and what comes of using it twice (RFC 9700 section 4.14.2).
 
-From top to bottom: the token is verified; the application is asked about its identity; its successor is made, and whatever
-can fail has failed by now; and then, in one atomic step of the store, the session moves on from the one to the other. A
+From top to bottom: the token is verified; the application is asked about its identity; its successor is made, and all
+that can fail has failed by now; and then, in one atomic step of the store, the session moves on from the one to the other. A
 request whose token is not the one that the session is waiting for is one of these:
 
 - It comes within the grace, and the successor has not been used either. It gets the very same answer, since a client that
@@ -154,7 +154,7 @@ async def rotate_refresh_token(
         sealed_until=moment + config.grace_seconds,
         refreshed_at=max(
             record.refreshed_at, moment
-        ),  # never before the `iat` of any of its tokens, whatever the clock
+        ),  # not before the `iat` of any of its tokens, though clocks differ
         expires_at=life.refresh_end + config.leeway_seconds,
         access_expires_at=max(record.access_expires_at, life.access_end) if record.access_expires_at else 0.0,
         repeats=record.repeats if record.was_repeated else 0,

@@ -3,7 +3,7 @@
 A session is a family of tokens, known by its `sid` claim: the access and refresh token of one login and all that come
 of them by refreshing. It is ended twice over. Its record says so, and is kept for as long as its refresh token lives;
 the mark of its family is revoked, and is kept for as long as its last access token lives. The record knows how long that
-is, whatever the lifetimes were when the token was minted, and every process has to know the marks, but not the records.
+is, also of tokens that were minted under other lifetimes. Every process has to know the marks, but not the records.
 
 Nothing that is minted lives longer than `longest_seconds` of its configuration, so a revocation that is kept for so long
 outlives every token that it is about. Clocks may differ by the leeway: a token may be minted by one that is ahead, and
@@ -23,7 +23,7 @@ import anyio
 
 from asgi_jwt_claims._compact import dump_json, has_lone_surrogate
 from asgi_jwt_claims._log import logger
-from asgi_jwt_claims._settings import whole_seconds
+from asgi_jwt_claims._settings import as_duration, whole_seconds
 from asgi_jwt_claims._store import PAGE, Kind, Revocation, RevocationStore, SessionRecord, mark
 from asgi_jwt_claims.claims import check_identity, scope_text
 from asgi_jwt_claims.errors import MintingError, StoreUnavailableError
@@ -82,7 +82,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
     store: RevocationStore,
     *,
     user_claims: Mapping[str, Any] | None = None,
-    fresh: bool | timedelta = True,
+    fresh: bool | timedelta | float = True,
     scope: str | Iterable[str] | None = None,
     roles: str | Iterable[str] | None = None,
     audience: str | Iterable[str] | None = None,
@@ -97,7 +97,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
         config: Needs a signing key, a `type_claim` and a `family_claim`.
         store: Where the session is kept.
         user_claims: The application's claims.
-        fresh: Whether, or for how long, the access token counts as a login with credentials.
+        fresh: Whether, or for how long (a `timedelta` or seconds), the access token counts as a login with credentials.
         scope: Scopes granted.
         roles: Roles of the identity.
         audience: Whom the access tokens are for, instead of the configuration's `audience`. The refresh tokens are for
@@ -109,6 +109,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
     Raises:
         StoreUnavailableError: The store could not keep the session, so `identity` is not logged in.
         MintingError: An argument cannot be used, or verification would refuse something in the tokens.
+        SettingError: `fresh` is no duration.
     """
     family_claim = check_settings(config)
     if not isinstance(label, str) or len(label) > _MAX_LABEL or has_lone_surrogate(label):
@@ -188,9 +189,11 @@ async def revoke_token(token: Token, config: JWTConfig, store: RevocationStore) 
     """Revoke one token by its `jti`.
 
     Raises:
-        MintingError: It has no `jti`: revoke its session or its identity instead.
+        MintingError: It is no `Token`, or has no `jti`: revoke its session or its identity instead.
         StoreUnavailableError: It has not been revoked.
     """
+    if not isinstance(token, Token):
+        raise MintingError(f"token must be a Token, not {type(token).__name__}; verify_token makes one of its text")
     if not token.jti:
         raise MintingError("a token without jti cannot be revoked by itself; revoke its session or its identity")
     until = _outlasting(math.inf if token.expires_at is None else token.expires_at, config)
@@ -262,7 +265,7 @@ async def end_identity(identity: Any, config: JWTConfig, store: RevocationStore,
     owner = mark("identity", config.issuer, identity)
     until = _outlasting(max(expires_at, _issued_now(config, config.longest_seconds)), config)
     cutoff = config.clock()
-    # One write, and nearly everything is done: whatever happens to the rest, these tokens are refused.
+    # One write, and nearly everything is done: these tokens are refused, also when the rest fails.
     await store.revoke([Revocation("identity", owner, until, cutoff)])
     ended = 0
     page = await store.sessions(owner)
@@ -360,8 +363,8 @@ async def _after(issued_until: float, config: JWTConfig) -> int:
     return max(int(config.clock()), first)
 
 
-def _fresh(fresh: bool | timedelta, now: int) -> bool | int:
-    return fresh if isinstance(fresh, bool) else now + whole_seconds(fresh)
+def _fresh(fresh: bool | timedelta | float, now: int) -> bool | int:
+    return fresh if isinstance(fresh, bool) else now + whole_seconds(as_duration(fresh, "fresh"))
 
 
 async def _all_sessions(identity: bytes, store: RevocationStore) -> list[SessionRecord]:
@@ -378,7 +381,7 @@ async def _page_after(page: list[SessionRecord], identity: bytes, store: Revocat
 
 
 async def _close(record: SessionRecord, store: RevocationStore) -> SessionRecord | None:
-    """Let the record of a session say that it has ended, whatever refresh is under way.
+    """Let the record of a session say that it has ended, also while it is refreshed.
 
     Returns:
         The state that it was in, which says whether it had ended before; None: it is gone, or was refreshed each time in
@@ -405,7 +408,7 @@ def _of_family(family: bytes, state: SessionRecord | None, config: JWTConfig, ex
 
 
 def _issued_now(config: JWTConfig, lifetime: float) -> float:
-    """When a token with this lifetime expires that is issued about now, by whatever clock."""
+    """When a token with this lifetime expires that is issued about now, by any clock."""
     return config.clock() + config.leeway_seconds + _UNDER_WAY + lifetime
 
 
