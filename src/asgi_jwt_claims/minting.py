@@ -209,14 +209,15 @@ def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float 
         seconds = config.access_seconds if kind == "access" else config.refresh_seconds
     else:
         seconds = whole_seconds(as_duration(lifetime, "lifetime"))
+    if (math.inf if seconds is None else seconds) > config.longest_seconds:
+        # What is revoked is remembered for so long, and must not come back.
+        asked = "an endless lifetime" if seconds is None else f"a lifetime of {seconds} seconds"
+        raise MintingError(
+            f"{asked} is longer than max_lifetime, which is {config.longest_seconds:g} seconds (unless set, the longer "
+            "of access_lifetime and refresh_lifetime); set max_lifetime to mint longer ones"
+        )
     if seconds is None:
         return None
-    if seconds > config.longest_seconds:
-        # What is revoked is remembered for so long, and must not come back.
-        raise MintingError(
-            f"a lifetime of {seconds} seconds is longer than max_lifetime, which is {config.longest_seconds:g} seconds "
-            "(unless set, the longer of access_lifetime and refresh_lifetime); set max_lifetime to mint longer ones"
-        )
     if config.key_ring is not None and seconds + config.leeway_seconds > config.key_ring.keep.total_seconds():
         raise MintingError(f"a lifetime of {seconds} seconds is longer than the key_ring keeps its keys")
     return now + seconds

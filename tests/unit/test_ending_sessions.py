@@ -409,6 +409,8 @@ def test_no_token_lives_longer_than_is_remembered(clock: HeldClock) -> None:
     create_access_token("alice", config.replace(max_lifetime=7200), lifetime=7200)
     endless = config.replace(access_lifetime=None, refresh_lifetime=None, required_claims=())
     create_access_token("alice", endless, lifetime=timedelta(days=9999))
+    with pytest.raises(MintingError, match="an endless lifetime is longer than max_lifetime, which is 7200 seconds"):
+        create_access_token("alice", endless.replace(max_lifetime=7200))
     assert (3600, 7200, math.inf) == (
         config.longest_seconds,
         config.replace(max_lifetime=7200).longest_seconds,

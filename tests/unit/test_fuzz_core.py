@@ -209,7 +209,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "user_claims": st.none() | OBJECTS,
     "scope": st.none() | st.lists(st.text("abc:/.", min_size=1), min_size=1, max_size=3),
     "roles": st.none() | TEXT.filter(bool) | st.lists(TEXT.filter(bool), max_size=3),
-    "lifetime": st.none() | st.timedeltas(timedelta(microseconds=1), timedelta(days=10_000)),
+    "lifetime": st.none() | st.timedeltas(timedelta(microseconds=1), timedelta(days=14)),
 }
 
 
