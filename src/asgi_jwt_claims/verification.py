@@ -260,8 +260,8 @@ def _read(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) 
 
 def _other_identity(claims: dict[str, Any], name: str) -> Any:
     identity = claims[name]
-    if identity is None:
-        raise InvalidClaimError(claim=name, reason="null")
+    if identity is None or identity == "":
+        raise InvalidClaimError(claim=name, reason="null or empty")
     # A container could be changed by whoever gets it; the token parses one of its own when asked.
     return None if isinstance(identity, dict | list) else identity
 

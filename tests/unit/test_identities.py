@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, create_access_token, create_refresh_token, verify_token
@@ -127,18 +127,16 @@ def spelled(value: Any) -> str:
     )
 
 
-@settings(max_examples=100, deadline=None)
 @given(VALUES, VALUES)
 def test_marks_are_equal_where_values_are(one: Any, two: Any) -> None:
     """Two JSON values have one mark exactly if they are the same value."""
     assert (spelled(one) == spelled(two)) == (mark("identity", None, one) == mark("identity", None, two))
 
 
-@settings(max_examples=100, deadline=None)
 @given(VALUES)
 def test_a_mark_survives_the_token(value: Any) -> None:
     """The identity that comes out of a token has the mark of the one that went in."""
-    if value is not None:
+    if value is not None and value != "":
         token = verify_token(create_access_token(value, OTHER), OTHER)
         assert mark("identity", None, check_identity(value, "who")) == marks_of(token, OTHER).identity
 
