@@ -6,12 +6,14 @@ refused, so that nothing about it is left to ask per token.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from . import _jose, _loading, _material
@@ -20,10 +22,19 @@ from ._secrets import check_secret
 from .claims import plain
 from .errors import KeyConfigurationError, SigningKeyMissingError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = [
+    "ASYMMETRIC_ALGORITHMS",
+    "MAX_KID_LENGTH",
+    "Key",
+    "as_mapping",
+    "is_kid",
+    "keeps_no_secret",
+    "why_not_for_signatures",
+    "without_empty",
+]
 
-__all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "as_mapping", "is_kid", "why_not_for_signatures"]
+_P = ParamSpec("_P")
+_ResultT = TypeVar("_ResultT")
 
 MAX_KID_LENGTH = 256
 """Characters of a key identifier."""
@@ -45,6 +56,26 @@ _GENERATORS: dict[str, Callable[[], _material.Material]] = {
 
 ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswith("HS"))
 """The `alg` values of keys that have a public half."""
+
+
+def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
+    """Let the errors of a function that loads keys hold nothing of what it was given.
+
+    Error reporters store the local variables of every frame in a traceback, and those of the errors before it: there
+    stand secrets, PEM text, passwords, and the whole document that was no JSON. So the error leaves here with neither.
+    """
+
+    @functools.wraps(load)
+    def loader(*args: _P.args, **kwargs: _P.kwargs) -> _ResultT:
+        try:
+            return load(*args, **kwargs)
+        except KeyConfigurationError as error:
+            problem = error.with_traceback(None)
+        problem.__context__ = None
+        del args, kwargs
+        raise problem
+
+    return loader
 
 
 class Key:
@@ -108,12 +139,15 @@ class Key:
         raise AttributeError(f"a Key is frozen: {name!r} cannot be set")
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_verifier"):
+            return "<Key, not built>"  # a local variable of an error about it
         return f"<Key {self.algorithm} kid={self.kid!r}{'' if self.can_sign else ' verifies only'}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Key cannot be pickled or copied: it would carry its secret along; load it where it is used")
 
     @classmethod
+    @keeps_no_secret
     def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
         """A shared secret for HMAC.
 
@@ -129,6 +163,7 @@ class Key:
         return cls(secret, algorithm, kid)
 
     @classmethod
+    @keeps_no_secret
     def from_pem(
         cls,
         pem: str | bytes,
@@ -153,6 +188,7 @@ class Key:
         return cls(_loading.from_pem(_as_bytes(pem), None if password is None else _as_bytes(password)), algorithm, kid)
 
     @classmethod
+    @keeps_no_secret
     def from_jwk(
         cls, jwk: Mapping[str, Any] | str | bytes, algorithm: str | None = None, *, kid: str | None = None
     ) -> Key:
@@ -180,7 +216,13 @@ class Key:
         """
         if algorithm not in _GENERATORS:
             raise KeyConfigurationError(f"algorithm {algorithm!r} is not one of {', '.join(_GENERATORS)}")
-        return cls(_GENERATORS[algorithm](), algorithm, kid)
+        try:
+            material = _GENERATORS[algorithm]()
+        except UnsupportedAlgorithm:
+            raise KeyConfigurationError(
+                f"this build of OpenSSL does not support {algorithm}; use another one"
+            ) from None
+        return cls(material, algorithm, kid)
 
     def public(self) -> Key:
         """The same key without its private half: it verifies and cannot sign.
@@ -242,6 +284,11 @@ def why_not_for_signatures(jwk: Mapping[str, Any]) -> str | None:
     if not isinstance(operations, list) or not any(plain(operation) in ("sign", "verify") for operation in operations):
         return "its key_ops hold neither 'sign' nor 'verify'"
     return None
+
+
+def without_empty(jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """A JWK that was published by others, without members that are null or empty: some write those for absent ones."""
+    return {name: value for name, value in jwk.items() if value is not None and value not in ("", [], {})}
 
 
 def as_mapping(value: object, what: str) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -16,7 +17,12 @@ from .errors import KeyConfigurationError, MalformedTokenError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["from_jwk_members", "from_pem"]
+__all__ = ["PRIVATE_MEMBERS", "from_jwk_members", "from_pem"]
+
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members of a JWK that no public key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4); each RSA one leads to the others."""
+
+_SSH = re.compile(rb"BEGIN (?:OPENSSH|SSH2) |^\s*(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA|PuTTY-User-Key-File")
 
 _CURVE_BY_NAME = {name: curve for name, _, curve in CURVES.values()}
 _EDWARDS_BY_NAME = {edwards.name: edwards for edwards in EDWARDS}
@@ -40,11 +46,28 @@ def from_pem(pem: bytes, password: bytes | None) -> Material:
             "the PEM key and the password do not go together: an encrypted key needs password=..., any other none"
         ) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise KeyConfigurationError(
-            "the key is not PEM that can be read; it begins with -----BEGIN PUBLIC KEY-----, "
-            "-----BEGIN PRIVATE KEY----- or -----BEGIN CERTIFICATE-----"
-        ) from None
+        raise KeyConfigurationError(_why_not_read(pem)) from None
     return checked(key)
+
+
+def _why_not_read(pem: bytes) -> str:
+    """What to say of text that is not read as PEM: the commonest mistakes by name, each with its remedy."""
+    if _SSH.search(pem):
+        return (
+            "the key is in a format of SSH, not PEM: ssh-keygen -p -m PKCS8 -f A_COPY converts a private RSA or EC key, "
+            "ssh-keygen -e -m PKCS8 -f KEY.pub a public one; make an Ed25519 key with: openssl genpkey -algorithm ed25519"
+        )
+    if b"-----BEGIN " in pem and b"\n" not in pem.strip():
+        return (
+            "the PEM text is a single line: its line breaks were lost, or are written as \\n; put the value between "
+            'double quotes in the .env file, or restore them: text.replace("\\\\n", "\\n")'
+        )
+    if b"ENCRYPTED" in pem:
+        return "the password does not open the encrypted PEM key; if it is the right one, the text is damaged"
+    return (
+        "the key is not PEM that can be read; it begins with -----BEGIN PUBLIC KEY-----, "
+        "-----BEGIN PRIVATE KEY----- or -----BEGIN CERTIFICATE-----; for a file, pass its text: Path(...).read_text()"
+    )
 
 
 def from_jwk_members(jwk: Mapping[str, Any]) -> Material:
@@ -63,9 +86,11 @@ def from_jwk_members(jwk: Mapping[str, Any]) -> Material:
             return checked(_ec_from_jwk(jwk))
         if kty == "OKP":
             return checked(_okp_from_jwk(jwk))
-    except ValueError as error:
-        if isinstance(error, KeyConfigurationError):
-            raise
+    except KeyConfigurationError:
+        raise
+    except UnsupportedAlgorithm:
+        raise KeyConfigurationError(f"the {kty} JWK is of a kind that this build of OpenSSL does not support") from None
+    except (ValueError, OverflowError):
         raise KeyConfigurationError(f"the {kty} JWK is not a consistent key") from None
     raise KeyConfigurationError(f"the JWK has kty {kty!r}; supported are 'oct', 'RSA', 'EC' and 'OKP'")
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from ._compact import b64url_encode
 from ._jose import hash_length
+from ._moduli import why_worthless
 from .errors import KeyConfigurationError
 
 __all__ = [
@@ -122,6 +123,11 @@ def _check_rsa(key: RSAKey) -> None:
         raise KeyConfigurationError("the RSA public exponent must be odd and between 3 and 2**32; use 65537")
     if all(numbers.n % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
         raise KeyConfigurationError("the RSA key was made by a faulty generator (CVE-2017-15361); make a new one")
+    problem = why_worthless(numbers.n)
+    if problem is not None:
+        raise KeyConfigurationError(
+            f"the RSA modulus {problem}, so anyone can find the private key and forge tokens; make a new key"
+        )
 
 
 @functools.cache

@@ -47,6 +47,7 @@ from .errors import (
     MalformedTokenError,
     MissingClaimError,
     NotYetValidError,
+    SettingError,
     TokenError,
     WrongAudienceError,
     WrongIssuerError,
@@ -133,15 +134,18 @@ def verify_jws(
 
     Args:
         raw: The compact serialisation.
-        keys: The keys that may have signed it.
+        keys: The keys that may have signed it, a `KeySet`.
         max_size: Longest acceptable token, in characters.
 
     Returns:
         The JOSE header and the bytes of the payload.
 
     Raises:
+        SettingError: `keys` is no KeySet.
         InvalidTokenError: Whatever else the bytes were.
     """
+    if not isinstance(keys, KeySet):
+        raise SettingError(f"keys must be a KeySet, as in verify_jws(raw, KeySet([key])), not {type(keys).__name__}")
     _, header, payload = _verify_signature(as_ascii(raw, max_size), keys)
     return copy_json(header), payload
 

@@ -429,7 +429,7 @@ def test_an_encrypted_pem_is_loaded_with_its_password(password: str | bytes) -> 
     [
         (private_pem(EC["ES256"], encryption=LOCKED), None, "do not go together"),
         (private_pem(EC["ES256"]), "password", "do not go together"),
-        (private_pem(EC["ES256"], encryption=LOCKED), "wrong", "not PEM that can be read"),
+        (private_pem(EC["ES256"], encryption=LOCKED), "wrong", "the password does not open the encrypted PEM key"),
         ("", None, "not PEM that can be read"),
         ("secret", None, "not PEM that can be read"),
         ("\udc80", None, "not PEM that can be read"),
@@ -841,7 +841,7 @@ def test_a_jwk_set_is_loaded() -> None:
         ({"keys": ["x"]}, "a key of a JWK Set must be JSON text or a mapping"),
         ({"keys": [None]}, "a key of a JWK Set must be a JSON object"),
         ({"keys": [rsa_jwk(n="AA")]}, "not a consistent key"),
-        ({"keys": [rsa_jwk(kid="a"), ec_jwk(kid="a")]}, "two keys have the kid 'a'"),
+        ({"keys": [rsa_jwk(kid="a"), rsa_jwk(kid="a")]}, "two keys have the kid 'a'"),
         ({"keys": [rsa_jwk("d")]}, "holds a private key"),  # S35
         ({"keys": [rsa_jwk(), {"kty": "oct", "k": b64(SECRET.encode()).decode()}]}, "do not mix"),
         ("[]", "a JWK Set must be a JSON object, not list"),

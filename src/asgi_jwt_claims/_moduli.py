@@ -1,0 +1,96 @@
+"""RSA moduli that anyone can factor. Pure arithmetic, done once when a key is loaded.
+
+A modulus is the product of two large primes that have nothing to do with each other (RFC 8017 section 3.1). What is no
+such product is given away by one of a few computations, each of which finds a factor, if it finds anything:
+
+1. a factor below 2**16: even numbers, and powers of small primes;
+2. Fermat's method, a few steps: squares, and primes that are close together (CVE-2022-26320);
+3. Pollard's p - 1 method with the exponent n - 1: primes, powers of primes, and primes that are made from each other;
+4. a root: powers of anything else.
+
+Of a sound modulus the third is nearly all of the cost: 2,048 bits take some 50 milliseconds, 4,096 bits 350.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+__all__ = ["why_worthless"]
+
+_SMALL = 1 << 16
+_FERMAT_STEPS = 128
+# The last four bits of a square.
+_SQUARES_MODULO_16 = frozenset({0, 1, 4, 9})
+_MAX_POWER_BITS = 8192  # the time grows with the third power of the length; 16,384 bits would take ten seconds
+
+
+# A provider publishes the same keys again and again. What is longer than OpenSSL takes has been refused before.
+@functools.lru_cache(256)
+def why_worthless(modulus: int) -> str | None:
+    """What is wrong with an RSA modulus, as the rest of a sentence; None if nothing is known to be."""
+    if math.gcd(modulus, _product_of_small_primes()) != 1:
+        return "has a factor below 65536"
+    if _has_close_factors(modulus):
+        return "is a square, or the product of two numbers that are close together"
+    if modulus.bit_length() <= _MAX_POWER_BITS and math.gcd(_power_of_two(modulus - 1, modulus) - 1, modulus) != 1:
+        return "is a prime, a power of one, or the product of primes that depend on each other"
+    if _is_power(modulus):
+        return "is a power of a smaller number"
+    return None
+
+
+@functools.cache
+def _product_of_small_primes() -> int:
+    sieve = bytearray([1]) * _SMALL
+    sieve[:2] = b"\0\0"
+    for number in range(2, math.isqrt(_SMALL) + 1):
+        if sieve[number]:
+            sieve[number * number :: number] = bytes(len(range(number * number, _SMALL, number)))
+    return math.prod(itertools.compress(range(_SMALL), sieve))
+
+
+def _has_close_factors(modulus: int) -> bool:
+    """Whether `modulus` is middle ** 2 - rest ** 2 for a middle that is near its root."""
+    middle = math.isqrt(modulus - 1) + 1
+    for step in range(_FERMAT_STEPS):
+        square = (middle + step) ** 2 - modulus
+        if square & 15 in _SQUARES_MODULO_16 and math.isqrt(square) ** 2 == square:
+            return True
+    return False
+
+
+def _power_of_two(exponent: int, modulus: int) -> int:
+    """2 ** exponent % modulus. In small steps, between which other threads get their turn, as they do not in `pow`."""
+    power = 1
+    for bit in f"{exponent:b}":
+        power = power * power % modulus
+        if bit == "1":
+            power = (power << 1) % modulus
+    return power
+
+
+def _is_power(modulus: int) -> bool:
+    # Its root is no smaller than the factors that have been looked for. Every power is one with a prime exponent; those
+    # that are not prime cost little more than to leave them out.
+    return any(
+        _root(modulus, exponent) ** exponent == modulus for exponent in range(3, modulus.bit_length() // 16 + 1, 2)
+    )
+
+
+def _root(number: int, exponent: int) -> int:
+    """The root, rounded down, by Newton's method from above."""
+    guess = _estimate(number, exponent)
+    while True:
+        better = ((exponent - 1) * guess + number // guess ** (exponent - 1)) // exponent
+        if better >= guess:
+            return guess
+        guess = better
+
+
+def _estimate(number: int, exponent: int) -> int:
+    """A little more than the root, from the logarithm, which is good to about twelve digits."""
+    fraction, whole = math.modf(math.log2(number) / exponent)
+    mantissa = int(2.0 ** (fraction + 52) * (1 + 2**-32)) + 1
+    return (mantissa << int(whole)) // (1 << 52) + 1
