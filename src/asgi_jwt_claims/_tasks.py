@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import sys
 from typing import TYPE_CHECKING, Any
+
+import anyio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["caller_from_any_thread", "spawn"]
+__all__ = ["caller_from_any_thread", "ends_task", "spawn"]
 
 # An event loop refers to its tasks only weakly.
 _running: set[asyncio.Task[None]] = set()
@@ -44,6 +47,22 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], obj
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task.cancel
+
+
+def ends_task(error: BaseException) -> bool:
+    """Whether `error`, just caught, ends the running task or the process, and so has to be raised again.
+
+    A function of the application can raise `asyncio.CancelledError` by itself, as it does where it awaits a task of its
+    own that has been cancelled. That is a failure of the function, and cancels nothing else.
+    """
+    if isinstance(error, Exception):
+        return False
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        return True
+    if _current_trio() is not None:
+        return anyio.current_effective_deadline() == -math.inf
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def caller_from_any_thread() -> Callable[[Callable[[], object]], object]:

@@ -71,7 +71,7 @@ class Challenges:
         problem_json: Whether bodies are RFC 9457 `application/problem+json` instead of `{"error": ...}`.
         on_error: Called with the error and the answer before it is sent; what it returns is sent instead. If it
             raises, the client gets a bare 500, and the request still goes nowhere.
-        on_event: Told of every refusal.
+        on_event: Told of every refusal; one function, or several.
 
     Raises:
         SettingError: A realm that cannot be quoted in a header, or an `on_error` that is not callable.
@@ -83,7 +83,7 @@ class Challenges:
         *,
         problem_json: bool = False,
         on_error: OnError | None = None,
-        on_event: OnAuthEvent | None = None,
+        on_event: OnAuthEvent | tuple[OnAuthEvent, ...] | None = None,
     ) -> None:
         if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
             raise SettingError('realm must be printable ASCII without quotes and backslashes, such as "api"')
@@ -114,8 +114,7 @@ class Challenges:
         """The answer to `error`, the callback asked."""
         log = logger().debug if isinstance(error, MissingTokenError) else logger().info
         log("request refused: %r", error)
-        if self._on_event is not None:
-            await tell(self._on_event, refusal(error))
+        await tell(self._on_event, refusal(error))
         answer = self.answer(error)
         if self._on_error is None:
             return answer

@@ -6,14 +6,13 @@ is then held to, completely. A token that names another issuer than the one that
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from ._compact import load_json, split_compact
 from .claims import read_string
 from .config import JWTConfig
 from .errors import MalformedTokenError, MissingClaimError, SettingError, WrongIssuerError
-from .events import AuthEvent, OnAuthEvent, tell
 
 __all__ = ["Issuers", "Trust", "trust_in"]
 
@@ -29,7 +28,7 @@ class Issuers:
     Attributes:
         is_remote: Whether any of them has keys that may have to be waited for.
         max_token_size: The longest token that any of them accepts.
-        on_event: Tells every function that one of them has.
+        on_event: The functions that one of them has, each of them once.
 
     Raises:
         SettingError: If that does not hold.
@@ -51,7 +50,7 @@ class Issuers:
         self._known: dict[int, JWTConfig] = {}
         self.is_remote = any(config.is_remote for config in self)
         self.max_token_size = max(config.max_token_size for config in self)
-        self.on_event = _all_of(dict.fromkeys(config.on_event for config in self if config.on_event is not None))
+        self.on_event = tuple(dict.fromkeys(config.on_event for config in self if config.on_event is not None))
 
     def __iter__(self) -> Iterator[JWTConfig]:
         return iter(self._by_issuer.values())
@@ -93,14 +92,6 @@ class Issuers:
         if len(self._known) >= _MAX_KNOWN_TOKENS:
             self._known.clear()
         self._known[hash(raw)] = config
-
-
-def _all_of(functions: Collection[OnAuthEvent]) -> OnAuthEvent | None:
-    async def on_event(event: AuthEvent) -> None:
-        for function in functions:
-            await tell(function, event)
-
-    return on_event if functions else None
 
 
 Trust: TypeAlias = JWTConfig | Issuers

@@ -78,14 +78,13 @@ class KeySet:
         if not isinstance(keys, list):
             raise KeyConfigurationError('a JWK Set is an object with a "keys" array (RFC 7517 section 5)')
         jwks = [without_empty(as_mapping(jwk, "a key of a JWK Set")) for jwk in keys]
-        loaded = [
+        if any(jwk.get("kty") != "oct" and not PRIVATE_MEMBERS.isdisjoint(jwk) for jwk in jwks):
+            raise KeyConfigurationError("the JWK Set holds a private key; publish and load only public ones")
+        return cls(
             Key.from_jwk(jwk)
             for jwk in jwks
             if jwk.get("kty") in ("oct", "RSA", "EC", "OKP") and why_not_for_signatures(jwk) is None
-        ]
-        if any(jwk.get("kty") != "oct" and not PRIVATE_MEMBERS.isdisjoint(jwk) for jwk in jwks):
-            raise KeyConfigurationError("the JWK Set holds a private key; publish and load only public ones")
-        return cls(loaded)
+        )
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._by_name.values())

@@ -1,32 +1,50 @@
 """What a provider sends: a JWK Set, a metadata document, a `Cache-Control` header. Sans-IO; nothing of it is trusted.
 
-Bytes in, keys and addresses out, or a `RefusedDocumentError` with fixed words. A set is read leniently in one way only:
-an entry that cannot be used is passed over, since the provider may publish it for somebody else (RFC 7517 section 5).
+Bytes in, keys and addresses out, or a `RefusedDocumentError`. Documents are read leniently, since no signature depends
+on their spelling: a byte order mark, any number, and a member that comes twice (the last one counts) do no harm. An
+entry of a set that cannot be used is passed over, since the provider may publish it for others (RFC 7517 section 5).
 """
 
 from __future__ import annotations
 
+import email.utils
+import json
+import math
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from asgi_jwt_claims._compact import load_json
-from asgi_jwt_claims.errors import KeyConfigurationError, MalformedTokenError
+from asgi_jwt_claims._key import without_empty
+from asgi_jwt_claims._loading import PRIVATE_MEMBERS
+from asgi_jwt_claims.errors import KeyConfigurationError
 from asgi_jwt_claims.keys import Key, KeySet
 
 from ._addresses import check_address
 
-__all__ = ["ReadSet", "RefusedDocumentError", "read_jwks", "read_max_age", "read_metadata"]
+__all__ = ["ReadSet", "RefusedDocumentError", "read_jwks", "read_max_age", "read_metadata", "read_retry_after"]
 
 # RFC 9111 section 5.2: directives are separated by commas; a value may be quoted.
 _DIRECTIVE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=(?:\"((?:[^\"\\]|\\.)*)\"|([^,\s]*)))?")
 _MAX_CACHE_CONTROL = 1024
 _MAX_REASON = 200
+_MAX_DATE = 64
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class RefusedDocumentError(Exception):
-    """An answer cannot be used. Its text is fixed words; nothing that was received is in it."""
+    """An answer cannot be used.
+
+    Args:
+        reason: Why, in words that are fixed but for the reasons of `passed_over`, which are cut to a length.
+        passed_over: Why entries of a JWK Set are not used, one reason for each.
+        retry_after: How long the provider asks to be left alone, in seconds.
+    """
+
+    def __init__(self, reason: str, *, passed_over: tuple[str, ...] = (), retry_after: float = 0.0) -> None:
+        super().__init__(reason)
+        self.passed_over = passed_over
+        self.retry_after = retry_after
 
 
 class ReadSet(NamedTuple):
@@ -41,7 +59,13 @@ class ReadSet(NamedTuple):
     passed_over: tuple[str, ...]
 
 
-def read_jwks(body: bytes, algorithms: tuple[str, ...], max_keys: int, before: KeySet | None) -> ReadSet:
+def read_jwks(
+    body: bytes,
+    algorithms: tuple[str, ...],
+    max_keys: int,
+    before: KeySet | None,
+    max_seconds: float = math.inf,
+) -> ReadSet:
     """The signature keys of a JWK Set (RFC 7517 section 5).
 
     Args:
@@ -50,44 +74,50 @@ def read_jwks(body: bytes, algorithms: tuple[str, ...], max_keys: int, before: K
             does not say.
         max_keys: Most entries.
         before: The keys from before. One that is still there stays the same object.
+        max_seconds: How long it may take. Large RSA keys take long to check, the first time that they are seen.
 
     Raises:
-        RefusedDocumentError: Not a JWK Set, one that is too long, or one without a usable key.
+        RefusedDocumentError: Not a JWK Set, one that is too long or takes too long, or one without a usable key.
     """
+    end = time.monotonic() + max_seconds
     entries = _object(body, "JWK Set").get("keys")
     if type(entries) is not list:
         raise RefusedDocumentError("the JWK Set has no array of keys")
     if len(entries) > max_keys:
         raise RefusedDocumentError(f"the JWK Set has more than {max_keys} keys")
     passed_over: list[str] = []
-    by_kid: dict[str, Key | None] = {}
+    by_name: dict[tuple[str, str], Key | None] = {}
     for entry in entries:
+        if time.monotonic() > end:
+            raise RefusedDocumentError("the JWK Set has keys that take too long to check")
         try:
             key = _key(entry, algorithms)
-        except KeyConfigurationError as error:
+        except (KeyConfigurationError, RecursionError) as error:  # the latter by an entry nested as deep as Python goes
             passed_over.append(str(error)[:_MAX_REASON])
             continue
-        if key.kid not in by_kid:
-            by_kid[key.kid] = key
-            continue
-        known = by_kid[key.kid]
+        known = by_name.setdefault((key.kid, key.algorithm), key)
         if known is None or known.public_jwk() != key.public_jwk():
-            # RFC 7517 section 4.5: a kid tells keys apart. Which of the two is meant cannot be known, so neither is.
-            passed_over.append(f"several keys have the kid {key.kid!r}")
-            by_kid[key.kid] = None
-    found = [key for key in by_kid.values() if key is not None]
+            # RFC 7517 section 4.5: only keys of several kinds may have one kid, and `alg` says which of those is meant.
+            # Which of two keys of one algorithm is meant cannot be known, so neither is.
+            passed_over.append(f"several keys have the kid {key.kid!r} and the algorithm {key.algorithm}")
+            by_name[key.kid, key.algorithm] = None
+    found = [key for key in by_name.values() if key is not None]
     if not found:
-        raise RefusedDocumentError("the JWK Set has no key that could be used")
+        reason = "the JWK Set has no key that could be used"
+        if passed_over:
+            reason += f"; of {len(passed_over)} passed over, the last because: {passed_over[-1]}"
+        raise RefusedDocumentError(reason, passed_over=tuple(passed_over))
     return ReadSet(_with_known(found, before), tuple(passed_over))
 
 
 def _key(entry: Any, algorithms: tuple[str, ...]) -> Key:
     if type(entry) is not dict:
         raise KeyConfigurationError("not a JSON object")
-    # Whoever can read the set could sign with these.
+    entry = without_empty(entry)
+    # All who can read the set could sign with these.
     if entry.get("kty") == "oct" or "k" in entry:
         raise KeyConfigurationError("a secret")
-    if "d" in entry:
+    if not PRIVATE_MEMBERS.isdisjoint(entry):
         raise KeyConfigurationError("a private key, which is one no longer")
     if not algorithms:
         return Key.from_jwk(entry)
@@ -105,10 +135,11 @@ def _key(entry: Any, algorithms: tuple[str, ...]) -> Key:
 
 def _with_known(found: list[Key], before: KeySet | None) -> KeySet:
     """The keys as a set, each as the object that it was before; and the set itself, if it is the same."""
-    known = {key.kid: key for key in before or ()}
-    keys = [
-        known[key.kid] if key.kid in known and known[key.kid].public_jwk() == key.public_jwk() else key for key in found
-    ]
+    known = {(key.kid, key.algorithm): key for key in before or ()}
+    keys = []
+    for key in found:
+        same = known.get((key.kid, key.algorithm))
+        keys.append(same if same is not None and same.public_jwk() == key.public_jwk() else key)
     if before is not None and len(keys) == len(before) and all(key in before for key in keys):
         return before
     return KeySet(keys)
@@ -122,7 +153,13 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
     """
     document = _object(body, "metadata")
     # RFC 8414 section 3.3, code point for code point: or one issuer could speak for another.
-    if document.get("issuer") != issuer:
+    said = document.get("issuer")
+    if said != issuer:
+        if isinstance(said, str) and said.removesuffix("/") == issuer.removesuffix("/"):
+            raise RefusedDocumentError(
+                f"the metadata is of another issuer, the one with{'' if said.endswith('/') else 'out'} a slash at the end; "
+                "write the issuer as the metadata does"
+            )
         raise RefusedDocumentError("the metadata is of another issuer")
     problem = check_address(document.get("jwks_uri"), loopback_http=loopback_http)
     if problem is not None:
@@ -133,9 +170,14 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
 
 def _object(body: bytes, what: str) -> dict[str, Any]:
     try:
-        _, document = load_json(body)
-    except MalformedTokenError as error:
-        raise RefusedDocumentError(f"the {what}: {error.evidence['reason']}") from None
+        # No member that counts is a number, so it does not matter that float is not exact. `int` refuses long ones.
+        document = json.loads(body.decode("utf-8-sig"), parse_int=float)
+    except UnicodeDecodeError:
+        raise RefusedDocumentError(f"the {what}: not UTF-8") from None
+    except ValueError:
+        raise RefusedDocumentError(f"the {what}: not JSON") from None
+    except RecursionError:
+        raise RefusedDocumentError(f"the {what}: nested too deeply") from None
     if type(document) is not dict:
         raise RefusedDocumentError(f"the {what} is not a JSON object")
     return document
@@ -158,3 +200,26 @@ def read_max_age(headers: Mapping[str, str]) -> float | None:
             max_age = float(value) if _SECONDS.fullmatch(value) else 0.0
     age = headers.get("age", "")
     return max_age if max_age is None or not _SECONDS.fullmatch(age) else max(0.0, max_age - float(age))
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float:
+    """How long the server asks to be left alone, in seconds (RFC 9110 section 10.2.3); 0.0 if it does not, or not so.
+
+    Args:
+        headers: Of the answer, their names in lower case.
+    """
+    value = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _seconds_of_date(value)
+    # By the clock that wrote it, where the answer says what that clock shows.
+    now = _seconds_of_date(headers.get("date", ""))
+    return 0.0 if until is None else max(0.0, until - (time.time() if now is None else now))
+
+
+def _seconds_of_date(value: str) -> float | None:
+    """A date of HTTP (RFC 9110 section 5.6.7), in seconds since the epoch."""
+    try:
+        return email.utils.parsedate_to_datetime(value[:_MAX_DATE]).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -11,7 +11,7 @@ import anyio.to_thread
 from asgi_jwt_claims.errors import SettingError
 
 from ._addresses import check_address, metadata_addresses
-from ._documents import ReadSet, RefusedDocumentError, read_jwks, read_max_age, read_metadata
+from ._documents import ReadSet, RefusedDocumentError, read_jwks, read_max_age, read_metadata, read_retry_after
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys import KeySet
@@ -84,10 +84,20 @@ class Provider:
             discovered, self._discovered = self._discovered, None  # asked for again, unless this comes to a good end
             response = await self._get(address)
             if response.status != _OK:
-                raise RefusedDocumentError(f"the JWK Set was answered with status {response.status}")
+                raise RefusedDocumentError(
+                    f"the JWK Set was answered with status {response.status}",
+                    retry_after=read_retry_after(response.headers),
+                )
             # A set of many keys takes longer than others should have to wait for the event loop.
             found = await anyio.to_thread.run_sync(
-                functools.partial(read_jwks, response.body, self._algorithms, self._policy.max_keys, before),
+                functools.partial(
+                    read_jwks,
+                    response.body,
+                    self._algorithms,
+                    self._policy.max_keys,
+                    before,
+                    self._policy.seconds("timeout"),
+                ),
                 limiter=anyio.CapacityLimiter(1),
             )
             self._discovered = discovered
@@ -97,15 +107,28 @@ class Provider:
         if self._discovered is not None and now - self._discovered_at < self._policy.seconds("discovery_ttl"):
             return self._discovered
         issuer = self._issuer or ""
-        statuses = []
+        problems = []
         for address in metadata_addresses(issuer):
-            response = await self._get(address)
-            statuses.append(response.status)
-            if response.status == _OK:
-                self._discovered = read_metadata(response.body, issuer, loopback_http=self._loopback_http)
-                self._discovered_at = now
-                return self._discovered
-        raise RefusedDocumentError(f"the metadata was answered with status {', '.join(map(str, statuses))}")
+            try:
+                self._discovered = await self._read_metadata(address, issuer)
+            except RefusedDocumentError as error:
+                # RFC 8414 section 3: an issuer may have its metadata at the other address, and a page at this one.
+                problems.append(error)
+                continue
+            self._discovered_at = now
+            return self._discovered
+        raise RefusedDocumentError(
+            ", then ".join(dict.fromkeys(map(str, problems))), retry_after=max(error.retry_after for error in problems)
+        )
+
+    async def _read_metadata(self, address: str, issuer: str) -> str:
+        response = await self._get(address)
+        if response.status != _OK:
+            raise RefusedDocumentError(
+                f"the metadata was answered with status {response.status}",
+                retry_after=read_retry_after(response.headers),
+            )
+        return read_metadata(response.body, issuer, loopback_http=self._loopback_http)
 
     async def _get(self, address: str) -> FetchResponse:
         response = await self._fetch(address, max_size=self._policy.max_size)

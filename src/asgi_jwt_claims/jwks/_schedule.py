@@ -2,7 +2,8 @@
 
 Two things are kept apart. Scheduled fetches (the first, the refresh ahead of time, the retry after a failure) follow
 from the last success or failure alone. Fetches for unknown keys have a budget of their own, and a failed one among them
-changes no time of the schedule; so whoever sends made-up keys can neither delay a refresh nor ask for many.
+changes no time of the schedule; so clients that send made-up keys can neither delay a refresh nor ask for many. Only
+the provider can put off both, by `Retry-After`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Schedule:
     """
 
     __slots__ = (
+        "_left_alone_until",
         "_policy",
         "_spent_until",
         "_uniform",
@@ -56,7 +58,7 @@ class Schedule:
         self.expires_at = -math.inf
         self.next_attempt = -math.inf
         self.failures = 0
-        self._spent_until = -math.inf
+        self._spent_until = self._left_alone_until = -math.inf
         self._unknown: OrderedDict[str, float] = OrderedDict()
 
     @property
@@ -85,25 +87,42 @@ class Schedule:
         self.next_attempt = now + ttl * policy.refresh_ahead
         self.failures = 0
 
-    def failed(self, now: float) -> None:
-        """Note a fetch that failed. One that only looked for an unknown key leaves the schedule as it is."""
-        if not self.is_due(now):
-            return
-        policy = self._policy
-        pause = policy.seconds("backoff") * 2.0 ** min(self.failures, _MAX_DOUBLINGS)
-        self.failures += 1
-        self.next_attempt = now + min(pause, policy.seconds("max_backoff")) * self._uniform(0.5, 1.0)
+    def failed(self, now: float, retry_after: float = 0.0) -> None:
+        """Note a fetch that failed. One that only looked for an unknown key leaves the schedule as it is.
 
-    def may_look_for(self, kid: str, now: float) -> bool:
-        """Whether an unknown key may be looked for now. If so, that is taken from the budget."""
-        interval = self._policy.seconds("unknown_kid_interval")
-        if now - self._unknown.get(kid, -math.inf) < interval:
-            return False
+        Args:
+            now: When it ended.
+            retry_after: How long the provider asks to be left alone, in seconds; heeded up to `max_ttl`.
+        """
+        policy = self._policy
+        due = now
+        if self.is_due(now):
+            pause = policy.seconds("backoff") * 2.0 ** min(self.failures, _MAX_DOUBLINGS)
+            due += min(pause, policy.seconds("max_backoff")) * self._uniform(0.5, 1.0)
+        if retry_after > 0:
+            # Later by a little, or all processes would come back at once.
+            wait = min(retry_after, policy.seconds("max_ttl")) * self._uniform(1.0, 1.0 + policy.jitter)
+            self._left_alone_until = now + wait
+            due = max(due, self._left_alone_until)
+        if due > self.next_attempt:
+            # A refresh that is put off counts as failed: the keys may have to outlive their time until it comes.
+            self.failures += 1
+            self.next_attempt = due
+
+    def is_known_to_be_unknown(self, kid: str, now: float) -> bool:
+        """Whether a key has been looked for of late, and not found."""
+        return now - self._unknown.get(kid, -math.inf) < self._policy.seconds("unknown_kid_interval")
+
+    @property
+    def next_look(self) -> float:
+        """From when on an unknown key may be looked for, in monotonic seconds; that may lie in the past."""
         # The budget is kept as the time up to which it is spent; that may lie ahead by what could be saved up.
-        if self._spent_until > now + (self._policy.unknown_kid_burst - 1) * interval:
-            return False
-        self._spent_until = max(self._spent_until, now) + interval
-        return True
+        saved_up = (self._policy.unknown_kid_burst - 1) * self._policy.seconds("unknown_kid_interval")
+        return max(self._spent_until - saved_up, self._left_alone_until)
+
+    def look(self, now: float) -> None:
+        """Take one fetch for an unknown key from the budget."""
+        self._spent_until = max(self._spent_until, now) + self._policy.seconds("unknown_kid_interval")
 
     def note_unknown(self, kid: str, now: float) -> None:
         """Note that a key has been looked for and not found, so that its next token is not paid for again."""

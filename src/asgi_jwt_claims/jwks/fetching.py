@@ -6,6 +6,8 @@ What answers are good for is decided elsewhere, by one policy for every way to f
 from __future__ import annotations
 
 import math
+import os
+import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -19,7 +21,10 @@ from asgi_jwt_claims.errors import SettingError
 
 from ._documents import RefusedDocumentError
 
-__all__ = ["Fetch", "FetchResponse", "HTTPXFetch"]
+__all__ = ["Fetch", "FetchResponse", "HTTPXFetch", "why_not_fetched"]
+
+
+_MAX_CAUSES = 16
 
 
 class FetchResponse(NamedTuple):
@@ -27,7 +32,7 @@ class FetchResponse(NamedTuple):
 
     Attributes:
         status: The status code. Only 200 counts; a redirect must be handed on as it is, not followed.
-        headers: Their names in lower case. `cache-control` and `age` are read.
+        headers: Their names in lower case. `cache-control`, `age`, `retry-after` and `date` are read.
         body: The body, decompressed; it may be cut off once it is longer than `max_size`.
     """
 
@@ -99,6 +104,34 @@ class HTTPXFetch:
             return FetchResponse(response.status_code, response.headers, body)
 
 
+def why_not_fetched(error: BaseException) -> str:
+    """What a fetch has raised, by its type and, for a connection that failed, by what was at the bottom of it.
+
+    Nothing of any message is quoted but OpenSSL's reason why a certificate is not accepted.
+    """
+    cause: BaseException | None = error
+    reason = None
+    for _ in range(_MAX_CAUSES):
+        if cause is None:
+            break
+        reason = _why_not_connected(cause) or reason
+        cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
+    name = type(error).__name__
+    return name if reason is None else f"{name}: {reason}"
+
+
+def _why_not_connected(error: BaseException) -> str | None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
+    if isinstance(error, socket.gaierror):
+        return "the name of the host cannot be resolved"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return None
+
+
 def _time_to_connect() -> float | None:
     """Nearly all of the time there is, in seconds; None: for ever.
 
@@ -126,6 +159,10 @@ async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> byt
     return body.whole()
 
 
+_GZIP = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3: two names for one coding
+_GOES_ON = "the answer goes on after the end of its compressed data"
+
+
 class _Body:
     """A body of at most `max_size` bytes, out of pieces that may be compressed."""
 
@@ -139,13 +176,18 @@ class _Body:
         """Add a piece.
 
         Raises:
-            RefusedDocumentError: It is too much, or cannot be decompressed.
+            RefusedDocumentError: It is too much, cannot be decompressed, or goes on after the end of the compressed data.
         """
-        if self._coding == "gzip":
+        if self._coding in _GZIP:
+            if self._gzip.eof and chunk:
+                # Fed to it, this would be kept, however much it is.
+                raise RefusedDocumentError(_GOES_ON)
             try:
                 chunk = self._gzip.decompress(chunk, self._max_size + 1)
             except zlib.error:
                 raise RefusedDocumentError("the answer is not gzip, as it says") from None
+            if self._gzip.unused_data:
+                raise RefusedDocumentError(_GOES_ON)
         elif self._coding not in ("", "identity"):
             raise RefusedDocumentError("the answer is compressed in a way that was not asked for")
         self._received += chunk
@@ -153,5 +195,11 @@ class _Body:
             raise RefusedDocumentError(f"the answer is longer than {self._max_size} bytes")
 
     def whole(self) -> bytes:
-        """The body, now that nothing more comes."""
+        """The body, now that nothing more comes.
+
+        Raises:
+            RefusedDocumentError: The compressed data has not ended.
+        """
+        if self._coding in _GZIP and not self._gzip.eof:
+            raise RefusedDocumentError("the answer ends before its compressed data does")
         return bytes(self._received)

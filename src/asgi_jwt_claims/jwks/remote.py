@@ -7,7 +7,6 @@ belongs to no request.
 
 from __future__ import annotations
 
-import inspect
 import math
 import random
 import time
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
+from asgi_jwt_claims._callbacks import notify
 from asgi_jwt_claims._log import logger
+from asgi_jwt_claims._tasks import ends_task
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
 from asgi_jwt_claims.keys import ASYMMETRIC_ALGORITHMS, KeySet, KeySource
 
@@ -25,7 +26,7 @@ from ._flights import Flight, Flights
 from ._policy import RefreshPolicy
 from ._provider import Provider
 from ._schedule import Schedule
-from .fetching import Fetch, HTTPXFetch
+from .fetching import Fetch, HTTPXFetch, why_not_fetched
 from .status import KeySetEvent, KeySetStatus, OnKeySetEvent
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class RemoteKeySet(KeySource):
             that goes with it. None named: any but those of secrets, and RS256 for an RSA key that does not say.
         policy: When to fetch, and how much of an answer to read.
         fetch: How to fetch; None: `HTTPXFetch()`.
-        on_event: Told of every `KeySetEvent`; sync or async.
+        on_event: Told of every `KeySetEvent`; sync or async, and cancelled when it has not ended after one second.
         loopback_http: Whether an address on loopback may also be http.
         monotonic: A clock in seconds that never jumps.
 
@@ -132,6 +133,8 @@ class RemoteKeySet(KeySource):
         self._unknown_kids = self._unknown_kids_refused = 0
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_unknown_kids_refused"):
+            return "<RemoteKeySet, not built>"  # a local variable of an error about it
         status = self.status()
         return f"<RemoteKeySet {self._where} {status.state}, {status.keys} keys>"
 
@@ -153,7 +156,8 @@ class RemoteKeySet(KeySource):
             Whether to verify once more.
 
         Raises:
-            KeysUnavailableError: The token names an unknown key, and whether there is such a key cannot be found out.
+            KeysUnavailableError: The token names an unknown key, and whether there is such a key cannot be found out
+                now: the fetch failed, or too many tokens with unknown keys came before.
         """
         now = self._monotonic()
         if isinstance(error, UnknownKeyError):
@@ -177,10 +181,7 @@ class RemoteKeySet(KeySource):
         Raises:
             KeysUnavailableError: The fetch failed. Keys from before may still be in use.
         """
-        flight = self._flights.current or self._launch()
-        await flight.landed.wait()
-        if flight.failed:
-            raise self._unavailable()
+        await self._landed(self._flights.current or self._launch())
 
     async def keep_fresh(self) -> None:
         """Fetch whenever it is time to, until cancelled. `JWTMiddleware` and `install` run it with the lifespan."""
@@ -222,33 +223,52 @@ class RemoteKeySet(KeySource):
         return "new" if schedule.fetched_at is None else "stale"
 
     async def _look_for(self, kid: str, now: float) -> bool:
-        """Fetch because of an unknown key, if that is within the budget."""
+        """Fetch because of an unknown key, if that is within the budget.
+
+        The token is called invalid only after a fetch that began when it was there already. Its key may be a new one.
+        """
         self._unknown_kids += 1
-        flight = self._flights.current
+        under_way = self._flights.current
+        if under_way is not None:
+            # Begun before this token came, and perhaps answered before its key was published.
+            await self._landed(under_way)
+            if not kid or (self._keys is not None and self._keys.has_kid(kid)):
+                return True
+        flight = self._flights.current or self._launch_for(kid, now)
         if flight is None:
-            if self._schedule.is_due(now):
-                flight = self._launch()
-            elif self._schedule.failures:
-                # The provider is known to be down. The key may be a new one, so the token cannot be called invalid.
-                self._unknown_kids_refused += 1
-                raise self._unavailable()
-            elif self._schedule.may_look_for(kid, now):
-                flight = self._launch()
-            else:
-                self._unknown_kids_refused += 1
-                return False
-        await flight.landed.wait()
-        if flight.failed:
-            raise self._unavailable()
+            return False
+        await self._landed(flight)
         self._schedule.note_unknown(kid, now)
         return True
 
-    def _unavailable(self) -> KeysUnavailableError:
-        pause = self._schedule.next_attempt - self._monotonic()
+    def _launch_for(self, kid: str, now: float) -> Flight | None:
+        """Begin a fetch because of an unknown key; None if it is known not to be there."""
+        schedule = self._schedule
+        if schedule.is_due(now):
+            return self._launch()
+        if schedule.failures:
+            self._unknown_kids_refused += 1
+            raise self._unavailable()
+        if schedule.is_known_to_be_unknown(kid, now):
+            self._unknown_kids_refused += 1
+            return None
+        if now < schedule.next_look:
+            self._unknown_kids_refused += 1
+            raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
+        schedule.look(now)
+        return self._launch()
+
+    async def _landed(self, flight: Flight) -> None:
+        await flight.landed.wait()
+        if flight.failed:
+            raise self._unavailable()
+
+    def _unavailable(self, until: float | None = None, reason: str | None = None) -> KeysUnavailableError:
+        pause = (self._schedule.next_attempt if until is None else until) - self._monotonic()
         return KeysUnavailableError(
             retry_after=max(1, math.ceil(pause)) if math.isfinite(pause) else 1,
             keys_of=self._where,
-            reason=self._last_failure or "not fetched yet",
+            reason=reason or self._last_failure or "not fetched yet",
         )
 
     def _launch(self) -> Flight:
@@ -258,15 +278,18 @@ class RemoteKeySet(KeySource):
     async def _fly(self, flight: Flight) -> None:
         try:
             found, max_age = await self._provider.read(self._keys, self._monotonic())
-        except Exception as error:  # noqa: BLE001 -- whatever a fetch raises, it has failed, and nobody is there to raise to
+        except BaseException as error:
+            if ends_task(error):
+                raise
             events = [self._failed(error)]
         else:
             events = self._arrived(found, max_age)
             flight.failed = False
         finally:
             self._flights.land(flight)
-        for event in events:
-            await self._tell(event)
+        if self._on_event is not None:
+            for event in events:
+                await notify(self._on_event, event, f"{event.name} of {self._where}")
 
     def _arrived(self, found: ReadSet, max_age: float | None) -> list[KeySetEvent]:
         before, self._keys = self._keys, found.keys
@@ -282,30 +305,23 @@ class RemoteKeySet(KeySource):
             events.append(KeySetEvent(name="rotated", url=self._where, added=added, removed=removed))
         return events
 
-    def _failed(self, error: Exception) -> KeySetEvent:
+    def _failed(self, error: BaseException) -> KeySetEvent:
+        passed_over: tuple[str, ...] = ()
+        retry_after = 0.0
         if isinstance(error, RefusedDocumentError):
-            reason = str(error)
+            reason, passed_over, retry_after = str(error), error.passed_over, error.retry_after
         elif isinstance(error, TimeoutError):
             reason = f"no answer within {self.policy.timeout} seconds"
         else:
-            reason = type(error).__name__
+            reason = why_not_fetched(error)
         self._failures += 1
         self._last_failure = reason
-        self._schedule.failed(self._monotonic())
+        self._passed_over = passed_over or self._passed_over
+        self._schedule.failed(self._monotonic(), retry_after)
         self._usable_until = self._schedule.usable_until
         logger().warning("keys of %s could not be fetched: %s", self._where, reason)
         logger().debug("what the fetch raised", exc_info=error)
-        return KeySetEvent(name="failed", url=self._where, reason=reason)
-
-    async def _tell(self, event: KeySetEvent) -> None:
-        if self._on_event is None:
-            return
-        try:
-            result = self._on_event(event)
-            if inspect.isawaitable(result):
-                await result
-        except Exception:  # noqa: BLE001 -- the keys are what counts
-            logger().exception("on_event of %s failed", self._where)
+        return KeySetEvent(name="failed", url=self._where, reason=reason, passed_over=passed_over)
 
 
 def _checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:

@@ -27,13 +27,18 @@ class _Entry(NamedTuple):
 
 
 class _State(NamedTuple):
-    """How things stand until the clock says otherwise; made anew for every change, so that readers see no half of one."""
+    """How things stand while the clock shows `valid_from` to `valid_until`; made anew for every change.
 
-    entries: tuple[_Entry, ...]  # by their times
+    Nothing is forgotten when its time is over: a clock that jumps ahead once, and is set right, takes no key away.
+    """
+
+    entries: tuple[_Entry, ...]  # all of them, by their times
+    kept: tuple[_Entry, ...]  # those that count now
     current: Key
     upcoming: tuple[Key, ...]
     retired: tuple[Key, ...]
     keys: KeySet
+    valid_from: float
     valid_until: float
 
 
@@ -77,6 +82,8 @@ class KeyRing(KeySource):
         self._state = self._state_of(tuple(_entry(key, use_from) for key, use_from in _pairs(pairs)))
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_state"):
+            return "<KeyRing, not built>"  # a local variable of an error about it
         state = self._now()
         names = [f"current {state.current.kid!r}"]
         names += [f"next {key.kid!r}" for key in state.upcoming]
@@ -106,7 +113,7 @@ class KeyRing(KeySource):
     @property
     def schedule(self) -> tuple[tuple[str, float], ...]:
         """The kids on the ring with the times from which they sign, in seconds since the epoch."""
-        return tuple((entry.key.kid, entry.use_from) for entry in self._now().entries)
+        return tuple((entry.key.kid, entry.use_from) for entry in self._now().kept)
 
     def add(self, key: Key, *, use_from: float | None = None) -> float:
         """Publish a key, and let it take over later.
@@ -123,37 +130,44 @@ class KeyRing(KeySource):
             KeyConfigurationError: A secret, a public key, or a kid or time that is on the ring.
         """
         with self._lock:
-            earliest = self._clock() + self.lead.total_seconds()
+            now = self._clock()
+            earliest = now + self.lead.total_seconds()
             use_from = earliest if use_from is None else use_from
-            if not use_from >= earliest:
+            if type(use_from) not in (int, float) or not use_from >= earliest:
                 raise SettingError(
-                    f"use_from must be at least lead, {self.lead.total_seconds():.0f} seconds, from now: "
-                    "those who verify have to see the key before it signs"
+                    f"use_from must be at least lead, {self.lead.total_seconds():.0f} seconds, from now, in seconds "
+                    "since the epoch: those who verify have to see the key before it signs"
                 )
-            self._state = self._state_of((*self._now().entries, _entry(key, use_from)))
+            self._state = self._state_of((*self._without_long_ended(now), _entry(key, use_from)))
         return use_from
+
+    def _without_long_ended(self, now: float) -> tuple[_Entry, ...]:
+        """The keys, but for those whose last token has been expired for `keep` already; or they would pile up."""
+        entries, longest = self._state.entries, 2 * self.keep.total_seconds()
+        ended = [successor.use_from + longest <= now for successor in entries[1:]]
+        return tuple(entry for entry, is_over in zip(entries, (*ended, False), strict=True) if not is_over)
 
     def remove(self, kid: str) -> None:
         """Take a key off at once: it is no longer published, and nothing that it has signed is accepted here.
 
-        For a key that has become known to somebody. If it is the one that signs, the next takes over now, though not
-        every verifier may know it yet: a few refused tokens are better than forged ones.
+        For a key that others may have got hold of. If it is the one that signs, the next takes over now, though not
+        every verifier may know it yet: a few refused tokens are better than forged ones. In `schedule` the next key
+        takes the removed one's time, so that the key before it verifies for as long as it would have.
 
         Raises:
             KeyConfigurationError: No such key, or none left that may sign: add another first. A retired key will not.
         """
         with self._lock:
             state = self._now()
-            entries = [entry for entry in state.entries if entry.key.kid != kid]
-            if len(entries) == len(state.entries):
+            entries = list(state.entries)
+            at = next((number for number, entry in enumerate(state.entries) if entry.key.kid == kid), None)
+            if at is None:
                 raise KeyConfigurationError(f"there is no key {kid!r} on the ring; see its schedule")
-            if kid == state.current.kid:
-                if not state.upcoming:
-                    raise KeyConfigurationError(f"the key {kid!r} is the only one that may sign; add another first")
-                now = self._clock()
-                entries = [
-                    entry._replace(use_from=now) if entry.key is state.upcoming[0] else entry for entry in entries
-                ]
+            if kid == state.current.kid and not state.upcoming:
+                raise KeyConfigurationError(f"the key {kid!r} is the only one that may sign; add another first")
+            removed = entries.pop(at)
+            if removed.key not in state.upcoming:
+                entries[at] = entries[at]._replace(use_from=removed.use_from)
             self._state = self._state_of(tuple(entries))
 
     def public_jwks(self) -> dict[str, Any]:
@@ -162,36 +176,39 @@ class KeyRing(KeySource):
 
     def _now(self) -> _State:
         state = self._state
-        if self._clock() < state.valid_until:
+        if state.valid_from <= self._clock() < state.valid_until:
             return state
         with self._lock:  # or a key that is being added might be forgotten again
             self._state = state = self._state_of(self._state.entries)
         return state
 
     def _state_of(self, entries: tuple[_Entry, ...]) -> _State:
-        """What follows from the keys and their times now. Keys that count no longer are left out, and never come back."""
+        """What follows from the keys and their times now."""
         now, keep = self._clock(), self.keep.total_seconds()
         _check_distinct(entries)
         ordered = sorted(entries, key=lambda entry: entry.use_from)
         signing = [entry for entry in ordered if entry.use_from <= now]
         upcoming = ordered[len(signing) :]
-        if not signing:
+        if not signing and not hasattr(self, "_state"):
             raise KeyConfigurationError("no key on the ring signs yet; one needs a time that is over")
+        if not signing:  # a clock that was set back by years, in the middle of requests
+            signing, upcoming = ordered[:1], ordered[1:]
         ends = [successor.use_from + keep for successor in signing[1:]]
         retired = [entry for entry, end in zip(signing, ends, strict=False) if now < end]
         current = signing[-1]
         kept = (*retired, current, *upcoming)
         public = KeySet(entry.public for entry in (current, *upcoming, *reversed(retired)))
         known = getattr(self, "_state", None)
+        times = [*(entry.use_from for entry in ordered), *ends]
         return _State(
-            entries=kept,
+            entries=tuple(ordered),
+            kept=kept,
             current=current.key,
             upcoming=tuple(entry.key for entry in upcoming),
             retired=tuple(entry.key for entry in reversed(retired)),
             keys=known.keys if known is not None and set(known.keys) == set(public) else public,
-            valid_until=min(
-                (*(end for end in ends if now < end), *(entry.use_from for entry in upcoming)), default=math.inf
-            ),
+            valid_from=max((moment for moment in times if moment <= now), default=-math.inf),
+            valid_until=min((moment for moment in times if now < moment), default=math.inf),
         )
 
 
