@@ -77,7 +77,7 @@ def test_a_child_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_fork_while_threads_are_in_the_store(tmp_path: Path) -> None:
-    """Whatever other threads do with the store, a child that is forked can read and write, and so can the parent."""
+    """While other threads read and write, a child that is forked can read and write, and so can the parent."""
     path = tmp_path / "db"
     store = SQLiteStore(path, timeout=PATIENCE)
     asyncio.run(store.revoke([revocation(0)]))

@@ -253,7 +253,7 @@ async def test_what_a_version_before_has_written(server: Valkey) -> None:
 
 
 async def test_pages_of_sessions(library: str, server: Valkey) -> None:
-    """A page is as long as was asked for, whatever has gone from the list without notice."""
+    """A page is as long as was asked for, although sessions of the list have expired."""
     async with running(library, server) as store:
         every = [record(number, label="\u00fc") for number in range(1, 1201)]
         async with anyio.create_task_group() as tasks:

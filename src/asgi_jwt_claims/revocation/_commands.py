@@ -136,9 +136,11 @@ return {page[1], found, cutoffs}
 
 # A version before this one kept what `-` marks, and the number, under names of their own. A server may forbid `INFO`.
 _BEGIN = """
-local old = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-for i = 1, #old, 2 do redis.call('ZADD', KEYS[1], 'LT', '-' .. old[i + 1], '-' .. old[i]) end
-redis.call('DEL', KEYS[2], KEYS[3])
+if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
+  local old = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+  for i = 1, #old, 2 do redis.call('ZADD', KEYS[1], 'LT', '-' .. old[i + 1], '-' .. old[i]) end
+  redis.call('DEL', KEYS[2], KEYS[3])
+end
 local info = redis.pcall('INFO', 'memory')
 return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''
 """
