@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,6 @@ from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
 from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing, RemoteKeySet
 from asgi_jwt_claims.jwks._documents import read_jwks
 from asgi_jwt_claims.verification import verify_jws
-from tests.conftest import SECRET
 
 PEM = serialization.Encoding.PEM
 PKCS8, TRADITIONAL, OPENSSH = (
@@ -155,26 +153,3 @@ def test_keys_in_the_wrong_place_are_refused() -> None:
     ring = KeyRing(key)
     with pytest.raises(SettingError, match="in seconds since the epoch"):
         ring.add(Key.generate("ES256"), use_from="2030-01-01")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("secret", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\r\n"])
-def test_white_space_around_a_secret_is_warned_of(secret: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It makes another secret, and mostly comes from the end of a line in a file. Bytes that merely look so are not meant."""
-    with caplog.at_level(logging.WARNING, "asgi_jwt_claims"):
-        Key.from_secret(secret)
-    assert 1 == caplog.text.count("the secret for HS256 has white space before or after it")
-    assert SECRET not in caplog.text
-    caplog.clear()
-    Key.from_secret(SECRET)
-    Key.from_secret(bytes(range(0xE0, 0x100)) + b"\n")
-    assert [] == caplog.messages
-
-
-@pytest.mark.parametrize(
-    "secret", ["your-256-bit-secret-0123456789-abcdef", "Change_Me" + "0f3a" * 6, "Example0" * 4 + "x"]
-)
-def test_secrets_from_examples_are_warned_of(secret: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What stands in examples and templates is known to everyone, however long it is."""  # S33
-    with caplog.at_level(logging.WARNING, "asgi_jwt_claims"):
-        Key.from_secret(secret)
-    assert 1 == len([message for message in caplog.messages if "looks guessable" in message])
