@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["ROOT", "asking_for", "free_port", "serve_sanic", "serving"]
+__all__ = ["ROOT", "SECRET", "asking_for", "free_port", "serve_sanic", "serving"]
 
 ROOT = Path(__file__).parents[1]
 """The project."""
 
-START_TIMEOUT = 60.0  # seconds; generous, since other work may share the machine
+SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"
+"""That of `tests.conftest`, for programs: they start sooner without what that module imports."""
+
+START_TIMEOUT = 120.0  # seconds; generous, since other work may share the machine
 
 
 def asking_for(fixture: str, module: ModuleType) -> dict[str, Any]:
@@ -67,31 +71,52 @@ async def serve_sanic(app: Any) -> AsyncIterator[str]:
 
 
 @contextmanager
-def serving(command: Sequence[str], port: int, **environment: str) -> Iterator[str]:
-    """A server program, started and stopped. Yields its URL once it accepts connections."""
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + START_TIMEOUT
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                os.killpg(process.pid, signal.SIGKILL)
-                output = process.communicate()[0].decode()
-                raise AssertionError(f"{command} did not start:\n{output}")
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+def serving(command: Sequence[str], port: int, log: Path | None = None, **environment: str) -> Iterator[str]:
+    """A server program and the processes that it starts, ended in the end. Yields its URL once it accepts connections.
+
+    Args:
+        command: The program and its arguments, run in the folder of the project.
+        port: Where it will listen.
+        log: The file for what it writes; it is printed when the test fails.
+        environment: Variables beside those of this process.
+    """
+    with log.open("w+b") if log else tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
-            process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            wait_until_open(port, process)
+            yield f"http://127.0.0.1:{port}"
+        except BaseException:
+            # Read at its place, since the server goes on writing through the same file.
+            written = os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0)
+            print(written.decode(errors="replace"))  # noqa: T201 -- shown by pytest when a test has failed
+            raise
+        finally:
+            end(process)
+
+
+def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process listens on the port."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        assert process.poll() is None, "the server ended"
+        assert time.monotonic() < deadline, "the server does not listen"
+        time.sleep(0.02)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end, then make all of its group end."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(2)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -27,8 +27,8 @@ from asgi_jwt_claims import (
     get_token,
     set_token_cookies,
 )
-from tests.conftest import SECRET
 from tests.pages import ROOT, blocks, executed
+from tests.support import SECRET
 from tests.system.browser.driving import wait_until
 
 PAGE = ROOT / "docs" / "how-to" / "cookies.md"

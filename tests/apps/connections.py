@@ -23,7 +23,7 @@ from asgi_jwt_claims import JWTConfig, JWTMiddleware, renew_token
 from asgi_jwt_claims.revocation import MirroredStore, RevocationStore
 from asgi_jwt_claims.starlette import install
 from tests.by_hand import App, Receive, Scope, Send
-from tests.conftest import SECRET
+from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, leeway=0)
 PAUSE = 0.05

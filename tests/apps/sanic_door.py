@@ -57,6 +57,7 @@ class SocketSite(Site):
             "additional_headers": [(name.decode(), value.decode()) for name, value in headers],
             "subprotocols": list(protocols) or None,
             "proxy": None,
+            "open_timeout": PATIENCE,
         }
         try:
             with anyio.fail_after(PATIENCE):
@@ -72,7 +73,10 @@ class SocketSite(Site):
 @asynccontextmanager
 async def socket_site(app: Sanic[Any, Any]) -> AsyncIterator[Site]:
     """A site on Sanic's own server."""
-    async with serving(app) as address, httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
+    async with (
+        serving(app) as address,
+        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
+    ):
         yield SocketSite(client, address)
 
 

@@ -58,4 +58,4 @@ def bearer(raw: str) -> dict[str, str]:
 def open_socket(address: str, path: str, raw: str | None = None, **options: Any) -> Any:
     """A websocket."""
     headers = {**(bearer(raw) if raw else {}), **options.pop("headers", {})}
-    return connect(f"ws://{address}{path}", additional_headers=headers, proxy=None, **options)
+    return connect(f"ws://{address}{path}", additional_headers=headers, proxy=None, open_timeout=PATIENCE, **options)

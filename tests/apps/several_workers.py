@@ -9,7 +9,7 @@ from sanic import HTTPResponse, Request, Sanic, json
 
 from asgi_jwt_claims import JWTConfig, Token, current_token
 from asgi_jwt_claims.sanic import install, jwt_required
-from tests.conftest import SECRET
+from tests.support import SECRET
 
 app: Sanic = Sanic("several_workers")
 app.config.MOTD = False

@@ -20,6 +20,7 @@ import pytest
 
 import asgi_jwt_claims
 from asgi_jwt_claims.cli import main
+from tests.sockets import PATIENCE
 
 HINT = "is not installed: pip install 'asgi-jwt-claims[demo]'\n"
 SERVERS = ["Sanic (ASGI mode)", "Sanic (own server)", "Starlette", "FastAPI"]
@@ -83,7 +84,7 @@ def test_a_missing_module_of_another_kind_is_not_hidden(monkeypatch: pytest.Monk
 def test_a_real_process_without_click() -> None:
     """In a process of its own, too, a missing package makes one line, exit code 2 and no traceback."""
     program = "import sys; sys.modules['click'] = None; from asgi_jwt_claims.cli import main; main()"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (2, "", f"click {HINT}") == (run.returncode, run.stdout, run.stderr)
 
 
@@ -97,13 +98,14 @@ def test_importing_dunder_main_runs_nothing(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture
-def invoke() -> Callable[..., Any]:
-    """Runs the command line in this process."""
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs the command line in this process; a server has time to start, since the machine may be busy."""
     pytest.importorskip("uvicorn")
     pytest.importorskip("fastapi")
     pytest.importorskip("sanic")
     testing = pytest.importorskip("click.testing")
     commands = importlib.import_module("asgi_jwt_claims.cli.commands").commands
+    monkeypatch.setattr(module("servers"), "START_SECONDS", PATIENCE)
 
     def run(*arguments: str) -> Any:
         return testing.CliRunner().invoke(commands, arguments)
@@ -169,7 +171,7 @@ def test_check_as_a_process() -> None:
     for name in ("click", "fastapi", "sanic", "uvicorn"):
         pytest.importorskip(name)
     command = [sys.executable, "-m", "asgi_jwt_claims", "demo", "--check"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (0, "All answers are right.") == (run.returncode, run.stdout.splitlines()[-1])
 
 
@@ -260,12 +262,12 @@ def test_stopping_does_not_wait_for_clients(invoke: Callable[..., Any]) -> None:
     with contextlib.ExitStack() as clients:
         with module("servers").running_demo(0) as (_, servers):
             for server in servers:
-                client = clients.enter_context(httpx2.Client(base_url=server.url, timeout=10, trust_env=False))
+                client = clients.enter_context(httpx2.Client(base_url=server.url, timeout=PATIENCE, trust_env=False))
                 assert 401 == client.get("/protected").status_code
         assert set() == threads()
         for server in servers:
             with pytest.raises(httpx2.ConnectError):
-                httpx2.get(server.url, timeout=10, trust_env=False)
+                httpx2.get(server.url, timeout=PATIENCE, trust_env=False)
 
 
 # Serving --------------------------------------------------------------------------------------------------------------
@@ -273,7 +275,7 @@ def test_stopping_does_not_wait_for_clients(invoke: Callable[..., Any]) -> None:
 
 def log_in_and_read(url: str) -> Any:
     httpx2 = pytest.importorskip("httpx2")
-    with httpx2.Client(base_url=url, timeout=10, trust_env=False) as client:
+    with httpx2.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
         login = client.post("/login", json={"username": "test", "password": "test"})
         headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
         return client.get("/protected", headers=headers).json()
@@ -353,7 +355,7 @@ def test_the_printed_lines_work_and_ctrl_c_ends_the_process() -> None:
     command = [sys.executable, "-m", "asgi_jwt_claims", "demo", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        killer = threading.Timer(60, process.kill)  # a process that says nothing does not hold the tests up
+        killer = threading.Timer(PATIENCE, process.kill)  # a process that says nothing does not hold the tests up
         killer.start()
         try:
             urls: list[str] = []
@@ -364,7 +366,7 @@ def test_the_printed_lines_work_and_ctrl_c_ends_the_process() -> None:
             assert [{"data": {"VERI TAS": "LUX MEA"}}] * 4 == [log_in_and_read(url) for url in urls]
             process.send_signal(signal.SIGINT)
             rest = process.stdout.read()
-            assert (0, "\nStopped.\n") == (process.wait(20), rest)
+            assert (0, "\nStopped.\n") == (process.wait(PATIENCE), rest)
         finally:
             killer.cancel()
             process.kill()
@@ -377,7 +379,7 @@ def test_the_login_under_bad_input(invoke: Callable[..., Any]) -> None:
     bodies = [b"", b"{", b"[]", b"null", b'{"username": "test"}', b'{"username": "test", "password": "wrong"}']
     with module("servers").running_demo(0) as (_, servers):
         for server in servers:
-            with httpx2.Client(base_url=server.url, timeout=10, trust_env=False) as client:
+            with httpx2.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as client:
                 headers = {"content-type": "application/json"}
                 answers = [client.post("/login", content=body, headers=headers) for body in bodies]
             assert [(server.name, 4)] * 6 == [(server.name, answer.status_code // 100) for answer in answers]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SECRET
+from tests.sockets import PATIENCE
 from tests.support import ROOT, free_port, serving
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -46,7 +47,9 @@ def mint() -> str:
     """A token as the docstring of `any_asgi_app` makes one."""
     command = [sys.executable, "-m", "examples.any_asgi_app"]
     environment = {**os.environ, "JWT_SECRET_KEY": SECRET}
-    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    made = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
     return made.stdout.strip()
 
 
@@ -63,7 +66,7 @@ def test_an_example_does_what_it_says(path: Path, words: list[str], monkeypatch:
     is_raw = path.stem == "any_asgi_app"
     with (
         serving(command, port, JWT_SECRET_KEY=SECRET) as url,
-        httpx2.Client(base_url=url, timeout=10, trust_env=False) as client,
+        httpx2.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client,
     ):
         protected = "/" if is_raw else "/protected"
         absent = client.get(protected)
@@ -90,7 +93,7 @@ def test_the_example_with_cookies_does_what_it_says(monkeypatch: pytest.MonkeyPa
     command = [sys.executable, "-m", *commands(ROOT / "examples" / "browser_app.py")[0][:-1], str(port)]
     with (
         serving(command, port, JWT_SECRET_KEY=SECRET) as url,
-        httpx2.Client(base_url=url, timeout=10, trust_env=False) as client,
+        httpx2.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client,
     ):
         assert (200, 401) == (client.get("/").status_code, client.get("/protected").status_code)
         assert 403 == client.post("/login", json={"username": "test", "password": "wrong"}).status_code
@@ -109,6 +112,8 @@ def test_an_example_without_its_secret_says_what_to_set() -> None:
     """Without JWT_SECRET_KEY an example does not start, and the last line says which settings there are."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JWT_")}
     command = [sys.executable, "-m", "examples.any_asgi_app"]
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert 1 == run.returncode
     assert "no key: set secret_key or signing_key" in run.stderr.splitlines()[-1]

@@ -10,6 +10,7 @@ import pytest
 
 from asgi_jwt_claims import create_access_token
 from tests.pages import PAGES, blocks, executed
+from tests.sockets import PATIENCE
 from tests.support import ROOT, serve_sanic
 
 WITH_PROGRAMS = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
@@ -33,7 +34,7 @@ async def test_the_programs_of_a_page_run(page: Path, monkeypatch: pytest.Monkey
             else:
                 transport = httpx2.ASGITransport(app)
             client = await serving.enter_async_context(
-                httpx2.AsyncClient(base_url=url, transport=transport, timeout=10, trust_env=False)
+                httpx2.AsyncClient(base_url=url, transport=transport, timeout=PATIENCE, trust_env=False)
             )
             absent = await client.get("/protected")
             token = create_access_token("alice", names["config"], user_claims={"VERI TAS": "LUX MEA"})

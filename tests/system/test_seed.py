@@ -14,6 +14,7 @@ pytest.importorskip("sanic")
 import httpx2
 
 from tests.adapters.test_compat_sanic_jwt_extended import LONG_SECRET, get
+from tests.sockets import PATIENCE
 from tests.support import ROOT, free_port, serving
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,7 @@ def seed_program(secret: str) -> str:
 
 async def log_in_and_read(url: str) -> Any:
     """What the page's program answers to its own login."""
-    async with httpx2.AsyncClient(base_url=url) as client:
+    async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         login = await client.post("/login", json={"username": "test", "password": "test"})
         return (await get(client, "/protected", login.json()["access_token"])).json()
 
@@ -67,7 +68,7 @@ def test_the_pages_own_secret_is_refused_with_the_command_that_makes_a_good_one(
     """Twelve bytes are no secret: the program stops at once and says what to do."""
     (tmp_path / "page.py").write_text(seed_program("super-secret"))
     run = subprocess.run(
-        [sys.executable, str(tmp_path / "page.py")], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(tmp_path / "page.py")], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert run.returncode != 0
     assert "secrets.token_urlsafe" in run.stderr

@@ -44,6 +44,7 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims.errors import UnknownKeyError
 from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing, RefreshPolicy, RemoteKeySet
+from tests.sockets import PATIENCE
 from tests.support import free_port, serving
 
 DIRECTORY = Path(os.environ.get("PROVIDERS_DIR") or "not-installed")
@@ -78,7 +79,7 @@ def provider() -> Iterator[str]:
 async def token_of(issuer: str, algorithm: str) -> str:
     """An access token by the grant for clients (RFC 6749 section 4.4), for the resource of an algorithm (RFC 8707)."""
     form = {"grant_type": "client_credentials", "resource": audience_of(algorithm), "scope": "read write"}
-    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.post(f"{issuer}/token", data=form, auth=CLIENT)
     assert 200 == answer.status_code, answer.text
     raw: str = answer.json()["access_token"]
@@ -86,7 +87,7 @@ async def token_of(issuer: str, algorithm: str) -> str:
 
 
 async def take_step(issuer: str, step: str) -> None:
-    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         assert 204 == (await client.post(f"{issuer}/control/{step}")).status_code
 
 
@@ -188,7 +189,7 @@ async def test_the_provider_goes_down_and_comes_back() -> None:
     assert "stale" == keys.status().state
     with serving(command, port):
         renewed = await token_of(issuer, "ES256")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while await refusal(renewed, config) is not None:  # noqa: ASYNC110 -- the provider tells nobody
                 await anyio.sleep(0.1)
         assert 401 == await refusal(raw, config)

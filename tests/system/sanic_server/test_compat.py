@@ -14,6 +14,7 @@ import httpx2
 
 from asgi_jwt_claims import ConfigurationError
 from tests.adapters import test_compat_sanic_jwt_extended
+from tests.sockets import PATIENCE
 from tests.support import asking_for, serve_sanic
 
 globals().update(asking_for("client_of", test_compat_sanic_jwt_extended))
@@ -25,7 +26,10 @@ def client_of() -> Any:
 
     @asynccontextmanager
     async def client_of(app: Any) -> AsyncIterator[Any]:
-        async with serve_sanic(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        async with (
+            serve_sanic(app) as url,
+            httpx2.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=PATIENCE) as client,
+        ):
             yield client
 
     return client_of

@@ -13,6 +13,7 @@ pytest.importorskip("sanic")
 import httpx2
 
 from tests.adapters import test_remote_keys
+from tests.sockets import PATIENCE
 from tests.support import asking_for, serve_sanic
 
 globals().update(asking_for("opened", test_remote_keys))
@@ -24,7 +25,10 @@ def opened() -> Any:
 
     @asynccontextmanager
     async def opened(app: Any) -> AsyncIterator[Any]:
-        async with serve_sanic(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+        async with (
+            serve_sanic(app) as url,
+            httpx2.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=PATIENCE) as client,
+        ):
             yield client
 
     return opened

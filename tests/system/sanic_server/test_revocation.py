@@ -14,6 +14,7 @@ import httpx2
 
 from tests.adapters import test_revocation
 from tests.apps.sanic_door import serving
+from tests.sockets import PATIENCE
 from tests.support import asking_for
 
 globals().update(asking_for("opened", test_revocation))
@@ -31,7 +32,10 @@ def opened() -> Any:
 
     @asynccontextmanager
     async def opened(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
-        async with serving(app) as address, httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
+        async with (
+            serving(app) as address,
+            httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
+        ):
             yield client
 
     return opened

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -26,6 +25,7 @@ from tests.adapters.test_sanic import Open, add_websockets
 from tests.apps.sanic_door import serving, socket_site
 from tests.conftest import SECRET
 from tests.support import asking_for, free_port
+from tests.support import serving as serve_process
 
 globals().update(asking_for("site_of", test_sanic))
 
@@ -185,12 +185,12 @@ async def test_the_host_header_decides_nothing(app: Any, config: JWTConfig) -> N
 # Workers --------------------------------------------------------------------------------------------------------------
 
 
-def test_several_workers(tmp_path: Path) -> None:
+def test_several_workers() -> None:
     """Two worker processes, loaded anew each, agree about every token."""
     config = JWTConfig(secret_key=SECRET)
     port = free_port()
     command = [sys.executable, "-m", "tests.apps.several_workers", str(port)]
-    with sockets.running(command, port, tmp_path / "log"):
+    with serve_process(command, port):
         for number in range(20):
             name = f"user{number}"
             line = b"Authorization: Bearer " + create_access_token(name, config).encode()

@@ -38,6 +38,7 @@ from asgi_jwt_claims.sources import InsecureWebSocketQuery
 from tests.apps.sanic_door import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, on_uvicorn, open_socket
 from tests.conftest import SECRET
+from tests.sockets import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -77,7 +78,9 @@ def alice(config: JWTConfig) -> str:
 @asynccontextmanager
 async def browsing(address: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A client that keeps cookies."""
-    async with httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
+    async with httpx2.AsyncClient(
+        base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE
+    ) as client:
         yield client
 
 

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import sockets
-from tests.support import free_port
+from tests.support import free_port, serving
 
 APP = "tests.apps.served:application"
 SANIC = "tests.apps.served_by_sanic:application"
@@ -77,6 +76,7 @@ SERVED = {name: (name, APP) for name in SERVERS} | {
 }
 """What the fixture `server` goes through: the server's name, and the application."""
 
+# Servers of their own: Sanic compiles methods of its own for the one application that a process serves.
 CLOSED = {name: (name, APP) for name in SERVERS} | {
     "sanic-closed-uvicorn": ("uvicorn-sansio", SANIC_GUARDED),
     "sanic-closed-hypercorn": ("hypercorn-asyncio", SANIC_GUARDED),
@@ -127,7 +127,7 @@ def serve(name: str, application: str, log: Path, *options: str) -> Iterator[Ser
         pytest.importorskip(*module.split(">="))
     port = free_port()
     command = [sys.executable, "-m", *(part.format(port=port) for part in kind.command), *options, application]
-    with sockets.running(command, port, log):
+    with serving(command, port, log):
         yield Server(kind, port, application)
     logged = log.read_text(errors="replace")
     assert "Traceback" not in logged, logged
