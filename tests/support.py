@@ -113,8 +113,9 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to end, then make all of its group end."""
-    process.terminate()
+    """Ask all processes of its group to end, then make them."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(2)
     with contextlib.suppress(ProcessLookupError):
