@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import sys
@@ -22,7 +21,7 @@ from asgi_jwt_claims.revocation import (
     SQLiteStore,
     rotate_refresh_token,
 )
-from tests.conftest import SECRET
+from tests.support import SECRET
 
 PATIENCE = 60.0
 """Seconds that a store may take, since the machine may be busy."""
@@ -53,11 +52,31 @@ def revocation_of(name: str) -> Revocation:
 
 
 class Process:
-    """What it can be told to do; each method is a command."""
+    """What it can be told to do; each method is a command, and the first of them is `open`."""
 
-    def __init__(self, store: RevocationStore, config: JWTConfig) -> None:
-        self.store = store
-        self.config = config
+    def __init__(self, tasks: anyio.abc.TaskGroup) -> None:
+        self.tasks = tasks
+        self.store: Any = None
+        self.config = JWTConfig(secret_key=SECRET)
+        self.scope = anyio.CancelScope()
+
+    async def open(self, kind: str, place: str, prefix: str, grace: float) -> bool:
+        """Work on this store from now on, and no longer on the one before; answer once it does."""
+        self.scope.cancel()
+        if self.store is not None:
+            await self.store.aclose()
+        self.store = open_store(kind, place, prefix)
+        self.config = JWTConfig(secret_key=SECRET, refresh_grace=grace)
+        self.scope = anyio.CancelScope()
+        self.tasks.start_soon(self.keep_fresh, self.store, self.scope)
+        while isinstance(self.store, MirroredStore) and not self.store.is_current:  # noqa: ASYNC110 -- that says nothing
+            await anyio.sleep(0.01)
+        return await self.store.is_revoked(marks_for("00" * 16)) is False
+
+    async def keep_fresh(self, store: RevocationStore, scope: anyio.CancelScope) -> None:
+        """Let the store hear what others revoke, until another one is opened."""
+        with scope:
+            await store.keep_fresh()
 
     async def rotate(self, raw: str, times: int) -> list[Any]:
         """Use one refresh token many times at once: the pairs, and the codes of the errors."""
@@ -101,18 +120,10 @@ class Process:
             await anyio.sleep(0.0005)
         return [seen[name] for name in names]
 
-    async def ready(self) -> bool:
-        """Answer once the store does."""
-        while isinstance(self.store, MirroredStore) and not self.store.is_current:  # noqa: ASYNC110 -- that says nothing
-            await anyio.sleep(0.01)
-        return await self.store.is_revoked(marks_for("00" * 16)) is False
 
-
-async def main(kind: str, place: str, prefix: str, grace: str) -> None:
-    store = open_store(kind, place, prefix)
-    process = Process(store, JWTConfig(secret_key=SECRET, refresh_grace=float(grace)))
+async def main() -> None:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(store.keep_fresh)
+        process = Process(tasks)
         while line := await anyio.to_thread.run_sync(sys.stdin.readline):
             name, arguments = json.loads(line)
             answer(await getattr(process, name)(*arguments))
@@ -120,4 +131,4 @@ async def main(kind: str, place: str, prefix: str, grace: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(functools.partial(main, *sys.argv[1:]))
+    anyio.run(main)

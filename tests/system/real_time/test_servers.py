@@ -26,7 +26,7 @@ from asgi_jwt_claims._store import marks_of
 from tests import sockets
 from tests.apps.connections import CONFIG
 from tests.system.servers.servers import SERVERS, Server, one_worker_each, serve
-from tests.system.stores.test_processes import Worker
+from tests.system.stores.workers import Place, lone_worker
 from tests.valkey import Valkey
 
 APP = "tests.apps.connections:application"
@@ -152,14 +152,15 @@ class Story(NamedTuple):
         return max(client.end.at - at if client.end else float("inf") for some, at in ends for client in some)
 
 
-async def tell(server: Server, place: tuple[str, str, str] | None) -> Story:
+async def tell(server: Server, place: Place | None, lifetime: int) -> Story:
     """Open everything, renew some, revoke some, and see how all of them end.
 
     Args:
         server: The server.
         place: The store, as a process on it is told of it; None: there is none.
+        lifetime: Of the tokens that expire, in seconds; those of the renewals last a second longer.
     """
-    short, longer = (create_access_token("alice", CONFIG, lifetime=seconds) for seconds in (3, 4))
+    short, longer = (create_access_token("alice", CONFIG, lifetime=seconds) for seconds in (lifetime, lifetime + 1))
     doomed, fine = (create_access_token("alice", CONFIG) for _ in range(2))
     story = Story(
         [Client(server, kind, "expired", short) for kind in SEEN for _ in range(EACH)],
@@ -177,18 +178,15 @@ async def tell(server: Server, place: tuple[str, str, str] | None) -> Story:
         for client in clients:
             await client.is_open.wait()
         if place:
-            worker = await asyncio.to_thread(Worker, place)
             mark = marks_of(verify_token(doomed, CONFIG), CONFIG).token
-            try:
-                assert await asyncio.to_thread(worker.ask, "revoke", [mark.hex()])
-                story = story._replace(revoked_at=time.time())
-            finally:
-                worker.kill()
+            await asyncio.to_thread(revoke, place, mark)
+            story = story._replace(revoked_at=time.time())
         await asyncio.sleep(story.renewed_expiry + 1 - time.time())
         ended = len(clients) - len(story.good)
-        for _ in range(20):
+        names = {client.name for client in clients}  # another attempt may have left others
+        for _ in range(200):
             response = await asyncio.to_thread(sockets.ask, server.port, b"/diary")
-            story.diary.update(json.loads(response.body))
+            story.diary.update({name: what for name, what in json.loads(response.body).items() if name in names})
             if len(story.diary) >= ended:
                 break
             await asyncio.sleep(0.1)
@@ -197,17 +195,25 @@ async def tell(server: Server, place: tuple[str, str, str] | None) -> Story:
     return story
 
 
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    """A server for the revocations."""
-    pytest.importorskip("redis")
-    with Valkey() as server:
-        yield server
+def revoke(place: Place, mark: bytes) -> None:
+    """Let another process revoke a token."""
+    with lone_worker(place) as worker:
+        assert worker.ask("revoke", [mark.hex()])
+
+
+def told_in_time(server: Server, place: Place | None) -> Story:
+    """The story of a server; told again, and slower, if the machine was too busy to be in time."""
+    for lifetime in (3, 6):
+        with contextlib.suppress(ExceptionGroup, TimeoutError):
+            story = asyncio.run(tell(server, place, lifetime))
+            if story.delay <= 1:
+                return story
+    return asyncio.run(tell(server, place, 12))
 
 
 @pytest.fixture(scope="module", params=one_worker_each(SERVERS))
 def story(request: pytest.FixtureRequest, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """The story of each server, told once; again if the machine was too busy to be in time."""
+    """The story of each server, told once."""
     name, prefix = request.param, os.urandom(8).hex()
     client = "coredis" if name == "hypercorn-trio" else "redis"  # redis-py knows no trio
     pytest.importorskip(client)
@@ -218,11 +224,7 @@ def story(request: pytest.FixtureRequest, valkey: Valkey, tmp_path_factory: pyte
         environment.setenv("TESTS_PREFIX", prefix)
         environment.setenv("TESTS_CLIENT", client)
         with serve(name, APP, tmp_path_factory.mktemp("server") / "log") as server:
-            for _ in range(3):
-                told = asyncio.run(tell(server, place))
-                if told.delay <= 1:
-                    break
-            yield told
+            yield told_in_time(server, place)
 
 
 @pytest.fixture
