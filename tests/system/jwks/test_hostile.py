@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import gc
 import json
-import os
 import socket
 import ssl
-import subprocess
 import sys
 import threading
-import tracemalloc
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,171 +15,16 @@ pytest.importorskip("httpx2")
 
 import anyio
 import httpx2
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, verify_token
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError
-from asgi_jwt_claims.jwks import HTTPXFetch, KeySetEvent, RefreshPolicy, RemoteKeySet
-from tests.support import ROOT
-from tests.system.jwks.hostile import BEHAVIOURS
+from asgi_jwt_claims.jwks import HTTPXFetch, KeySetEvent, RemoteKeySet
+from tests.sockets import PATIENCE
+from tests.system.jwks.provider import FAILURES, HANGING, KEY, METADATA, OTHER, PATIENT, QUICK, Hostile
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("hostile provider")]
 
 AUDIENCE = "https://api.example"
-KEY, OTHER = Key.generate("ES256", kid="good"), Key.generate("RS256", kid="other")
-
-QUICK = RefreshPolicy(timeout=1.0, backoff=0.01, max_backoff=0.02)
-MOST_BLOCKED = 0.020
-"""Seconds of work on the event loop between two other things that it does."""
-
-WORKS = {"good", "gzipped", "some-bad"}
-FAILURES = sorted(set(BEHAVIOURS) - WORKS)
-METADATA = {
-    "wrong-issuer": {"issuer": "https://localhost.example", "jwks_uri": "{url}/jwks"},
-    "plain-uri": {"issuer": "{url}", "jwks_uri": "http://localhost/jwks"},
-    "file-uri": {"issuer": "{url}", "jwks_uri": "file:///etc/passwd"},
-    "data-uri": {"issuer": "{url}", "jwks_uri": "data:application/json,{{}}"},
-    "no-uri": {"issuer": "{url}"},
-}
-
-
-# The provider ---------------------------------------------------------------------------------------------------------
-
-
-def certificate(
-    directory: Path, name: str, issuer: tuple[Any, Any] | None, host: str = "localhost", *, ended: bool = False
-) -> tuple[Any, Any]:
-    """A certificate with its private key, signed by `issuer`, written to a file of its name."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    start, end = now - dt.timedelta(days=10), now + dt.timedelta(days=-1 if ended else 10)
-    signer_name, signer_key = (subject, key) if issuer is None else (issuer[0].subject, issuer[1])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(signer_name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        # Demanded by the strict rules of RFC 5280, which Python 3.13 applies.
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key()), critical=False)
-        .add_extension(_usage(signs_certificates=issuer is None), critical=True)
-        .sign(signer_key, hashes.SHA256())
-    )
-    pem = built.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (directory / f"{name}.pem").write_bytes(pem)
-    return built, key
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def write_documents(directory: Path) -> None:
-    good, other = KEY.public_jwk(), OTHER.public_jwk()
-    secret = {"kty": "oct", "kid": "secret", "alg": "HS256", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}
-    twins = [Key.generate("ES256", kid="twin").public_jwk() for _ in range(2)]
-    junk = [{**other, "kid": f"junk-{number}", "n": "A" * 3900 + "E"} for number in range(63)]
-    documents = {
-        "good": [good],
-        "some-bad": [{"kty": "EC"}, secret, *twins, {**good, "kid": "broken", "x": "AAAA"}, good, other],
-        "only-secret": [secret],
-        "too-many": [{**good, "kid": f"key-{number}"} for number in range(65)],
-        "long-key": [{**other, "n": "x" * 200_000}],
-        "junk-keys": junk,
-    }
-    for name, keys in documents.items():
-        (directory / f"{name}.json").write_text(json.dumps({"keys": keys}))
-
-
-class Hostile:
-    """The provider, and how it is to be trusted."""
-
-    def __init__(self, ports: dict[str, int], authority: Path) -> None:
-        self.ports = ports
-        self.authority = authority
-        self.context = ssl.create_default_context(cafile=authority)
-        self.url = f"https://localhost:{ports['good']}"
-
-    def _get(self, path: str) -> Any:
-        return httpx2.get(f"{self.url}{path}", verify=self.context, trust_env=False, timeout=30).json()
-
-    def behave(self, name: str) -> None:
-        """From now on."""
-        self._get(f"/control/{name}")
-
-    def seen(self) -> list[str]:
-        """The heads of the requests since the last time."""
-        heads: list[str] = self._get("/seen")
-        return heads
-
-    def keys(self, **options: Any) -> RemoteKeySet:
-        """A key set that asks here."""
-        options = {"policy": QUICK, "fetch": HTTPXFetch(ssl_context=self.context), **options}
-        return RemoteKeySet(**({} if "issuer" in options else {"url": f"{self.url}/jwks"}), **options)
-
-
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[tuple[str, list[object]]]:
-    """A port where nobody may knock, and those who did."""
-    visitors: list[object] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept() -> None:
-            while True:
-                try:
-                    visitors.append(listener.accept())
-                except OSError:
-                    return
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", visitors
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.fixture(scope="module")
-def provider(tmp_path_factory: pytest.TempPathFactory, elsewhere: tuple[str, list[object]]) -> Iterator[Hostile]:
-    """The hostile provider, in a process of its own."""
-    directory = tmp_path_factory.mktemp("hostile")
-    ca, other_ca = (certificate(directory, name, None) for name in ("ca", "another-ca"))
-    certificate(directory, "good", ca)
-    certificate(directory, "other-ca", other_ca)
-    certificate(directory, "expired", ca, ended=True)
-    certificate(directory, "wrong-host", ca, "elsewhere.example")
-    write_documents(directory)
-    (directory / "elsewhere").write_text(elsewhere[0])
-    command = [sys.executable, "-m", "tests.system.jwks.hostile", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        try:
-            assert process.stdout is not None
-            ports = json.loads(process.stdout.readline())
-            provider = Hostile(ports, directory / "ca.pem")
-            for name, document in {"good": {"issuer": "{url}", "jwks_uri": "{url}/jwks"}, **METADATA}.items():
-                filled = {member: value.format(url=provider.url) for member, value in document.items()}
-                (directory / f"{name}.metadata.json").write_text(json.dumps(filled))
-            yield provider
-        finally:
-            process.kill()
 
 
 def config_of(keys: RemoteKeySet) -> JWTConfig:
@@ -217,37 +55,32 @@ async def ask(config: JWTConfig) -> tuple[int, str | None]:
 @pytest.mark.parametrize("behaviour", FAILURES)
 async def test_whatever_it_does_nobody_is_let_in_or_thrown_out(provider: Hostile, behaviour: str) -> None:
     """Cold, the answer is 503; with keys in hand, their tokens go on; and it recovers."""  # S94, S96
+    policy = QUICK if behaviour in HANGING else PATIENT
     provider.behave(behaviour)
-    cold = config_of(provider.keys())
+    cold = config_of(provider.keys(policy=policy))
     assert (503, "1") == await ask(cold)
     provider.behave("good")
     events: list[KeySetEvent] = []
-    keys = provider.keys(on_event=events.append)
+    keys = provider.keys(policy=policy, on_event=events.append)
     warm = config_of(keys)
-    assert (200, None) == await ask(warm)
+    await until_let_in(warm)
     provider.behave(behaviour)
     with pytest.raises(KeysUnavailableError):
         await keys.refresh()
     assert (200, None) == await ask(warm)
-    assert ["fetched", "failed"] == [event.name for event in events]
-    assert (1, 1) == (keys.status().keys, keys.status().failures)
+    names = [event.name for event in events]
+    assert ["fetched", "failed"] == names[-2:]
+    assert (1, names.count("failed")) == (keys.status().keys, keys.status().failures)
     assert 300 > len(str(keys.status().last_failure))
     provider.behave("good")
-    await anyio.sleep(0.05)
-    assert (200, None) == await ask(cold)
+    await until_let_in(cold)
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_whatever_it_does_the_event_loop_goes_on(provider: Hostile, backend: str) -> None:
-    """No answer, however large, compressed or malformed, keeps the event loop's thread busy for long at a time."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
-    command = [sys.executable, "-m", "tests.system.jwks.blocking", backend, provider.url, str(provider.authority)]
-    run = subprocess.run(
-        [*command, ",".join(FAILURES)], cwd=ROOT, env=environment, capture_output=True, check=True, timeout=300
-    )
-    longest: dict[str, float] = json.loads(run.stdout)
-    assert set(FAILURES) == set(longest)
-    assert {} == {name: seconds for name, seconds in longest.items() if seconds >= MOST_BLOCKED}
+async def until_let_in(config: JWTConfig) -> None:
+    """Ask until the keys are there: a busy machine may need more than one fetch where fetches have little time."""
+    with anyio.fail_after(PATIENCE):
+        while (200, None) != await ask(config):  # noqa: ASYNC110 -- the provider tells nobody
+            await anyio.sleep(0.05)
 
 
 async def test_what_is_good_among_the_bad_is_used(provider: Hostile) -> None:
@@ -324,7 +157,7 @@ async def test_who_cannot_prove_its_name_is_not_believed(provider: Hostile, port
     provider.behave("good")
     keys = RemoteKeySet(
         f"https://localhost:{provider.ports[port]}/jwks",
-        policy=QUICK,
+        policy=PATIENT,
         fetch=HTTPXFetch(ssl_context=provider.context),
     )
     assert (503, "1") == await ask(config_of(keys))
@@ -351,34 +184,6 @@ async def test_without_its_authority_it_is_not_believed(provider: Hostile) -> No
     keys = RemoteKeySet(f"{provider.url}/jwks")
     assert (503, "1") == await ask(config_of(keys))
     assert "ConnectError" == keys.status().last_failure
-
-
-@pytest.mark.parametrize("behaviour", ["huge", "huge-chunked", "bomb", "bomb-in-bomb", "endless-headers", "drip"])
-async def test_memory_stays_flat(provider: Hostile, behaviour: str) -> None:
-    """Ten megabytes, or a hundred once unpacked, are not kept: no fetch needs more than four, and none leaves any behind."""  # S96
-    provider.behave(behaviour)
-    keys = provider.keys(policy=RefreshPolicy(timeout=0.5))
-
-    async def fail() -> None:
-        with pytest.raises(KeysUnavailableError):
-            await keys.refresh()
-
-    await fail()  # whatever is imported and made once
-    tracemalloc.start()
-    try:
-        await fail()
-        gc.collect()
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        for _ in range(3):
-            await fail()
-        _, peak = tracemalloc.get_traced_memory()
-        gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert 4 * 1024 * 1024 > peak - before
-    assert 256 * 1024 > after - before
 
 
 # The client -----------------------------------------------------------------------------------------------------------

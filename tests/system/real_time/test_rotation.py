@@ -27,9 +27,10 @@ from starlette.routing import Mount, Route
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, get_token
 from asgi_jwt_claims.jwks import HTTPXFetch, JWKSEndpoint, KeyRing, RefreshPolicy, RemoteKeySet
+from tests.sockets import PATIENCE
 
 ISSUER, AUDIENCE = "https://login.example", "https://api.example"
-LEAD = 1.0  # seconds from a key's publication to its first use
+LEAD = 2.0  # seconds from a key's publication to its first use
 LIFETIME = 60
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +45,7 @@ def served(app: Any) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while not server.started:
                 assert time.monotonic() < deadline
                 assert thread.is_alive()
@@ -111,14 +112,14 @@ async def under_load(ring: KeyRing, login_url: str, api_url: str) -> tuple[dict[
                 else:
                     refused.append((answer.status_code, answer.text))
 
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client, anyio.create_task_group() as users:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client, anyio.create_task_group() as users:
         for _ in range(4):
             users.start_soon(user, client)
         for _ in range(3):
             await anyio.sleep(0.3)
             added = Key.generate("ES256")
             ring.add(added)
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE):
                 while ring.current is not added:  # noqa: ASYNC110 -- the clock tells nobody
                     await anyio.sleep(0.02)
         await anyio.sleep(0.5)
@@ -135,11 +136,11 @@ async def remove_and_ask(ring: KeyRing, keys: RemoteKeySet, api_url: str, tokens
     for kid in removed:
         ring.remove(kid)
     fetched = keys.status().fetches
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         while keys.status().fetches < fetched + 2:  # noqa: ASYNC110 -- what is waited for tells nobody
             await anyio.sleep(0.02)
     by_status: dict[int, set[str]] = {}
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         for raw in tokens[:: max(1, len(tokens) // 100)] + tokens[-1:]:
             kid = key_of(raw)
             answer = await client.get(api_url, headers={"Authorization": f"Bearer {raw}"})
