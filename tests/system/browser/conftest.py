@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.sockets import PATIENCE
+
 FLAGS = (
     "--headless",
     "--no-sandbox",  # which root cannot have
@@ -41,8 +43,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options.add_experimental_option("prefs", {"profile.cookie_controls_mode": 0})
     driver = webdriver.Chrome(options, webdriver.ChromeService(programs["chromedriver"]))
     try:
-        driver.set_script_timeout(20)
-        driver.set_page_load_timeout(20)
+        driver.set_script_timeout(PATIENCE)
+        driver.set_page_load_timeout(PATIENCE)
         yield driver
     finally:
         driver.quit()

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.sockets import PATIENCE
+
 __all__ = ["cookies_of", "log_in", "open_page", "run", "statuses", "wait_until"]
 
 
@@ -38,7 +40,7 @@ def statuses(site: Any, method: str, path: str) -> list[int]:
 
 def wait_until(holds: Callable[[], Any]) -> None:
     """Wait for what another thread or process does."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)

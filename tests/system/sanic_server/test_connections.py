@@ -33,6 +33,7 @@ from asgi_jwt_claims import (
     renew_token,
 )
 from asgi_jwt_claims._sanic_connections import _hang_up, _OfTask
+from asgi_jwt_claims.connections import _watch
 from asgi_jwt_claims.errors import NotGuardedError, WrongIdentityError
 from asgi_jwt_claims.revocation import MemoryStore, revoke_identity
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
@@ -63,6 +64,12 @@ def silence() -> Iterator[None]:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The held clock is looked at all the time, instead of every second."""
+    monkeypatch.setattr(_watch, "_LONGEST_PAUSE", 0.005)
 
 
 @pytest.fixture(params=[serving, on_uvicorn], ids=["own server", "asgi"])
@@ -101,6 +108,7 @@ class Handlers:
     def __init__(self) -> None:
         self.app = new_app()
         self.seen: list[str] = []
+        self._told = asyncio.Event()
         for kind in (self.listen, self.tell):
             self.app.add_websocket_route(self.watched(kind), f"/{kind.__name__}", name=kind.__name__)
         for kind in (self.busy, self.silent, self.flood, self.brief):
@@ -118,7 +126,8 @@ class Handlers:
         return watch
 
     async def ended(self) -> str:
-        """How the one handler that ran has ended."""
+        """How the one handler that ran has ended; the silent one is told to, where nothing else tells it."""
+        self._told.set()
         await until(lambda: self.seen)
         (how,) = self.seen
         return how
@@ -142,7 +151,7 @@ class Handlers:
     async def silent(self, request: Request) -> None:
         response = await request.respond(headers={"content-type": "Text/Event-Stream"})
         await response.send("data: 1\n\n")
-        await anyio.sleep(1.5 if request.app.asgi else 60)  # in ASGI mode nothing tells it
+        await (self._told.wait() if request.app.asgi else anyio.sleep_forever())  # in ASGI mode nothing tells it
 
     async def flood(self, request: Request) -> None:
         response = await request.respond(content_type="text/event-stream")
@@ -169,7 +178,7 @@ async def close_of(websocket: Any) -> tuple[int, str]:
 async def open_stream(address: str, path: str, raw: str) -> AsyncIterator[AsyncIterator[str]]:
     """The text of a stream, piece by piece; one that does not end as it should raises."""
     async with (
-        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=PATIENCE) as client,
+        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
         client.stream("GET", path, headers=bearer(raw)) as response,
     ):
         assert 200 == response.status_code
@@ -193,7 +202,8 @@ class Made:
 
     async def left(self) -> list[Any]:
         """Those that anything refers to, after a while."""
-        for _ in range(50):
+        end = anyio.current_time() + PATIENCE
+        while anyio.current_time() < end:
             for app in Sanic._app_registry.values():
                 app._asgi_app = None  # where Sanic keeps the last request of all
             gc.collect()
@@ -322,17 +332,20 @@ async def test_a_close_code(config: JWTConfig, store: MemoryStore, serve: Serve,
         assert (4401, REVOKED) == await close_of(websocket)
 
 
-async def test_the_clock_alone(serve: Serve) -> None:
-    """With a real clock and no store it ends when the token does."""
-    config = JWTConfig(secret_key=SECRET, leeway=0)
+async def test_without_a_store(config: JWTConfig, clock: HeldClock, serve: Serve, alice: str) -> None:
+    """Without a store it ends when the token does."""
     handlers = Handlers()
     install(handlers.app, config)
-    async with serve(handlers.app) as address:
-        alice = create_access_token("alice", config, lifetime=2)
-        async with open_socket(address, "/listen", alice) as websocket, open_stream(address, "/busy", alice) as pieces:
-            with anyio.fail_after(4):
-                assert (3000, EXPIRED) == await close_of(websocket)
-                await rest_of(pieces)
+    async with (
+        serve(handlers.app) as address,
+        open_socket(address, "/listen", alice) as websocket,
+        open_stream(address, "/busy", alice) as pieces,
+    ):
+        assert "open" == await websocket.recv()
+        clock.now += LATER
+        assert (3000, EXPIRED) == await close_of(websocket)
+        with anyio.fail_after(PATIENCE):
+            await rest_of(pieces)
 
 
 async def test_streams_that_are_no_events(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
@@ -360,7 +373,7 @@ async def test_a_stream_that_ends_by_itself(
     install(handlers.app, config, revocation=store)
     async with (
         serve(handlers.app) as address,
-        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
     ):
         for _ in range(3):
             response = await client.get("/brief", headers=bearer(alice))
@@ -473,14 +486,16 @@ async def test_revoked_before_it_streams(config: JWTConfig, store: MemoryStore, 
 # Opting out, and going on ---------------------------------------------------------------------------------------------
 
 
-def add_lasting(app: Any, **options: Any) -> None:
+def add_lasting(app: Any, has_expired: asyncio.Event, **options: Any) -> None:
     @app.get("/stream")
     @jwt_required(**options)
     async def stream(request: Request) -> None:
         response = await request.respond(content_type="text/event-stream")
-        for _ in range(3):
+        await response.send("data: 1\n\n")
+        await has_expired.wait()
+        for _ in range(2):
             await response.send("data: 1\n\n")
-            await anyio.sleep(0.5)
+            await anyio.sleep(0.05)
 
     @app.websocket("/ws")
     @jwt_required(**options)
@@ -495,9 +510,9 @@ async def test_opting_out(
     config: JWTConfig, store: MemoryStore, clock: HeldClock, serve: Serve, alice: str, by_route: bool
 ) -> None:
     """Neither of them ends, for one route or for all."""
-    app = new_app()
+    app, has_expired = new_app(), asyncio.Event()
     install(app, config, revocation=store, **({} if by_route else {"end_with_token": False}))
-    add_lasting(app, **({"end_with_token": False} if by_route else {}))
+    add_lasting(app, has_expired, **({"end_with_token": False} if by_route else {}))
     async with (
         serve(app) as address,
         open_socket(address, "/ws", alice) as websocket,
@@ -506,6 +521,8 @@ async def test_opting_out(
         assert "open" == await websocket.recv()
         clock.now += LATER
         await revoke_identity("alice", config, store)
+        await anyio.sleep(0.05)  # the clock is looked at in the meantime
+        has_expired.set()
         assert "data: 1\n\n" * 3 == await rest_of(pieces)
         await websocket.send("still")
         assert "still" == await websocket.recv()
@@ -554,7 +571,7 @@ async def test_renewal(
         await websocket.send(create_access_token("alice", config))
         assert "True" == await websocket.recv()
         clock.now += LATER - 20
-        await anyio.sleep(1.1)  # the clock is looked at in the meantime
+        await anyio.sleep(0.05)  # the clock is looked at in the meantime
         await websocket.send("a.b.c")
         assert "malformed_token" in (await websocket.recv(), "malformed_token")
         clock.now += 20
@@ -645,6 +662,7 @@ async def test_middleware_that_returns_the_response(
         await revoke_identity("alice", config, store)
         with anyio.fail_after(PATIENCE):
             assert "" == await rest_of(pieces)
+        await handlers.ended()
 
 
 async def test_a_compatible_stream(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
@@ -681,7 +699,7 @@ async def test_reading_while_streaming(config: JWTConfig, serve: Serve, alice: s
 
     async with (
         serve(app) as address,
-        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
     ):
         response = await client.post("/", content=b"data: 1\n\n", headers=bearer(alice))
         assert "data: 1\n\n" == response.text
@@ -703,7 +721,7 @@ async def test_a_stream_that_becomes_an_error(config: JWTConfig, serve: Serve, a
 
     async with (
         serve(app) as address,
-        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
     ):
         response = await client.get("/", headers=bearer(alice))
         assert (418, "mine") == (response.status_code, response.text)
@@ -721,7 +739,7 @@ async def test_what_is_no_response(config: JWTConfig, serve: Serve, alice: str) 
 
     async with (
         serve(app) as address,
-        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+        httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
     ):
         assert 500 == (await client.get("/", headers=bearer(alice))).status_code
 
