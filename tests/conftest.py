@@ -12,13 +12,13 @@ from hypothesis import settings
 from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
 from asgi_jwt_claims import outcome as outcome_module
 from asgi_jwt_claims.revocation import MemoryStore
+from tests.support import SECRET
 
 # No test fails for being slow. `--hypothesis-profile=thorough` draws more examples.
 settings.register_profile("quick", max_examples=30, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("quick")
 
-SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"  # 32 characters: exactly what HS256 asks for
 NOW = 1_800_000_000
 
 

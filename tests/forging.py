@@ -8,7 +8,8 @@ import hmac
 import json
 from typing import Any
 
-from tests.conftest import NOW, SECRET
+from tests.conftest import NOW
+from tests.support import SECRET
 
 __all__ = ["CLAIMS", "HEADER", "b64", "forge", "sealed"]
 

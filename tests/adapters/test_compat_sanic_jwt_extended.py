@@ -27,7 +27,7 @@ from asgi_jwt_claims.compat import sanic_jwt_extended as compat
 from asgi_jwt_claims.compat.sanic_jwt_extended import exceptions, tokens
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
 from tests.apps.door import asgi_site
-from tests.conftest import SECRET
+from tests.support import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -25,7 +25,8 @@ from asgi_jwt_claims.errors import ExpiredTokenError, NotGuardedError, SettingEr
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, TokenHTTPException, install, jwt_required
 from tests.apps import postponed
 from tests.by_hand import Header, ask, bearer, talk
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

@@ -32,7 +32,8 @@ from asgi_jwt_claims.events import AuthEvent
 from asgi_jwt_claims.revocation import MemoryStore, RevocationStore, SQLiteStore, start_session
 from tests.apps.sanic_door import new_app
 from tests.by_hand import lifespan
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 EXEMPT = ("/login", "/auth/refresh", "/auth/logout")
 CLAIMS = {"VERI TAS": "LUX MEA"}

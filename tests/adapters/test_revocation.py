@@ -40,8 +40,9 @@ from asgi_jwt_claims.revocation import MemoryStore, revoke_session, revoke_token
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from tests.apps.sanic_door import new_app
 from tests.by_hand import Recorder, ask, bearer, finish, http_scope, lifespan, talk
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

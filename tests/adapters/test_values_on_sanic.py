@@ -20,7 +20,7 @@ from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.errors import RoleRefusedError
 from asgi_jwt_claims.revocation import MemoryStore
 from asgi_jwt_claims.sanic import add_token_endpoints
-from tests.conftest import SECRET
+from tests.support import SECRET
 
 NUMBERS = itertools.count()  # Sanic keeps its applications by name
 

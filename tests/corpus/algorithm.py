@@ -8,11 +8,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives import hashes, serialization
 
-from tests.conftest import SECRET
 from tests.corpus.entries import Entry
 from tests.corpus.issuers import BASE, EC, ED25519, ISSUERS, LONG_SECRET, RSA, text
 from tests.corpus.signers import ecdsa, hmac_sha, pem, rsa_pkcs1, rsa_pss, spki
 from tests.forging import b64
+from tests.support import SECRET
 
 __all__ = ["ENTRIES"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 
-from tests.conftest import SECRET
 from tests.corpus.entries import Entry
 from tests.corpus.issuers import EC, ED448, ED25519, ISSUERS, RSA
 from tests.corpus.signers import P256_ORDER, Signer, ecdsa, hmac_sha, raw_ecdsa, rsa_encoded, rsa_pkcs1, rsa_pss
+from tests.support import SECRET
 
 __all__ = ["ENTRIES"]
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.conftest import NOW, SECRET
+from tests.conftest import NOW
 from tests.corpus.entries import Entry
 from tests.corpus.issuers import BASE, EC, ISSUERS, LONG_SECRET, OTHER_KEYS, text
 from tests.corpus.signers import ecdsa, hmac_sha
 from tests.forging import b64
+from tests.support import SECRET
 
 __all__ = ["ENTRIES"]
 

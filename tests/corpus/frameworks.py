@@ -14,11 +14,11 @@ from asgi_jwt_claims import Token
 from asgi_jwt_claims.errors import MissingTokenError
 from tests import by_hand, sockets
 from tests.apps.door import asgi_site
-from tests.conftest import SECRET
 from tests.corpus.asgi import HeaderDoor, talk, verdict_of
 from tests.corpus.doors import Offer, Offered, Verdict, on_the_wire
 from tests.corpus.entries import Oddity
 from tests.corpus.issuers import Issuer
+from tests.support import SECRET
 
 __all__ = ["Bearer", "Compat", "Framework", "FrameworkWebsocket", "SanicServer"]
 

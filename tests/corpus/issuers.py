@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from asgi_jwt_claims import JWTConfig, Key
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.corpus.signers import Signer, ecdsa, eddsa, hmac_sha, pem, rsa_pkcs1, rsa_pss
 from tests.forging import CLAIMS, HEADER, b64
+from tests.support import SECRET
 
 __all__ = [
     "BASE",

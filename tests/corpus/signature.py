@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 
-from tests.conftest import SECRET
 from tests.corpus.entries import Entry
 from tests.corpus.issuers import ISSUERS, OTHER_KEYS, Issuer, text
 from tests.corpus.signers import Signer, hmac_sha
 from tests.forging import b64
+from tests.support import SECRET
 
 __all__ = ["ENTRIES"]
 

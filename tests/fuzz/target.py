@@ -22,10 +22,11 @@ from asgi_jwt_claims._compact import b64url_decode, b64url_encode, load_json
 from asgi_jwt_claims.errors import InvalidTokenError, KeyConfigurationError, MalformedTokenError, TokenError
 from asgi_jwt_claims.verification import verify_jws
 from tests.by_hand import Exchange, Recorder, Scope, finish, http_scope, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import b64
 from tests.framing import split_compact
 from tests.fuzz import model
+from tests.support import SECRET
 
 __all__ = ["CONFIGS", "KEYRINGS", "RSA_KEY", "SEALING", "TARGETS", "seal"]
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SECRET
 from tests.sockets import PATIENCE
-from tests.support import ROOT, free_port, serving
+from tests.support import ROOT, SECRET, free_port, serving
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SERVERS = ("uvicorn", "sanic")

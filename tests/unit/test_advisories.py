@@ -29,9 +29,10 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
 )
 from asgi_jwt_claims.jwks import RemoteKeySet
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
 from tests.framing import load_json
+from tests.support import SECRET
 from tests.unit.jwks.provider import AUDIENCE, Provider, unknown_token, verifier
 
 PAYLOAD = json.dumps(CLAIMS).encode()

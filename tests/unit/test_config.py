@@ -47,8 +47,9 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.jwks import KeyRing
 from asgi_jwt_claims.revocation import MemoryStore, rotate_refresh_token, start_session
 from tests.by_hand import finish
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
 from tests.forging import b64, forge
+from tests.support import SECRET
 
 SECOND = "q7Lx2Vw9-Zt4Rk6Yp1Nc8Mb3Hs5Jd0_Fg"
 LONG = "T8s-5Kq2Wz7Xc1Vb9Nm4Lp6Jh3Gf0Dd_Ya8Su5Io2Er7Tt1Qw9Ze4Rx6Cv3Bn0Ml"

@@ -25,7 +25,8 @@ from asgi_jwt_claims.cookies import csrf_token
 from asgi_jwt_claims.errors import InvalidRequestError, MintingError, NotGuardedError, SettingError
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Header, Recorder, ask, http_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, Toke
 from asgi_jwt_claims._forms import MAX_FORM
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

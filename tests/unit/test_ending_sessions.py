@@ -24,7 +24,8 @@ from asgi_jwt_claims.revocation import (
     rotate_refresh_token,
     start_session,
 )
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from asgi_jwt_claims.errors import KeysUnavailableError
 from asgi_jwt_claims.events import AuthEvent, tell
 from asgi_jwt_claims.issuers import Issuers
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
-from tests.conftest import SECRET
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

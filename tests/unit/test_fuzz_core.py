@@ -26,9 +26,10 @@ from asgi_jwt_claims.errors import (
     MintingError,
     TokenError,
 )
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
 from tests.framing import load_json, load_segment, split_compact
+from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())
 STRICT = CONFIG.replace(issuer="https://issuer.example", audience="api", max_age=60, max_lifetime=900)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from asgi_jwt_claims import JWTConfig, verify_token
 from asgi_jwt_claims._compact import MAX_JSON_DEPTH
 from asgi_jwt_claims.errors import AlgorithmRefusedError, InvalidHeaderError, InvalidTokenError, UnknownKeyError
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
+from tests.support import SECRET
 from tests.unit.test_fuzz_core import JSON, TEXT, deeper_than
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())

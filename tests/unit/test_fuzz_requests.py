@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, create_refresh_token
 from tests.by_hand import Exchange, Header, Recorder, Scope, ask, finish, http_scope, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())
 ACCESS = create_access_token("alice", CONFIG, user_claims={"VERI TAS": "LUX MEA"}, scope="read", roles=["ADMIN"])

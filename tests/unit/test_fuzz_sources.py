@@ -19,8 +19,9 @@ from asgi_jwt_claims.errors import ForeignOriginError, TokenError
 from asgi_jwt_claims.sources import InsecureWebSocketQuery, Source, find_token
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Exchange, Header, Message, Recorder, finish, http_scope, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 
 MAX = 256
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())

@@ -11,7 +11,8 @@ from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, Setti
 from asgi_jwt_claims.gate import Gate
 from asgi_jwt_claims.token import Anonymous
 from tests.by_hand import Header, bearer, http_scope, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 EXEMPT = ("/", "/login", "/docs/*", "/caf\u00e9", "/files/*", "/trailing/")
 

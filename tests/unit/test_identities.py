@@ -18,8 +18,9 @@ from asgi_jwt_claims.claims import check_identity
 from asgi_jwt_claims.errors import MintingError
 from asgi_jwt_claims.revocation import MemoryStore, list_sessions, revoke_identity, start_session
 from tests.by_hand import finish
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 
 Door = Callable[[Any, JWTConfig, MemoryStore], Awaitable[Any]]
 

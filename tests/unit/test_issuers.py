@@ -23,8 +23,9 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, trust_in
 from asgi_jwt_claims.outcome import CURRENT_TOKEN
 from tests.by_hand import Recorder, ask
-from tests.conftest import NOW, SECRET
+from tests.conftest import NOW
 from tests.forging import b64, sealed
+from tests.support import SECRET
 
 A, B = "https://a.example", "https://b.example"
 KEY_A, KEY_B = Key.generate("ES256", kid="the-key"), Key.generate("ES256", kid="the-key")

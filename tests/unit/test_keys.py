@@ -27,8 +27,8 @@ from asgi_jwt_claims.errors import (
     UnknownKeyError,
 )
 from asgi_jwt_claims.keys import MAX_KID_LENGTH, is_kid
-from tests.conftest import SECRET
 from tests.forging import b64
+from tests.support import SECRET
 
 PEM = serialization.Encoding.PEM
 DER = serialization.Encoding.DER

@@ -9,7 +9,7 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, Key
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
-from tests.conftest import SECRET
+from tests.support import SECRET
 
 LONG = "Wb8l0nYq3v-7r2Zk5uXcT1hGdPfSaMeJiLoQtR9xC4E"
 

@@ -41,7 +41,8 @@ from tests.by_hand import (
     talk,
     websocket_scope,
 )
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

@@ -22,7 +22,8 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims.errors import MintingError, SettingError, SigningKeyMissingError, WrongTypeError
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
+from tests.support import SECRET
 
 
 def parts(raw: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,7 +13,8 @@ import pytest
 from asgi_jwt_claims import JWTConfig, Token, create_access_token, verify_token
 from asgi_jwt_claims._store import marks_of
 from asgi_jwt_claims.token import notes_of
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock(), identity_claim="who")
 READ = sorted(name for name, member in vars(Token).items() if isinstance(member, property) and not name.startswith("_"))

@@ -6,16 +6,15 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, create_access_token, verify_token
 from asgi_jwt_claims.claims import sign_of_another_kind
 from asgi_jwt_claims.errors import InvalidTokenError, MintingError, WrongTypeError
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, forge, sealed
-
-EXAMPLES = settings(max_examples=100, deadline=None)
+from tests.support import SECRET
 
 UNTYPED = JWTConfig(
     secret_key=SECRET, clock=HeldClock(), type_claim=None, user_claims_claim=None, required_claims=("exp",)
@@ -85,7 +84,6 @@ NAMES = st.sampled_from(["nonce", "at_hash", "c_hash", "s_hash", "events", "typ"
 WORDS = st.sampled_from(["ID", "id", "Refresh", "access", "Bearer", "JWT", ""]) | st.none() | st.integers(0, 3)
 
 
-@EXAMPLES
 @given(st.dictionaries(NAMES, WORDS | st.lists(WORDS, max_size=2), max_size=4))
 def test_what_is_minted_without_a_type_is_an_access_token(user_claims: dict[str, Any]) -> None:
     """Flat user claims are minted and then accepted, or refused as an error of the application."""
@@ -105,7 +103,6 @@ def test_minting_names_the_claim() -> None:
         create_access_token("alice", UNTYPED, user_claims={"typ": "ID"})
 
 
-@EXAMPLES
 @given(st.dictionaries(NAMES, st.recursive(WORDS, lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner))))
 def test_no_value_of_these_claims_raises_anything_else(claims: dict[str, Any]) -> None:
     """With any values of these claims, the token is accepted or refused as a bad token."""

@@ -25,7 +25,8 @@ from asgi_jwt_claims.revocation import (
     rotate_refresh_token,
     start_session,
 )
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

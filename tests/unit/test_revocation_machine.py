@@ -38,7 +38,8 @@ from asgi_jwt_claims.revocation import (
     start_session,
 )
 from tests.by_hand import bearer, finish, http_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 LEEWAY = 10.0
 DAY = 86400
@@ -373,5 +374,5 @@ class Revocations(RuleBasedStateMachine):
                     assert (400, "invalid_grant") == (status, content["error"])
 
 
-Revocations.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+Revocations.TestCase.settings = settings(stateful_step_count=50)
 TestRevocations = Revocations.TestCase

@@ -28,8 +28,9 @@ from asgi_jwt_claims.revocation import (
 )
 from asgi_jwt_claims.revocation._ledger import Ledger
 from tests.by_hand import Exchange, Header, ask, bearer, drive, http_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

@@ -8,13 +8,11 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims._compact import MAX_JSON_DEPTH, load_json
 from asgi_jwt_claims.errors import MalformedTokenError
-
-EXAMPLES = settings(max_examples=100, deadline=None)
 
 SMALL = st.recursive(
     st.text(st.sampled_from('[]{}"\\a'), max_size=5) | st.none(),
@@ -51,7 +49,6 @@ def verdict(text: str) -> str:
 
 
 # S24
-@EXAMPLES
 @given(SMALL, st.integers(0, 2 * MAX_JSON_DEPTH))
 def test_the_depth_of_json_is_that_of_its_brackets(value: Any, levels: int) -> None:
     """JSON with any strings and any shape is refused for its depth exactly when more than sixteen levels are open."""
@@ -60,7 +57,6 @@ def test_the_depth_of_json_is_that_of_its_brackets(value: Any, levels: int) -> N
 
 
 # S24
-@EXAMPLES
 @given(st.text(st.sampled_from('[]{}"\\,:1 '), min_size=MAX_JSON_DEPTH, max_size=90))
 @example("[" * 17 + '"')
 @example("[" * 16 + '"' + "[" * 9)

@@ -24,8 +24,9 @@ from asgi_jwt_claims.errors import (
     WrongTypeError,
 )
 from asgi_jwt_claims.verification import verify_jws
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, b64, forge, sealed
+from tests.support import SECRET
 
 KEY = Key.generate("ES256", kid="own")
 SAID: Any = {"identity": "alice"}

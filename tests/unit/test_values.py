@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import (
@@ -32,9 +32,8 @@ from asgi_jwt_claims.errors import MintingError, MissingTokenError, RoleRefusedE
 from asgi_jwt_claims.gate import _exemptions
 from asgi_jwt_claims.revocation import MemoryStore, Renewal, rotate_refresh_token, start_session
 from asgi_jwt_claims.sources import BearerHeader, InsecureWebSocketQuery, WebSocketProtocol
-from tests.conftest import SECRET, HeldClock
-
-EXAMPLES = settings(max_examples=100, deadline=None)
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 
 class Text(str):
@@ -170,14 +169,12 @@ def parts(raw: str) -> list[dict[str, Any]]:
     return [header, claims]
 
 
-@EXAMPLES
 @given(VALUES)
 def test_any_json_is_copied_plain(value: Any) -> None:
     """Every part of a JSON value, names included, is copied as the characters or the number that it holds."""
     assert exact(value) == exact(json_copy(dressed(value), "the value"))
 
 
-@EXAMPLES
 @given(WORDS, VALUES.filter(lambda value: value is not None and value != ""), OBJECTS, WORDS, WORDS, OBJECTS)
 def test_a_token_says_what_its_values_hold(
     identity: str, other: Any, user_claims: Any, audience: str, role: str, headers: Any
@@ -198,7 +195,6 @@ def test_a_token_says_what_its_values_hold(
                 assert exact(parts(given_plain)) == exact(parts(given_dressed))
 
 
-@EXAMPLES
 @given(st.lists(SCOPES, min_size=1, max_size=3))
 def test_scopes_are_their_characters(scopes: list[str]) -> None:
     """One text of scopes and several scopes are written alike, in a token and in a rule."""
@@ -372,7 +368,6 @@ def test_a_setting_that_no_token_can_carry_is_refused(name: str) -> None:
         JWTConfig(secret_key=SECRET, **{name: [value] if name == "required_claims" else value})
 
 
-@EXAMPLES
 @given(st.integers(1, 10**6) | st.floats(0.001, 10**6))
 def test_a_duration_is_its_number(seconds: float) -> None:
     """Seconds of a subclass are as many seconds."""

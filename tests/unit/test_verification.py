@@ -28,9 +28,10 @@ from asgi_jwt_claims.errors import (
     WrongTypeError,
 )
 from asgi_jwt_claims.verification import check_type, verify
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
 from tests.framing import split_compact
+from tests.support import SECRET
 
 
 def refusal(raw: str | bytes, config: JWTConfig, kind: type[InvalidTokenError], **arguments: Any) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SECRET
 from tests.pages import ROOT, blocks
-from tests.support import free_port, serving
+from tests.support import SECRET, free_port, serving
 from tests.system.browser.driving import wait_until
 
 EXAMPLE = ROOT / "examples" / "browser_app.py"

@@ -8,8 +8,8 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
 from tests.by_hand import bearer
-from tests.conftest import SECRET
 from tests.sockets import PATIENCE
+from tests.support import SECRET
 from tests.unit.connections import line
 from tests.unit.connections.line import Talker, a_while, connected, until
 from tests.unit.connections.test_websockets import PATIENT, hello

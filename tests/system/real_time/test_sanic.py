@@ -13,8 +13,8 @@ from asgi_jwt_claims import JWTConfig, create_access_token
 from asgi_jwt_claims.sanic import install
 from tests.apps.sanic_door import serving
 from tests.apps.sanic_sites import Serve, on_uvicorn, open_socket
-from tests.conftest import SECRET
 from tests.sockets import PATIENCE
+from tests.support import SECRET
 from tests.system.sanic_server.test_connections import EXPIRED, Handlers, close_of, open_stream, rest_of
 
 

@@ -40,8 +40,9 @@ from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests import by_hand
 from tests.apps.sanic_door import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, is_own, on_uvicorn, open_socket, until
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.sockets import PATIENCE, handshake_bytes
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

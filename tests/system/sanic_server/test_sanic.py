@@ -23,8 +23,7 @@ from tests import sockets
 from tests.adapters import test_sanic
 from tests.adapters.test_sanic import Open, add_websockets
 from tests.apps.sanic_door import serving, socket_site
-from tests.conftest import SECRET
-from tests.support import asking_for, free_port
+from tests.support import SECRET, asking_for, free_port
 from tests.support import serving as serve_process
 
 globals().update(asking_for("site_of", test_sanic))

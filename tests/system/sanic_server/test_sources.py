@@ -37,8 +37,8 @@ from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
 from tests.apps.sanic_door import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, on_uvicorn, open_socket
-from tests.conftest import SECRET
 from tests.sockets import PATIENCE
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

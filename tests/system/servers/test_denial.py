@@ -17,7 +17,7 @@ import pytest
 from asgi_jwt_claims import JWTConfig, create_access_token, create_refresh_token
 from tests import sockets
 from tests.apps.served import CONFIG
-from tests.conftest import SECRET
+from tests.support import SECRET
 from tests.system.servers.servers import Server
 
 YESTERDAY = JWTConfig(secret_key=SECRET, clock=lambda: time.time() - 86_400)

@@ -20,7 +20,7 @@ from asgi_jwt_claims.revocation import (
     start_session,
 )
 from tests.by_hand import ask, bearer, lifespan
-from tests.conftest import SECRET
+from tests.support import SECRET
 from tests.system.stores.test_contract import server_store
 from tests.valkey import Valkey
 

@@ -28,9 +28,9 @@ from asgi_jwt_claims.revocation import (
     start_session,
 )
 from asgi_jwt_claims.revocation._ledger import Ledger
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
 from tests.records import MARK, MARKS, RECORD
-from tests.support import free_port
+from tests.support import SECRET, free_port
 from tests.system.stores.test_contract import server_store
 from tests.valkey import Valkey
 

@@ -9,7 +9,8 @@ import pytest
 from asgi_jwt_claims import BearerHeader, JWTConfig, JWTMiddleware, create_access_token, renew_token
 from asgi_jwt_claims.revocation import MemoryStore, revoke_token
 from tests.by_hand import Header, Receive, Scope, Send, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 from tests.unit.connections.line import Talker, a_while, connected, until
 from tests.unit.connections.test_revocations import REVOKED, guarded, hello
 from tests.unit.connections.test_websockets import EXPIRED

@@ -34,7 +34,8 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.revocation import MemoryStore, revoke_token
 from tests.by_hand import Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 from tests.unit.connections.line import a_while, connected, until
 from tests.unit.connections.test_revocations import REVOKED, guarded, hello
 from tests.unit.connections.test_streams import START, tick

@@ -25,7 +25,8 @@ from asgi_jwt_claims.revocation import (
 )
 from asgi_jwt_claims.revocation._ledger import Ledger
 from tests.by_hand import App, Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
+from tests.support import SECRET
 from tests.unit.connections.line import Talker, a_while, connected, until
 from tests.unit.connections.test_streams import Silent
 

@@ -33,7 +33,8 @@ from asgi_jwt_claims.outcome import outcome_under
 from asgi_jwt_claims.revocation import MemoryStore, SQLiteStore, revoke_token
 from asgi_jwt_claims.starlette import install, jwt_required
 from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 from tests.unit.connections.line import connected, until
 from tests.unit.connections.test_revocations import REVOKED, hello
 from tests.unit.connections.test_websockets import EXPIRED

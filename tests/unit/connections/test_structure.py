@@ -23,7 +23,8 @@ from asgi_jwt_claims.connections import _watch as watch
 from asgi_jwt_claims.connections._watch import Connections
 from asgi_jwt_claims.revocation import MemoryStore, revoke_identity, revoke_token
 from tests.by_hand import Header, Receive, Recorder, Scope, Send, bearer, http_scope, talk
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 from tests.unit.connections.line import Talker, connected, crowded, until
 from tests.unit.connections.test_revocations import REVOKED, hello
 from tests.unit.connections.test_streams import Silent

@@ -12,8 +12,9 @@ import pytest
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, current_token
 from asgi_jwt_claims.errors import ConnectionEndedError, SettingError
 from tests.by_hand import Header, Receive, Scope, Send, bearer, websocket_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 from tests.unit.connections.line import Talker, a_while, connected, until
 
 pytestmark = pytest.mark.anyio

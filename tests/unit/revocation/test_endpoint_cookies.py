@@ -30,7 +30,8 @@ from asgi_jwt_claims.revocation import MemoryStore, SessionRecord, start_session
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.apps.door import asgi_site
 from tests.by_hand import Header, Message, bearer, drive, http_scope
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

@@ -23,8 +23,9 @@ from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.errors import MintingError, SettingError, StoreUnavailableError, UnsupportedScopeError
 from asgi_jwt_claims.revocation import MemoryStore, SessionRecord, start_session
 from tests.by_hand import Exchange, Header, Message, ask, bearer, drive, http_scope, talk
-from tests.conftest import SECRET, HeldClock
+from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 

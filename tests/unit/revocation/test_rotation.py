@@ -47,8 +47,9 @@ from asgi_jwt_claims.revocation import (
 )
 from asgi_jwt_claims.revocation._sealing import open_sealed, seal
 from asgi_jwt_claims.revocation.sessions import refresh_mark
-from tests.conftest import NOW, SECRET, HeldClock
+from tests.conftest import NOW, HeldClock
 from tests.forging import forge
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 
