@@ -50,6 +50,7 @@ TESTS = (
     *(f"tests/unit/test_fuzz_findings.py::test_every_seed_holds[{name}]" for name in ("framing", "json", "token")),
     "tests/unit/test_fuzz_findings.py::test_nothing_stands_around_json",
     "tests/unit/test_vectors.py",
+    "tests/unit/test_published_vectors.py",
 )
 """Those that are fast and that these modules are tested by, the fastest first."""
 
