@@ -161,10 +161,8 @@ def verify(raw: str | bytes, config: JWTConfig, source: str | None, *, heed_exp:
     """
     raw = as_ascii(raw, config.max_token_size)
     try:
-        keys, signatures = (
-            config.keys,
-            config.signatures,
-        )  # once: what one set verifies is never remembered under another
+        # Both once: what one set of keys verifies is never remembered under another.
+        keys, signatures = config.keys, config.signatures
     except KeysUnavailableError:
         _read_header(split_compact(raw)[0])  # what no key could verify is malformed, not unchecked
         raise

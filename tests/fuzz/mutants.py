@@ -43,6 +43,12 @@ TESTS = (
             "key_kinds",
             "advisories",
             "config",
+            "values",
+            "other_kinds",
+            "no_shared_state",
+            "shape_of_json",
+            "known_secrets",
+            "key_errors",
         )
     ),
     "tests/unit/test_memory.py",

@@ -152,9 +152,8 @@ async def rotate_refresh_token(
         spent_at=moment,
         sealed=seal(pair, encoded, marks.family) if config.grace_seconds else b"",
         sealed_until=moment + config.grace_seconds,
-        refreshed_at=max(
-            record.refreshed_at, moment
-        ),  # not before the `iat` of any of its tokens, though clocks differ
+        # Not before the `iat` of any of its tokens, though clocks differ.
+        refreshed_at=max(record.refreshed_at, moment),
         expires_at=life.refresh_end + config.leeway_seconds,
         access_expires_at=max(record.access_expires_at, life.access_end) if record.access_expires_at else 0.0,
         repeats=record.repeats if record.was_repeated else 0,
