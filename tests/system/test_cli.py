@@ -352,7 +352,10 @@ def test_the_printed_lines_work_and_ctrl_c_ends_the_process() -> None:
     """As a process: every server answers where the lines say, and SIGINT ends all of it with exit code 0."""
     for name in ("click", "fastapi", "sanic", "uvicorn"):
         pytest.importorskip(name)
-    command = [sys.executable, "-m", "asgi_jwt_claims", "demo", "--port", "0"]
+    # Where the tests run in the background, SIGINT is ignored, and a child would inherit that.
+    heeding = "import signal, runpy; signal.signal(signal.SIGINT, signal.default_int_handler); runpy.run_module"
+    program = f"{heeding}('asgi_jwt_claims', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", program, "demo", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         killer = threading.Timer(PATIENCE, process.kill)  # a process that says nothing does not hold the tests up
