@@ -121,10 +121,13 @@ def why_not_fetched(error: BaseException) -> str:
 
 
 def _why_not_connected(error: BaseException) -> str | None:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error.reason}"
+        # Those that OpenSSL has not made lack the attributes; a handshake that was broken off has no reason.
+        message = getattr(error, "verify_message", None)
+        if message:
+            return f"the certificate is not accepted: {message}"
+        reason = getattr(error, "reason", None)
+        return f"TLS failed: {reason}" if reason else None
     if isinstance(error, socket.gaierror):
         return "the name of the host cannot be resolved"
     if isinstance(error, OSError) and error.errno is not None:
