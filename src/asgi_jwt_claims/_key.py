@@ -29,6 +29,7 @@ __all__ = [
     "as_mapping",
     "is_kid",
     "keeps_no_secret",
+    "load_jwk",
     "why_not_for_signatures",
     "without_empty",
 ]
@@ -199,14 +200,7 @@ class Key:
             algorithm: The algorithm to bind it to; must agree with the JWK's own `alg`, which is taken when not named.
             kid: Key identifier; the JWK's own, else the thumbprint, unless given.
         """
-        jwk = as_mapping(jwk, "a JWK")
-        unusable = why_not_for_signatures(jwk)
-        if unusable is not None:
-            raise KeyConfigurationError(f"the JWK is not for signatures: {unusable}")
-        own = jwk.get("alg")
-        if algorithm is not None and own is not None and own != algorithm:
-            raise KeyConfigurationError(f"the JWK is for alg {own!r}, not {algorithm!r}")
-        return cls(_loading.from_jwk_members(jwk), algorithm or own, jwk.get("kid") if kid is None else kid)
+        return load_jwk(as_mapping(jwk, "a JWK"), algorithm, kid)
 
     @classmethod
     def generate(cls, algorithm: str, *, kid: str | None = None) -> Key:
@@ -272,6 +266,20 @@ def _thumbprint(material: _material.Material) -> str:
     """RFC 7638 section 3: SHA-256 over the required members, in lexicographic order, without white space."""
     canonical = json.dumps(_material.public_members(material), separators=(",", ":"), sort_keys=True)
     return b64url_encode(hashlib.sha256(canonical.encode()).digest()).decode()
+
+
+def load_jwk(
+    jwk: Mapping[str, Any], algorithm: str | None = None, kid: str | None = None, *, thorough: bool = True
+) -> Key:
+    """See `Key.from_jwk`; `thorough=False` spares the checks of an RSA key that take long."""
+    unusable = why_not_for_signatures(jwk)
+    if unusable is not None:
+        raise KeyConfigurationError(f"the JWK is not for signatures: {unusable}")
+    own = jwk.get("alg")
+    if algorithm is not None and own is not None and own != algorithm:
+        raise KeyConfigurationError(f"the JWK is for alg {own!r}, not {algorithm!r}")
+    material = _loading.from_jwk_members(jwk, thorough=thorough)
+    return Key(material, algorithm or own, jwk.get("kid") if kid is None else kid)
 
 
 def why_not_for_signatures(jwk: Mapping[str, Any]) -> str | None:

@@ -70,8 +70,12 @@ def _why_not_read(pem: bytes) -> str:
     )
 
 
-def from_jwk_members(jwk: Mapping[str, Any]) -> Material:
+def from_jwk_members(jwk: Mapping[str, Any], *, thorough: bool = True) -> Material:
     """The material of a JWK (RFC 7517, RFC 7518 section 6), checked but for a secret's length.
+
+    Args:
+        jwk: The JWK.
+        thorough: As for `checked`.
 
     Raises:
         KeyConfigurationError: An unsupported `kty` or curve, a missing or malformed member, or a key policy refuses.
@@ -81,7 +85,7 @@ def from_jwk_members(jwk: Mapping[str, Any]) -> Material:
         if kty == "oct":
             return _octets(jwk, "k")
         if kty == "RSA":
-            return checked(_rsa_from_jwk(jwk))
+            return checked(_rsa_from_jwk(jwk), thorough=thorough)
         if kty == "EC":
             return checked(_ec_from_jwk(jwk))
         if kty == "OKP":

@@ -91,14 +91,18 @@ _MAX_RSA_EXPONENT = 2**32
 _ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 
 
-def checked(key: Any) -> Material:
+def checked(key: Any, *, thorough: bool = True) -> Material:
     """`key`, if it is of a kind that can be used, and strong enough.
+
+    Args:
+        key: What cryptography has made of it.
+        thorough: Whether to look for every known weakness of an RSA modulus, which takes long.
 
     Raises:
         KeyConfigurationError: Why not.
     """
     if isinstance(key, RSAKey):
-        _check_rsa(key)
+        _check_rsa(key, thorough=thorough)
         return key
     if isinstance(key, ECKey) and key.curve.name in CURVES:
         return key
@@ -112,7 +116,7 @@ def checked(key: Any) -> Material:
     )
 
 
-def _check_rsa(key: RSAKey) -> None:
+def _check_rsa(key: RSAKey, *, thorough: bool) -> None:
     if not _MIN_RSA_BITS <= key.key_size <= _MAX_RSA_BITS:
         raise KeyConfigurationError(
             f"the RSA key has {key.key_size} bits and needs at least {_MIN_RSA_BITS} (RFC 7518 section 3.3), "
@@ -123,7 +127,7 @@ def _check_rsa(key: RSAKey) -> None:
         raise KeyConfigurationError("the RSA public exponent must be odd and between 3 and 2**32; use 65537")
     if all(numbers.n % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
         raise KeyConfigurationError("the RSA key was made by a faulty generator (CVE-2017-15361); make a new one")
-    problem = why_worthless(numbers.n)
+    problem = why_worthless(numbers.n, thorough=thorough)
     if problem is not None:
         raise KeyConfigurationError(
             f"the RSA modulus {problem}, so anyone can find the private key and forge tokens; make a new key"

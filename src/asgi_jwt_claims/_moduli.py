@@ -1,4 +1,4 @@
-"""RSA moduli that anyone can factor. Pure arithmetic, done once when a key is loaded.
+"""RSA moduli that anyone can factor. Pure arithmetic, done when a key is loaded, and never for a token.
 
 A modulus is the product of two large primes that have nothing to do with each other (RFC 8017 section 3.1). What is no
 such product is given away by one of a few computations, each of which finds a factor, if it finds anything:
@@ -8,7 +8,9 @@ such product is given away by one of a few computations, each of which finds a f
 3. Pollard's p - 1 method with the exponent n - 1: primes, powers of primes, and primes that are made from each other;
 4. a root: powers of anything else.
 
-Of a sound modulus the third is nearly all of the cost: 2,048 bits take some 50 milliseconds, 4,096 bits 350.
+The first two take milliseconds. Of the rest the third is nearly all of the cost: 50 milliseconds for a sound modulus of
+2,048 bits, 350 for one of 4,096. An application pays that once for a key of its own. A provider could publish dozens of
+large keys, and new ones with every answer, so for those the caller decides how many are checked so thoroughly.
 """
 
 from __future__ import annotations
@@ -26,14 +28,28 @@ _SQUARES_MODULO_16 = frozenset({0, 1, 4, 9})
 _MAX_POWER_BITS = 8192  # the time grows with the third power of the length; 16,384 bits would take ten seconds
 
 
-# A provider publishes the same keys again and again. What is longer than OpenSSL takes has been refused before.
+def why_worthless(modulus: int, *, thorough: bool = True) -> str | None:
+    """What is wrong with an RSA modulus, as the rest of a sentence; None if nothing is known to be.
+
+    Args:
+        modulus: No longer than OpenSSL takes, or the answer could take hours.
+        thorough: Whether to do all of the computations, and not only the first two.
+    """
+    return _at_once(modulus) or (_thoroughly(modulus) if thorough else None)
+
+
+# A provider publishes the same keys again and again.
 @functools.lru_cache(256)
-def why_worthless(modulus: int) -> str | None:
-    """What is wrong with an RSA modulus, as the rest of a sentence; None if nothing is known to be."""
+def _at_once(modulus: int) -> str | None:
     if math.gcd(modulus, _product_of_small_primes()) != 1:
         return "has a factor below 65536"
     if _has_close_factors(modulus):
         return "is a square, or the product of two numbers that are close together"
+    return None
+
+
+@functools.lru_cache(256)
+def _thoroughly(modulus: int) -> str | None:
     if modulus.bit_length() <= _MAX_POWER_BITS and math.gcd(_power_of_two(modulus - 1, modulus) - 1, modulus) != 1:
         return "is a prime, a power of one, or the product of primes that depend on each other"
     if _is_power(modulus):

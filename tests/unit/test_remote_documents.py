@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token, verify_token_async
 from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, KeysUnavailableError
-from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RefreshPolicy, RemoteKeySet
-from asgi_jwt_claims.jwks import _provider as provider_module
+from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, read_metadata, read_retry_after
 from asgi_jwt_claims.jwks.fetching import why_not_fetched
 from tests.conftest import NOW
+from tests.forging import b64
 
 ISSUER, AUDIENCE, URL = "https://issuer.example/t1", "https://api.example", "https://issuer.example/jwks"
 EC, RSA, ED = (Key.generate(name, kid="k") for name in ("ES256", "RS256", "EdDSA"))
@@ -134,10 +134,13 @@ def test_an_entry_of_any_depth_is_no_accident(depth: int) -> None:
     assert seen in ("the JWK Set: nested too deeply", (["k"], 1))
 
 
-def test_a_set_that_takes_too_long_is_left() -> None:
-    """Checking keys of a size that takes long does not go on for longer than a fetch may."""
-    with pytest.raises(RefusedDocumentError, match="keys that take too long to check"):
-        read_jwks(b'{"keys": [%s]}' % JWK, (), 64, None, -1.0)
+def test_many_large_keys_are_checked_by_and_by() -> None:
+    """Once the time is over, keys are checked for what is seen at once, and for all else when they come again."""  # S34
+    moduli = {"prime": 2**2281 - 1, "even": 2**2280}
+    jwks = [{**RSA.public_jwk(), "kid": kid, "n": b64(n.to_bytes(286, "big")).decode()} for kid, n in moduli.items()]
+    body = json.dumps({"keys": [*jwks, EC.public_jwk()]}).encode()
+    assert {"prime", EC.kid} == {key.kid for key in read_jwks(body, (), 64, None, 0.0).keys}
+    assert {EC.kid} == {key.kid for key in read_jwks(body, (), 64, None).keys}
 
 
 # Reasons --------------------------------------------------------------------------------------------------------------
@@ -211,6 +214,8 @@ def tls_error() -> ssl.SSLError:
             chained(ConnectError(), certificate_error()),
             "ConnectError: the certificate is not accepted: certificate has expired",
         ),
+        (chained(ConnectError(), ssl.SSLError(2, "broken off")), "ConnectError"),
+        (chained(ConnectError(), ssl.SSLCertVerificationError("of a client")), "ConnectError"),
         (chained(ConnectError(), tls_error()), "ConnectError: TLS failed: WRONG_VERSION_NUMBER"),
         (
             chained(ConnectError(), *(ValueError() for _ in range(100)), OSError(errno.ECONNREFUSED, "x")),
@@ -320,20 +325,3 @@ def test_retry_after_is_read_as_rfc_9110_says(headers: dict[str, str], seconds: 
 def test_any_retry_after_is_read(value: str, date: str) -> None:
     """Whatever stands in the headers, the answer is a number of seconds that is not below zero."""
     assert 0 <= read_retry_after({"retry-after": value, "date": date})
-
-
-def test_the_time_for_a_set_is_that_of_a_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The timeout of the policy bounds the checking of keys as well."""
-    given_seconds: list[Any] = []
-
-    def note(*arguments: Any) -> Any:
-        given_seconds.append(arguments[-1])
-        return read_jwks(*arguments)
-
-    monkeypatch.setattr(provider_module, "read_jwks", note)
-
-    async def fetch(url: str, *, max_size: int) -> FetchResponse:
-        return FetchResponse(200, {}, b'{"keys": [%s]}' % JWK)
-
-    anyio.run(RemoteKeySet(URL, fetch=fetch, policy=RefreshPolicy(timeout=7)).refresh)
-    assert [7.0] == given_seconds

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import email.utils
 import json
-import math
 import re
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from asgi_jwt_claims._key import without_empty
+from asgi_jwt_claims._key import load_jwk, without_empty
 from asgi_jwt_claims._loading import PRIVATE_MEMBERS
 from asgi_jwt_claims.errors import KeyConfigurationError
 from asgi_jwt_claims.keys import Key, KeySet
@@ -64,7 +63,7 @@ def read_jwks(
     algorithms: tuple[str, ...],
     max_keys: int,
     before: KeySet | None,
-    max_seconds: float = math.inf,
+    seconds_to_check: float = 1.0,
 ) -> ReadSet:
     """The signature keys of a JWK Set (RFC 7517 section 5).
 
@@ -74,12 +73,14 @@ def read_jwks(
             does not say.
         max_keys: Most entries.
         before: The keys from before. One that is still there stays the same object.
-        max_seconds: How long it may take. Large RSA keys take long to check, the first time that they are seen.
+        seconds_to_check: How long RSA keys are checked for all that could be wrong with them, in seconds; not counting
+            the one that is being checked when the time is over. Those after it are checked for what is seen at once,
+            and thoroughly when they come again: what has been found out before takes no time.
 
     Raises:
-        RefusedDocumentError: Not a JWK Set, one that is too long or takes too long, or one without a usable key.
+        RefusedDocumentError: Not a JWK Set, one that is too long, or one without a usable key.
     """
-    end = time.monotonic() + max_seconds
+    end = time.monotonic() + seconds_to_check
     entries = _object(body, "JWK Set").get("keys")
     if type(entries) is not list:
         raise RefusedDocumentError("the JWK Set has no array of keys")
@@ -88,10 +89,8 @@ def read_jwks(
     passed_over: list[str] = []
     by_name: dict[tuple[str, str], Key | None] = {}
     for entry in entries:
-        if time.monotonic() > end:
-            raise RefusedDocumentError("the JWK Set has keys that take too long to check")
         try:
-            key = _key(entry, algorithms)
+            key = _key(entry, algorithms, thorough=time.monotonic() < end)
         except (KeyConfigurationError, RecursionError) as error:  # the latter by an entry nested as deep as Python goes
             passed_over.append(str(error)[:_MAX_REASON])
             continue
@@ -110,7 +109,7 @@ def read_jwks(
     return ReadSet(_with_known(found, before), tuple(passed_over))
 
 
-def _key(entry: Any, algorithms: tuple[str, ...]) -> Key:
+def _key(entry: Any, algorithms: tuple[str, ...], *, thorough: bool) -> Key:
     if type(entry) is not dict:
         raise KeyConfigurationError("not a JSON object")
     entry = without_empty(entry)
@@ -120,17 +119,17 @@ def _key(entry: Any, algorithms: tuple[str, ...]) -> Key:
     if not PRIVATE_MEMBERS.isdisjoint(entry):
         raise KeyConfigurationError("a private key, which is one no longer")
     if not algorithms:
-        return Key.from_jwk(entry)
+        return load_jwk(entry, thorough=thorough)
     if "alg" in entry:
         if entry["alg"] not in algorithms:
             raise KeyConfigurationError("for an algorithm that is not among those wanted")
-        return Key.from_jwk(entry)
+        return load_jwk(entry, thorough=thorough)
     for algorithm in algorithms[:-1]:
         try:
-            return Key.from_jwk(entry, algorithm)
+            return load_jwk(entry, algorithm, thorough=thorough)
         except KeyConfigurationError:
             continue
-    return Key.from_jwk(entry, algorithms[-1])
+    return load_jwk(entry, algorithms[-1], thorough=thorough)
 
 
 def _with_known(found: list[Key], before: KeySet | None) -> KeySet:

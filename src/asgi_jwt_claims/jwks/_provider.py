@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import anyio
@@ -90,14 +89,11 @@ class Provider:
                 )
             # A set of many keys takes longer than others should have to wait for the event loop.
             found = await anyio.to_thread.run_sync(
-                functools.partial(
-                    read_jwks,
-                    response.body,
-                    self._algorithms,
-                    self._policy.max_keys,
-                    before,
-                    self._policy.seconds("timeout"),
-                ),
+                read_jwks,
+                response.body,
+                self._algorithms,
+                self._policy.max_keys,
+                before,
                 limiter=anyio.CapacityLimiter(1),
             )
             self._discovered = discovered
