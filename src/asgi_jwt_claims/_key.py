@@ -252,7 +252,7 @@ class Key:
         return self._signer.sign(message)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Whether `signature` is this key's over `message`. Never raises, whatever the bytes."""
+        """Whether `signature` is this key's over `message`. Never raises, for any bytes."""
         # The length first: it costs nothing, and fixes that of ECDSA signatures (RFC 7518 section 3.4).
         return len(signature) == self._signature_length and self._verifier.verify(message, signature)
 

@@ -1,4 +1,4 @@
-"""Key material: what kinds there are, which are refused whatever they are read from, and what follows from each.
+"""Key material: what kinds there are, which are refused however they are loaded, and what follows from each.
 
 A secret is bytes; anything else is a key object of `cryptography`. Everything that could make a signature worthless is
 refused here or in `_secrets`, so that nothing about keys is left to ask per token.
@@ -58,7 +58,7 @@ class Edwards(NamedTuple):
     """The y coordinates of the points of low order."""
 
     def is_low_order(self, public: bytes) -> bool:
-        """Whether an encoded public key is a point under which anybody can sign some messages, or all of them."""
+        """Whether an encoded public key is a point under which anyone can sign some messages, or all of them."""
         y = int.from_bytes(public, "little")
         # The bit above the modulus is the sign of x; encodings of y beyond the modulus mean the same points.
         return y % (1 << (len(public) * 8 - 1)) % self.modulus in self.low_order
@@ -108,7 +108,7 @@ def checked(key: Any, *, thorough: bool = True) -> Material:
         return key
     if isinstance(key, EdwardsKey):
         if _edwards(key).is_low_order(_raw_public(key)):
-            raise KeyConfigurationError("the public key is a point of low order, for which anybody can make signatures")
+            raise KeyConfigurationError("the public key is a point of low order, for which anyone can make signatures")
         return key
     name = key.curve.name if hasattr(key, "curve") else type(key).__name__
     raise KeyConfigurationError(

@@ -27,7 +27,7 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], obj
     """Run an async function in a task of its own, in an empty context: it works for all requests, not for this one.
 
     Args:
-        function: Must not raise; there is nobody to raise to.
+        function: Must not raise; no caller would see it.
 
     Returns:
         What cancels the task.
@@ -66,7 +66,7 @@ def ends_task(error: BaseException) -> bool:
 
 
 def caller_from_any_thread() -> Callable[[Callable[[], object]], object]:
-    """What makes this event loop call a function soon, from whatever thread it is used in.
+    """What makes this event loop call a function soon, from any thread.
 
     It raises RuntimeError once the event loop has ended.
     """

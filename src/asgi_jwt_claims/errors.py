@@ -483,7 +483,10 @@ class UnavailableError(TokenError):
 
 
 class KeysUnavailableError(UnavailableError):
-    """The keys of the issuer could not be fetched, and there are none in hand that may still be used."""
+    """The keys of the issuer could not be fetched, and there are none in hand that may still be used.
+
+    Or the token names an unknown key, which may not be looked for now.
+    """
 
     code = "keys_unavailable"
 

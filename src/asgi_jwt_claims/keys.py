@@ -149,7 +149,7 @@ class KeySet:
 
 
 class KeySource(abc.ABC):
-    """Keys that change while the application runs: somebody else's (`RemoteKeySet`) or one's own (`KeyRing`)."""
+    """Keys that change while the application runs: those of another party (`RemoteKeySet`) or one's own (`KeyRing`)."""
 
     __slots__ = ()
 
@@ -165,7 +165,7 @@ class KeySource(abc.ABC):
         """
 
     async def attend(self, error: TokenError | None) -> bool:  # noqa: ARG002 -- for those that can do something about it
-        """Look after the keys, once for every token that somebody can wait for.
+        """Look after the keys, once for every token where the caller can wait.
 
         Args:
             error: Why the token was refused with the keys in hand; None when it was not.

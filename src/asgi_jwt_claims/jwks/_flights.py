@@ -71,5 +71,5 @@ class Flights:
         flight = self._current.get()
         if flight is not None:
             flight.cancel()
-            # A task that is cancelled before its first step never takes one, and could tell nobody.
+            # A task that is cancelled before its first step never takes one, and could not tell those who wait.
             self.land(flight)

@@ -28,7 +28,7 @@ class Provider:
 
     Args:
         url: Of the JWK Set; None: the metadata of the issuer says it.
-        issuer: Whose keys they are; None: whatever the configuration says.
+        issuer: Whose keys they are; None: `url` says where they are.
         fetch: How to fetch.
         policy: How much of an answer is read, and how long it may take.
         algorithms: The only ones that keys may be for, if any are named.
@@ -76,7 +76,7 @@ class Provider:
         Raises:
             RefusedDocumentError: An answer that cannot be used.
             TimeoutError: It took too long.
-            Exception: Whatever the fetch raises.
+            Exception: What the fetch raises.
         """
         with anyio.fail_after(self._policy.seconds("timeout")):
             address = self._url or await self._discover(now)

@@ -51,7 +51,7 @@ class JWKSEndpoint:
             self._ring = None
             self._keys = keys if isinstance(keys, KeySet) else KeySet(keys)
         if any(key.is_symmetric for key in self._keys):
-            raise KeyConfigurationError("a secret among the keys; whoever reads the set could sign with it")
+            raise KeyConfigurationError("a secret among the keys; every reader of the set could sign with it")
         self._cache_control = f"public, max-age={whole_seconds(duration)}".encode()
         self._body, self._etag = _encoded(self._keys)
 

@@ -52,7 +52,7 @@ class Fetch(Protocol):
             max_size: No use in reading on once the body has more bytes than this.
 
         Raises:
-            Exception: Whatever goes wrong; the fetch has then failed.
+            Exception: Of any kind; the fetch has then failed.
         """
         raise NotImplementedError
 
@@ -65,7 +65,7 @@ class HTTPXFetch:
 
     Args:
         ssl_context: Which certificates to trust. None: httpx2's default, made off the event loop when first needed.
-        proxy: The URL of a proxy. None: no proxy, whatever the environment says.
+        proxy: The URL of a proxy. None: no proxy, not even that of the environment.
 
     Raises:
         SettingError: httpx2 is not installed.

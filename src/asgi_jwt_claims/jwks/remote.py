@@ -1,7 +1,7 @@
-"""`RemoteKeySet`: the keys of somebody else, fetched before they are needed and kept while they cannot be.
+"""`RemoteKeySet`: the keys of another party, fetched before they are needed and kept while they cannot be.
 
-A token with a known key never waits, whatever goes on here. One that comes before there are keys, or names a key that
-nobody knows, waits for a fetch that it shares with all others: there is one at a time on an event loop, in a task that
+A token with a known key never waits, also while a fetch goes on. One that comes before there are keys, or names a key
+that is not among them, waits for a fetch that it shares with all others: there is one at a time on an event loop, in a task that
 belongs to no request.
 """
 
@@ -174,7 +174,7 @@ class RemoteKeySet(KeySource):
         return True
 
     async def refresh(self) -> None:
-        """Fetch now, whatever the schedule says; a fetch that is under way is waited for instead.
+        """Fetch now, also where the schedule does not ask for it; a fetch that is under way is waited for instead.
 
         For programs that verify without an event loop most of the time, and to start with keys in hand.
 

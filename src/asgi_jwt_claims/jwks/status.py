@@ -26,7 +26,7 @@ class KeySetStatus:
         fetches: Fetches that were started.
         failures: Those that failed.
         rotations: How often a fetch brought other keys than the one before.
-        unknown_kids: How many tokens with an unknown key were seen by somebody who could wait.
+        unknown_kids: How many tokens with an unknown key came where keys can be waited for.
         unknown_kids_refused: Those for which no fetch was made or waited for.
     """
 
@@ -51,10 +51,10 @@ class KeySetEvent:
     Attributes:
         name: `"fetched"`, `"failed"` or `"rotated"`; the last follows `"fetched"` when the keys are others than before.
         url: Where the keys are, or the issuer that says where.
-        reason: Why a fetch failed, in fixed words; None otherwise.
+        reason: Why a fetch failed; None otherwise.
         added: The kids that are new, after a rotation.
         removed: Those that are gone. Nothing they have signed is accepted from now on.
-        passed_over: Why entries of the fetched set are not used.
+        passed_over: Why entries of the fetched set are not used, one reason for each, also where none could be used.
     """
 
     name: Literal["fetched", "failed", "rotated"]
@@ -66,4 +66,7 @@ class KeySetEvent:
 
 
 OnKeySetEvent: TypeAlias = Callable[[KeySetEvent], "Awaitable[object] | object"]
-"""A callback that is told of every event; sync or async. Nothing waits for it, and what it raises is only logged."""
+"""A callback that is told of every event; sync or async. What it raises is only logged, and no request waits for it.
+
+An async one is cancelled when it has not ended after one second. A sync one cannot be, and holds up the event loop.
+"""
