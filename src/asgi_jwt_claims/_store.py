@@ -24,7 +24,19 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.token import Token
 
-__all__ = ["PAGE", "Feed", "Kind", "Marks", "Revocation", "RevocationStore", "SessionRecord", "mark", "marks_of"]
+__all__ = [
+    "PAGE",
+    "Feed",
+    "Kind",
+    "Marks",
+    "Revocation",
+    "RevocationStore",
+    "SessionRecord",
+    "is_marked",
+    "is_of_session",
+    "mark",
+    "marks_of",
+]
 
 Kind: TypeAlias = Literal["token", "family", "identity"]
 """What can be revoked: one token, all tokens of one login, or all of an identity up to now."""
@@ -210,22 +222,44 @@ class RevocationStore(ABC):
         return None
 
     async def check(self, token: Token, config: JWTConfig) -> bool:
-        """Whether `token` is revoked.
+        """Whether `token` is revoked, or is a refresh token whose session has ended.
 
         Raises:
-            StoreUnavailableError: Nobody can say.
+            StoreUnavailableError: The store could not be asked.
         """
-        revoked: Any = await self.is_revoked(marks_of(token, config))
-        if revoked is not True and revoked is not False:
-            # What is neither yes nor no must not be taken for either.
-            raise StoreUnavailableError(reason=f"is_revoked returned {type(revoked).__name__}")
-        return revoked
+        marks = marks_of(token, config)
+        if await is_marked(self, marks):
+            return True
+        if not is_of_session(token):
+            return False
+        record = await self.session(marks.family)
+        return record is None or record.has_ended
 
     async def keep_fresh(self) -> None:  # noqa: B027 -- most have nothing to do
         """Whatever has to be done in the background, for as long as the application runs; until cancelled."""
 
     async def aclose(self) -> None:  # noqa: B027 -- most have nothing to close
         """Let go of connections and files. The store can still be used, and opens them again."""
+
+
+async def is_marked(store: RevocationStore, marks: Marks) -> bool:
+    """Whether the store says that one of the marks is revoked.
+
+    Raises:
+        StoreUnavailableError: The store could not be asked, or its answer is neither yes nor no.
+    """
+    revoked: Any = await store.is_revoked(marks)
+    if revoked is not True and revoked is not False:
+        raise StoreUnavailableError(reason=f"is_revoked returned {type(revoked).__name__}")
+    return revoked
+
+
+def is_of_session(token: Token) -> bool:
+    """Whether only the record of its session says for how long the token counts.
+
+    The mark of an ended session is kept for as long as its access tokens live, and its refresh tokens live longer.
+    """
+    return token.type == "refresh" and token.family is not None
 
 
 def mark(kind: Kind, issuer: str | None, value: Any) -> bytes:

@@ -25,6 +25,7 @@ __all__ = [
     "read_audience",
     "read_fresh",
     "read_numeric_date",
+    "read_once",
     "read_roles",
     "read_scopes",
     "read_string",
@@ -262,13 +263,19 @@ def _refuse(what: str, content: str) -> NoReturn:
     raise MintingError(f"{what} must not contain {content}")
 
 
+def read_once(values: str | Iterable[str] | None) -> str | Iterable[str] | None:
+    """Several values as a list, since two tokens need what an iterator gives only once; any other value as it is."""
+    return values if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+
+
 def scope_text(scope: str | Iterable[str]) -> str:
     """Scopes as one string divided by single spaces (RFC 6749 section 3.3), from such a string or from several scopes.
 
     Raises:
         MintingError: A scope is empty or has a character that no scope may have.
     """
-    scopes = plain(scope).split(" ") if isinstance(scope, str) else [plain(name) for name in scope]
+    several = scope if isinstance(scope, Iterable) else ()
+    scopes = plain(scope).split(" ") if isinstance(scope, str) else [plain(name) for name in several]
     if not scopes or not all(isinstance(name, str) and SCOPE_TOKEN.fullmatch(name) for name in scopes):
         raise MintingError("scope must be one or more scopes divided by single spaces (RFC 6749 section 3.3)")
     return " ".join(scopes)

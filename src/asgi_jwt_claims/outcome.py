@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
 
 from ._compact import as_ascii
+from ._store import is_of_session
 from .access import Access
 from .config import JWTConfig
 from .errors import MissingTokenError, NotGuardedError, RevokedTokenError, StoreUnavailableError, TokenError
@@ -226,7 +227,9 @@ class Outcome:
             if offered is not None:
                 self._token = self._verified(offered)
                 if self.revocation is not None and self.config is not None:
-                    self._revoked = self.revocation.known(self._token, self.config)
+                    revoked = self.revocation.known(self._token, self.config)
+                    # A store that knows every mark may still have to look for the session of a refresh token.
+                    self._revoked = None if revoked is False and is_of_session(self._token) else revoked
         except TokenError as error:
             self._error = error
         self._examined = True

@@ -9,6 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, Token, TokenPair, create_access_token, verify_token
 from asgi_jwt_claims._store import marks_of
@@ -24,6 +28,8 @@ from asgi_jwt_claims.revocation import (
     rotate_refresh_token,
     start_session,
 )
+from asgi_jwt_claims.starlette import install, jwt_required
+from tests.by_hand import ask, bearer
 from tests.conftest import NOW, HeldClock
 from tests.support import SECRET
 
@@ -417,3 +423,46 @@ def test_no_token_lives_longer_than_is_remembered(clock: HeldClock) -> None:
         config.replace(max_lifetime=7200).longest_seconds,
         endless.longest_seconds,
     )
+
+
+# Refresh tokens in guards ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("later", [0, 600, 1200, 13 * DAY])
+async def test_a_guard_for_refresh_tokens(later: float, config: JWTConfig, store: Watched, clock: HeldClock) -> None:
+    """A guard for refresh tokens refuses that of an ended session for as long as the token lives."""  # S143
+    first, second = [await start_session("alice", config, store) for _ in range(2)]
+    await revoke_session(family(first, config), config, store)
+    clock.now += later
+
+    @jwt_required(type="refresh")
+    async def renew(request: Request) -> Response:
+        return Response()
+
+    app = Starlette(routes=[Route("/renew", renew)])
+    install(app, config, revocation=store, exempt=["/renew"])
+    assert 401 == (await ask(app, "/renew", bearer(first.refresh_token))).status
+    assert 200 == (await ask(app, "/renew", bearer(second.refresh_token))).status
+
+
+async def test_a_guard_for_refresh_tokens_needs_the_store(config: JWTConfig, store: Watched) -> None:
+    """A store that does not know the session of a refresh token does not vouch for the token."""  # S143
+    pair = await start_session("alice", config, store)
+    token = verify_token(pair.refresh_token, config, type="refresh")
+    other = MemoryStore(clock=config.clock)
+    assert await other.check(token, config)
+    assert not await store.check(token, config)
+
+
+async def test_a_session_lives_as_long_as_its_access_tokens(store: Watched, clock: HeldClock) -> None:
+    """After lifetimes were shortened, an access token from before them can still be listed and revoked."""  # S143
+    before = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=30 * DAY, refresh_lifetime=30 * DAY)
+    after = before.replace(access_lifetime=60, refresh_lifetime=120)
+    pair = await start_session("alice", before, store)
+    token = access(pair, before)
+    await rotate_refresh_token(pair.refresh_token, after, store)
+    clock.now += DAY
+    assert [token.family] == [one.id for one in await list_sessions("alice", after, store)]
+    assert 1 == await revoke_identity("alice", after, store)
+    clock.now += 28 * DAY
+    assert await store.check(token, after)

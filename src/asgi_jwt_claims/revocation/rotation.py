@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from asgi_jwt_claims._compact import as_ascii
 from asgi_jwt_claims._log import logger
-from asgi_jwt_claims._store import Marks, RevocationStore, SessionRecord, marks_of
-from asgi_jwt_claims.claims import scope_text
+from asgi_jwt_claims._store import Marks, RevocationStore, SessionRecord, is_marked, marks_of
+from asgi_jwt_claims.claims import read_once, scope_text
 from asgi_jwt_claims.errors import (
     ClaimsUnavailableError,
     ExpiredTokenError,
@@ -116,7 +116,7 @@ async def rotate_refresh_token(
     token = await verify_token_async(raw, config, type="refresh")
     check_client(token, client_id)
     marks = marks_of(token, config)
-    record = await _find_session(token, marks, config, store)
+    record = await _find_session(marks, config, store)
     encoded = as_ascii(raw, config.max_token_size)
     if not hmac.compare_digest(record.current, marks.token):
         return _checked(await _answer_again(token, marks, record, encoded, config, store), check)
@@ -133,7 +133,7 @@ async def rotate_refresh_token(
     grant = {
         "user_claims": renewal.user_claims,
         "scope": scope_text(said[config.scope_claim]) if token.scopes else None,
-        "roles": said.get(config.roles_claim) if renewal.roles is None else renewal.roles,
+        "roles": said.get(config.roles_claim) if renewal.roles is None else read_once(renewal.roles),
         "audience": json.loads(record.audience) if record.audience else None,
     }
     claims = {family_claim: token.family, "auth_time": logged_in_at, "client_id": said.get("client_id")}
@@ -154,14 +154,15 @@ async def rotate_refresh_token(
         sealed_until=moment + config.grace_seconds,
         # Not before the `iat` of any of its tokens, though clocks differ.
         refreshed_at=max(record.refreshed_at, moment),
-        expires_at=life.refresh_end + config.leeway_seconds,
+        # Access tokens that were minted under longer lifetimes may outlive the refresh token.
+        expires_at=max(life.refresh_end, record.access_expires_at) + config.leeway_seconds,
         access_expires_at=max(record.access_expires_at, life.access_end) if record.access_expires_at else 0.0,
         repeats=record.repeats if record.was_repeated else 0,
         was_repeated=False,
     )
     if not await _move_on(record, after, store):
         # Another request was quicker with the same token.
-        record = await _find_session(token, marks, config, store)
+        record = await _find_session(marks, config, store)
         return _checked(await _answer_again(token, marks, record, encoded, config, store), check)
     await tell(config.on_event, AuthEvent.about(token, "refreshed"))
     return pair
@@ -179,10 +180,10 @@ async def _move_on(before: SessionRecord, after: SessionRecord, store: Revocatio
         return record is not None and record.current == after.current
 
 
-async def _find_session(token: Token, marks: Marks, config: JWTConfig, store: RevocationStore) -> SessionRecord:
+async def _find_session(marks: Marks, config: JWTConfig, store: RevocationStore) -> SessionRecord:
     if not marks.family or not marks.token:
         raise MissingClaimError(claim=config.family_claim if not marks.family else "jti")
-    if await store.check(token, config):
+    if await is_marked(store, marks):
         raise RevokedTokenError()
     record = await store.session(marks.family)
     if record is None:
