@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration, whole_seconds
-from .claims import accepted_typ, check_identity, json_copy, scope_text, sign_of_another_kind
+from .claims import accepted_typ, check_identity, json_copy, read_once, scope_text, sign_of_another_kind
 from .errors import MintingError
 from .token import TokenPair
 
@@ -104,8 +104,7 @@ def create_token_pair(
     """
     # An iterator can be read only once, and two tokens want it.
     scope = None if scope is None else scope_text(scope)
-    roles = roles if roles is None or isinstance(roles, str) else list(roles)
-    audience = audience if audience is None or isinstance(audience, str) else list(audience)
+    roles, audience = read_once(roles), read_once(audience)
     access = create_access_token(
         identity,
         config,

@@ -454,3 +454,20 @@ def test_headers_that_are_no_mapping_are_refused() -> None:
     headers: Any = ["x"]
     with pytest.raises(MintingError, match="headers must be a mapping"):
         create_access_token("alice", CONFIG, headers=headers)
+
+
+@pytest.mark.parametrize("value", [7, True, 1.5, object()])
+@pytest.mark.parametrize("name", ["scope", "roles", "audience"])
+@pytest.mark.parametrize("create", [create_access_token, create_refresh_token, create_token_pair])
+def test_what_is_no_text_and_no_collection(create: Any, name: str, value: Any) -> None:
+    """A scope, role or audience that is neither text nor a collection is refused by an error of the library."""
+    with pytest.raises(MintingError, match=name):
+        create("alice", JWTConfig(secret_key=SECRET), **{name: value})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["scope", "roles", "audience"])
+async def test_what_is_no_text_and_no_collection_in_a_login(name: str) -> None:
+    """A login refuses it by the same error."""
+    with pytest.raises(MintingError, match=name):
+        await start_session("alice", JWTConfig(secret_key=SECRET), MemoryStore(), **{name: 7})  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from asgi_jwt_claims._compact import dump_json, has_lone_surrogate
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration, whole_seconds
 from asgi_jwt_claims._store import PAGE, Kind, Revocation, RevocationStore, SessionRecord, mark
-from asgi_jwt_claims.claims import check_identity, scope_text
+from asgi_jwt_claims.claims import check_identity, read_once, scope_text
 from asgi_jwt_claims.errors import MintingError, StoreUnavailableError
 from asgi_jwt_claims.events import AuthEvent, tell
 from asgi_jwt_claims.minting import mint
@@ -124,8 +124,8 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
     grant: dict[str, Any] = {
         "user_claims": user_claims,
         "scope": None if scope is None else scope_text(scope),
-        "roles": roles if roles is None or isinstance(roles, str) else list(roles),
-        "audience": audience if audience is None or isinstance(audience, str) else list(audience),
+        "roles": read_once(roles),
+        "audience": read_once(audience),
     }
     claims = {family_claim: family, "auth_time": now, "client_id": client_id}
     pair, life = mint_pair(identity, config, now, now, grant, claims, fresh=_fresh(fresh, now))
