@@ -373,3 +373,26 @@ async def test_a_client_of_no_whole_characters(config: JWTConfig, store: Kept) -
     """A client identifier that no token could carry is another client's, and no error."""  # S140
     pair = await start_session("alice", config, store, client_id="app")
     assert WrongClientError is type(await refused(pair.refresh_token, config, store, client_id="\ud83d"))
+
+
+async def test_roles_that_can_be_read_once(config: JWTConfig, store: Kept) -> None:
+    """A loader may return roles as an iterator: both tokens carry them."""
+    pair = await start_session("alice", config, store, roles=["reader"])
+
+    def load(token: Token) -> Renewal:
+        return Renewal({}, (role for role in ["admin"]))  # type: ignore[arg-type]
+
+    pair = await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)
+    assert {"admin"} == verify_token(pair.access_token, config).roles
+    assert {"admin"} == verify_token(pair.refresh_token, config, type="refresh").roles
+
+
+@pytest.mark.parametrize("size", [1, 3, 12, 40])
+async def test_a_damaged_answer(size: int, config: JWTConfig, store: Kept) -> None:
+    """A stored answer that cannot be opened is none: the repeat is refused, whatever is left of the answer."""
+    pair = await start_session("alice", config, store)
+    await rotate_refresh_token(pair.refresh_token, config, store)
+    record = store.states[-1]
+    await store.replace_session(record.family, record.current, record._replace(sealed=b"x" * size))
+    with pytest.raises(ReusedTokenError):
+        await rotate_refresh_token(pair.refresh_token, config, store)

@@ -32,7 +32,7 @@ def open_sealed(sealed: bytes, raw: bytes, family: bytes) -> TokenPair | None:
     """The answer; None if it was not sealed with this very token."""
     try:
         text = AESGCM(_key(raw)).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], family)
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # the latter for what is too short to be anything sealed
         return None
     answer = cast("dict[str, Any]", json.loads(text))
     return TokenPair(
