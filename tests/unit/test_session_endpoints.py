@@ -82,9 +82,9 @@ async def test_an_expired_access_token(later: float, config: JWTConfig, store: M
 
 async def test_what_else_an_expired_token_must_be(config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
     """Nothing but `exp` is passed over: signature, issuer, audience, type, age and client decide as ever."""
-    pair = await start_session("alice", config, store)
-    claims = {**verify_token(pair.access_token, config).claims, "iss": "https://us.example", "aud": "api"}
     ours = config.replace(issuer="https://us.example", audience="api")
+    pair = await start_session("alice", ours, store)
+    claims = verify_token(pair.access_token, ours).claims
     clock.now += 1200
     for changes, secret, settings in (
         ({}, "x" * 32, {}),
@@ -101,12 +101,12 @@ async def test_what_else_an_expired_token_must_be(config: JWTConfig, store: Memo
         app = TokenEndpoints(ours.replace(**settings), store)
         raw = forge({**claims, **changes}, secret=secret)
         assert (changes, 200) == (changes, (await post(app, "/logout", {"token": raw})).status)
-        assert 1 == len(await list_sessions("alice", config, store))
+        assert 1 == len(await list_sessions("alice", ours, store))
     bound = forge({**claims, "client_id": "app"})
     assert 400 == (await post(TokenEndpoints(ours, store), "/logout", {"token": bound, "client_id": "web"})).status
-    assert 1 == len(await list_sessions("alice", config, store))
-    assert 200 == (await post(TokenEndpoints(config, store), "/logout", {"token": pair.access_token})).status
-    assert [] == await list_sessions("alice", config, store)
+    assert 1 == len(await list_sessions("alice", ours, store))
+    assert 200 == (await post(TokenEndpoints(ours, store), "/logout", {"token": pair.access_token})).status
+    assert [] == await list_sessions("alice", ours, store)
 
 
 async def test_an_expired_refresh_token(config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
