@@ -28,9 +28,17 @@ from asgi_jwt_claims._settings import as_duration
 from asgi_jwt_claims.access import Access
 from asgi_jwt_claims.challenges import Challenges
 from asgi_jwt_claims.claims import check_identity, json_copy, plain, scope_text
-from asgi_jwt_claims.errors import MintingError, MissingTokenError, RoleRefusedError, SettingError
+from asgi_jwt_claims.errors import MintingError, MissingTokenError, RoleRefusedError, SettingError, WrongClientError
 from asgi_jwt_claims.gate import _exemptions
-from asgi_jwt_claims.revocation import MemoryStore, Renewal, rotate_refresh_token, start_session
+from asgi_jwt_claims.jwks import KeyRing, RemoteKeySet
+from asgi_jwt_claims.revocation import (
+    MemoryStore,
+    Renewal,
+    list_sessions,
+    revoke_session,
+    rotate_refresh_token,
+    start_session,
+)
 from asgi_jwt_claims.sources import BearerHeader, InsecureWebSocketQuery, WebSocketProtocol
 from tests.conftest import HeldClock
 from tests.support import SECRET
@@ -471,3 +479,35 @@ async def test_what_is_no_text_and_no_collection_in_a_login(name: str) -> None:
     """A login refuses it by the same error."""
     with pytest.raises(MintingError, match=name):
         await start_session("alice", JWTConfig(secret_key=SECRET), MemoryStore(), **{name: 7})  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_what_else_a_session_is_told(clock: HeldClock) -> None:
+    """The label, the limit, the client and the session itself count as the characters or the number that they hold."""
+    config, store = JWTConfig(secret_key=SECRET, clock=clock), MemoryStore(clock=clock)
+    for _ in range(5):
+        options: dict[str, Any] = {"label": Text("web"), "max_sessions": Level.HIGH, "client_id": Client.SHOP}
+        pair = await start_session("alice", config, store, **options)
+    pair = await rotate_refresh_token(pair.refresh_token, config, store, client_id=Text("shop"))
+    sessions = await list_sessions("alice", config, store)
+    assert [(str, "web")] * 3 == [(type(one.label), one.label) for one in sessions]
+    assert 1 == await revoke_session(Text(verify_token(pair.access_token, config).family), config, store)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("client_id", [7, b"shop", ["shop"]])
+async def test_a_client_that_is_no_text(client_id: Any, clock: HeldClock) -> None:
+    """A client identifier of another type is the wrong client."""
+    config, store = JWTConfig(secret_key=SECRET, clock=clock), MemoryStore(clock=clock)
+    pair = await start_session("alice", config, store, client_id="shop")
+    with pytest.raises(WrongClientError):
+        await rotate_refresh_token(pair.refresh_token, config, store, client_id=client_id)
+
+
+def test_keys_of_others_and_their_times() -> None:
+    """Addresses, algorithms and times of keys count as the characters or the number that they hold."""
+    keys = RemoteKeySet(issuer=Text("https://id.example"), algorithms=[Text("ES256")], fetch=print)  # type: ignore[arg-type]
+    assert (str, "https://id.example") == (type(keys.issuer), keys.issuer)
+    assert "<RemoteKeySet https://id.example new, 0 keys>" == repr(keys)
+    key = Key.generate("ES256", kid="first")
+    assert (("first", 3),) == KeyRing([(key, Level.HIGH)]).schedule

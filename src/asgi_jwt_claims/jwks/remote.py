@@ -18,6 +18,7 @@ import anyio
 from asgi_jwt_claims._callbacks import notify
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._tasks import ends_task
+from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
 from asgi_jwt_claims.keys import ASYMMETRIC_ALGORITHMS, KeySet, KeySource
 
@@ -99,6 +100,7 @@ class RemoteKeySet(KeySource):
         loopback_http: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        url, issuer = plain(url), plain(issuer)
         if (url is None) == (issuer is None):
             raise SettingError("give the url of a JWK Set, or the issuer whose metadata says where that is")
         if not isinstance(policy, RefreshPolicy):
@@ -327,7 +329,7 @@ class RemoteKeySet(KeySource):
 def _checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
     if isinstance(algorithms, str) or not isinstance(algorithms, Iterable):
         raise SettingError('algorithms must be a list of names: algorithms=("RS256",)')
-    names = tuple(algorithms)
+    names = tuple(map(plain, algorithms))
     for name in names:
         if name not in ASYMMETRIC_ALGORITHMS:
             raise SettingError(f"algorithms: {name!r} is not one of {', '.join(ASYMMETRIC_ALGORITHMS)}")

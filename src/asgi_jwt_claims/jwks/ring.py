@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from asgi_jwt_claims._settings import as_duration
+from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
 from asgi_jwt_claims.keys import Key, KeySet, KeySource
 
@@ -132,7 +133,7 @@ class KeyRing(KeySource):
         with self._lock:
             now = self._clock()
             earliest = now + self.lead.total_seconds()
-            use_from = earliest if use_from is None else use_from
+            use_from = earliest if use_from is None else plain(use_from)
             if type(use_from) not in (int, float) or not use_from >= earliest:
                 raise SettingError(
                     f"use_from must be at least lead, {self.lead.total_seconds():.0f} seconds, from now, in seconds "
@@ -228,6 +229,7 @@ def _entry(key: Key, use_from: float) -> _Entry:
         raise KeyConfigurationError("a secret has no public half to publish; use an asymmetric key")
     if not key.can_sign:
         raise KeyConfigurationError(f"the key {key.kid!r} is a public key and cannot sign; load the private one")
+    use_from = plain(use_from)
     if type(use_from) not in (int, float) or not math.isfinite(use_from):
         raise KeyConfigurationError("the time from which a key signs is a number of seconds since the epoch")
     return _Entry(use_from, key, key.public())

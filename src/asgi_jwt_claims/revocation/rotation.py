@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from asgi_jwt_claims._compact import as_ascii
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._store import Marks, RevocationStore, SessionRecord, is_marked, marks_of
-from asgi_jwt_claims.claims import read_once, scope_text
+from asgi_jwt_claims.claims import plain, read_once, scope_text
 from asgi_jwt_claims.errors import (
     ClaimsUnavailableError,
     ExpiredTokenError,
@@ -243,8 +243,9 @@ def check_client(token: Token, client_id: str | None) -> None:
     expected = token.claims.get("client_id")
     if expected is None:
         return
+    sent = plain(client_id) if isinstance(client_id, str) else ""
     if not isinstance(expected, str) or not hmac.compare_digest(
-        expected.encode(), (client_id or "").encode("utf-8", "surrogatepass")
+        expected.encode(), sent.encode("utf-8", "surrogatepass")
     ):
         raise WrongClientError()
 

@@ -25,7 +25,7 @@ from asgi_jwt_claims._compact import dump_json, has_lone_surrogate
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration, whole_seconds
 from asgi_jwt_claims._store import PAGE, Kind, Revocation, RevocationStore, SessionRecord, mark
-from asgi_jwt_claims.claims import check_identity, read_once, scope_text
+from asgi_jwt_claims.claims import check_identity, plain, read_once, scope_text
 from asgi_jwt_claims.errors import MintingError, StoreUnavailableError
 from asgi_jwt_claims.events import AuthEvent, tell
 from asgi_jwt_claims.minting import mint
@@ -112,6 +112,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
         SettingError: `fresh` is no duration.
     """
     family_claim = check_settings(config)
+    label, max_sessions = plain(label), plain(max_sessions)
     if not isinstance(label, str) or len(label) > _MAX_LABEL or has_lone_surrogate(label):
         raise MintingError(f"label must be a str of at most {_MAX_LABEL} whole characters")
     if client_id is not None and not (isinstance(client_id, str) and client_id and not has_lone_surrogate(client_id)):
@@ -220,6 +221,7 @@ async def revoke_session(family: str, config: JWTConfig, store: RevocationStore)
         MintingError: `family` is no non-empty str: the token has no session. Revoke the token or its identity instead.
         StoreUnavailableError: The session may not have ended; do it again.
     """
+    family = plain(family)
     if not (isinstance(family, str) and family):
         raise MintingError(
             "the family must be the non-empty str that names a session; a token that has none comes from no session, so "
