@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -396,3 +397,19 @@ async def test_a_damaged_answer(size: int, config: JWTConfig, store: Kept) -> No
     await store.replace_session(record.family, record.current, record._replace(sealed=b"x" * size))
     with pytest.raises(ReusedTokenError):
         await rotate_refresh_token(pair.refresh_token, config, store)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_loader_that_is_cancelled_from_inside(config: JWTConfig, store: Kept) -> None:
+    """A loader whose own task was cancelled has failed: 503, and the refresh token has not been used."""
+    pair = await start_session("alice", config, store)
+
+    async def load(token: Token) -> Renewal:
+        lookup = asyncio.ensure_future(asyncio.sleep(10))
+        lookup.cancel()
+        await lookup
+        return Renewal({})
+
+    with pytest.raises(ClaimsUnavailableError):
+        await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)
+    await rotate_refresh_token(pair.refresh_token, config, store)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from asgi_jwt_claims._compact import as_ascii
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._store import Marks, RevocationStore, SessionRecord, is_marked, marks_of
+from asgi_jwt_claims._tasks import ends_task
 from asgi_jwt_claims.claims import plain, read_once, scope_text
 from asgi_jwt_claims.errors import (
     ClaimsUnavailableError,
@@ -260,7 +261,9 @@ async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) ->
             loaded = await loaded
     except TokenError:
         raise
-    except Exception as error:
+    except BaseException as error:  # a task that the loader awaits may have been cancelled, which is a failure too
+        if ends_task(error):
+            raise
         logger().exception("claims_loader failed; the refresh token has not been used")
         raise ClaimsUnavailableError(reason=type(error).__name__) from error
     if loaded is None:
