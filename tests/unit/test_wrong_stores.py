@@ -12,6 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.revocation import Marks, MemoryStore, Revocation, RevocationStore, SessionRecord
 from asgi_jwt_claims.testing import StoreContract
 
@@ -111,6 +112,13 @@ class ForgetsEnds(MemoryStore):
         return None if record is None or record.has_ended else record
 
 
+class KnowsNothing(MemoryStore):
+    """It says at once that a token is good, whatever has been revoked."""
+
+    def known(self, token: Token, config: JWTConfig) -> bool:
+        return False
+
+
 def contract_of(kind: type[MemoryStore]) -> StoreContract:
     """The contract, for a store that is a place by itself."""
 
@@ -132,6 +140,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
     ("kind", "name"),
     [
         (LetsIn, "test_a_place_out_of_reach"),
+        (KnowsNothing, "test_what_is_known_without_waiting"),
         (ForgetsSoon, "test_it_is_kept_for_long"),
         (LastOneCounts, "test_the_longer_counts"),
         (ShortMarks, "test_marks_that_are_almost_alike"),

@@ -16,8 +16,11 @@ from unittest import SkipTest, mock
 import anyio
 import anyio.to_thread
 
-from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims._store import Marks, Revocation, RevocationStore, SessionRecord, marks_of
+from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import StoreUnavailableError
+from asgi_jwt_claims.minting import create_access_token
+from asgi_jwt_claims.verification import verify_token
 
 __all__ = ["StoreContract"]
 
@@ -96,6 +99,18 @@ class StoreContract(ABC):
                 assert await one.is_revoked(marks) is True
                 assert await one.is_revoked(marks._replace(token=_mark())) is False
                 assert await one.is_revoked(Marks(b"", b"", _mark(), 0.0)) is False
+
+    async def test_what_is_known_without_waiting(self) -> None:
+        """`known` agrees with `is_revoked`, or says nothing."""
+        async with self.open_stores() as (store, other):
+            config = JWTConfig(secret_key=os.urandom(32))
+            token = verify_token(create_access_token("alice", config), config)
+            for one in (store, other):
+                assert one.known(token, config) in (None, False)
+            await store.revoke([Revocation("token", marks_of(token, config).token, _later())])
+            for one in (store, other):
+                await self._until(lambda one=one: one.check(token, config))  # type: ignore[misc]
+                assert one.known(token, config) in (None, True)
 
     async def test_a_family_is_revoked(self) -> None:
         """All of its tokens, and nothing else of the identity."""
