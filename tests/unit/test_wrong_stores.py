@@ -112,6 +112,13 @@ class ForgetsEnds(MemoryStore):
         return None if record is None or record.has_ended else record
 
 
+class ShortPages(MemoryStore):
+    """It never returns more than a hundred sessions at once."""
+
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
+        return await super().sessions(identity, after=after, limit=min(100, limit))
+
+
 class KnowsNothing(MemoryStore):
     """It says at once that a token is good, whatever has been revoked."""
 
@@ -148,6 +155,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
         (LooksThenWrites, "test_one_of_many_in_threads_replaces_it"),
         (AwaitsThenWrites, "test_one_of_many_replaces_it"),
         (Lists, "test_sessions_come_in_pages"),
+        (ShortPages, "test_a_page_is_cut_short_by_its_limit_alone"),
         (Lists, "test_a_session_that_was_ended"),
         (ForgetsEnds, "test_a_session_that_was_ended"),
     ],

@@ -343,6 +343,15 @@ class StoreContract(ABC):
             assert await other.sessions(owner, after=every[5].family) == live[4:]
             assert await other.sessions(owner, after=live[-1].family) == []
 
+    async def test_a_page_is_cut_short_by_its_limit_alone(self) -> None:
+        """Of an identity with very many sessions, a page that is short must not hide the rest."""
+        async with self.open_stores() as (store, other):
+            owner = _mark()
+            every = sorted(_record(identity=owner) for _ in range(120))
+            for record in every:
+                await store.replace_session(record.family, b"", record)
+            assert await other.sessions(owner) == every
+
     async def test_one_of_many_replaces_it(self) -> None:
         """Of any number at once, exactly one."""
         async with self.open_stores() as stores:
