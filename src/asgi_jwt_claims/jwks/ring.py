@@ -133,14 +133,14 @@ class KeyRing(KeySource):
         with self._lock:
             now = self._clock()
             earliest = now + self.lead.total_seconds()
-            use_from = earliest if use_from is None else plain(use_from)
-            if type(use_from) not in (int, float) or not use_from >= earliest:
+            signs_from: float = plain(earliest if use_from is None else use_from)
+            if type(signs_from) not in (int, float) or not signs_from >= earliest:
                 raise SettingError(
                     f"use_from must be at least lead, {self.lead.total_seconds():.0f} seconds, from now, in seconds "
                     "since the epoch: those who verify have to see the key before it signs"
                 )
-            self._state = self._state_of((*self._without_long_ended(now), _entry(key, use_from)))
-        return use_from
+            self._state = self._state_of((*self._without_long_ended(now), _entry(key, signs_from)))
+        return signs_from
 
     def _without_long_ended(self, now: float) -> tuple[_Entry, ...]:
         """The keys, but for those whose last token has been expired for `keep` already; or they would pile up."""
