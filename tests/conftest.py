@@ -12,6 +12,7 @@ from hypothesis import settings
 from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
 from asgi_jwt_claims import outcome as outcome_module
 from asgi_jwt_claims.revocation import MemoryStore
+from tests.keys import make_key
 from tests.support import SECRET
 
 # No test fails for being slow. `--hypothesis-profile=thorough` draws more examples.
@@ -31,10 +32,10 @@ this library requires, and most of the examples that Hypothesis draws. All of it
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes for a run: none beside this one for single files, and never more than eight."""
+    """Processes for a run: none beside this one for single files, else one more than processors, since some tests wait."""
     if not any(Path(argument.partition("::")[0]).is_dir() for argument in config.args):
         return 0
-    return min(os.cpu_count() or 1, 8)
+    return min((os.cpu_count() or 1) + 1, 8)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -42,6 +43,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         terminalreporter.section("what else there is")
         terminalreporter.write(LEFT_OUT)
+
+
+def is_thorough() -> bool:
+    """Whether this run is to draw, and to offer, all there is."""
+    return settings.get_current_profile_name() == "thorough"
 
 
 class HeldClock:
@@ -87,7 +93,7 @@ def store(clock: HeldClock) -> MemoryStore:
 @pytest.fixture(scope="session")
 def rsa_key() -> Key:
     """One RS256 key for the whole session, since making one takes long."""
-    return Key.generate("RS256")
+    return make_key("RS256")
 
 
 @pytest.fixture

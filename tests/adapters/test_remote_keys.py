@@ -36,7 +36,7 @@ from tests.unit.jwks.provider import Provider, verifier
 
 pytestmark = pytest.mark.anyio
 
-IMPATIENT = RefreshPolicy(backoff=0.1, max_backoff=0.1)
+IMPATIENT = RefreshPolicy(backoff=0.05, max_backoff=0.05)
 
 Door = Callable[[JWTConfig], Any]
 
@@ -212,7 +212,7 @@ async def start_dead(client: Any, provider: Provider) -> None:
     assert "www-authenticate" not in answer.headers
     assert 401 == (await client.get("/")).status_code
     provider.answer = provider.publish
-    await anyio.sleep(0.2)
+    await anyio.sleep(0.1)  # longer than the pause after a failure
     assert (200, "alice") == await ask(client, provider.token())
     # A key that cannot be looked for is not called unknown.
     provider.answer = provider.break_down

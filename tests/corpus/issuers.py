@@ -9,12 +9,13 @@ import json
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
 from asgi_jwt_claims import JWTConfig, Key
 from tests.conftest import HeldClock
 from tests.corpus.signers import Signer, ecdsa, eddsa, hmac_sha, pem, rsa_pkcs1, rsa_pss
 from tests.forging import CLAIMS, HEADER, b64
+from tests.keys import rsa_key
 from tests.support import SECRET
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
 
 LONG_SECRET = SECRET[::-1] + SECRET
 LONG_KID = "k" * 256
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 EC = ec.generate_private_key(ec.SECP256R1())
 EC_NEW = ec.generate_private_key(ec.SECP256R1())
 ED25519 = ed25519.Ed25519PrivateKey.generate()
@@ -180,7 +181,7 @@ def _issuers() -> list[Issuer]:
 ISSUERS = {issuer.name: issuer for issuer in _issuers()}
 """Every issuer by name."""
 
-_RSA_OTHER = rsa.generate_private_key(65537, 2048)
+_RSA_OTHER = rsa_key(1)
 OTHER_KEYS: dict[str, Signer] = {
     "hs256": hmac_sha("mallory's very own secret, 32 bytes and more"),
     "hs512": hmac_sha("mallory's very own secret, 64 bytes and more than anybody needs, really", "sha512"),

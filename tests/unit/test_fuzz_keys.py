@@ -19,12 +19,13 @@ from asgi_jwt_claims.errors import (
 )
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, b64
+from tests.keys import make_key
 from tests.unit.test_fuzz_core import JSON, TEXT
 
 ALGORITHMS = tuple(f"{family}{bits}" for family in ("HS", "RS", "PS", "ES") for bits in (256, 384, 512))
 ALGORITHMS += ("EdDSA", "Ed25519", "Ed448")
-KEYS = {algorithm: Key.generate(algorithm) for algorithm in ALGORITHMS}
-OTHERS = {algorithm: Key.generate(algorithm) for algorithm in ALGORITHMS}
+KEYS = {algorithm: make_key(algorithm) for algorithm in ALGORITHMS}
+OTHERS = {algorithm: make_key(algorithm, number=1) for algorithm in ALGORITHMS}
 
 
 def signed(key: Key, header: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.keys import MAX_KID_LENGTH, is_kid
 from tests.forging import b64
+from tests.keys import rsa_key
 from tests.support import SECRET
 
 PEM = serialization.Encoding.PEM
@@ -36,7 +37,7 @@ SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 PKCS8 = serialization.PrivateFormat.PKCS8
 PLAIN = serialization.NoEncryption()
 
-RSA = rsa.generate_private_key(65537, 2048)
+RSA = rsa_key()
 EC = {
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "ES384": ec.generate_private_key(ec.SECP384R1()),

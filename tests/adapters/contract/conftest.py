@@ -17,7 +17,6 @@ WAYS = (
     ("starlette", "starlette_door", "StarletteDoor", "asyncio"),
     ("starlette", "starlette_door", "StarletteDoor", "trio"),
     ("fastapi", "fastapi_door", "FastAPIDoor", "asyncio"),
-    ("fastapi", "fastapi_door", "FastAPIDoor", "trio"),
     ("sanic", "sanic_door", "SanicAsgiDoor", "asyncio"),
 )
 

@@ -25,7 +25,7 @@ async def until(happened: Callable[[], object]) -> None:
 
 async def a_while() -> None:
     """Long enough for what must not happen to happen."""
-    await anyio.sleep(0.05)
+    await anyio.sleep(0.02)
 
 
 class Line:

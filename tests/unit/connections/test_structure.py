@@ -114,6 +114,7 @@ async def test_requests_leave_nothing_behind(config: JWTConfig, alice: Header) -
     assert line.error is None
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_thousand_that_come_and_go(config: JWTConfig, alice: Header) -> None:
     """Times for which nobody waits any more do not pile up, whether they are many or always the same."""
     clock = HeldClock()

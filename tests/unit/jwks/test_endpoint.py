@@ -13,11 +13,12 @@ from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError, UnsupportedScopeError
 from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing
 from tests.conftest import NOW, HeldClock
+from tests.keys import make_key
 
 pytestmark = pytest.mark.anyio
 
 ALGORITHMS = ("RS256", "PS384", "ES256", "ES512", "EdDSA", "Ed448")
-KEYS = [Key.generate(algorithm, kid=algorithm) for algorithm in ALGORITHMS]
+KEYS = [make_key(algorithm, kid=algorithm) for algorithm in ALGORITHMS]
 PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
 

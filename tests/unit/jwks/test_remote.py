@@ -17,7 +17,7 @@ from asgi_jwt_claims import JWTConfig, Key, Token, TokenError, verify_token, ver
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
 from asgi_jwt_claims.jwks import FetchResponse, KeyRing, KeySetEvent, RefreshPolicy, RemoteKeySet
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS
-from tests.conftest import NOW
+from tests.conftest import NOW, is_thorough
 from tests.forging import b64
 from tests.unit.jwks.provider import AUDIENCE, ISSUER, URL, MovingClock, Provider, unknown_token, verifier
 
@@ -197,6 +197,7 @@ async def test_keys_of_ones_own_are_never_waited_for() -> None:
 # Unknown keys ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("kind", ["forged", "well-formed"])
 async def test_ten_thousand_unknown_kids_make_two_fetches(kind: str) -> None:
@@ -210,8 +211,9 @@ async def test_ten_thousand_unknown_kids_make_two_fetches(kind: str) -> None:
     stranger = Provider(Key.generate("ES256"))
     await verify_token_async(raw, config)
     assert 1 == len(provider.fetched)
-    for number in range(10_000):
-        clock.advance(0.001)  # ten seconds for all of them
+    flood_size = 10_000 if is_thorough() else 2_000
+    for number in range(flood_size):
+        clock.advance(0.001)  # ten seconds at most for all of them
         if kind == "forged":
             flood = unknown_token(number, like=raw)
         else:
@@ -223,7 +225,7 @@ async def test_ten_thousand_unknown_kids_make_two_fetches(kind: str) -> None:
             assert "alice" == verify_token(raw, config).identity
     assert 2 == len(provider.fetched) - 1
     status = keys_of(config).status()
-    assert (10_000, 9_998) == (status.unknown_kids, status.unknown_kids_refused)
+    assert (flood_size, flood_size - 2) == (status.unknown_kids, status.unknown_kids_refused)
     assert MAX_UNKNOWN_KIDS >= len(keys_of(config)._schedule._unknown)
 
 
