@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from tests.support import SECRET
 settings.register_profile("quick", max_examples=30, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("quick")
+
+# In development mode it warns of slow steps: of how busy the machine is.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 NOW = 1_800_000_000
 

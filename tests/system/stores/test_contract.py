@@ -72,8 +72,10 @@ class TestSQLiteStore(StoreContract):
     async def break_place(self) -> AsyncIterator[None]:
         """See `StoreContract`."""
         away = self.path.rename(self.path.with_name("away"))
-        yield
-        away.rename(self.path)
+        try:
+            yield
+        finally:
+            away.rename(self.path)
 
 
 class OnServer(StoreContract):
@@ -92,8 +94,10 @@ class OnServer(StoreContract):
     async def break_place(self) -> AsyncIterator[None]:
         """See `StoreContract`."""
         self.server.kill()
-        yield
-        self.server.start()
+        try:
+            yield
+        finally:
+            self.server.start()
 
     def mirror(self, library: str) -> MirroredStore:
         """A mirror that soon notices when its server is away."""
