@@ -406,7 +406,7 @@ class StoreContract(ABC):
     async def _until(self, holds: Callable[[], Awaitable[bool]]) -> bool:
         """Whether something holds, now or, if this store may take its time, within its lag."""
         deadline = time.monotonic() + self.lag
-        while not (held := await holds()) and time.monotonic() < deadline:
+        while not (held := await holds()) and time.monotonic() < deadline:  # noqa: ASYNC110 -- what is waited for is elsewhere
             await anyio.sleep(0.01)
         return held
 
