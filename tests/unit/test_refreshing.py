@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import anyio
 import pytest
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, Token, TokenError, TokenPair, verify_token
@@ -412,4 +413,24 @@ async def test_a_loader_that_is_cancelled_from_inside(config: JWTConfig, store: 
 
     with pytest.raises(ClaimsUnavailableError):
         await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)
+    await rotate_refresh_token(pair.refresh_token, config, store)
+
+
+async def test_a_request_that_is_cancelled(config: JWTConfig, store: Kept) -> None:
+    """A cancelled request ends while the loader waits, and the refresh token has not been used."""
+    pair = await start_session("alice", config, store)
+    waits = anyio.Event()
+
+    async def load(token: Token) -> Renewal:
+        waits.set()
+        await anyio.sleep_forever()
+        return Renewal({})
+
+    async def rotate() -> None:
+        await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rotate)
+        await waits.wait()
+        tasks.cancel_scope.cancel()
     await rotate_refresh_token(pair.refresh_token, config, store)

@@ -21,6 +21,7 @@ pytest.importorskip("wsproto")
 
 import httpx2
 from sanic import HTTPResponse, Request, Sanic, text
+from sanic.exceptions import RequestCancelled
 from sanic.response.types import ResponseStream
 from websockets.exceptions import ConnectionClosed
 
@@ -32,9 +33,9 @@ from asgi_jwt_claims import (
     current_token,
     renew_token,
 )
-from asgi_jwt_claims._sanic_connections import _hang_up, _OfTask
+from asgi_jwt_claims._sanic_connections import _hang_up, _OfTask, _OwnStream
 from asgi_jwt_claims.connections import _watch
-from asgi_jwt_claims.errors import NotGuardedError, WrongIdentityError
+from asgi_jwt_claims.errors import ConnectionEndedError, NotGuardedError, WrongIdentityError
 from asgi_jwt_claims.revocation import MemoryStore, revoke_identity
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests import by_hand
@@ -751,3 +752,15 @@ async def test_a_connection_of_many_streams(monkeypatch: pytest.MonkeyPatch) -> 
     protocol = SimpleNamespace(close=lambda: closed.append("closed"))
     _hang_up(SimpleNamespace(protocol=protocol))  # type: ignore[arg-type]
     assert [] == closed
+
+
+async def test_sending_after_the_end() -> None:
+    """A handler that sends when its token has just ended is told what Sanic tells it of a client that has gone."""
+
+    async def send(message: Any) -> None:
+        raise ConnectionEndedError
+
+    exchange: Any = SimpleNamespace(send=send, error=ConnectionEndedError())
+    stream = _OwnStream(SimpleNamespace(send=None), exchange)
+    with pytest.raises(RequestCancelled):
+        await stream.send(b"data", False)
