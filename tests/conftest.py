@@ -29,7 +29,7 @@ NOW = 1_800_000_000
 
 LEFT_OUT = """\
 Left out: tests/system (servers, processes, outages, documentation, browser), other versions of Python and of what
-this library requires, and most of the examples that Hypothesis draws. All of it, about 20 minutes:
+this library requires, and most of the examples that Hypothesis draws. All of it, in 20 to 25 minutes:
 
     python -m pip install tox && python -m tox
 """

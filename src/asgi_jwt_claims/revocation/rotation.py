@@ -229,7 +229,7 @@ def _checked(pair: TokenPair, check: Callable[[TokenPair], object] | None) -> To
     try:
         if check is not None:
             check(pair)
-    except Exception as error:
+    except Exception as error:  # `check` is its caller's, and may raise anything
         logger().exception("the tokens of a refresh cannot be delivered")
         raise ClaimsUnavailableError(reason=type(error).__name__) from error
     return pair

@@ -223,7 +223,7 @@ class SQLiteStore(RevocationStore):
                                 raise
                         await anyio.sleep(pause)
                         pause = min(2 * pause, longest)
-        except Exception as error:
+        except Exception as error:  # a store raises nothing else: what it cannot say lets nothing in
             raise StoreUnavailableError(reason=type(error).__name__) from error
 
     def _transact(self, work: Callable[[sqlite3.Connection], T], writes: bool) -> T:
