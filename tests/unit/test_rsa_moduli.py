@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,38 +20,31 @@ from asgi_jwt_claims.jwks._documents import read_jwks
 from tests.forging import b64
 
 
-def prime(bits: int) -> int:
-    """A random prime of at least 512 bits."""
+@functools.cache
+def prime(bits: int, number: int = 0) -> int:
+    """A random prime of at least 512 bits; the one with this number."""
     return rsa.generate_private_key(65537, 2 * bits).private_numbers().p
 
 
-def next_prime(number: int) -> int:
-    """The next probable prime."""
-    number += 1 + number % 2
-    while pow(2, number - 1, number) != 1:
-        number += 2
-    return number
-
-
-LARGE = prime(1024)
-PAIR = prime(516), prime(516)
 SMALL = 65539
 MERSENNE = 2**2281 - 1
+CLOSE = 2**1024 - 105, 2**1024 - 179  # the two largest primes of 1,024 bits
 
-WORTHLESS = {
-    "even": (LARGE * prime(1024) + 1, "a factor below 65536"),
-    "a power of two": (1 << 2047, "a factor below 65536"),
-    "a small factor": (65521 * MERSENNE, "a factor below 65536"),
-    "a power of a small number": (3**1300, "a factor below 65536"),
-    "a prime": (prime(2048), "a prime"),
-    "a prime of a known form": (MERSENNE, "a prime"),
-    "a power of a prime": (prime(700) ** 3, "a prime, a power of one"),
-    "a power of a prime that is just large enough": (SMALL**130, "a square"),
-    "an odd power of such a prime": (SMALL**131, "a prime, a power of one"),
-    "the square of a prime": (LARGE**2, "a square"),
-    "the square of a product": ((PAIR[0] * PAIR[1]) ** 2, "a square"),
-    "the cube of a product": ((PAIR[0] * PAIR[1]) ** 3, "a power of a smaller number"),
-    "primes that are close together": (LARGE * next_prime(LARGE), "close together"),
+# Primes take long to find, so each is looked for by the test that uses it.
+WORTHLESS: dict[str, tuple[Callable[[], int], str]] = {
+    "even": (lambda: prime(1024) * prime(1024, 1) + 1, "a factor below 65536"),
+    "a power of two": (lambda: 1 << 2047, "a factor below 65536"),
+    "a small factor": (lambda: 65521 * MERSENNE, "a factor below 65536"),
+    "a power of a small number": (lambda: 3**1300, "a factor below 65536"),
+    "a prime": (lambda: prime(2048), "a prime"),
+    "a prime of a known form": (lambda: MERSENNE, "a prime"),
+    "a power of a prime": (lambda: prime(700) ** 3, "a prime, a power of one"),
+    "a power of a prime that is just large enough": (lambda: SMALL**130, "a square"),
+    "an odd power of such a prime": (lambda: SMALL**131, "a prime, a power of one"),
+    "the square of a prime": (lambda: prime(1024) ** 2, "a square"),
+    "the square of a product": (lambda: (prime(516) * prime(516, 1)) ** 2, "a square"),
+    "the cube of a product": (lambda: (prime(516) * prime(516, 1)) ** 3, "a power of a smaller number"),
+    "primes that are close together": (lambda: math.prod(CLOSE), "close together"),
 }
 
 
@@ -57,9 +53,10 @@ def jwk(modulus: int) -> dict[str, Any]:
     return {"kty": "RSA", "n": b64(modulus.to_bytes(size, "big")).decode(), "e": "AQAB", "kid": "k", "alg": "RS256"}
 
 
-@pytest.mark.parametrize(("modulus", "reason"), WORTHLESS.values(), ids=WORTHLESS)
-def test_a_modulus_that_anyone_can_factor_is_refused(modulus: int, reason: str) -> None:
+@pytest.mark.parametrize(("make", "reason"), WORTHLESS.values(), ids=WORTHLESS)
+def test_a_modulus_that_anyone_can_factor_is_refused(make: Callable[[], int], reason: str) -> None:
     """However it is loaded: alone, with a set, or from a provider, where the other keys are used all the same."""
+    modulus = make()
     with pytest.raises(KeyConfigurationError, match=f"the RSA modulus .*{reason}.*make a new key"):
         Key.from_jwk(jwk(modulus))
     with pytest.raises(KeyConfigurationError, match=reason):
