@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from asgi_jwt_claims._store import Marks, SessionRecord
+from asgi_jwt_claims.revocation import Marks, SessionRecord
 
 __all__ = ["MARK", "MARKS", "RECORD"]
 

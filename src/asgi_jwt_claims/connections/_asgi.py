@@ -47,8 +47,7 @@ class ASGIConnection(Connection):
         """See `Connection`."""
         self.error = self.error or error
         if self._waiting:
-            for scope in self._waiting:
-                scope.cancel()
+            self._stop_waiting()
         else:
             spawn(self.finish)
 
@@ -61,6 +60,8 @@ class ASGIConnection(Connection):
         self.ended = True
         self._is_sent = anyio.Event()
         self.release()
+        # A task that sends may notice the end before the registry does, which then cancels no waiting.
+        self._stop_waiting()
         try:
             await self._send_end()
         except BaseException:  # the application did not want to wait any longer
@@ -85,6 +86,10 @@ class ASGIConnection(Connection):
             finally:
                 self._waiting = tuple(one for one in self._waiting if one is not scope)
         return None
+
+    def _stop_waiting(self) -> None:
+        for scope in self._waiting:
+            scope.cancel()
 
     async def _pass_on(self, message: Message) -> None:
         self._sending += 1

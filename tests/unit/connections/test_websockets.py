@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, current_token
+from asgi_jwt_claims.connections import _watch
 from asgi_jwt_claims.errors import ConnectionEndedError, SettingError
 from tests.by_hand import Header, Receive, Scope, Send, bearer, websocket_scope
 from tests.conftest import HeldClock
@@ -278,6 +279,31 @@ async def test_two_tasks_that_wait(config: JWTConfig, alice: Header, expire: Exp
         expire()
         await until(lambda: line.is_over)
     assert (["websocket.disconnect"] * 2, ["accept", "close"]) == ([one["type"] for one in told], line.types)
+
+
+async def test_one_task_waits_while_another_notices(
+    config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that sends after the end notices it before the registry does; one that waits is told all the same."""
+    monkeypatch.setattr(_watch, "_LONGEST_PAUSE", 3600.0)
+    told: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, receive)
+            await anyio.wait_all_tasks_blocked()
+            expire()
+            with pytest.raises(ConnectionEndedError):
+                await send({"type": "websocket.send", "text": "late"})
+
+    async def wait(receive: Receive) -> None:
+        told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        await until(lambda: line.is_over)
+    assert (["websocket.disconnect"], ["accept", "close"]) == ([one["type"] for one in told], line.types)
 
 
 async def test_one_that_waits_since_before_it_was_accepted(config: JWTConfig, alice: Header, expire: Expire) -> None:
