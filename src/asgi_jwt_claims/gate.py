@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
-from urllib.parse import quote
 
+from ._exempt import Exemptions
 from ._store import RevocationStore
 from .challenges import UNAUTHORIZED_CLOSE, Challenges, OnError
-from .claims import plain
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
@@ -29,9 +28,6 @@ GUARDED: Final = ("http", "websocket")
 
 _ANONYMOUS = Anonymous()
 _CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7.4; 1008: policy violation
-
-_NEEDS_NO_ESCAPE = "/!$&'()*+,;=:@"
-"""What a path may hold as it is (RFC 3986 section 3.3), beside letters, digits and `-._~`. Browsers leave it alone."""
 
 
 class GateOptions(TypedDict, total=False):
@@ -56,8 +52,9 @@ class Gate:
         config: Keys, parties, times and names; several for several issuers.
         required: Whether a request without a valid access token is refused here. False: every request goes on, and the
             guards of its handlers decide by the recorded outcome.
-        exempt: Paths that go on unexamined: exact ones (`"/login"`) or all below one (`"/docs/*"`). Compared with
-            `scope["path"]` as it is; a path spelled with needless escapes is not exempt.
+        exempt: Paths that go on unexamined: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method
+            (`"GET /items"`, which includes HEAD). Compared with `scope["path"]` without the `root_path` of server or
+            mount; a path spelled with needless escapes is not exempt.
         realm: Named in `WWW-Authenticate`.
         problem_json: Whether bodies are RFC 9457 problem details.
         on_error: Sees every refusal, and may change the answer.
@@ -99,7 +96,7 @@ class Gate:
             if not isinstance(value, bool):
                 raise SettingError(f"{name} must be True or False")
         self._required = required
-        self._exact, self._below = _exemptions(exempt)
+        self._exempt = Exemptions(exempt)
         self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
         if not self._sources or not all(map(is_source, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
@@ -196,66 +193,13 @@ class Gate:
         return error if self._required else None
 
     def _goes_unexamined(self, scope: MutableMapping[str, Any]) -> bool:
-        path = scope["path"]
-        exempt = path in self._exact or (self._below and _is_below(path, self._below))
-        if exempt and _is_plainly_spelled(scope):
+        if scope in self._exempt:
             return True
         return scope.get("method") == "OPTIONS" and _is_preflight(scope)
 
 
 def _configs(trust: Trust) -> tuple[JWTConfig, ...]:
     return (trust,) if isinstance(trust, JWTConfig) else tuple(trust)
-
-
-def _exemptions(exempt: Iterable[str]) -> tuple[frozenset[str], tuple[str, ...]]:
-    if isinstance(exempt, str) or not isinstance(exempt, Iterable):
-        raise SettingError(f"exempt must be a list of paths: exempt=({exempt!r},)")
-    exact, below = set(), set()
-    for path in map(plain, exempt):
-        if not isinstance(path, str) or not path.startswith("/") or path == "/*" or "*" in path.removesuffix("/*"):
-            raise SettingError(
-                f'exempt: {path!r} is not a path such as "/login", nor all paths below one, "/docs/*"; '
-                "to let every request through use required=False"
-            )
-        if path.endswith("/*"):
-            below.add(path[:-1])
-        else:
-            exact.add(path)
-    return frozenset(exact), tuple(sorted(below))
-
-
-def _is_below(path: str, prefixes: tuple[str, ...]) -> bool:
-    for prefix in prefixes:
-        if path.startswith(prefix):
-            # Servers leave dot segments, doubled slashes and twice-encoded characters in the path. Whoever resolves
-            # them later would end up elsewhere, so a path with any of them is below nothing.
-            segments = path[len(prefix) :].removesuffix("/").split("/")
-            if all(_is_plain(segment) for segment in segments) or path == prefix:
-                return True
-    return False
-
-
-def _is_plain(segment: str) -> bool:
-    # Dots with spaces behind them, and control characters, are left out by some of those who come later.
-    if not segment.strip(" .") or not segment.isprintable():
-        return False
-    return not any(character in segment for character in "%;\\")
-
-
-def _is_plainly_spelled(scope: MutableMapping[str, Any]) -> bool:
-    """Whether the request line spelled the path as anybody would.
-
-    Some frameworks route on `raw_path`. For them `/lo%67in` is not `/login`, but it may well be `/<name>`.
-    """
-    raw_path = scope.get("raw_path")
-    if raw_path is None:
-        return True
-    path = scope["path"]
-    return raw_path.split(b"?", 1)[0] in (
-        path.encode("utf-8", "surrogateescape"),
-        quote(path, errors="replace").encode(),
-        quote(path, safe=_NEEDS_NO_ESCAPE, errors="replace").encode(),
-    )
 
 
 def _is_preflight(scope: MutableMapping[str, Any]) -> bool:

@@ -35,7 +35,8 @@ class JWTMiddleware:
         config: Keys, parties, times and names; or several of them, each with an `issuer`: a token is then held to the
             one whose issuer it names.
         required: False: let every request on with its outcome in the scope, for guards to decide.
-        exempt: Paths that go on unexamined: `"/login"` exactly, or all below one, `"/docs/*"`.
+        exempt: Paths that go on unexamined: `"/login"` exactly, all below one, `"/docs/*"`, or either for one method,
+            `"GET /items"`.
         realm: Named in `WWW-Authenticate`.
         problem_json: Answer with RFC 9457 problem details.
         on_error: Called with each `TokenError` and its `Answer`; may return another `Answer`. Sync or async.

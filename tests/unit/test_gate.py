@@ -190,11 +190,112 @@ def test_no_header_opens_the_gate(gate: Gate, headers: list[Header]) -> None:
 
 @pytest.mark.parametrize(
     ("path", "root_path", "expected"),
-    [("/login", "", True), ("/api/login", "/api", False), ("/login", "/api", True), ("/api", "/login", False)],
+    [
+        ("/login", "", True),
+        ("/api/login", "/api", True),  # as uvicorn and Starlette's mounts give it
+        ("/login", "/api", True),  # as hypercorn and granian give it
+        ("/a/b/login", "/a/b", True),
+        ("/api/docs/a", "/api", True),
+        ("/api/docs/..", "/api", False),
+        ("/api/", "/api", True),
+        ("/api", "/api", False),
+        ("/login", "/login", False),
+        ("/docs/a", "/docs/a", False),
+        ("/docs/admin", "/docs", False),
+        ("/docs/login", "/docs", True),
+        ("/api/api/login", "/api", False),
+        ("/apilogin", "/api", False),
+        ("/api/login", "/ap", False),
+        ("/API/login", "/api", False),
+        ("/api//login", "/api", False),
+        ("/api/login", "/api/", False),
+        ("/api//login", "/api/", False),
+        ("//login", "/", False),
+        ("/login", "/", True),
+        ("/login", "login", True),
+        ("/api", "/login", False),
+    ],
 )
-def test_root_path_is_not_counted(gate: Gate, path: str, root_path: str, expected: bool) -> None:
-    """The whole `scope["path"]` is compared: a mount neither adds to it nor takes away."""  # S123
+def test_a_root_path_is_not_part_of_the_path(gate: Gate, path: str, root_path: str, expected: bool) -> None:
+    """What is compared is what a router sees: the path below the `root_path` of the server or the mount."""  # S123
     assert expected is is_open(gate, http_scope(path, root_path=root_path))
+
+
+@pytest.mark.parametrize(
+    ("raw_path", "expected"),
+    [
+        (b"/api/docs/a%20b", True),
+        (b"/docs/a%20b", True),  # a server that puts the root path in front of `path` alone
+        (b"/%61pi/docs/a%20b", False),
+        (b"/api/docs/%61%20b", False),
+        (b"/api%2Fdocs/a%20b", False),
+        (b"/api", False),
+    ],
+)
+def test_the_spelling_below_a_root_path(gate: Gate, raw_path: bytes, expected: bool) -> None:
+    """Needless escapes close the gate below a root path as well, in the root path and after it."""  # S122
+    assert expected is is_open(gate, http_scope("/api/docs/a b", root_path="/api", raw_path=raw_path))
+
+
+RULES = ("GET /items", "POST /orders", "GET /docs/*", "PUT /docs/api/*", "/both", "GET /both", "M-SEARCH /upnp")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/items", True),
+        ("HEAD", "/items", True),  # RFC 9110 section 9.3.2: HEAD is GET without the content
+        ("POST", "/items", False),
+        ("OPTIONS", "/items", False),
+        ("get", "/items", False),
+        ("GET ", "/items", False),
+        ("", "/items", False),
+        (None, "/items", False),
+        ("*", "/items", False),
+        ("GET", "/items/", False),
+        ("GET", "/items/1", False),
+        ("POST", "/orders", True),
+        ("GET", "/orders", False),
+        ("HEAD", "/orders", False),
+        ("GET", "/docs/a", True),
+        ("HEAD", "/docs/a/b", True),
+        ("GET", "/docs/../a", False),
+        ("PUT", "/docs/a", False),
+        ("PUT", "/docs/api/a", True),
+        ("GET", "/docs/api/a", True),
+        ("DELETE", "/docs/api/a", False),
+        ("DELETE", "/both", True),
+        ("M-SEARCH", "/upnp", True),
+    ],
+)
+def test_a_path_is_exempt_for_a_method(config: JWTConfig, method: str | None, path: str, expected: bool) -> None:
+    """A rule with a method opens its path for this method, and one for GET for HEAD too."""  # S122
+    assert expected is is_open(Gate(config, exempt=RULES), http_scope(path, method=method))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/items", False), ("/docs/a", False), ("/both", True)])
+def test_a_rule_with_a_method_is_no_rule_for_websockets(config: JWTConfig, path: str, expected: bool) -> None:
+    """A handshake passes by rules without a method only, whatever its scope says of a method."""
+    gate = Gate(config, exempt=RULES)
+    assert expected is is_open(gate, websocket_scope(path))
+    assert expected is is_open(gate, {**websocket_scope(path), "method": "GET"})
+
+
+def test_long_paths_are_not_exempt(gate: Gate) -> None:
+    """A path of 8 KiB may be exempt, and no longer one, in characters or as it is spelled."""  # S122
+    path = "/docs/" + "a" * (8 * 1024 - 6)
+    assert is_open(gate, http_scope(path))
+    assert not is_open(gate, http_scope(path + "a"))
+    accents = "/docs/" + "\u00e9" * 5000
+    assert is_open(gate, http_scope(accents[:1000]))
+    assert not is_open(gate, http_scope(accents))
+
+
+def test_the_longest_of_many_prefixes(config: JWTConfig) -> None:
+    """Any number of prefixes is looked up, short and long, and those that lie in each other."""
+    gate = Gate(config, exempt=[*(f"/p{number}/*" for number in range(1000)), "/p7/deep/down/*", "/q/deep/*"])
+    paths = {"/p0/a": True, "/p999/a/b": True, "/p7/deep/down/x": True, "/q/deep/x": True, "/q/x": False, "/r": False}
+    assert paths == {path: is_open(gate, http_scope(path)) for path in paths}
 
 
 ORIGIN = (b"origin", b"https://app.example")
@@ -321,6 +422,15 @@ def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -
         {"exempt": ["/*/docs"]},
         {"exempt": ["/docs/*/x/*"]},
         {"exempt": ["/docs/**"]},
+        {"exempt": ["get /items"]},
+        {"exempt": ["GET  /items"]},
+        {"exempt": ["GET items"]},
+        {"exempt": ["GET,POST /items"]},
+        {"exempt": ["GET /*"]},
+        {"exempt": [" /items"]},
+        {"exempt": ["/items?page=1"]},
+        {"exempt": ["/items#top"]},
+        {"exempt": ["/caf%C3%A9"]},
         {"exempt": [b"/login"]},
         {"exempt": [None]},
         {"exempt": b"/login"},
@@ -348,6 +458,15 @@ def test_unusable_options(config: JWTConfig, options: dict[str, Any]) -> None:
     """An option that cannot mean what it says is refused when the application is built."""
     with pytest.raises(SettingError):
         Gate(config, **options)
+
+
+@pytest.mark.parametrize(
+    "path", ["/items/{id}", "GET /items/{id:int}", "/items/<id>", "/items/<int:id>/*", "/items/:id"]
+)
+def test_templates_are_refused(config: JWTConfig, path: str) -> None:
+    """A template of a route, which no path equals, is refused when the application is built, and the reason is given."""
+    with pytest.raises(SettingError, match="is a template, and exempt compares paths as they are"):
+        Gate(config, exempt=[path])
 
 
 @pytest.mark.parametrize("config", [None, "secret", {"secret_key": "x"}, JWTConfig], ids=repr)
