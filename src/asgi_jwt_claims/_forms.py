@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 __all__ = ["CSRF_KEY", "MAX_FORM", "read_field", "values_of"]
 
@@ -22,25 +22,44 @@ MAX_FORM: Final = 64 * 1024
 """Bytes of a form that are read ahead, and not one more: the field of a longer form counts as absent."""
 
 _MAX_FIELDS = 1000
+_MAX_VALUE = 1024  # bytes of the one field; a CSRF value is shorter
 _MAX_PIECES = 1024  # each of them is kept, however small
 
 
-def values_of(encoded: bytes, name: bytes, max_fields: int) -> list[bytes]:
+def values_of(encoded: bytes, name: bytes, max_fields: int, max_size: int) -> list[bytes]:
     """What an urlencoded form or query says in one field, as bytes.
+
+    Args:
+        encoded: The form or query.
+        name: The field.
+        max_fields: How many fields it may have in all.
+        max_size: Longest value that is of use, in bytes; a longer one is cut, and is longer than that all the same.
 
     Raises:
         ValueError: It has more fields than that.
     """
-    # Given bytes, some versions of Python want all of them, and all that they stand for, to be ASCII.
-    text = encoded.decode("latin-1")
-    fields = parse_qsl(text, keep_blank_values=True, encoding="latin-1", max_num_fields=max_fields)
-    return [value.encode("latin-1") for field, value in fields if field.encode("latin-1") == name]
+    if encoded.count(b"&") >= max_fields:
+        raise ValueError("too many fields")
+    longest_key, longest_value = 3 * len(name), 3 * (max_size + 1)  # three bytes for an escaped one
+    values = []
+    for field in encoded.split(b"&"):
+        key, _, value = field.partition(b"=")
+        # Names and values that cannot be of use are not decoded.
+        if len(key) <= longest_key and _decoded(key) == name:
+            values.append(_decoded(value[:longest_value]))
+    return values
+
+
+def _decoded(text: bytes) -> bytes:
+    if b"+" in text:
+        text = text.replace(b"+", b" ")
+    return unquote_to_bytes(text) if b"%" in text else text
 
 
 def _only_value(body: bytes, name: str) -> bytes | None:
     """What a form says in one field; None: nothing, or more than one thing."""
     try:
-        values = values_of(body, name.encode(), _MAX_FIELDS)
+        values = values_of(body, name.encode(), _MAX_FIELDS, _MAX_VALUE)
     except ValueError:
         return None
     return values[0] if len(values) == 1 else None

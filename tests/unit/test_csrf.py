@@ -403,6 +403,18 @@ def test_the_origin_is_kept_for_the_log() -> None:
     assert "The request comes from another origin." == str(caught.value)
 
 
+def test_a_long_origin_is_foreign() -> None:
+    """An origin longer than origins are is another one, also if the host is as long."""  # S7
+    for length, is_own in ((512, True), (513, False)):
+        origin = b"https://" + b"a" * (length - 8)
+        scope = http_scope(method="POST") | from_origin(origin, origin[8:], "https")
+        if is_own:
+            assert FOUND == Cookie()(scope, MAX)
+        else:
+            with pytest.raises(ForeignOriginError):
+                Cookie()(scope, MAX)
+
+
 def test_the_origin_is_checked_by_itself() -> None:
     """Where a request is answered without any cookie, where it comes from can still be asked."""
     source = Cookie()

@@ -70,6 +70,19 @@ def test_without_the_name_there_is_no_offer(protocols: tuple[str, ...]) -> None:
     assert None is WebSocketProtocol()(handshake(*protocols), MAX)
 
 
+def test_many_subprotocols_are_refused() -> None:
+    """A handshake with more protocols than any client offers is refused, with a token among them or without."""
+    others = [f"p{number}" for number in range(63)]
+    assert Offered("a.b.c", "websocket_protocol") == WebSocketProtocol()(handshake("bearer", "a.b.c", *others[1:]), MAX)
+    for protocols in (("bearer", "a.b.c", *others), (*others, "x", "y")):
+        scope = handshake(*protocols)
+        assert False is WebSocketProtocol().take_out(scope)
+        assert list(protocols) == scope["subprotocols"]
+        with pytest.raises(InvalidRequestError) as caught:
+            WebSocketProtocol()(scope, MAX)
+        assert {"source": "websocket_protocol", "reason": "so many subprotocols", "count": 65} == caught.value.evidence
+
+
 def test_a_scope_without_subprotocols() -> None:
     """Servers may leave them out, or say None."""
     scope = handshake()

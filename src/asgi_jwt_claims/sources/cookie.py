@@ -37,7 +37,10 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 section 9.2.1); another letter case is another method."""
 
 _FORM = b"application/x-www-form-urlencoded"
-_MAX_COOKIES = 64 * 1024  # bytes of one Cookie header; browsers send less
+_MAX_COOKIES = 64 * 1024  # bytes of all Cookie headers; browsers send less
+_MAX_PAIRS = 256  # cookies of a request in which the name may stand; browsers keep fewer for a site
+_MAX_ORIGIN = 512  # bytes of an origin: a scheme, a host of at most 253 characters, a port
+_SHOWN = 256  # bytes of a header that an error keeps
 _MAX_CSRF_VALUE = 256
 _LOOPBACK = re.compile(rb"http://(?:(?:[^/:]+\.)?localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
@@ -138,7 +141,9 @@ class Cookie(ComparableSource):
             # With `Referrer-Policy: no-referrer` a page hides the origin of its own forms. The browser says whose they are.
             is_hidden = origin == b"null" and site == b"same-origin" and not required
             if not is_hidden and (
-                origin is None or not self._is_own(origin, headers.get(b"host"), scope.get("scheme"))
+                origin is None
+                or len(origin) > _MAX_ORIGIN
+                or not self._is_own(origin, headers.get(b"host"), scope.get("scheme"))
             ):
                 raise ForeignOriginError(origin=_shown(origin))
         elif required:
@@ -155,23 +160,34 @@ class Cookie(ComparableSource):
 
 
 def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
-    """What stands in the cookies of that name: one value, unless somebody has planted another.
+    """The values of the cookies of that name: none, one, or two where there are two or more.
+
+    A single cookie without a value counts as absent: scripts that delete a cookie leave such a one behind.
 
     Raises:
-        InvalidRequestError: A Cookie header that no browser sends.
+        InvalidRequestError: Cookie headers that no browser sends.
     """
-    found = []
+    found: list[bytes] = []
+    size = pairs = 0
     for header, value in scope["headers"]:
-        # HTTP/2 may bring several such headers (RFC 9113 section 8.2.3).
-        if header != b"cookie" or name not in value:
+        if header != b"cookie":  # HTTP/2 may bring several such headers (RFC 9113 section 8.2.3)
             continue
-        if len(value) > _MAX_COOKIES:
-            raise InvalidRequestError(source="cookie", reason="a Cookie header of such a length", size=len(value))
-        for pair in value.split(b";"):
-            key, _, content = pair.partition(b"=")
+        size += len(value)
+        if size > _MAX_COOKIES:
+            raise InvalidRequestError(source="cookie", reason="Cookie headers of such a length", size=size)
+        # Only pairs in which the name occurs are looked at, and each byte once, whatever the header consists of.
+        begin, hit = 0, value.find(name)
+        while hit != -1 and len(found) < 2:  # noqa: PLR2004 -- two are too many already
+            pairs += 1
+            if pairs > _MAX_PAIRS:
+                raise InvalidRequestError(source="cookie", reason="so many cookies with the name in them")
+            begin = max(begin, value.rfind(b";", begin, hit) + 1)
+            end = value.find(b";", hit) % (len(value) + 1)  # -1, for none, is the end
+            key, _, content = value[begin:end].partition(b"=")
             if key.strip(OWS) == name:
                 found.append(content.strip(OWS))
-    return found
+            begin, hit = end, value.find(name, end)
+    return [] if found == [b""] else found
 
 
 def _is_own(origin: bytes, host: bytes | None, scheme: str | None) -> bool:
@@ -185,4 +201,4 @@ def _is_own(origin: bytes, host: bytes | None, scheme: str | None) -> bool:
 
 
 def _shown(value: bytes | None) -> str:
-    return "repeated" if value is None else value.decode("latin-1")
+    return "repeated" if value is None else value[:_SHOWN].decode("latin-1")

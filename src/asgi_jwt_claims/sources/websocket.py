@@ -20,6 +20,7 @@ _OFFERED_KEY: Final = "asgi_jwt_claims.subprotocols"
 
 _HEADER = b"sec-websocket-protocol"
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+")  # RFC 3986 section 2.3
+_MAX_PROTOCOLS = 64  # of one handshake
 _MAX_FIELDS = 64
 _MAX_REST = 8192  # bytes of a query beyond the token
 
@@ -49,6 +50,8 @@ class WebSocketProtocol(ComparableSource):
         if scope.get("type") != "websocket":
             return None
         protocols = _offered(scope)
+        if len(protocols) > _MAX_PROTOCOLS:
+            raise InvalidRequestError(source="websocket_protocol", reason="so many subprotocols", count=len(protocols))
         if self.name not in protocols:
             return None
         if protocols.count(self.name) > 1:
@@ -66,7 +69,8 @@ class WebSocketProtocol(ComparableSource):
             Whether they were there, so that the name has to be answered.
         """
         protocols = _offered(scope)
-        if self.name not in protocols:
+        # More than that are refused when the token is looked for.
+        if len(protocols) > _MAX_PROTOCOLS or self.name not in protocols:
             return False
         scope.setdefault(_OFFERED_KEY, protocols)
         kept = _without_token(scope.get("subprotocols") or (), self.name)
@@ -109,7 +113,7 @@ class InsecureWebSocketQuery(ComparableSource):
         if len(query) > max_size + _MAX_REST:
             raise TokenTooLargeError(size=len(query), max_size=max_size)
         try:
-            found = values_of(query, self._name, _MAX_FIELDS)
+            found = values_of(query, self._name, _MAX_FIELDS, max_size)
         except ValueError:
             raise InvalidRequestError(source="websocket_query", reason="too many parameters") from None
         if not found:
