@@ -17,6 +17,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from sanic.compat import Header
 from sanic.exceptions import RequestCancelled
 from sanic.response import BaseHTTPResponse
 from sanic.server import HttpProtocol
@@ -287,7 +288,9 @@ async def follow_stream(request: Request, response: Any, scope: MutableMapping[s
 
 def content_type(response: Any) -> str:
     """The content type of whatever a handler has responded with, in lower case."""
-    kind = getattr(response, "headers", {}).get("content-type") or getattr(response, "content_type", None)
+    headers = getattr(response, "headers", None)
+    kinds = headers.getall("content-type", ()) if isinstance(headers, Header) else ()
+    kind = ", ".join(map(str, kinds)) or getattr(response, "content_type", None)
     return str(kind or "").lower()
 
 

@@ -106,7 +106,8 @@ class ASGIConnection(Connection):
 
     async def _send_end(self) -> None:
         try:
-            await self._send(self._last_message())
+            for message in self._last_messages():
+                await self._send(message)
         except Exception:  # noqa: BLE001 -- the client has gone by itself; nobody is left to be told
             logger().debug("the end of a connection could not be sent", exc_info=True)
 
@@ -121,7 +122,7 @@ class ASGIConnection(Connection):
         return self._goodbye.with_traceback(None)
 
     @abstractmethod
-    def _last_message(self) -> Message: ...
+    def _last_messages(self) -> tuple[Message, ...]: ...
 
 
 def _begin(function: Callable[[], Any]) -> None:

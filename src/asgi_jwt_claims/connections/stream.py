@@ -85,11 +85,12 @@ class HTTPExchange:
 class EventStream(ASGIConnection):
     """A response of `text/event-stream`; or any other, as long as it has not begun, or if it turns out to be none."""
 
-    __slots__ = ("_is_begun",)
+    __slots__ = ("_has_trailers", "_is_begun")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None) -> None:
         super().__init__(scope, receive, send, outcome)
         self._is_begun = False
+        self._has_trailers = False
 
     async def receive(self) -> Message:
         """What the application is told."""
@@ -105,14 +106,17 @@ class EventStream(ASGIConnection):
         """Begin the stream."""
         self._is_begun = True
         self.begin()
-        await self._pass_on(message)
+        self._has_trailers = bool(message.get("trailers"))
+        may_end_early = self._registry is not None or self.error is not None
+        await self._pass_on(_without_length(message, self._scope) if may_end_early else message)
 
     async def send(self, message: Message) -> None:
         """What the application says."""
         if not self._is_begun:
             await self._send(message)
             return
-        is_last = not message.get("more_body", False)
+        # Server push, trailers and messages of other extensions are no part of the body.
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if self.is_over:
             await self.finish()
             if is_last:
@@ -123,8 +127,10 @@ class EventStream(ASGIConnection):
             self.release()
         await self._pass_on(message)
 
-    def _last_message(self) -> Message:
-        return {"type": "http.response.body", "body": b"", "more_body": False}
+    def _last_messages(self) -> tuple[Message, ...]:
+        end: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+        # A server to which trailers are announced waits for them.
+        return (end, {"type": "http.response.trailers", "headers": []}) if self._has_trailers else (end,)
 
 
 def _is_event_stream(message: Message) -> bool:
@@ -133,7 +139,22 @@ def _is_event_stream(message: Message) -> bool:
         # One framework gives a generator, which can be read only once.
         message["headers"] = headers = list(headers)
     for name, value in headers:
-        if name == b"content-type" or name.lower() == b"content-type":
-            # Most of what is none is shorter, and nobody's requests should wait for the rest.
-            return len(value) >= len(_EVENT_STREAM) and value.partition(b";")[0].strip().lower() == _EVENT_STREAM
+        # Most of what is none is shorter, and nobody's requests should wait for the rest.
+        if (name == b"content-type" or name.lower() == b"content-type") and len(value) >= len(_EVENT_STREAM):
+            # Clients do not agree on which of several types counts (Fetch standard, "extract a MIME type").
+            for kind in value.split(b","):
+                if kind.partition(b";")[0].strip().lower() == _EVENT_STREAM:
+                    return True
     return False
+
+
+def _without_length(message: Message, scope: Scope) -> Message:
+    """The start of a stream that may end before its announced length, for which a server or a client would wait."""
+    names = {header[0].lower() for header in message.get("headers", ())}
+    if b"content-length" not in names:
+        return message
+    dropped, added = {b"content-length"}, []
+    if scope.get("http_version", "1.1").startswith("1"):  # HTTP/2 has no such header (RFC 9113 section 8.2.2)
+        dropped.add(b"connection")
+        added = [(b"connection", b"close")]
+    return {**message, "headers": [header for header in message["headers"] if header[0].lower() not in dropped] + added}

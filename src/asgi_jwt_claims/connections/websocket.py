@@ -92,5 +92,5 @@ class WebSocketConnection(ASGIConnection):
     def _disconnect(self) -> Message:
         return {"type": "websocket.disconnect", "code": self._close_code, "reason": self._reason}
 
-    def _last_message(self) -> Message:
-        return {"type": "websocket.close", "code": self._close_code, "reason": self._reason}
+    def _last_messages(self) -> tuple[Message, ...]:
+        return ({"type": "websocket.close", "code": self._close_code, "reason": self._reason},)

@@ -222,12 +222,21 @@ async def test_what_is_on_its_way(config: JWTConfig, alice: Header, expire: Expi
 
 
 @pytest.mark.parametrize(
-    "kind",
-    [b"text/event-stream; charset=utf-8", b"Text/Event-Stream", b"text/event-stream ;q=1", b" text/event-stream"],
+    "kinds",
+    [
+        [b"text/event-stream; charset=utf-8"],
+        [b"Text/Event-Stream"],
+        [b"text/event-stream ;q=1"],
+        [b" text/event-stream"],
+        [b"text/event-stream, text/html"],
+        [b"text/html;q=1 ,\ttext/event-stream;q=1"],
+        [b"text/plain", b"text/event-stream"],
+        [b"text/event-stream", b"text/plain"],
+    ],
 )
-async def test_what_is_a_stream(config: JWTConfig, alice: Header, expire: Expire, kind: bytes) -> None:
-    """Parameters, spaces and case make no difference."""
-    start = {**START, "headers": [(b"x-first", b"1"), (b"Content-Type", kind)]}
+async def test_what_is_a_stream(config: JWTConfig, alice: Header, expire: Expire, kinds: list[bytes]) -> None:
+    """Parameters, spaces and case make no difference, and one of several types is enough."""
+    start = {**START, "headers": [(b"x-first", b"1"), *((b"Content-Type", kind) for kind in kinds)]}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(start)
@@ -246,7 +255,7 @@ async def test_what_is_a_stream(config: JWTConfig, alice: Header, expire: Expire
         [(b"content-type", b"text/event-streams")],
         [(b"content-type", b"application/json")],
         [(b"x-content-type", b"text/event-stream")],
-        [(b"content-type", b"text/plain"), (b"content-type", b"text/event-stream")],
+        [(b"content-type", b"text/plain, text/event-streams;q=text/event-stream")],
         ((b"content-type", b"text/plain"),),
         [],
     ],
@@ -283,6 +292,109 @@ async def test_what_is_none(config: JWTConfig, alice: Header, expire: Expire, he
     assert [Sending] * 3 == [type(one) for one in returned]
 
 
+OTHERS: list[Message] = [
+    {"type": "http.response.push", "path": "/style.css", "headers": []},
+    {"type": "http.response.debug", "info": {}},
+    {"type": "http.response.early_hint", "links": []},
+    {"type": "http.response.trailers", "headers": [], "more_trailers": True},
+    {"type": "http.response.unheard.of"},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: other["type"])
+async def test_other_messages_in_a_stream(config: JWTConfig, alice: Header, expire: Expire, other: Message) -> None:
+    """A message that is no part of the body passes, and the stream ends with its token all the same; after that none."""
+    errors: list[str] = []
+    ended = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(dict(START))
+        await send(other)
+        await send(tick())
+        await ended.wait()
+        for message in (other, tick()):
+            try:
+                await send(message)
+            except ConnectionEndedError as error:
+                errors.append(str(error))
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: line.body)
+        expire()
+        await until(lambda: line.end)
+        ended.set()
+        await until(lambda: line.is_over)
+    assert [START["type"], other["type"], *["http.response.body"] * 2] == [message["type"] for message in line.sent]
+    assert other is line.sent[1]
+    assert ["The token has expired."] * 2 == errors
+
+
+async def test_trailers_after_a_stream(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """Trailers that the application sends after its own end pass; where the token ends the stream, there are empty ones."""
+    trailers: Message = {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({**START, "trailers": True})
+        if scope["path"] == "/whole":
+            await send(tick(more=False))
+            await send(trailers)
+        else:
+            expire()
+            await receive()
+            await receive()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    for path in ("/whole", "/"):
+        await JWTMiddleware(app, config)(http_scope(path, alice), Line(get(alice)).receive, send)
+    empty = {"type": "http.response.trailers", "headers": []}
+    assert [tick(more=False), trailers] == sent[1:3]
+    assert [tick(b"", more=False), empty] == sent[4:]
+
+
+LENGTH: list[Header] = [(b"Content-Length", b"10000"), (b"connection", b"keep-alive"), (b"x-last", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("1.1", [(b"x-last", b"1"), (b"connection", b"close")]),
+        ("1.0", [(b"x-last", b"1"), (b"connection", b"close")]),
+        ("2", LENGTH[1:]),
+        ("3", LENGTH[1:]),
+    ],
+)
+async def test_a_stream_that_announces_its_length(
+    config: JWTConfig, alice: Header, version: str, expected: list[Header]
+) -> None:
+    """A stream that may end early announces no length, for which a server would wait, and closes its connection."""
+    start = {**START, "headers": [*START["headers"], *LENGTH]}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start)
+        await send(tick(more=False))
+
+    async with connected(JWTMiddleware(app, config), get(alice, http_version=version)) as line:
+        await until(lambda: line.is_over)
+    assert [*START["headers"], *expected] == line.sent[0]["headers"]
+    assert [*START["headers"], *LENGTH] == start["headers"]
+
+
+async def test_a_stream_that_nobody_ends_keeps_its_length(config: JWTConfig) -> None:
+    """Where no token can end a stream, its start passes untouched."""  # S135
+    start = {**START, "headers": [*START["headers"], *LENGTH]}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start)
+        await send(tick(more=False))
+
+    async with connected(JWTMiddleware(app, config, required=False), http_scope()) as line:
+        await until(lambda: line.is_over)
+    assert start is line.sent[0]
+
+
 async def test_no_headers_at_all(config: JWTConfig, alice: Header) -> None:
     """A start without headers is passed on without any."""  # S135
 
@@ -307,7 +419,7 @@ async def test_headers_that_can_be_read_once(config: JWTConfig, alice: Header, e
     async with connected(JWTMiddleware(app, config), get(alice)) as line:
         assert headers == list(line.sent[0]["headers"])
         expire()
-        await a_while()
+        await (until(lambda: line.end) if kind == b"text/event-stream" else a_while())
         assert line.end is (kind == b"text/event-stream")
         line.is_over = True
 
