@@ -43,6 +43,7 @@ class GateOptions(TypedDict, total=False):
     revocation: RevocationStore | None
     end_with_token: bool
     close_code: int
+    drain: int
 
 
 class Gate:
@@ -63,11 +64,13 @@ class Gate:
         revocation: What knows which tokens are revoked. None: nobody asks.
         end_with_token: Whether connections that outlive their request end with their token.
         close_code: What a WebSocket is closed with then.
+        drain: Bytes of its body that are read before an http request is refused.
 
     Attributes:
         challenges: How requests are refused.
         end_with_token: See above.
         close_code: See above.
+        drain: See above.
         is_remote: Whether keys may have to be waited for, so that `examine` is what to call.
         reads_forms: Whether a form may have to be read before the request can be examined.
         background: What wants to be looked after while the application runs.
@@ -90,6 +93,7 @@ class Gate:
         revocation: RevocationStore | None = None,
         end_with_token: bool = True,
         close_code: int = UNAUTHORIZED_CLOSE,
+        drain: int = 0,
     ) -> None:
         self._trust = trust_in(config)
         for name, value in (("required", required), ("set_user", set_user), ("end_with_token", end_with_token)):
@@ -111,6 +115,9 @@ class Gate:
         if type(close_code) is not int or close_code not in _CLOSE_CODES:
             raise SettingError("close_code must be an int from 3000 to 4999, or 1000 or 1008")
         self.end_with_token, self.close_code = end_with_token, close_code
+        if type(drain) is not int or drain < 0:
+            raise SettingError("drain must be an int of bytes such as 1024 * 1024, or 0")
+        self.drain = drain
         self._set_user = set_user
         if revocation is not None and not isinstance(revocation, RevocationStore):
             raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._store import RevocationStore
     from .config import JWTConfig
     from .connections import HTTPExchange, WebSocketConnection
+    from .errors import TokenError
 
 __all__ = ["JWTMiddleware"]
 
@@ -46,6 +47,8 @@ class JWTMiddleware:
         end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
             added, or when it is revoked and the store has a feed.
         close_code: What a WebSocket is closed with then.
+        drain: Bytes of its body that are read, within one second, before an http request is refused: on some servers a
+            client that is still sending does not see the answer otherwise. 0: none.
 
     Raises:
         SettingError: An option cannot be used.
@@ -66,6 +69,7 @@ class JWTMiddleware:
         revocation: RevocationStore | None = None,
         end_with_token: bool = True,
         close_code: int = UNAUTHORIZED_CLOSE,
+        drain: int = 0,
     ) -> None:
         self.app = app
         self._gate = Gate(
@@ -80,6 +84,7 @@ class JWTMiddleware:
             revocation=revocation,
             end_with_token=end_with_token,
             close_code=close_code,
+            drain=drain,
         )
         from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
 
@@ -100,7 +105,7 @@ class JWTMiddleware:
         before = CURRENT_TOKEN.set(scope["token"])
         try:
             if error is not None:
-                await send_answer(await gate.challenges.respond(error), scope, send)
+                await self._refuse(error, scope, receive, send)
             elif (connection := self._connection(scope, receive, send, protocol)) is None:
                 await self.app(scope, receive, send)
             else:
@@ -116,6 +121,14 @@ class JWTMiddleware:
                     connection.leave()
         finally:
             CURRENT_TOKEN.reset(before)
+
+    async def _refuse(self, error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._gate.challenges.respond(error)
+        if self._gate.drain and scope["type"] == "http":
+            from ._drain import drain_body  # noqa: PLC0415 -- as in `_live`
+
+            await drain_body(scope, receive, self._gate.drain)
+        await send_answer(answer, scope, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The lifespan, in which keys and stores are looked after."""

@@ -1,0 +1,60 @@
+"""A stream whose token ends when the stream has begun, and uploads that are refused when they have been read.
+
+The time of the tokens is the application's own, so that nothing here depends on how busy the machine is.
+"""
+
+from __future__ import annotations
+
+import anyio
+
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, _drain
+from tests.by_hand import App, Receive, Scope, Send
+from tests.support import SECRET
+
+_drain._LONGEST = 60.0  # type: ignore[misc]  # what is tested is not how long a busy machine takes
+
+START = 1_000_000
+DRAIN = 8 * 1024 * 1024
+
+
+class Clock:
+    """Seconds since the epoch, as the application wants them.
+
+    Attributes:
+        passed: Seconds since the start.
+    """
+
+    def __init__(self) -> None:
+        self.passed = 0
+
+    def __call__(self) -> float:
+        """The time."""
+        return START + self.passed
+
+
+clock = Clock()
+CONFIG = JWTConfig(secret_key=SECRET, clock=clock)
+
+
+async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+    """An event stream that announces a length, and whose token ends after the first piece."""
+    headers = [(b"content-type", b"text/event-stream"), (b"content-length", b"10000"), (b"connection", b"keep-alive")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+    clock.passed += 24 * 60 * 60
+    while True:
+        await anyio.sleep(0.05)
+        await send({"type": "http.response.body", "body": b": tick\n\n", "more_body": True})
+
+
+guarded: App = JWTMiddleware(stream, CONFIG, drain=DRAIN)
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """The guarded stream; and a lifespan, in which nothing happens."""
+    if scope["type"] != "lifespan":
+        await guarded(scope, receive, send)
+        return
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})
