@@ -31,6 +31,7 @@ _DURATIONS = (
     "max_age",
     "max_lifetime",
 )
+_FLAGS = ("send_kid", "accept_id_tokens")
 _INTEGERS = ("max_token_size", "signature_cache_size")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -99,7 +100,7 @@ def _from_text(name: str, text: str, key: str) -> Any:
         return ()
     if name in _LISTS:
         return tuple(part.strip() for part in text.split(","))
-    if name == "send_kid":
+    if name in _FLAGS:
         if text.lower() not in _BOOLEANS:
             raise SettingError(f"{key} must be true or false")
         return _BOOLEANS[text.lower()]

@@ -52,7 +52,8 @@ _NONE: frozenset[str] = frozenset()
 
 _JWT_MEDIA_TYPES = frozenset({"jwt", "application/jwt"})
 # RFC 8725 section 3.11: what is none of these (dpop+jwt, logout+jwt, secevent+jwt ...) was minted for something else.
-_ACCESS_MEDIA_TYPES = _JWT_MEDIA_TYPES | {"at+jwt", "application/at+jwt"}
+_ACCESS_ONLY_MEDIA_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+_ACCESS_MEDIA_TYPES = _JWT_MEDIA_TYPES | _ACCESS_ONLY_MEDIA_TYPES
 
 
 def accepted_typ(typ: object, kind: str) -> bool:
@@ -61,24 +62,44 @@ def accepted_typ(typ: object, kind: str) -> bool:
     return isinstance(typ, str) and typ.lower() in media_types
 
 
-# OpenID Connect Core 1.0 sections 2, 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1: what an ID token carries.
-# RFC 8417 section 2.2: a security event, such as a logout.
-_CLAIMS_OF_OTHER_KINDS = ("nonce", "at_hash", "c_hash", "s_hash", "events")
-_CLAIMS_FOR_THE_KIND = ("token_use", "typ")  # of Cognito and of Keycloak
-_OTHER_KINDS = frozenset({"id", "refresh", "offline", "logout"})
-_ACCESS = frozenset({"access", "bearer"})
+_KIND_CLAIMS = ("token_use", "typ")  # of Cognito and of Keycloak
+_OTHER_KINDS = frozenset({"refresh", "offline", "logout"})
+_ACCESS_KINDS = frozenset({"access", "bearer"})
+# OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1: hashes of what came beside an ID
+# token.
+_ID_TOKEN_CLAIMS = ("at_hash", "c_hash", "s_hash")
+_ACCESS_TOKEN_CLAIMS = ("scope", "scp")  # RFC 9068 section 2.2.3; of Okta and of Entra ID
 
 
-def sign_of_another_kind(claims: Mapping[str, Any]) -> str | None:
-    """The claim by which a token without a type claim shows that it is no access token; None when there is none."""
-    words = {name: claims[name].lower() for name in _CLAIMS_FOR_THE_KIND if isinstance(claims.get(name), str)}
+def sign_of_another_kind(
+    claims: Mapping[str, Any], header: Mapping[str, Any], *, accept_id_tokens: bool = False
+) -> str | None:
+    """The claim by which a token without a type claim shows that it is no access token; None when there is none.
+
+    Args:
+        claims: Of the token.
+        header: Of the token.
+        accept_id_tokens: Whether an ID token counts as an access token.
+    """
+    words = {name: claims[name].lower() for name in _KIND_CLAIMS if isinstance(claims.get(name), str)}
     for name, word in words.items():
-        if word in _OTHER_KINDS:
+        if word in _OTHER_KINDS or (word == "id" and not accept_id_tokens):
             return name
-    for name in _CLAIMS_OF_OTHER_KINDS:
-        # Keycloak before version 25 put the nonce into access tokens too, which say that they are such.
-        if name in claims and not (name == "nonce" and _ACCESS.intersection(words.values())):
+    if "events" in claims:  # RFC 8417 section 2.2: a security event, such as a logout
+        return "events"
+    if accept_id_tokens:
+        return None
+    for name in _ID_TOKEN_CLAIMS:
+        if name in claims:
             return name
+    # Section 2: an ID token carries the nonce of its request. Some issuers put it into access tokens too, which show
+    # in another way what they are.
+    if "nonce" in claims and not (
+        _ACCESS_KINDS.intersection(words.values())
+        or any(name in claims for name in _ACCESS_TOKEN_CLAIMS)
+        or str(header.get("typ", "")).lower() in _ACCESS_ONLY_MEDIA_TYPES
+    ):
+        return "nonce"
     return None
 
 

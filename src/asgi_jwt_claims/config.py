@@ -73,7 +73,10 @@ class JWTConfig:
         user_claims_claim: The claim that holds the application's own claims, an object. None: they stand beside the
             registered ones, and may not take their names.
         type_claim: The claim that tells access tokens from refresh tokens. None: tokens carry no such claim and all
-            are access tokens (those of many identity providers).
+            are access tokens (those of many identity providers), but those that show that they are something else.
+        accept_id_tokens: Whether ID tokens pass as access tokens where `type_claim` is None: for an issuer that has no
+            access tokens. An ID token is meant for the client that asked for it (OpenID Connect Core 1.0 section 2), so
+            any service that gets one can use it here.
         roles_claim: The claim with the roles.
         scope_claim: The claim with the scopes.
         family_claim: The claim that names the session, shared by all tokens that come from one login (`sid`, OpenID
@@ -111,6 +114,7 @@ class JWTConfig:
     identity_claim: str = "sub"
     user_claims_claim: str | None = "user_claims"
     type_claim: str | None = "type"
+    accept_id_tokens: bool = False
     roles_claim: str = "roles"
     scope_claim: str = "scope"
     family_claim: str | None = "sid"
@@ -294,6 +298,10 @@ class JWTConfig:
         presence.update(dict.fromkeys(["iss"] if self.issuer is not None else []))
         presence.update(dict.fromkeys(["aud"] if self.audiences else []))
         self._set("presence", tuple(presence))
+        if type(self.accept_id_tokens) is not bool:
+            raise SettingError("accept_id_tokens must be True or False")
+        if self.accept_id_tokens and self.type_claim is not None:
+            raise SettingError("accept_id_tokens needs type_claim=None: ID tokens carry no claim that tells their type")
         self._set("names", ClaimNames(self.identity_claim, self.user_claims_claim, REGISTERED_CLAIMS.union(given)))
 
     def replace(self, **changes: Any) -> JWTConfig:

@@ -252,11 +252,13 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
     for name in config.presence:
         if name not in claims:
             raise MintingError(f"required_claims names {name!r}, which this token would not carry")
-    sign = sign_of_another_kind(claims) if config.type_claim is None else None
-    if sign is not None:
-        raise MintingError(f"with type_claim=None, the claim {sign!r} says that this is no access token; rename it")
+    said = default_header if headers is None else {**default_header, **_extra_headers(headers, kind)}
+    if config.type_claim is None:
+        sign = sign_of_another_kind(claims, said, accept_id_tokens=config.accept_id_tokens)
+        if sign is not None:
+            raise MintingError(f"with type_claim=None, the claim {sign!r} says that this is no access token; rename it")
     if headers is not None:
-        header = b64url_encode(dump_json({**default_header, **_extra_headers(headers, kind)}))
+        header = b64url_encode(dump_json(said))
     signing_input = header + b"." + b64url_encode(dump_json(claims))
     raw = (signing_input + b"." + b64url_encode(key.sign(signing_input))).decode()
     if len(header) > MAX_HEADER_SIZE or len(raw) > config.max_token_size:

@@ -241,7 +241,7 @@ def _read(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) 
     # In the order of the fields: a call that names them takes more than twice as long.
     return TokenFields(
         subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
-        _type(claims, header, config.type_claim),
+        _type(claims, header, config),
         fresh,
         authenticated_at,
         read_string(claims, family) if family is not None and family in claims else None,
@@ -268,14 +268,14 @@ def _other_identity(claims: dict[str, Any], name: str) -> Any:
     return None if isinstance(identity, dict | list) else identity
 
 
-def _type(claims: dict[str, Any], header: dict[str, Any], name: str | None) -> str:
-    if name is None:
+def _type(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig) -> str:
+    if config.type_claim is None:
         kind = "access"
-        sign = sign_of_another_kind(claims)
+        sign = sign_of_another_kind(claims, header, accept_id_tokens=config.accept_id_tokens)
         if sign is not None:
             raise WrongTypeError(claim=sign)
     else:
-        kind = cast("str", read_string(claims, name))  # there, or `presence` would have been violated
+        kind = cast("str", read_string(claims, config.type_claim))  # there, or `presence` would have been violated
     typ = header.get("typ", "JWT")
     if typ != "JWT" and not accepted_typ(typ, kind):
         raise WrongTypeError(type=kind, typ=typ)

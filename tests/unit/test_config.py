@@ -43,6 +43,7 @@ from asgi_jwt_claims.errors import (
     UnknownKeyError,
     WrongAudienceError,
     WrongIssuerError,
+    WrongTypeError,
 )
 from asgi_jwt_claims.jwks import KeyRing
 from asgi_jwt_claims.revocation import MemoryStore, rotate_refresh_token, start_session
@@ -190,6 +191,14 @@ def type_claim_names_the_type() -> None:
     assert "access" == verify_token(forge(without=("type",)), untyped).type
 
 
+def accept_id_tokens_lets_id_tokens_pass() -> None:
+    # S43
+    untyped = settings(type_claim=None)
+    raw = forge({"nonce": "n", "at_hash": "77QmUPtjPfzWtF2AnpK9RQ"}, without=("type",))
+    assert WrongTypeError is refused(raw, untyped)
+    assert "alice" == verify_token(raw, untyped.replace(accept_id_tokens=True)).identity
+
+
 def roles_claim_names_the_roles() -> None:
     config = settings(roles_claim="groups")
     assert ["admin"] == token(config, roles=["admin"]).claims["groups"]
@@ -312,6 +321,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "identity_claim": identity_claim_names_the_identity,
     "user_claims_claim": user_claims_claim_names_the_user_claims,
     "type_claim": type_claim_names_the_type,
+    "accept_id_tokens": accept_id_tokens_lets_id_tokens_pass,
     "roles_claim": roles_claim_names_the_roles,
     "scope_claim": scope_claim_names_the_scopes,
     "required_claims": required_claims_are_required,
@@ -418,6 +428,9 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"required_claims": ["exp", 1]}, "required_claims must hold non-empty str only"),
         ({"send_kid": None}, "send_kid must be True or False"),
         ({"send_kid": 1}, "send_kid must be True or False"),
+        ({"type_claim": None, "accept_id_tokens": 1}, "accept_id_tokens must be True or False"),
+        ({"accept_id_tokens": None}, "accept_id_tokens must be True or False"),
+        ({"accept_id_tokens": True}, "accept_id_tokens needs type_claim=None"),
         ({"max_token_size": 255}, "max_token_size must be an int from 256 to 65536"),
         ({"max_token_size": 65537}, "max_token_size must be an int from 256 to 65536"),
         ({"max_token_size": 1000.0}, "max_token_size must be an int"),
@@ -614,6 +627,14 @@ def pem(key: Key, *, private: bool) -> str:
     return text.decode()
 
 
+def test_id_tokens_are_accepted_by_the_environment() -> None:
+    """The setting for issuers that have nothing but ID tokens is text like the others."""
+    environ = {"JWT_SECRET_KEY": SECRET, "JWT_TYPE_CLAIM": "none", "JWT_ACCEPT_ID_TOKENS": "True"}
+    assert True is JWTConfig.from_env(environ=environ).accept_id_tokens
+    with pytest.raises(SettingError, match="JWT_ACCEPT_ID_TOKENS must be true or false"):
+        JWTConfig.from_env(environ={**environ, "JWT_ACCEPT_ID_TOKENS": "yes"})
+
+
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
@@ -636,6 +657,7 @@ def pem(key: Key, *, private: bool) -> str:
         ("required_claims", "exp,tenant", ("exp", "tenant")),
         ("send_kid", "false", False),
         ("send_kid", "TRUE", True),
+        ("accept_id_tokens", "false", False),
         ("max_token_size", "1024", 1024),
         ("signature_cache_size", "0", 0),
     ],

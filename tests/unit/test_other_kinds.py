@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, create_access_token, verify_token
-from asgi_jwt_claims.claims import sign_of_another_kind
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
+from asgi_jwt_claims.claims import REGISTERED_CLAIMS, sign_of_another_kind
 from asgi_jwt_claims.errors import InvalidTokenError, MintingError, WrongTypeError
+from tests.by_hand import Recorder, ask, bearer
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, forge, sealed
 from tests.support import SECRET
@@ -42,17 +43,31 @@ SIGNS: list[dict[str, Any]] = [
 ]
 
 
+def typed(typ: str | None, claims: dict[str, Any]) -> bytes:
+    """A good token with this `typ` in its header, or none."""
+    header = {name: value for name, value in {**HEADER, "typ": typ}.items() if value is not None}
+    return sealed(json.dumps(header).encode(), json.dumps({**CLAIMS, **claims}).encode())
+
+
 # S43
 @pytest.mark.parametrize("sign", SIGNS, ids=str)
-@pytest.mark.parametrize("typ", ["JWT", "at+jwt", None])
+@pytest.mark.parametrize("typ", ["JWT", None])
 def test_a_sign_of_another_kind_is_refused(sign: dict[str, Any], typ: str | None) -> None:
     """A claim that access tokens lack, or the word for another kind, refuses the token and is named to the log."""
-    header = {name: value for name, value in {**HEADER, "typ": typ}.items() if value is not None}
-    raw = sealed(json.dumps(header).encode(), json.dumps({**CLAIMS, **sign}).encode())
     with pytest.raises(WrongTypeError) as error:
-        verify_token(raw, UNTYPED)
+        verify_token(typed(typ, sign), UNTYPED)
     assert error.value.evidence["claim"] in sign
     assert "alice" == verify_token(forge(), UNTYPED).identity
+
+
+# S43
+@pytest.mark.parametrize("sign", [sign for sign in SIGNS if "nonce" not in sign], ids=str)
+@pytest.mark.parametrize("mark", [{"scope": "read"}, {"scp": ["read"]}, {}], ids=str)
+def test_no_mark_of_an_access_token_outweighs_the_others(sign: dict[str, Any], mark: dict[str, Any]) -> None:
+    """Only a nonce is forgiven; a token with any other mark of an ID token is refused, whatever else it says."""
+    for typ in ("JWT", "at+jwt"):
+        with pytest.raises(WrongTypeError):
+            verify_token(typed(typ, {**sign, **mark}), UNTYPED)
 
 
 # S43
@@ -63,6 +78,9 @@ def test_a_sign_of_another_kind_is_refused(sign: dict[str, Any], typ: str | None
         {"token_use": "access"},
         {"typ": "Bearer", "nonce": "n"},
         {"token_use": "access", "nonce": "n"},
+        {"scope": "openid", "nonce": "n"},
+        {"scp": "read", "nonce": "n"},
+        {"scp": ["read"], "nonce": "n"},
         {"typ": "JWT"},
         {"typ": ["ID"], "token_use": None},
         {"email": "u@example.com", "azp": "client-1", "acr": "1", "amr": ["pwd"], "auth_time": 1},
@@ -70,8 +88,46 @@ def test_a_sign_of_another_kind_is_refused(sign: dict[str, Any], typ: str | None
     ids=str,
 )
 def test_what_access_tokens_carry_refuses_nothing(claims: dict[str, Any]) -> None:
-    """The word for an access token is accepted, with the nonce that Keycloak used to write beside it."""
+    """A token that shows that it is an access token is accepted, with a nonce too, as some issuers write it."""
     assert "alice" == verify_token(forge(claims), UNTYPED).identity
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "AT+JWT", "application/at+jwt"])
+def test_an_access_token_by_its_header_may_have_a_nonce(typ: str) -> None:
+    """The `typ` of RFC 9068 marks an access token as well as a claim does."""
+    assert "alice" == verify_token(typed(typ, {"nonce": "n"}), UNTYPED).identity
+
+
+LENIENT = UNTYPED.replace(accept_id_tokens=True)
+OTHERS = [{"typ": "Refresh"}, {"typ": "Offline"}, {"typ": "Logout"}, {"token_use": "refresh"}, {"events": {}}]
+
+
+@pytest.mark.parametrize("sign", [sign for sign in SIGNS if sign not in OTHERS], ids=str)
+def test_id_tokens_pass_where_they_are_accepted(sign: dict[str, Any]) -> None:
+    """`accept_id_tokens=True` lets ID tokens pass, for issuers that have no others; what is minted may look like one."""
+    assert "alice" == verify_token(forge(sign), LENIENT).identity
+    if not sign.keys() & REGISTERED_CLAIMS:
+        raw = create_access_token("alice", LENIENT, user_claims=sign)
+        assert sign.items() <= verify_token(raw, LENIENT).user_claims.items()
+
+
+@pytest.mark.parametrize(
+    "sign", [*OTHERS, {"typ": "Refresh", "token_use": "id"}, {"events": {}, "nonce": "n"}], ids=str
+)
+def test_other_kinds_pass_nowhere(sign: dict[str, Any]) -> None:
+    """Refresh tokens and security events are no ID tokens, and are refused all the same."""
+    with pytest.raises(WrongTypeError):
+        verify_token(forge(sign), LENIENT)
+
+
+@pytest.mark.anyio
+async def test_each_of_several_issuers_decides_for_its_tokens() -> None:
+    """One of several configurations may accept ID tokens, and the others still do not."""
+    names = ("https://a.example", "https://b.example")
+    configs = [(LENIENT if name == names[0] else UNTYPED).replace(issuer=name) for name in names]
+    for name, expected in zip(names, (200, 401), strict=True):
+        header = bearer(forge({"iss": name, "nonce": "n"}))
+        assert expected == (await ask(JWTMiddleware(Recorder(), configs), "/", header)).status
 
 
 @pytest.mark.parametrize("sign", SIGNS, ids=str)
@@ -91,10 +147,10 @@ def test_what_is_minted_without_a_type_is_an_access_token(user_claims: dict[str,
         raw = create_access_token("alice", UNTYPED, user_claims=user_claims)
     except MintingError:
         reserved = {"nonce", "at_hash", "c_hash", "s_hash", "events"}
-        assert sign_of_another_kind(user_claims) or reserved & user_claims.keys()
+        assert sign_of_another_kind(user_claims, {}) or reserved & user_claims.keys()
         return
     assert user_claims.items() <= verify_token(raw, UNTYPED).user_claims.items()
-    assert None is sign_of_another_kind(user_claims)
+    assert None is sign_of_another_kind(user_claims, {})
 
 
 def test_minting_names_the_claim() -> None:
