@@ -15,7 +15,18 @@ from .measure import FULL, QUICK
 if TYPE_CHECKING:
     from .sections import Section
 
-SECTIONS: Final = ("core", "requests", "growth", "remote", "revocation", "connections", "imports", "memory", "server")
+SECTIONS: Final = (
+    "core",
+    "requests",
+    "anonymous",
+    "growth",
+    "remote",
+    "revocation",
+    "connections",
+    "imports",
+    "memory",
+    "server",
+)
 RESULTS: Final = Path(__file__).parent / "results"
 
 

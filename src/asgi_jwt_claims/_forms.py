@@ -22,6 +22,7 @@ MAX_FORM: Final = 64 * 1024
 """Bytes of a form that are read ahead, and not one more: the field of a longer form counts as absent."""
 
 _MAX_FIELDS = 1000
+_MAX_ESCAPES = 256  # in the names and values that are decoded
 _MAX_VALUE = 1024  # bytes of the one field; a CSRF value is shorter
 _MAX_PIECES = 1024  # each of them is kept, however small
 
@@ -36,24 +37,27 @@ def values_of(encoded: bytes, name: bytes, max_fields: int, max_size: int) -> li
         max_size: Longest value that is of use, in bytes; a longer one is cut, and is longer than that all the same.
 
     Raises:
-        ValueError: It has more fields than that.
+        ValueError: It has more fields than that, or more escapes than a client writes into this one.
     """
     if encoded.count(b"&") >= max_fields:
         raise ValueError("too many fields")
-    longest_key, longest_value = 3 * len(name), 3 * (max_size + 1)  # three bytes for an escaped one
-    values = []
-    for field in encoded.split(b"&"):
-        key, _, value = field.partition(b"=")
-        # Names and values that cannot be of use are not decoded.
-        if len(key) <= longest_key and _decoded(key) == name:
-            values.append(_decoded(value[:longest_value]))
-    return values
+    fields = [field.partition(b"=") for field in encoded.split(b"&")]
+    # Decoding takes longer than all the rest, so only those are decoded whose name can be the one, by its length.
+    likely = [
+        (key, value[: 3 * (max_size + 1)])  # three bytes for an escaped one
+        for key, _, value in fields
+        if len(key) - 2 * key.count(b"%") == len(name)
+    ]
+    if sum(key.count(b"%") for key, _ in likely) > _MAX_ESCAPES:
+        raise ValueError("too many escapes in names")
+    values = [value for key, value in likely if _decoded(key) == name]
+    if sum(value.count(b"%") for value in values) > _MAX_ESCAPES:
+        raise ValueError("too many escapes in values")
+    return [_decoded(value) for value in values]
 
 
 def _decoded(text: bytes) -> bytes:
-    if b"+" in text:
-        text = text.replace(b"+", b" ")
-    return unquote_to_bytes(text) if b"%" in text else text
+    return unquote_to_bytes(text.replace(b"+", b" "))
 
 
 def _only_value(body: bytes, name: str) -> bytes | None:

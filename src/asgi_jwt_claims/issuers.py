@@ -76,7 +76,7 @@ class Issuers:
 
     def _chosen(self, raw: bytes) -> JWTConfig:
         _, payload, _, _ = split_compact(raw)
-        _, claims = load_json(payload)
+        _, claims = load_json(payload, strictly=False)
         if type(claims) is not dict:
             raise MalformedTokenError(reason="payload is not a JSON object")
         issuer = read_string(claims, "iss")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ._compact import MAX_HEADER_SIZE, b64url_encode, dump_json
+from ._compact import MAX_HEADER_COMMAS, MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration, whole_seconds
 from .claims import accepted_typ, check_identity, json_copy, read_once, scope_text, sign_of_another_kind
 from .errors import MintingError
@@ -258,7 +258,10 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
         if sign is not None:
             raise MintingError(f"with type_claim=None, the claim {sign!r} says that this is no access token; rename it")
     if headers is not None:
-        header = b64url_encode(dump_json(said))
+        text = dump_json(said)
+        if text.count(b",") > MAX_HEADER_COMMAS:
+            raise MintingError(f"headers have more than {MAX_HEADER_COMMAS} commas; put less into them")
+        header = b64url_encode(text)
     signing_input = header + b"." + b64url_encode(dump_json(claims))
     raw = (signing_input + b"." + b64url_encode(key.sign(signing_input))).decode()
     if len(header) > MAX_HEADER_SIZE or len(raw) > config.max_token_size:

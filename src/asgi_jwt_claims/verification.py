@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ._compact import (
     DEFAULT_MAX_TOKEN_SIZE,
+    MAX_HEADER_COMMAS,
     as_ascii,
     b64url_decode,
     load_json,
@@ -194,7 +195,10 @@ def _find_key(encoded_header: bytes, keys: KeySet) -> tuple[Key, dict[str, Any]]
 
 
 def _read_header(encoded: bytes) -> dict[str, Any]:
-    _, header = load_json(b64url_decode(encoded))
+    text = b64url_decode(encoded)
+    if text.count(b",") > MAX_HEADER_COMMAS:
+        raise MalformedTokenError(reason="too many members in the header")
+    _, header = load_json(text)
     if type(header) is not dict:
         raise MalformedTokenError(reason="header is not a JSON object")
     for name in _REFUSED_HEADERS:

@@ -38,7 +38,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _FORM = b"application/x-www-form-urlencoded"
 _MAX_COOKIES = 64 * 1024  # bytes of all Cookie headers; browsers send less
-_MAX_PAIRS = 256  # cookies of a request in which the name may stand; browsers keep fewer for a site
+_MAX_SPACES = 256  # bytes of white space around the name of a cookie
+_BEFORE_A_NAME = b"; \t"
+_MAX_PAIRS = 192  # cookies of a request in which the name may stand; browsers keep fewer for a site
 _MAX_ORIGIN = 512  # bytes of an origin: a scheme, a host of at most 253 characters, a port
 _SHOWN = 256  # bytes of a header that an error keeps
 _MAX_CSRF_VALUE = 256
@@ -181,11 +183,11 @@ def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
             pairs += 1
             if pairs > _MAX_PAIRS:
                 raise InvalidRequestError(source="cookie", reason="so many cookies with the name in them")
-            begin = max(begin, value.rfind(b";", begin, hit) + 1)
             end = value.find(b";", hit) % (len(value) + 1)  # -1, for none, is the end
-            key, _, content = value[begin:end].partition(b"=")
-            if key.strip(OWS) == name:
-                found.append(content.strip(OWS))
+            if hit == 0 or value[hit - 1] in _BEFORE_A_NAME:
+                key, _, content = value[value.rfind(b";", begin, hit) + 1 or begin : end].partition(b"=")
+                if len(key) <= len(name) + _MAX_SPACES and key.strip(OWS) == name:
+                    found.append(content.strip(OWS))
             begin, hit = end, value.find(name, end)
     return [] if found == [b""] else found
 

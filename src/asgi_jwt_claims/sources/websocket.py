@@ -115,7 +115,7 @@ class InsecureWebSocketQuery(ComparableSource):
         try:
             found = values_of(query, self._name, _MAX_FIELDS, max_size)
         except ValueError:
-            raise InvalidRequestError(source="websocket_query", reason="too many parameters") from None
+            raise InvalidRequestError(source="websocket_query", reason="too many parameters or escapes") from None
         if not found:
             return None
         if len(found) > 1:
