@@ -34,6 +34,9 @@ __all__ = ["UNAUTHORIZED_CLOSE", "Answer", "Challenges", "OnError", "close_code"
 # RFC 6750 section 3, and no need to escape in a quoted-string.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7E\x80-\xFF]*")  # RFC 9110 section 5.5
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599  # of final answers, RFC 9110 section 15
+
 UNAUTHORIZED_CLOSE = 3000
 """WebSocket close code "Unauthorized" of the IANA registry."""
 
@@ -122,8 +125,8 @@ class Challenges:
             changed = self._on_error(error, answer)
             if inspect.isawaitable(changed):
                 changed = await changed
-            if changed is not None and not isinstance(changed, Answer):
-                raise TypeError(f"on_error must return an Answer or None, not {type(changed).__name__}")  # noqa: TRY301 -- the same fate as an error inside it
+            if changed is not None:
+                _check(changed)
         except Exception:  # noqa: BLE001 -- whatever the callback raises, the request stays refused
             logger().exception("on_error failed; the request is refused all the same")
             return _FAILED
@@ -158,6 +161,23 @@ class Challenges:
 
 _CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status: TRY_AGAIN_LATER_CLOSE}
 _FAILED = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
+
+
+def _check(answer: object) -> None:
+    """Refuse what no server could send, before it is tried.
+
+    Raises:
+        TypeError: `on_error` has returned something else than an `Answer`, or one that is not made of what it should be.
+        ValueError: A status or a header that HTTP does not have.
+    """
+    if not isinstance(answer, Answer) or type(answer.status) is not int or not isinstance(answer.body, bytes):
+        raise TypeError(f"on_error must return an Answer of int, str pairs and bytes, or None, not {answer!r}")
+    if not _LOWEST_STATUS <= answer.status <= _HIGHEST_STATUS:
+        raise ValueError(f"on_error must return the status of a final answer, not {answer.status}")
+    for name, value in answer.headers:
+        name.encode("ascii")
+        if not _FIELD_VALUE.fullmatch(value):
+            raise ValueError(f"on_error must return headers of Latin-1 without control characters, unlike {name!r}")
 
 
 def close_code(status: int) -> int:

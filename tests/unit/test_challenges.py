@@ -409,6 +409,30 @@ async def test_on_error(on_error: Callable[..., Any] | None, expected: Answer) -
     assert expected == await Challenges(on_error=on_error).respond(errors.ExpiredTokenError())
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("401", (), b""),  # type: ignore[arg-type]
+        Answer(True, (), b""),
+        Answer(101, (), b""),
+        Answer(600, (), b""),
+        Answer(401, (), "text"),  # type: ignore[arg-type]
+        Answer(401, (("x-name", "\u20ac"),), b""),
+        Answer(401, (("x-näme", "x"),), b""),
+        Answer(401, (("x-name", "a\r\nset-cookie: b=c"),), b""),
+        Answer(401, (("x-name", "a\x00"),), b""),
+        Answer(401, (("x-name", 5),), b""),  # type: ignore[arg-type]
+        Answer(401, ((b"x-name", b"x"),), b""),  # type: ignore[arg-type]
+        Answer(401, (("x-name",),), b""),  # type: ignore[arg-type]
+        Answer(401, 5, b""),  # type: ignore[arg-type]
+    ],
+)
+async def test_an_answer_that_no_server_can_send(answer: Answer) -> None:
+    """What `on_error` returns is looked at before a server is, so that the request is refused in any case."""  # S120
+    challenges = Challenges(on_error=lambda *_: answer)
+    assert BARE_500 == await challenges.respond(errors.ExpiredTokenError())
+
+
 async def test_on_error_sees_the_error_and_the_answer() -> None:
     """The callback gets the very error, with its evidence, and the answer that is about to be sent."""
     seen: list[tuple[TokenError, Answer]] = []
