@@ -426,3 +426,28 @@ async def test_no_refusal_logs_a_token(config: JWTConfig, caplog: pytest.LogCapt
         assert code in caplog.text
         assert raw[-20:] not in caplog.text
         assert value.decode() not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "a.b.c",
+        b"a.b.c",
+        True,
+        ("a.b.c", "mine"),
+        Offered(None, "mine"),  # type: ignore[arg-type]
+        Offered(5, "mine"),  # type: ignore[arg-type]
+        Offered(b"a.b.c", "mine", 5),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_source_that_returns_something_else(offered: Any, alone: bool) -> None:
+    """It lets nobody in, and is a refusal that says what is wrong, not an error of the server."""
+
+    def mine(scope: Any, max_size: int) -> Any:
+        return offered
+
+    with pytest.raises(InvalidRequestError) as caught:
+        find_token({"headers": []}, (mine,) if alone else (BearerHeader(), mine, mine), 8192)
+    assert "Offered" in caught.value.evidence["reason"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from asgi_jwt_claims.errors import RepeatedCredentialsError
+from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError
 
 from ._offer import Offered, Source, is_source
 from .cookie import Cookie
@@ -40,15 +40,24 @@ def find_token(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: 
 
     Raises:
         RepeatedCredentialsError: A token was offered in two places (RFC 6750 section 2).
-        TokenError: A source found something that was offered badly.
+        TokenError: A source found something that was offered badly, or returned what is no `Offered`.
     """
-    if len(sources) == 1:
-        return sources[0](scope, max_size)
     found: Offered | None = None
     for source in sources:
         offered = source(scope, max_size)
         if offered is not None:
+            _check(offered)
             if found is not None:
                 raise RepeatedCredentialsError(sources=f"{found.source}, {offered.source}")
             found = offered
     return found
+
+
+def _check(offered: object) -> None:
+    # A source may be the application's own. What it gets wrong must not let anyone in, nor be an error 500.
+    if not (
+        isinstance(offered, Offered)
+        and isinstance(offered.raw, str | bytes)
+        and isinstance(offered.csrf_field, str | None)
+    ):
+        raise InvalidRequestError(reason=f"a source must return Offered or None, not {type(offered).__name__}")
