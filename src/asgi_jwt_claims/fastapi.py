@@ -36,7 +36,7 @@ from .challenges import Answer, Challenges, close_code
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
-from .outcome import Outcome, examined, get_token, outcome_under
+from .outcome import Outcome, examined, get_token, is_preflight, outcome_under
 from .sources import Source
 from .token import Token
 
@@ -71,15 +71,16 @@ def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: "U
     """Put `JWTMiddleware` into `app`, and let guards refuse with the same answers.
 
     With `required=True` the documentation pages are guarded too, unless they are `exempt`. The middleware that is added
-    last runs first: add `CORSMiddleware` after this, so that refusals carry its headers.
+    last runs first: add `CORSMiddleware` after this, so that it gets its preflights and refusals carry its headers.
+    Applications that are mounted in `app` when it starts answer in the same way.
 
     Args:
         app: An application that has not started.
         config: Keys, parties, times and names; several for several issuers.
         options: Those of `JWTMiddleware`.
     """
-    starlette.install(app, config, **options)
-    app.add_exception_handler(TokenHTTPException, _plain_answer)
+    handlers: Any = {TokenError: starlette.token_error_handler, TokenHTTPException: _plain_answer}
+    starlette.install_with(app, config, options, handlers)
 
 
 def _plain_answer(_: Any, error: Exception) -> Response:
@@ -174,6 +175,8 @@ class JWTBearer(SecurityBase):
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
         outcome = await self._outcome(connection)
+        if is_preflight(connection.scope):
+            return None  # the handler runs without a token, which a preflight never has
         try:
             return outcome.admit(
                 connection.scope, self._access.with_scopes(security_scopes.scopes), optional=self._optional

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, MutableMapping
+import re
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
+from urllib.parse import unquote_to_bytes
 
 from ._exempt import Exemptions
+from ._log import logger
 from ._store import RevocationStore
 from .challenges import UNAUTHORIZED_CLOSE, Challenges, OnError
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
 from .outcome import ANY_ACCESS_TOKEN, Outcome, outcome_for
-from .sources import DEFAULT_SOURCES, Cookie, Source, WebSocketProtocol, is_source
-from .sources.cookie import SAFE_METHODS
-from .token import SCOPE_KEY, Anonymous, Token
+from .sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source, WebSocketProtocol, find_token, is_source
+from .sources._offer import single_values
+from .token import SCOPE_KEY, Anonymous, Granted, Token
 
 if TYPE_CHECKING:
     from .issuers import Trust
     from .keys import KeySource
+    from .outcome import ReadForm
 
-__all__ = ["GUARDED", "Gate", "GateOptions"]
+__all__ = ["CORS_INSIDE", "GUARDED", "Gate", "GateOptions"]
 
 GUARDED: Final = ("http", "websocket")
 """The types of scope that carry requests."""
 
 _ANONYMOUS = Anonymous()
+_OUR_USERS = (Token, Anonymous)
 _CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7.4; 1008: policy violation
+
+
+_CREDENTIAL_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
+_REQUEST_METHOD = b"access-control-request-method"
+
+# As names of parameters: `_method`, and the names of the headers that override a method.
+_METHOD_IN_QUERY = re.compile(rb"(?:^|[&;])[^=&;]*(?:\b_method|http[-_]method|method[-_]?override)", re.IGNORECASE)
+
+_REMEDY = (
+    "put a CORS middleware outside of JWTMiddleware (in Starlette and FastAPI, add it after install), or set "
+    "allow_preflight=True if the application answers every OPTIONS request by itself"
+)
+_PREFLIGHT_REFUSED = f"a CORS preflight was refused, since it has no token: {_REMEDY}"
+CORS_INSIDE: Final = (
+    f"CORS is handled inside of the guard, which refuses all preflights, as they have no token: {_REMEDY}"
+)
+"""What is logged at startup where that is so."""
 
 
 class GateOptions(TypedDict, total=False):
@@ -35,6 +56,7 @@ class GateOptions(TypedDict, total=False):
 
     required: bool
     exempt: Iterable[str]
+    allow_preflight: bool
     realm: str
     problem_json: bool
     on_error: OnError | None
@@ -56,11 +78,14 @@ class Gate:
         exempt: Paths that go on unexamined: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method
             (`"GET /items"`, which includes HEAD). Compared with `scope["path"]` without the `root_path` of server or
             mount; a path spelled with needless escapes is not exempt.
+        allow_preflight: Whether CORS preflights go on unexamined, for every path. Anyone can send one, so the application
+            must then answer each `OPTIONS` request by itself, and never run a handler for it that needs a token.
         realm: Named in `WWW-Authenticate`.
         problem_json: Whether bodies are RFC 9457 problem details.
         on_error: Sees every refusal, and may change the answer.
         sources: Where tokens may be offered, in order.
-        set_user: Whether the token also becomes `scope["user"]` and `scope["auth"]`, for Starlette's `@requires`.
+        set_user: Whether the token also becomes `scope["user"]`, and its scopes with `"authenticated"` become
+            `scope["auth"]`, for Starlette's `@requires`.
         revocation: What knows which tokens are revoked. None: nobody asks.
         end_with_token: Whether connections that outlive their request end with their token.
         close_code: What a WebSocket is closed with then.
@@ -71,8 +96,8 @@ class Gate:
         end_with_token: See above.
         close_code: See above.
         drain: See above.
+        refuses_preflights: Whether CORS preflights are refused like any other request without a token.
         is_remote: Whether keys may have to be waited for, so that `examine` is what to call.
-        reads_forms: Whether a form may have to be read before the request can be examined.
         background: What wants to be looked after while the application runs.
 
     Raises:
@@ -85,6 +110,7 @@ class Gate:
         *,
         required: bool = True,
         exempt: Iterable[str] = (),
+        allow_preflight: bool = False,
         realm: str = "api",
         problem_json: bool = False,
         on_error: OnError | None = None,
@@ -96,7 +122,12 @@ class Gate:
         drain: int = 0,
     ) -> None:
         self._trust = trust_in(config)
-        for name, value in (("required", required), ("set_user", set_user), ("end_with_token", end_with_token)):
+        for name, value in (
+            ("required", required),
+            ("allow_preflight", allow_preflight),
+            ("set_user", set_user),
+            ("end_with_token", end_with_token),
+        ):
             if not isinstance(value, bool):
                 raise SettingError(f"{name} must be True or False")
         self._required = required
@@ -104,14 +135,22 @@ class Gate:
         self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
         if not self._sources or not all(map(is_source, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
-        self._cookies = tuple(source for source in self._sources if isinstance(source, Cookie))
         cookies = {config.cookies for config in _configs(self._trust)}
-        if any(source.is_default and source.cookies not in cookies for source in self._cookies):
+        if any(
+            isinstance(source, Cookie) and source.is_default and source.cookies not in cookies
+            for source in self._sources
+        ):
             raise SettingError(
                 "Cookie() looks for the default names, and the configuration has others: Cookie(config.cookies)"
             )
         self._protocols = tuple(source for source in self._sources if isinstance(source, WebSocketProtocol))
-        self.reads_forms = bool(self._cookies)
+        self._allow_preflight = allow_preflight
+        self.refuses_preflights = required and not allow_preflight
+        self._credential_headers = _CREDENTIAL_HEADERS.union(
+            (source.header for source in self._sources if isinstance(source, BearerHeader)),
+            (source.csrf_header for source in self._sources if isinstance(source, Cookie)),
+        )
+        self._has_warned = False
         if type(close_code) is not int or close_code not in _CLOSE_CODES:
             raise SettingError("close_code must be an int from 3000 to 4999, or 1000 or 1008")
         self.end_with_token, self.close_code = end_with_token, close_code
@@ -134,41 +173,37 @@ class Gate:
         taken = [source.name for source in self._protocols if source.take_out(scope)]
         return taken[0] if taken else None
 
-    def wanted_field(self, scope: MutableMapping[str, Any]) -> str | None:
-        """The field of a form that has to be read before the request can be examined; None: nothing has to be."""
-        if scope["type"] != "http" or scope.get("method") in SAFE_METHODS or self._goes_unexamined(scope):
-            return None
-        with contextlib.suppress(TokenError):  # which the request will be refused with
-            return next(filter(None, (cookie.wanted_field(scope) for cookie in self._cookies)), None)
-        return None
-
     def is_undecided(self, scope: MutableMapping[str, Any]) -> bool:
-        """After `open`: whether a store has to be asked about the token, that of a middleware around this one included."""
+        """After `open`: whether only a form or a store can say whether the token is let in.
+
+        The store may be that of a middleware around this one.
+        """
         undecided: bool = scope[SCOPE_KEY].is_undecided
         return undecided
 
-    async def examine(self, scope: MutableMapping[str, Any]) -> TokenError | None:
-        """As `open`, and waits for what it needs: for keys if `is_remote`, for a store if `is_undecided` after `open`."""
-        if self.is_remote:
-            await self._prepare(scope)
-        error = self.open(scope)
-        if self.is_undecided(scope):
-            await self._prepare(scope)
-            error = self.open(scope)
-        return error
+    async def examine(self, scope: MutableMapping[str, Any], read_form: ReadForm) -> TokenError | None:
+        """As `open`, and waits for what it needs, if `is_remote`, or if `is_undecided` after `open`.
 
-    async def _prepare(self, scope: MutableMapping[str, Any]) -> None:
-        if self._goes_unexamined(scope):
-            return
-        outcome = outcome_for(scope, self._trust, self._sources, self._revocation)
+        Args:
+            scope: The scope of the request.
+            read_form: Puts what a form says in one field into the scope. It is called only where nothing but the CSRF
+                value of a good token is wanting.
+        """
+        if not self._goes_unexamined(scope):
+            await self._outcome_in(scope).prepare(scope, read_form=read_form)
+        return self.open(scope)
+
+    def _outcome_in(self, scope: MutableMapping[str, Any]) -> Outcome:
+        """The outcome of a request, which stands in its scope then: one of a middleware around this one, or a new one."""
+        outcome = outcome_for(scope, self._trust, self._sources, self._revocation) if SCOPE_KEY in scope else None
         if outcome is None:
-            outcome = self._outcome()
+            outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
+            outcome.is_of_gate = True
+        else:
+            # The middleware around this one has verified the token already; only the way to refuse may be another.
+            outcome.challenges = self.challenges
+        outcome.is_preflight = self._is_preflight if self._allow_preflight else None
         scope[SCOPE_KEY] = outcome
-        await outcome.prepare(scope)
-
-    def _outcome(self) -> Outcome:
-        outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
-        outcome.is_of_gate = True
         return outcome
 
     def open(self, scope: MutableMapping[str, Any]) -> TokenError | None:
@@ -179,13 +214,7 @@ class Gate:
         Returns:
             The error to refuse the request with; None when it may go on.
         """
-        outcome = outcome_for(scope, self._trust, self._sources, self._revocation) if SCOPE_KEY in scope else None
-        if outcome is None:
-            outcome = self._outcome()
-        else:
-            # The middleware around this one has verified the token already; only the way to refuse may be another.
-            outcome.challenges = self.challenges
-        scope[SCOPE_KEY] = outcome
+        outcome = self._outcome_in(scope)
         token: Token | None = None
         error: TokenError | None = None
         if not self._goes_unexamined(scope):
@@ -195,21 +224,52 @@ class Gate:
             except TokenError as refusal:
                 error = refusal.with_traceback(None)
         scope["token"] = token
-        if self._set_user:
-            scope["user"] = scope["auth"] = token or _ANONYMOUS
-        return error if self._required else None
+        # What another middleware of this library has put there must not speak of another token than that.
+        if self._set_user or isinstance(scope.get("user"), _OUR_USERS):
+            scope["user"], scope["auth"] = (_ANONYMOUS, _ANONYMOUS) if token is None else (token, Granted(token))
+        if not self._required or error is None:
+            return None
+        if not self._has_warned and scope.get("method") == "OPTIONS" and self._is_preflight(scope):
+            self._has_warned = True
+            logger().warning(_PREFLIGHT_REFUSED)
+        return error
 
     def _goes_unexamined(self, scope: MutableMapping[str, Any]) -> bool:
         if scope in self._exempt:
             return True
-        return scope.get("method") == "OPTIONS" and _is_preflight(scope)
+        return self._allow_preflight and self._is_preflight(scope)
+
+    def _is_preflight(self, scope: Mapping[str, Any]) -> bool:
+        """Whether that is a CORS preflight, as browsers send it (Fetch standard, section 4.8), and nothing more.
+
+        Anyone can send the same by hand. So nothing that makes another request of it counts as one: no credentials, no
+        body, and no other method that a layer further in would go by.
+        """
+        if scope["type"] != "http" or scope.get("method") != "OPTIONS":
+            return False
+        values = single_values(scope["headers"], (b"origin", _REQUEST_METHOD))
+        is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
+        if (
+            not is_asked
+            or any(self._is_more(name, value) for name, value in scope["headers"])
+            or _METHOD_IN_QUERY.search(unquote_to_bytes(scope.get("query_string", b""))) is not None
+        ):
+            return False
+        try:
+            return find_token(scope, self._sources, self._trust.max_token_size) is None
+        except TokenError:
+            return False
+
+    def _is_more(self, name: bytes, value: bytes) -> bool:
+        """Whether a header makes more than a preflight of a request."""
+        plainly = name.lower().replace(b"_", b"-")  # gateways to WSGI make the same name of an underscore and a hyphen
+        return (
+            plainly in self._credential_headers
+            or plainly == b"transfer-encoding"
+            or (plainly == b"content-length" and value.strip() != b"0")
+            or (b"method" in plainly and name != _REQUEST_METHOD)
+        )
 
 
 def _configs(trust: Trust) -> tuple[JWTConfig, ...]:
     return (trust,) if isinstance(trust, JWTConfig) else tuple(trust)
-
-
-def _is_preflight(scope: MutableMapping[str, Any]) -> bool:
-    """A CORS preflight (Fetch standard, section 4.8): browsers send it without credentials, so it cannot have any."""
-    names = {name for name, _ in scope["headers"]}
-    return b"origin" in names and b"access-control-request-method" in names

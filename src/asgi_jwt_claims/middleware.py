@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ._forms import read_field
+from ._log import logger
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
 from .errors import UnsupportedScopeError
-from .gate import GUARDED, Gate
+from .gate import CORS_INSIDE, GUARDED, Gate
 from .outcome import CURRENT_TOKEN
 from .sources import DEFAULT_SOURCES, Source
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JWTMiddleware"]
 
+_DEEPEST = 32  # layers around an application that are looked at
+
 
 class JWTMiddleware:
     """Pure ASGI middleware: validates the bearer token of every http and websocket request.
@@ -29,7 +32,11 @@ class JWTMiddleware:
     The application finds the `Token` in `scope["token"]`, through `get_token(request)`, or through `current_token()`;
     each of them has None where no token was asked for. Refused requests are answered here, and the application never
     sees them. `lifespan` passes through, and keys of providers are kept fresh as long as it lasts; any other type of
-    scope is refused, since nobody has guarded it. The application's own exceptions pass untouched.
+    scope is refused, since nobody has guarded it.
+
+    A `TokenError` that the application lets go before its response has started, alone or in an `ExceptionGroup` with
+    nothing but such errors, becomes its answer; so does an error 500 that a framework makes of it. All other exceptions
+    of the application pass untouched.
 
     Args:
         app: The ASGI application to protect.
@@ -38,11 +45,13 @@ class JWTMiddleware:
         required: False: let every request on with its outcome in the scope, for guards to decide.
         exempt: Paths that go on unexamined: `"/login"` exactly, all below one, `"/docs/*"`, or either for one method,
             `"GET /items"`.
+        allow_preflight: Let CORS preflights on unexamined, for every path. Anyone can send one by hand, so the application
+            must answer each `OPTIONS` request by itself. The better way is a CORS middleware outside of this one.
         realm: Named in `WWW-Authenticate`.
         problem_json: Answer with RFC 9457 problem details.
         on_error: Called with each `TokenError` and its `Answer`; may return another `Answer`. Sync or async.
         sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
-        set_user: Put the token into `scope["user"]` and `scope["auth"]` as well.
+        set_user: Put the token into `scope["user"]`, and its scopes with `"authenticated"` into `scope["auth"]`.
         revocation: A `RevocationStore`, asked about every token, optional or not. None: nobody asks.
         end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
             added, or when it is revoked and the store has a feed.
@@ -61,6 +70,7 @@ class JWTMiddleware:
         *,
         required: bool = True,
         exempt: Iterable[str] = (),
+        allow_preflight: bool = False,
         realm: str = "api",
         problem_json: bool = False,
         on_error: OnError | None = None,
@@ -76,6 +86,7 @@ class JWTMiddleware:
             config,
             required=required,
             exempt=exempt,
+            allow_preflight=allow_preflight,
             realm=realm,
             problem_json=problem_json,
             on_error=on_error,
@@ -86,6 +97,8 @@ class JWTMiddleware:
             close_code=close_code,
             drain=drain,
         )
+        if self._gate.refuses_preflights and _has_cors(app):
+            logger().warning(CORS_INSIDE)
         from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
 
         self._http, self._websocket = HTTPExchange, WebSocketConnection
@@ -97,28 +110,25 @@ class JWTMiddleware:
             return
         gate = self._gate
         protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
-        if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
-            receive = await read_field(scope, receive, field)
-        error = await gate.examine(scope) if gate.is_remote else gate.open(scope)
-        if gate.is_undecided(scope):
-            error = await gate.examine(scope)
+        error = None if gate.is_remote else gate.open(scope)
+        if gate.is_remote or gate.is_undecided(scope):
+            error, receive = await self._wait(scope, receive)
         before = CURRENT_TOKEN.set(scope["token"])
         try:
             if error is not None:
                 await self._refuse(error, scope, receive, send)
-            elif (connection := self._connection(scope, receive, send, protocol)) is None:
-                await self.app(scope, receive, send)
-            else:
-                try:
-                    await self.app(scope, connection.receive, connection.send)
-                except Exception as raised:
-                    # What `send` has raised since the end, the application may let go; nothing else is caught.
-                    if not connection.is_end(raised):
-                        raise
-                finally:
-                    if connection.error is not None:
-                        await connection.finish()
-                    connection.leave()
+                return
+            connection = self._connection(scope, receive, send, protocol)
+            try:
+                await self.app(scope, connection.receive, connection.send)
+            except Exception as raised:
+                # What `send` has raised since the end, the application may let go, and a refusal is answered.
+                if not connection.is_end(raised) and not await connection.answer_for(raised):
+                    raise
+            finally:
+                if connection.error is not None:
+                    await connection.finish()
+                connection.leave()
         finally:
             CURRENT_TOKEN.reset(before)
 
@@ -129,6 +139,15 @@ class JWTMiddleware:
 
             await drain_body(scope, receive, self._gate.drain)
         await send_answer(answer, scope, send)
+
+    async def _wait(self, scope: Scope, receive: Receive) -> tuple[TokenError | None, Receive]:
+        """Examine a request for which keys, a form or a store are needed; and what the application then receives by."""
+
+        async def read_form(field: str) -> None:
+            nonlocal receive
+            receive = await read_field(scope, receive, field)
+
+        return await self._gate.examine(scope, read_form), receive
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The lifespan, in which keys and stores are looked after."""
@@ -143,9 +162,29 @@ class JWTMiddleware:
 
     def _connection(
         self, scope: Scope, receive: Receive, send: Send, protocol: str | None
-    ) -> WebSocketConnection | HTTPExchange | None:
-        """What sees to it that the connection ends with its token; None: nothing has to."""
-        ends, close_code = self._gate.end_with_token, self._gate.close_code
+    ) -> WebSocketConnection | HTTPExchange:
+        """What sees to it that the connection ends with its token, and that refusals of the application are answered."""
+        gate = self._gate
+        challenges, ends = gate.challenges, gate.end_with_token
         if scope["type"] == "websocket":
-            return self._websocket(scope, receive, send, close_code=close_code, protocol=protocol, ends=ends)
-        return self._http(scope, receive, send) if ends else None
+            return self._websocket(
+                scope,
+                receive,
+                send,
+                close_code=gate.close_code,
+                protocol=protocol,
+                ends=ends,
+                challenges=challenges,
+            )
+        return self._http(scope, receive, send, challenges, ends=ends)
+
+
+def _has_cors(app: object) -> bool:
+    """Whether a CORS middleware stands in an application: among those around it, or those that it puts around itself."""
+    for _ in range(_DEEPEST):
+        # Starlette and FastAPI keep theirs under this name until they start.
+        kinds = [getattr(one, "cls", None) for one in getattr(app, "user_middleware", ())]
+        if any("CORS" in getattr(kind, "__name__", "") for kind in (type(app), *kinds)):
+            return True
+        app = getattr(app, "app", None)
+    return False

@@ -2,21 +2,45 @@
 
 It stands in the scope under `SCOPE_KEY`. Guards ask it (`admit`) instead of looking at the request again; that is what
 makes one verification serve any number of them. Where the middleware does not ask (exempt paths), the first guard does.
+
+An outcome belongs to what it was worked out from: the token as it was offered, the source that found it, and whether the
+method is safe. A scope may be copied with other headers or another method (the parts of a batch, for example), and the
+copy brings the outcome along. So an outcome is used for a scope only if `Outcome.is_of` says that it belongs to it;
+otherwise the scope gets an outcome of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
 
 from ._compact import as_ascii
+from ._forms import CSRF_KEY
 from ._store import is_of_session
 from .access import Access
 from .config import JWTConfig
-from .errors import MissingTokenError, NotGuardedError, RevokedTokenError, StoreUnavailableError, TokenError
-from .sources import DEFAULT_SOURCES, Offered, Source, find_token
+from .errors import (
+    CSRFTokenError,
+    MissingTokenError,
+    NotGuardedError,
+    RevokedTokenError,
+    StoreUnavailableError,
+    TokenError,
+)
+from .sources import (
+    DEFAULT_SOURCES,
+    BearerHeader,
+    Cookie,
+    InsecureWebSocketQuery,
+    Offered,
+    Source,
+    WebSocketProtocol,
+    find_token,
+)
+from .sources.cookie import SAFE_METHODS, check_csrf
+from .sources.websocket import offered_protocols
 from .token import SCOPE_KEY, Token
 from .verification import verify
 
@@ -33,8 +57,12 @@ __all__ = [
     "current_token",
     "examined",
     "get_token",
+    "is_preflight",
+    "noted_error",
     "outcome_for",
+    "outcome_of",
     "outcome_under",
+    "outcomes_from",
     "scope_of",
 ]
 
@@ -42,6 +70,14 @@ ANY_ACCESS_TOKEN = Access()
 """The rule where none is stated: a valid access token."""
 
 CURRENT_TOKEN: ContextVar[Token | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+
+
+ReadForm: TypeAlias = Callable[[str], Awaitable[None]]
+
+_ACCESS = "access"
+_OUR_SOURCES = frozenset({BearerHeader, Cookie, InsecureWebSocketQuery, WebSocketProtocol})
+_UNREADABLE = Offered(b"", "")
+"""Stands for what no source could read. It is equal to nothing that a source offers, as that is never empty."""
 
 
 class Renewable(Protocol):
@@ -75,13 +111,18 @@ class Outcome:
         is_accepted: Whether it is a websocket that has been accepted.
         is_of_gate: Whether a middleware has made it, so that its sources are those that the middleware looks in.
         is_demanded: Whether a middleware lets nobody on without the token, whatever guards say.
+        is_preflight: Tells a CORS preflight, for which nobody has to have a token; None: every request has to.
+        raised: The error that `get_token` has raised for the request.
     """
 
     __slots__ = (
         "_awaits_keys",
         "_error",
         "_examined",
+        "_is_safe",
+        "_offered",
         "_revoked",
+        "_seen",
         "_sources",
         "_token",
         "attended",
@@ -95,7 +136,9 @@ class Outcome:
         "is_accepted",
         "is_demanded",
         "is_of_gate",
+        "is_preflight",
         "passed",
+        "raised",
         "revocation",
         "trust",
     )
@@ -119,6 +162,11 @@ class Outcome:
         self.is_accepted = False
         self.is_demanded = False
         self.is_of_gate = False
+        self.is_preflight: Callable[[Mapping[str, Any]], bool] | None = None
+        self.raised: TokenError | None = None
+        self._is_safe = True
+        self._offered: Offered | None = None
+        self._seen: tuple[Any, ...] | None = None
         self._sources = sources
         self.revocation = revocation
         self.attended = not trust.is_remote and revocation is None
@@ -157,6 +205,8 @@ class Outcome:
         if self._revoked is not False and access.check_revocation:
             raise self._refusal().with_traceback(None)
         access.check(self._token)
+        if self._offered is not None and self._offered.csrf_field is not None:
+            raise CSRFTokenError(reason="the form that may have the CSRF value has not been read")
         if access is not ANY_ACCESS_TOKEN:
             self.end_with_token = self.end_with_token and access.end_with_token
             if access not in self.passed:
@@ -178,30 +228,70 @@ class Outcome:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the token is good, and only its store can say whether it has been revoked."""
-        return self._revoked is None
+        """Whether the token is good, and only a form or its store can say whether it is let in."""
+        return self._revoked is None or (
+            self._error is None and self._offered is not None and self._offered.csrf_field is not None
+        )
+
+    def is_of(self, scope: Mapping[str, Any]) -> bool:
+        """Whether this scope offers what the outcome was worked out from.
+
+        That is the same token, in the same source, by a method of the same kind; or no token again. The rules for
+        cross-site requests are held against this very scope.
+        """
+        if not self._examined or self._is_untouched(scope):
+            return True
+        try:
+            offered = find_token(scope, self._sources, self.trust.max_token_size)
+        except TokenError:  # with which the scope is refused
+            return False
+        return offered == self._offered and _is_safe(scope) is self._is_safe
+
+    def _is_untouched(self, scope: Mapping[str, Any]) -> bool:
+        """Whether all that our own sources read of a scope is what it was; this saves nearly every guard a search."""
+        if self._seen is None or self._seen != _seen_of(scope):
+            return False
+        # Any other source may read anything, and a pair that is a list may have been changed in place.
+        return all(type(source) in _OUR_SOURCES for source in self._sources) and all(
+            type(pair) is tuple for pair in self._seen[-1]
+        )
+
+    def anew(self) -> Outcome:
+        """An outcome by the same settings, not yet worked out, for a scope to which this one does not belong."""
+        outcome = Outcome(self.trust, self._sources, self.challenges, self.revocation)
+        outcome.is_of_gate, outcome.is_preflight, outcome.is_accepted = (
+            self.is_of_gate,
+            self.is_preflight,
+            self.is_accepted,
+        )
+        return outcome
 
     def _refusal(self) -> TokenError:
         if self._revoked is None:
             return StoreUnavailableError(reason="nobody could wait for the store here")
         return RevokedTokenError() if self._revoked is True else cast("TokenError", self._revoked)
 
-    async def prepare(self, scope: Mapping[str, Any], *, check_revocation: bool = True) -> None:
-        """Before `admit`, wherever it is possible to wait: for keys and for what is revoked, if need be.
+    async def prepare(
+        self, scope: Mapping[str, Any], *, check_revocation: bool = True, read_form: ReadForm | None = None
+    ) -> None:
+        """Before `admit`, wherever it is possible to wait: for keys, for a form and for what is revoked, if need be.
 
         With keys in hand, and a mirror of what is revoked, nothing is waited for. Raises nothing; `admit` does.
 
         Args:
             scope: The scope of the request.
             check_revocation: Whether anybody wants to know if the token is revoked.
+            read_form: Puts what a form says in one field into the scope; None: the caller cannot read the body.
         """
-        if self.attended:
+        if self.attended and read_form is None:
             return
         if not self._examined:
             self._examine(scope)
         if self._awaits_keys:
             self._awaits_keys = False
             await self._attend_keys(scope)
+        if read_form is not None:
+            await self._attend_form(scope, read_form)
         if self._token is None or self._revoked is not None or self.revocation is None or self.config is None:
             self.attended = True
         elif check_revocation:
@@ -221,9 +311,24 @@ class Outcome:
         except TokenError as error:
             self._error = error
 
-    def _examine(self, scope: Mapping[str, Any]) -> None:
+    async def _attend_form(self, scope: Mapping[str, Any], read_form: ReadForm) -> None:
+        """Read the form that may have the CSRF value, where nothing else is wanting."""
+        offered, token = self._offered, self._token
+        if offered is None or offered.csrf_field is None or token is None or self._revoked is True:
+            return
+        if token.type != _ACCESS:
+            return
+        await read_form(offered.csrf_field)
+        self._offered, self._seen = offered._replace(csrf_field=None), _seen_of(scope)
         try:
-            offered = find_token(scope, self._sources, self.trust.max_token_size)
+            check_csrf(scope.get(CSRF_KEY), offered.raw)
+        except TokenError as error:
+            self._token, self._error = None, error
+
+    def _examine(self, scope: Mapping[str, Any]) -> None:
+        self._seen, self._is_safe, self._offered = _seen_of(scope), _is_safe(scope), _UNREADABLE
+        try:
+            self._offered = offered = find_token(scope, self._sources, self.trust.max_token_size)
             if offered is not None:
                 self._token = self._verified(offered)
                 if self.revocation is not None and self.config is not None:
@@ -245,31 +350,76 @@ class Outcome:
         return token
 
 
+def _is_safe(scope: Mapping[str, Any]) -> bool:
+    return scope.get("type") == "http" and scope.get("method") in SAFE_METHODS
+
+
+def _seen_of(scope: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """All that our own sources read of a scope, the headers last; None where the headers can be read only once."""
+    headers = scope.get("headers")
+    if type(headers) is not list and type(headers) is not tuple:
+        return None
+    kind = scope.get("type")
+    handshake = (scope.get("query_string"), offered_protocols(scope)) if kind == "websocket" else None
+    return (kind, scope.get("method"), scope.get("scheme"), scope.get(CSRF_KEY), handshake, list(headers))
+
+
+def outcomes_from(outcome: object) -> Iterator[Outcome]:
+    """An outcome, and those that follow it; none, where something else stands in its place."""
+    # Only our own kind of object counts, whatever else may have come into the scope under this name.
+    while isinstance(outcome, Outcome):
+        yield outcome
+        outcome = outcome.following
+
+
+def outcome_of(scope: MutableMapping[str, Any]) -> Outcome | None:
+    """The outcome that the innermost middleware, or a guard without any, goes by; one of this very scope.
+
+    Where the one in the scope was worked out from something else, another one takes its place, in this scope alone.
+    """
+    outcome = scope.get(SCOPE_KEY)
+    if not isinstance(outcome, Outcome):
+        return None
+    if not outcome.is_of(scope):
+        scope[SCOPE_KEY] = outcome = outcome.anew()
+    return outcome
+
+
 def outcome_for(
     scope: Mapping[str, Any],
-    trust: Trust | None,
+    trust: Trust,
     sources: tuple[Source, ...] = (),
     revocation: RevocationStore | None = None,
 ) -> Outcome | None:
-    """The outcome that already stands in the scope.
+    """The outcome that already stands in the scope, and is of this very scope.
 
     Args:
         scope: The scope of the request.
-        trust: Under this configuration, or these; None: under what the innermost middleware has.
+        trust: Under this configuration, or these.
         sources: Found in these places; empty: wherever it was found.
         revocation: Held against what this store knows; None: whether or not against any.
     """
-    outcome = scope.get(SCOPE_KEY)
-    # Only our own kind of object counts, whatever else may have come into the scope under this name.
-    while isinstance(outcome, Outcome):
-        if trust is None or (
+    for outcome in outcomes_from(scope.get(SCOPE_KEY)):
+        if (
             (outcome.config is trust or outcome.trust == trust)
             and sources in ((), outcome._sources)  # noqa: SLF001 -- this module's own class
             and (revocation is None or outcome.revocation is revocation)
+            and outcome.is_of(scope)
         ):
             return outcome
-        outcome = outcome.following
     return None
+
+
+def noted_error(scope: Mapping[str, Any]) -> TokenError | None:
+    """The error that `get_token` has raised for this request; None: it has raised none."""
+    outcome = scope.get(SCOPE_KEY)
+    return outcome.raised if isinstance(outcome, Outcome) else None
+
+
+def is_preflight(scope: Mapping[str, Any]) -> bool:
+    """Whether the innermost middleware takes the request for a CORS preflight, and lets such pass without a token."""
+    outcome = scope.get(SCOPE_KEY)
+    return isinstance(outcome, Outcome) and outcome.is_preflight is not None and outcome.is_preflight(scope)
 
 
 def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
@@ -278,7 +428,7 @@ def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
     Raises:
         NotGuardedError: There is no middleware.
     """
-    first = outcome_for(scope, None)
+    first = outcome_of(scope)
     if first is None:
         raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
     if not access.sources:
@@ -295,7 +445,7 @@ def attach(scope: MutableMapping[str, Any], outcome: Outcome) -> None:
 
     The first one in a scope also fills `scope["token"]`; any other stands behind it, and changes nothing for handlers.
     """
-    first = outcome_for(scope, None)
+    first = outcome_of(scope)
     if first is not None:
         outcome.following, first.following = first.following, outcome
         for connection in first.connections:
@@ -326,6 +476,7 @@ async def examined(
         check_revocation: Whether anybody wants to know if the token is.
         sources: Where it may be offered; empty: wherever a middleware looks, or in the Authorization header.
     """
+    outcome_of(scope)  # so that the settings of a middleware are found in a copied scope, too
     if not sources and not _gate_looks(scope, trust):
         sources = DEFAULT_SOURCES  # what another guard has found in sources of its own is nothing to this one
     found = outcome_for(scope, trust, sources, revocation)
@@ -340,10 +491,8 @@ async def examined(
 
 
 def _gate_looks(scope: Mapping[str, Any], trust: Trust) -> bool:
-    outcome = outcome_for(scope, trust)
-    while outcome is not None and not outcome.is_of_gate:
-        outcome = outcome.following
-    return outcome is not None
+    first = outcome_for(scope, trust)
+    return any(outcome.is_of_gate for outcome in outcomes_from(first))
 
 
 def scope_of(connection: Any) -> Mapping[str, Any]:
@@ -377,6 +526,9 @@ def get_token(request_or_scope: Any, *, optional: bool) -> Token | None: ...
 def get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
     """The access token of a request.
 
+    It is the token that this very scope offers. A scope that was copied with other headers, another query or another kind
+    of method is examined anew, while its `scope["token"]` stays what was copied.
+
     Args:
         request_or_scope: An ASGI scope, or any framework's request or websocket object.
         optional: Whether absence is tolerated: None then. A bad token never is.
@@ -385,13 +537,17 @@ def get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
         TokenError: What was wrong with the credentials; `MissingTokenError` when there were none.
         NotGuardedError: Nothing has prepared the request: no middleware, no `install`.
     """
-    scope = scope_of(request_or_scope)
-    outcome = outcome_for(scope, None)
+    scope = cast("MutableMapping[str, Any]", scope_of(request_or_scope))
+    outcome = outcome_of(scope)
     if outcome is None:
         raise NotGuardedError(
             "no JWTMiddleware around this application: wrap it, JWTMiddleware(app, config), or install(app, config)"
         )
-    return outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)
+    try:
+        return outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)
+    except TokenError as error:
+        outcome.raised = error  # which the middleware answers with, where a framework makes an error 500 of it
+        raise
 
 
 def current_token() -> Token | None:

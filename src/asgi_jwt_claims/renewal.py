@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ._store import marks_of
 from .errors import NotGuardedError, RevokedTokenError, WrongIdentityError
-from .outcome import CURRENT_TOKEN, outcome_for, scope_of
+from .outcome import CURRENT_TOKEN, outcome_of, outcomes_from, scope_of
+from .token import Granted
 from .verification import verify_token_async
 
 if TYPE_CHECKING:
@@ -67,22 +68,19 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
 
 def _hand_over(token: Token, scope: MutableMapping[str, Any], held: list[Token]) -> None:
     """Let nothing that a handler reads speak of the token that was held before."""
-    for name in ("token", "user", "auth"):
+    for name in ("token", "user"):
         if scope.get(name) in held:
             scope[name] = token
+    if getattr(scope.get("auth"), "token", None) in held:
+        scope["auth"] = Granted(token)
     if HOLDER_KEY in scope:
         scope[HOLDER_KEY].token = token
     CURRENT_TOKEN.set(token)
 
 
 def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:
-    found = []
-    outcome = outcome_for(scope, None)
-    while outcome is not None:
-        if outcome.held is not None and outcome.connections:
-            found.append(outcome)
-        outcome = outcome.following
-    return found
+    outcomes = outcomes_from(outcome_of(scope))
+    return [one for one in outcomes if one.held is not None and one.connections and one.is_of(scope)]
 
 
 async def _check(token: Token, outcome: Outcome) -> None:

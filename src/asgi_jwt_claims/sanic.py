@@ -31,6 +31,7 @@ from sanic.server.websockets.connection import WebSocketConnection
 
 from ._forms import read_field
 from ._guards import decorator, guard_handler, takes_token
+from ._log import logger
 from ._sanic_connections import (
     TASK_KEY,
     WEBSOCKETS,
@@ -46,7 +47,7 @@ from ._sanic_connections import (
 from .challenges import Answer, close_code
 from .claims import plain
 from .errors import SettingError, TokenError
-from .gate import Gate
+from .gate import CORS_INSIDE, Gate
 from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
 from .renewal import HOLDER_KEY
 from .token import SCOPE_KEY, Token
@@ -124,6 +125,18 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
     _follow_connections(app, gate)
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.register_listener(register_injection, "before_server_start", priority=_FIRST)
+    _warn_of_cors(app, gate)
+
+
+def _warn_of_cors(app: Sanic[Any, Any], gate: Gate) -> None:
+    async def warn(app: Sanic[Any, Any]) -> None:
+        # sanic-ext answers preflights in handlers, which the guard stands in front of.
+        settings = getattr(app.ctx, "cors", None)
+        if settings is not None and settings.allow_origins:
+            logger().warning(CORS_INSIDE)
+
+    if gate.refuses_preflights:
+        app.register_listener(warn, "before_server_start")
 
 
 def _follow_connections(app: Sanic[Any, Any], gate: Gate) -> None:
@@ -172,11 +185,9 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
     if not hasattr(request.ctx, _REFUSAL):
         scope = prepared_scope(request)
         protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
-        if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
-            await _read_form(request, scope, field)
-        refused = await gate.examine(scope) if gate.is_remote else gate.open(scope)
-        if gate.is_undecided(scope):
-            refused = await gate.examine(scope)
+        refused = None if gate.is_remote else gate.open(scope)
+        if gate.is_remote or gate.is_undecided(scope):
+            refused = await gate.examine(scope, functools.partial(_read_form, request, scope))
         if refused is None and is_asgi(request):
             follow(request, scope, gate, protocol)
         setattr(request.ctx, _REFUSAL, refused)

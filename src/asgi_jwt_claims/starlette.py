@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -23,14 +24,14 @@ from ._guards import decorator, guard_handler
 from .challenges import Answer, close_code, send_answer
 from .errors import TokenError
 from .middleware import JWTMiddleware
-from .outcome import ANY_ACCESS_TOKEN, get_token, outcome_for, outcome_under
+from .outcome import ANY_ACCESS_TOKEN, get_token, outcome_of, outcome_under
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Unpack
 
-    from starlette.applications import Starlette
-    from starlette.types import Message
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, ExceptionHandler, Message
 
     from .access import Access
     from .config import JWTConfig
@@ -42,15 +43,59 @@ __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and turn every `TokenError` that a handler lets go into its answer.
 
-    The middleware that is added last runs first: add `CORSMiddleware` after this, so that refusals carry its headers.
+    Applications of Starlette and FastAPI that are mounted in `app` when it starts answer in the same way.
+
+    The middleware that is added last runs first: add `CORSMiddleware` after this, so that it gets its preflights and
+    refusals carry its headers.
 
     Args:
         app: A Starlette (or FastAPI) application that has not started.
         config: Keys, parties, times and names; several for several issuers.
         options: Those of `JWTMiddleware`.
     """
-    app.add_middleware(JWTMiddleware, config, **options)
-    app.add_exception_handler(TokenError, token_error_handler)  # type: ignore[arg-type]  # one handler for http and websocket, which answer differently
+    install_with(app, config, options, {TokenError: token_error_handler})  # type: ignore[dict-item]  # one handler for http and websocket, which answer differently
+
+
+def install_with(
+    app: Starlette,
+    config: JWTConfig | Iterable[JWTConfig],
+    options: GateOptions,
+    handlers: Mapping[type[Exception], ExceptionHandler],
+) -> None:
+    """`install`, with the exception handlers that an adapter brings, for `app` and for what is mounted in it."""
+    app.add_middleware(_InstalledMiddleware, config, routes=app.routes, handlers=handlers, **options)
+    _add_handlers(app, handlers)
+
+
+class _InstalledMiddleware(JWTMiddleware):
+    """The middleware that `install` puts in. It is made when the application starts, with all its routes."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: JWTConfig | Iterable[JWTConfig],
+        *,
+        routes: Iterable[BaseRoute],
+        handlers: Mapping[type[Exception], ExceptionHandler],
+        **options: Unpack[GateOptions],
+    ) -> None:
+        super().__init__(app, config, **options)
+        for mounted in _mounted(routes):
+            _add_handlers(mounted, handlers)
+
+
+def _mounted(routes: Iterable[BaseRoute]) -> Iterator[Starlette]:
+    """The applications of Starlette's kind that stand below these routes, at any depth."""
+    for route in routes:
+        inner = getattr(route, "_base_app", getattr(route, "app", None))  # without the middleware of a `Mount`
+        if isinstance(inner, Starlette):
+            yield inner
+        yield from _mounted(getattr(inner, "routes", ()))
+
+
+def _add_handlers(app: Starlette, handlers: Mapping[type[Exception], ExceptionHandler]) -> None:
+    for kind, handler in handlers.items():
+        app.exception_handlers.setdefault(kind, handler)
 
 
 async def token_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -74,7 +119,7 @@ def to_response(answer: Answer) -> Response:
 async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...] = ()) -> Response | None:
     if not isinstance(connection, WebSocket):
         return to_response(answer)
-    outcome = outcome_for(connection.scope, None)
+    outcome = outcome_of(connection.scope)
     # An exception handler gets another object than the handler had, which knows nothing of what that one has done.
     is_accepted = outcome is not None and outcome.is_accepted
     if connection.application_state is WebSocketState.CONNECTING and not is_accepted:

@@ -17,7 +17,17 @@ else:
 
     ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object])
 
-__all__ = ["SCOPE_KEY", "Anonymous", "ClaimNames", "Token", "TokenFields", "TokenPair", "copy_json", "notes_of"]
+__all__ = [
+    "SCOPE_KEY",
+    "Anonymous",
+    "ClaimNames",
+    "Granted",
+    "Token",
+    "TokenFields",
+    "TokenPair",
+    "copy_json",
+    "notes_of",
+]
 
 SCOPE_KEY = "asgi_jwt_claims"
 """The ASGI scope key under which the outcome of the request (token, absence or error) stands beside `scope["token"]`."""
@@ -234,7 +244,7 @@ class Token(Generic[ClaimsT]):
         """The same as `claims`."""
         return self.claims
 
-    # With `scopes` above, what Starlette expects of `scope["user"]` and `scope["auth"]`.
+    # What Starlette expects of `scope["user"]`.
 
     @property
     def is_authenticated(self) -> Literal[True]:
@@ -250,6 +260,24 @@ class Token(Generic[ClaimsT]):
 def notes_of(token: Token[Any]) -> dict[str | None, Any]:
     """What stores have worked out of a token, by issuer, kept for all requests that bring the same bytes."""
     return token._verified[0].notes  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
+
+
+class Granted:
+    """Stands as `scope["auth"]` where there is a token: its scopes, and that of everybody who has logged in.
+
+    Attributes:
+        token: The token.
+    """
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: Token[Any]) -> None:
+        self.token = token
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes of the token, and `"authenticated"`, which Starlette's documentation gives to each such user."""
+        return self.token.scopes | {"authenticated"}
 
 
 class Anonymous:

@@ -21,7 +21,7 @@ from asgi_jwt_claims import (
     get_token,
 )
 from asgi_jwt_claims import fastapi as adapter
-from asgi_jwt_claims.errors import ExpiredTokenError, NotGuardedError, SettingError
+from asgi_jwt_claims.errors import ExpiredTokenError, MissingScopeError, NotGuardedError, SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, TokenHTTPException, install, jwt_required
 from tests.apps import postponed
 from tests.by_hand import Header, ask, bearer, talk
@@ -550,3 +550,69 @@ async def test_documentation_pages_are_guarded_unless_exempt(app: Any, config: J
     install(app, config, exempt=["/openapi.json"])
     paths = ("/openapi.json", "/docs", "/redoc", "/unknown")
     assert [200, 401, 401, 401] == [(await ask(app, path)).status for path in paths]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before install", "after it"])
+async def test_a_mounted_application(config: JWTConfig, alice: Header, late: bool) -> None:
+    """A FastAPI that is mounted refuses with the same answers as the one that `install` was called on."""
+    app, sub, deep = FastAPI(), FastAPI(), FastAPI()
+    if not late:
+        app.mount("/sub", sub)
+        sub.mount("/deep", deep)
+    install(app, config, required=False)
+    for one in (app, sub, deep):
+
+        @one.get("/current")
+        async def current(token: CurrentToken) -> Any:
+            return token.identity
+
+        @one.get("/rule", dependencies=[Security(JWTBearer(allow="ADMIN"))])
+        async def rule() -> Any:
+            raise AssertionError("reached")
+
+        @one.get("/raised")
+        async def raised(request: Request) -> Any:
+            raise MissingScopeError(scope="write")
+
+        @one.get("/read")
+        async def read(request: Request) -> Any:
+            return adapter.get_token(request).identity
+
+    if late:
+        app.mount("/sub", sub)
+        sub.mount("/deep", deep)
+    for path, headers, status in (
+        ("/current", [], 401),
+        ("/current", [bearer("a.b.c")], 401),
+        ("/rule", [alice], 403),
+        ("/raised", [alice], 403),
+        ("/read", [], 401),
+        ("/read", [alice], 200),
+    ):
+        answers = [await ask(app, f"{where}{path}", *headers) for where in ("", "/sub", "/sub/deep")]
+        assert status == answers[0].status
+        assert answers[0].messages == answers[1].messages == answers[2].messages
+
+
+async def test_the_guards_of_a_group_and_its_own_preflight(app: Any, config: JWTConfig, alice: Header) -> None:
+    """What the middleware lets pass as a preflight, the guards of a router let pass without a token."""  # S11
+    reached: list[Any] = []
+    router = APIRouter(dependencies=[Security(JWTBearer()), Security(JWTBearer(config, allow="ADMIN"))])
+
+    @router.options("/x")
+    async def preflight(token: CurrentToken) -> Any:
+        reached.append(token)
+
+    @router.get("/x")
+    async def handler() -> Any:
+        raise AssertionError("reached")
+
+    app.include_router(router)
+    install(app, config, allow_preflight=True)
+    asks = ((b"origin", b"https://app.example"), (b"access-control-request-method", b"GET"))
+    assert 200 == (await ask(app, "/x", *asks, method="OPTIONS")).status
+    assert [None] == reached
+    for headers in (asks[:1], (*asks, alice), (*asks, (b"x-http-method", b"GET"))):
+        assert (await ask(app, "/x", *headers, method="OPTIONS")).status in (401, 403)
+    assert 401 == (await ask(app, "/x", *asks)).status
+    assert [None] == reached

@@ -285,9 +285,10 @@ async def test_many_users_at_once(app: Any, config: JWTConfig, site_of: Open) ->
                 tasks.start_soon(one, f"user{number}")
 
 
-async def test_preflight(app: Any, config: JWTConfig, site_of: Open) -> None:
-    """A true preflight goes on; any other OPTIONS request does not."""  # S11
-    install(app, config)
+@pytest.mark.parametrize(("allow_preflight", "status"), [(False, 401), (True, 204)])
+async def test_preflight(app: Any, config: JWTConfig, site_of: Open, allow_preflight: bool, status: int) -> None:
+    """A true preflight goes on by choice alone; any other OPTIONS request does not."""  # S11
+    install(app, config, allow_preflight=allow_preflight)
 
     @app.options("/")
     async def handler(request: Request) -> HTTPResponse:
@@ -295,7 +296,7 @@ async def test_preflight(app: Any, config: JWTConfig, site_of: Open) -> None:
 
     preflight = {"origin": "https://app.example", "access-control-request-method": "GET"}
     async with site_of(app) as site:
-        assert 204 == (await site.client.options("/", headers=preflight)).status_code
+        assert status == (await site.client.options("/", headers=preflight)).status_code
         assert 401 == (await site.client.options("/", headers={"origin": "https://app.example"})).status_code
 
 

@@ -9,20 +9,22 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.authentication import requires
 from starlette.background import BackgroundTask
-from starlette.endpoints import WebSocketEndpoint
+from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, TokenError, create_access_token, current_token
-from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
+from asgi_jwt_claims.errors import ForbiddenError, MissingTokenError, NotGuardedError, SettingError
+from asgi_jwt_claims.gate import CORS_INSIDE
 from asgi_jwt_claims.starlette import get_token, install, jwt_required, token_error_handler
-from tests.by_hand import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, talk
+from tests.by_hand import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, lifespan, talk
 
 pytestmark = pytest.mark.anyio
 
@@ -363,12 +365,17 @@ async def test_cors_around_the_guard(config: JWTConfig) -> None:
     assert 200 == (await ask(app, "/", ORIGIN, ASKS, method="OPTIONS")).status
 
 
-async def test_cors_inside_the_guard(config: JWTConfig) -> None:
-    """Added before `install`, it still gets its preflights; but refusals come without its headers."""  # S11
+@pytest.mark.parametrize(("allow_preflight", "status", "warned"), [(False, 401, 1), (True, 200, 0)])
+async def test_cors_inside_the_guard(
+    config: JWTConfig, caplog: pytest.LogCaptureFixture, allow_preflight: bool, status: int, warned: int
+) -> None:
+    """Added before `install`, it gets its preflights only by choice, and refusals come without its headers."""  # S11
     app: Any = Starlette(routes=[Route("/", whoami)])
     app.add_middleware(CORSMiddleware, allow_origins=["https://app.example"])
-    install(app, config)
-    assert 200 == (await ask(app, "/", ORIGIN, ASKS, method="OPTIONS")).status
+    install(app, config, allow_preflight=allow_preflight)
+    async with lifespan(app):
+        assert warned == [record.message for record in caplog.records].count(CORS_INSIDE)
+    assert status == (await ask(app, "/", ORIGIN, ASKS, method="OPTIONS")).status
     refused = await ask(app, "/", ORIGIN)
     assert 401 == refused.status
     assert "access-control-allow-origin" not in refused.headers
@@ -462,3 +469,116 @@ def test_only_handlers_can_be_guarded(handler: Any) -> None:
     """A whole class, or an option given by position, is refused when decorating."""
     with pytest.raises(SettingError, match="guards a handler"):
         jwt_required(handler)
+
+
+async def test_requires_authenticated(config: JWTConfig) -> None:
+    """With `set_user` each user with a token has the scope "authenticated", beside those of the token; no other has."""
+
+    @requires("authenticated", status_code=418)
+    async def known(request: Request) -> Response:
+        return JSONResponse(request.user.display_name)
+
+    @requires(["authenticated", "admin"], status_code=418)
+    async def admins(request: Request) -> Response:
+        return JSONResponse(sorted(request.auth.scopes))
+
+    app = Starlette(routes=[Route("/known", known), Route("/admins", admins)])
+    install(app, config, set_user=True, required=False)
+    user, admin, sly = (
+        bearer(create_access_token("alice", config, scope=scope)) for scope in (None, "admin", "authenticated")
+    )
+    for path, headers, expected in (
+        ("/known", [], None),
+        ("/known", [bearer("a.b.c")], None),
+        ("/known", [user], "alice"),
+        ("/known", [sly], "alice"),
+        ("/admins", [], None),
+        ("/admins", [user], None),
+        ("/admins", [sly], None),
+        ("/admins", [admin], ["admin", "authenticated"]),
+    ):
+        answer = await ask(app, path, *headers)
+        assert (418, None) == (answer.status, expected) or expected == answer.json
+
+
+async def reads_the_token(request: Request) -> Response:
+    return JSONResponse(get_token(request).identity)
+
+
+async def forbids(request: Request) -> Response:
+    raise ForbiddenError()
+
+
+READS: list[BaseRoute] = [Route("/token", reads_the_token), Route("/forbidden", forbids)]
+
+
+@pytest.mark.parametrize("path", ["/token", "/forbidden"])
+@pytest.mark.parametrize("late", [False, True], ids=["before install", "after it"])
+@pytest.mark.parametrize(
+    "mounted",
+    [
+        Mount("/sub", Starlette(routes=READS)),
+        Mount("/sub", Starlette(debug=True, routes=READS)),
+        Mount("/sub", Starlette(routes=READS), middleware=[Middleware(CORSMiddleware)]),
+        Mount("/sub", routes=READS),
+        Mount("/sub", routes=[Mount("/", Starlette(routes=[Mount("/", Starlette(routes=READS))]))]),
+        Host("testserver", Starlette(routes=[Mount("/sub", Starlette(routes=READS))])),
+    ],
+    ids=["application", "debug", "middleware", "routes", "deep", "host"],
+)
+async def test_an_error_in_a_mounted_application(config: JWTConfig, mounted: Any, late: bool, path: str) -> None:
+    """What a handler of a mounted application lets go is answered as in the application itself."""
+    app = Starlette(routes=READS if late else [*READS, mounted])
+    install(app, config, required=False)
+    if late:
+        app.routes.append(mounted)
+    own, theirs = await ask(app, path), await ask(app, f"/sub{path}")
+    assert {"/token": 401, "/forbidden": 403}[path] == own.status
+    assert (own.status, own.body) == (theirs.status, theirs.body)
+
+
+async def test_a_mounted_application_may_answer_itself(config: JWTConfig) -> None:
+    """A handler of its own for the errors stays, whether it was there before or not."""
+
+    def mine(request: Request, error: Exception) -> Response:
+        return Response(status_code=418)
+
+    sub = Starlette(routes=READS, exception_handlers={TokenError: mine})
+    app = Starlette(routes=[Mount("/sub", sub)])
+    install(app, config, required=False)
+    assert 418 == (await ask(app, "/sub/token")).status
+
+
+async def test_an_error_in_a_wrapped_application(config: JWTConfig) -> None:
+    """Without `install` too, and at any depth: Starlette's own error 500 is replaced."""
+    app = Starlette(routes=[*READS, Mount("/sub", Starlette(routes=READS))])
+    wrapped = JWTMiddleware(app, config, required=False)
+    for path, status in (("/token", 401), ("/sub/token", 401), ("/forbidden", 403), ("/sub/forbidden", 403)):
+        answer = await ask(wrapped, path)
+        assert (status, "application/json") == (answer.status, answer.headers["content-type"])
+
+
+async def test_the_guards_of_a_preflight(config: JWTConfig, alice: Header) -> None:
+    """A guard lets pass what the middleware lets pass as a preflight, without a token, and nothing else."""  # S11
+    reached: list[Any] = []
+
+    @jwt_required(allow="ADMIN")
+    async def handler(request: Request, token: Token) -> Response:
+        reached.append(token)
+        return Response(status_code=204)
+
+    class Endpoint(HTTPEndpoint):
+        @jwt_required
+        async def options(self, request: Request, token: Token) -> Response:
+            reached.append(token)
+            return Response(status_code=204)
+
+    routes: list[BaseRoute] = [Route("/a", handler, methods=["GET", "OPTIONS"]), Route("/b", Endpoint)]
+    for options, status in (({"allow_preflight": True}, 204), ({}, 401), ({"required": False}, 401)):
+        app = Starlette(routes=routes)
+        install(app, config, **options)  # type: ignore[arg-type]
+        for path in ("/a", "/b"):
+            assert status == (await ask(app, path, ORIGIN, ASKS, method="OPTIONS")).status
+            assert 401 == (await ask(app, path, ORIGIN, method="OPTIONS")).status
+        assert 401 == (await ask(app, "/a", ORIGIN, ASKS)).status
+    assert [None, None] == reached

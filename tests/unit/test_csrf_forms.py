@@ -8,8 +8,20 @@ from urllib.parse import quote
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, TokenCookies, create_access_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    TokenCookies,
+    create_access_token,
+    create_refresh_token,
+    verify_token,
+)
 from asgi_jwt_claims._forms import MAX_FORM
+from asgi_jwt_claims.revocation import MemoryStore, SQLiteStore, revoke_token
+from asgi_jwt_claims.sources import cookie as cookie_module
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
 from tests.conftest import HeldClock
@@ -292,3 +304,103 @@ async def test_a_form_in_too_many_pieces(config: JWTConfig) -> None:
     assert (403, 1024) == (counts[0], endless)
     answer, _ = await post(Reader(), config, [*[b""] * 1000, FIELD])
     assert 200 == answer.status
+
+
+async def never(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("reached")
+
+
+def typed(raw: str) -> Header:
+    return (b"cookie", b"__Host-access_token=" + raw.encode())
+
+
+@pytest.mark.parametrize("options", [{}, {"required": False}])
+async def test_nothing_is_read_unless_the_token_is_good(config: JWTConfig, options: dict[str, Any]) -> None:
+    """A form is read only where nothing but its CSRF value is wanting: not for a bad token, nor one of another type."""
+
+    async def receive() -> Message:
+        raise AssertionError("the body was read")
+
+    async def send(message: Message) -> None:
+        statuses.append(message.get("status", 0))
+
+    statuses: list[int] = []
+    tokens = {
+        "junk": 401,
+        create_access_token("alice", config.replace(secret_key=SECRET[::-1])): 401,
+        create_access_token("alice", config, lifetime=1): 401,
+        create_refresh_token("alice", config): 401,
+        create_access_token("alice", config): 403,
+    }
+    foreign: Header = (b"origin", b"https://evil.example")
+    later = config.replace(clock=lambda: config.clock() + 60)
+    for raw, expected in tokens.items():
+        app = never if options == {} else unguarded_reader
+        headers = (typed(raw), FORM) if expected == 401 else (typed(raw), FORM, foreign)
+        guarded = JWTMiddleware(app, later, sources=[BearerHeader(), Cookie()], **options)
+        await guarded(http_scope("/", *headers, method="POST"), receive, send)
+        assert [expected if options == {} else 200, 0] == statuses
+        statuses.clear()
+
+
+async def unguarded_reader(scope: Scope, receive: Receive, send: Send) -> None:
+    assert None is scope["token"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_a_store_is_asked_after_the_form(config: JWTConfig, tmp_path: Any) -> None:
+    """A form with a wrong value costs no question to the store, and one with the right value one."""
+    asked: list[str] = []
+
+    class Counting(SQLiteStore):
+        async def check(self, token: Token, config: JWTConfig) -> bool:
+            asked.append(token.identity)
+            return await super().check(token, config)
+
+    store = Counting(tmp_path / "store")
+    raw = create_access_token("alice", config)
+    for value, status in ((b"wrong", 403), (csrf_digest(raw.encode()), 200)):
+        answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, revocation=store)
+        assert status == answer.status
+    assert ["alice"] == asked
+    await revoke_token(verify_token(raw, config), config, store)
+    answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, revocation=store)
+    assert 401 == answer.status
+
+
+async def test_what_is_known_to_be_revoked_is_not_read_for(config: JWTConfig, clock: HeldClock) -> None:
+    """A store that knows at once that a token is revoked spares its form."""
+    store = MemoryStore(clock=clock)
+    raw = create_access_token("alice", config)
+    await revoke_token(verify_token(raw, config), config, store)
+    app = Reader()
+    answer, _ = await post(app, config, [never], typed(raw), FORM, revocation=store)  # type: ignore[list-item]
+    assert (401, []) == (answer.status, app.received)
+
+
+async def test_a_cookie_is_looked_for_once(config: JWTConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cookie that was found is the one whose value is checked when the form has been read."""
+    looked: list[bytes] = []
+    search = cookie_module.cookie_values
+
+    def counted(scope: Scope, name: bytes) -> list[bytes]:
+        looked.append(name)
+        return search(scope, name)
+
+    monkeypatch.setattr(cookie_module, "cookie_values", counted)
+    for body, status in ((FIELD, 200), (b"csrf_token=x", 403)):
+        assert status == (await post(Reader(), config, [body]))[0].status
+        assert [b"__Host-access_token"] == looked
+        looked.clear()
+
+
+async def test_a_source_around_a_cookie(config: JWTConfig) -> None:
+    """A source of the application that hands on what `Cookie` finds is held to the form as well, str or bytes."""
+
+    def mine(scope: Any, max_size: int) -> Any:
+        offered = Cookie()(scope, max_size)
+        return offered and offered._replace(raw=offered.raw.decode())
+
+    for body, status in ((FIELD, 200), (b"a=b", 403)):
+        assert status == (await post(Reader(), config, [body], sources=[mine]))[0].status

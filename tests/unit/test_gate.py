@@ -298,35 +298,6 @@ def test_the_longest_of_many_prefixes(config: JWTConfig) -> None:
     assert paths == {path: is_open(gate, http_scope(path)) for path in paths}
 
 
-ORIGIN = (b"origin", b"https://app.example")
-ASKS = (b"access-control-request-method", b"GET")
-
-
-@pytest.mark.parametrize(
-    ("method", "headers", "expected"),
-    [
-        ("OPTIONS", [ORIGIN, ASKS], True),  # S11
-        ("OPTIONS", [ASKS, ORIGIN, (b"access-control-request-headers", b"authorization")], True),
-        ("OPTIONS", [], False),
-        ("OPTIONS", [ORIGIN], False),
-        ("OPTIONS", [ASKS], False),
-        ("OPTIONS", [(b"Origin", b"x"), (b"Access-Control-Request-Method", b"GET")], False),
-        ("options", [ORIGIN, ASKS], False),
-        ("GET", [ORIGIN, ASKS], False),
-        ("HEAD", [ORIGIN, ASKS], False),
-        ("POST", [ORIGIN, ASKS], False),
-    ],
-)
-def test_preflight(gate: Gate, method: str, headers: list[Header], expected: bool) -> None:
-    """A true CORS preflight goes on, since browsers send it without credentials; no other request does."""
-    assert expected is is_open(gate, http_scope("/protected", *headers, method=method))
-
-
-def test_a_websocket_is_never_a_preflight(gate: Gate) -> None:
-    """The headers of a preflight open nothing for a websocket."""  # S11
-    assert not is_open(gate, websocket_scope("/protected", ORIGIN, ASKS))
-
-
 @pytest.mark.parametrize("required", [True, False])
 def test_a_valid_token_goes_on(config: JWTConfig, required: bool) -> None:
     """The token stands in the scope, and says where it came from."""
@@ -385,7 +356,8 @@ def test_set_user(config: JWTConfig) -> None:
     known, unknown = http_scope("/", bearer(create_access_token("alice", config)), user="x"), http_scope("/", user="x")
     gate.open(known)
     gate.open(unknown)
-    assert known["token"] is known["user"] is known["auth"]
+    assert known["token"] is known["user"] is known["auth"].token
+    assert {"authenticated"} == known["auth"].scopes
     assert isinstance(unknown["user"], Anonymous)
     assert unknown["user"] is unknown["auth"]
     assert (False, "", frozenset()) == (
@@ -393,6 +365,21 @@ def test_set_user(config: JWTConfig) -> None:
         unknown["user"].display_name,
         unknown["auth"].scopes,
     )
+
+
+@pytest.mark.parametrize("set_user", [True, False])
+def test_an_inner_gate_speaks_for_its_own_token(config: JWTConfig, set_user: bool) -> None:
+    """Where an outer gate of this library has set the user, an inner one lets it say what its own token says."""  # S128
+    other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock)
+    scope = http_scope("/", bearer(create_access_token("alice", config)))
+    Gate(config, set_user=True).open(scope)
+    assert "alice" == scope["user"].identity
+    Gate(other, required=False, set_user=set_user).open(scope)
+    assert None is scope["token"]
+    assert isinstance(scope["user"], Anonymous)
+    assert scope["user"] is scope["auth"]
+    Gate(config, set_user=set_user).open(scope)
+    assert scope["token"] is scope["user"] is scope["auth"].token
 
 
 def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -> None:
@@ -413,6 +400,7 @@ def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -
         {"required": "no"},
         {"required": None},
         {"set_user": 0},
+        {"allow_preflight": 1},
         {"exempt": "/login"},
         {"exempt": ["login"]},
         {"exempt": [""]},
@@ -483,7 +471,6 @@ def test_cookies_of_other_names_are_noticed(clock: HeldClock) -> None:
     with pytest.raises(SettingError, match=r"Cookie\(config.cookies\)"):
         Gate(other, sources=[Cookie()])
     for config, source in ((one, Cookie()), (other, Cookie(named)), (other, Cookie(plain))):
-        assert Gate(config, sources=[source]).reads_forms
+        assert Gate(config, sources=[source])
     several = [one.replace(issuer="https://a.example"), other.replace(issuer="https://b.example")]
-    assert Gate(several, sources=[Cookie()]).reads_forms
-    assert False is Gate(other).reads_forms
+    assert Gate(several, sources=[Cookie()])

@@ -375,33 +375,39 @@ async def test_exceptions_of_the_application_pass(config: JWTConfig, alice: Head
     assert None is current_token()
 
 
-async def test_a_token_error_of_the_application_passes_too(config: JWTConfig, alice: Header) -> None:
-    """Outside of a framework's adapter an error of ours is an exception like any other."""  # S134
+async def test_a_token_error_of_the_application_becomes_its_answer(config: JWTConfig, alice: Header) -> None:
+    """An error of the library that nothing in the application handles is answered as a refusal is."""  # S134
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise TokenError()
 
-    with pytest.raises(TokenError):
-        await ask(JWTMiddleware(app, config), "/", alice)
+    answer = await ask(JWTMiddleware(app, config), "/", alice)
+    assert (401, "invalid_token") == (answer.status, answer.json["error"])
 
 
 async def test_scope_receive_and_send_are_passed_on(app: Recorder, config: JWTConfig, alice: Header) -> None:
-    """The application gets the server's own scope, and where nothing has to end, its very `receive` and `send`."""
+    """The application gets the server's own scope, and every message passes as it is."""
     # S130, S135
     scope = http_scope("/", alice)
 
+    disconnect: Message = {"type": "http.disconnect"}
+    message: Message = {"type": "http.response.body", "body": b"x"}
+    sent: list[Message] = []
+
     async def receive() -> Message:
-        return {"type": "http.disconnect"}
+        return disconnect
 
     async def send(message: Message) -> None:
-        pass
+        sent.append(message)
 
-    await JWTMiddleware(app, config, end_with_token=False)(scope, receive, send)
-    await JWTMiddleware(app, config)(scope, receive, send)
-    (got_scope, got_receive, got_send), (wrapped_scope, wrapped_receive, _) = app.calls
-    assert (scope, receive, send) == (got_scope, got_receive, got_send)
-    assert scope is got_scope is wrapped_scope
-    assert receive is not wrapped_receive
+    for ends in (True, False):
+        await JWTMiddleware(app, config, end_with_token=ends)(scope, receive, send)
+        got_scope, got_receive, got_send = app.calls.pop()
+        assert scope is got_scope
+        for _ in range(2):
+            assert disconnect is await got_receive()
+        await got_send(message)
+        assert message is sent.pop()
 
 
 @pytest.mark.parametrize("headers", [(), (bearer("a.b.c"),)], ids=["absent", "bad"])

@@ -27,7 +27,17 @@ from asgi_jwt_claims.errors import (
     RoleRefusedError,
     WrongTypeError,
 )
-from asgi_jwt_claims.outcome import ANY_ACCESS_TOKEN, Outcome, attach, outcome_for, scope_of
+from asgi_jwt_claims.outcome import (
+    ANY_ACCESS_TOKEN,
+    Outcome,
+    attach,
+    is_preflight,
+    noted_error,
+    outcome_for,
+    outcome_of,
+    outcomes_from,
+    scope_of,
+)
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from tests.by_hand import bearer, http_scope
 from tests.conftest import HeldClock
@@ -61,11 +71,13 @@ def test_an_error_is_worked_out_once(config: JWTConfig, clock: HeldClock, verifi
 
 
 def test_the_answer_does_not_change_with_the_scope(config: JWTConfig) -> None:
-    """What was found once stands, whatever somebody does to the headers later."""
+    """What an outcome has found stands; `is_of` says for which scopes."""
     scope, outcome = http_scope("/", bearer(create_access_token("alice", config))), outcome_under(config)
     first = outcome.admit(scope, ANY_ACCESS_TOKEN)
+    assert outcome.is_of(scope)
     scope["headers"] = [bearer(create_access_token("mallory", config))]
     assert first is outcome.admit(scope, ANY_ACCESS_TOKEN)
+    assert not outcome.is_of(scope)
 
 
 def test_absence_is_tolerated_only_when_optional(config: JWTConfig) -> None:
@@ -116,7 +128,11 @@ def test_an_error_that_is_not_ours_escapes(config: JWTConfig) -> None:
 @pytest.mark.parametrize("foreign", [None, "alice", {"token": 1}, object(), SimpleNamespace(config=None)])
 def test_only_our_own_outcomes_count(foreign: object) -> None:
     """Whatever else stands under the name in the scope is not an outcome."""  # S128
-    assert None is outcome_for({SCOPE_KEY: foreign}, None)
+    scope = {SCOPE_KEY: foreign}
+    assert None is outcome_of(scope)
+    assert [] == list(outcomes_from(foreign))
+    assert not is_preflight(scope)
+    assert None is noted_error(scope)
 
 
 def test_an_outcome_is_found_by_its_configuration(config: JWTConfig) -> None:
@@ -125,7 +141,7 @@ def test_an_outcome_is_found_by_its_configuration(config: JWTConfig) -> None:
     first, second = outcome_under(config), outcome_under(other)
     first.following = second
     scope = {SCOPE_KEY: first}
-    assert first is outcome_for(scope, None)
+    assert first is outcome_of(scope)
     assert first is outcome_for(scope, config)
     assert second is outcome_for(scope, other)
     assert None is outcome_for(scope, config.replace())
@@ -165,7 +181,7 @@ def test_further_outcomes_stand_behind_the_first(config: JWTConfig) -> None:
     token = scope["token"]
     assert outcomes == [outcome_for(scope, outcome.config) for outcome in outcomes]
     assert token is get_token(scope)
-    assert outcomes[0] is outcome_for(scope, None)
+    assert outcomes[0] is outcome_of(scope)
 
 
 class OwnServerRequest:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims._store import Feed, marks_of
 from asgi_jwt_claims.errors import ExpiredTokenError, RevokedTokenError, TokenError
-from asgi_jwt_claims.outcome import Outcome, outcome_for
+from asgi_jwt_claims.outcome import Outcome, outcome_of, outcomes_from
 from asgi_jwt_claims.verification import good_until
 
 from ._watch import connections_here
@@ -18,7 +18,7 @@ from ._watch import connections_here
 if TYPE_CHECKING:
     from ._watch import Connections, Schedule
 
-__all__ = ["Connection", "outcomes_from"]
+__all__ = ["Connection"]
 
 
 class Connection(ABC):
@@ -39,7 +39,7 @@ class Connection(ABC):
     def __init__(self, scope: MutableMapping[str, Any], outcome: Outcome | None = None) -> None:
         self._scope = scope
         # Another middleware further in may put its own outcome into the scope.
-        self._first = outcome or outcome_for(scope, None)
+        self._first = outcome or outcome_of(scope)
         self._outcomes: tuple[Outcome, ...] = ()
         self._ends_at = math.inf
         self._clock: Callable[[], float] = time.time
@@ -51,7 +51,8 @@ class Connection(ABC):
 
     def begin(self) -> None:
         """From now on the connection is open: watch it, if it has a token to end with."""
-        outcomes = tuple(dict.fromkeys((*outcomes_from(self._first), *outcomes_from(outcome_for(self._scope, None)))))
+        found = dict.fromkeys((*outcomes_from(self._first), *outcomes_from(outcome_of(self._scope))))
+        outcomes = tuple(self._own(found))
         if not all(outcome.end_with_token for outcome in outcomes):
             return
         self._home = connections_here()
@@ -100,7 +101,7 @@ class Connection(ABC):
 
     def recheck(self) -> None:
         """End, if a token is known to be revoked."""
-        if self._registry is not None and any(map(_is_revoked, self._outcomes)):
+        if self._registry is not None and any(map(_is_revoked, self._own(self._outcomes))):
             self.end(RevokedTokenError())
 
     @property
@@ -114,10 +115,14 @@ class Connection(ABC):
     def end(self, error: TokenError) -> None:
         """Bring about the end, without waiting for it."""
 
+    def _own(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+        """Those by whose tokens the connection goes; others have been found in copies of its scope, for other requests."""
+        return (outcome for outcome in outcomes if outcome is self._first or outcome.is_of(self._scope))
+
     def _watch(self) -> None:
         self.release()
         feeds, marks = set[Feed](), set[bytes]()
-        for outcome in self._outcomes:
+        for outcome in self._own(self._outcomes):
             token, config = outcome.held, outcome.config
             if token is None or config is None or not outcome.end_with_token:
                 continue
@@ -132,13 +137,6 @@ class Connection(ABC):
             self.marks = tuple(marks)
             self._registry = self._home = self._home or connections_here()
             self._registry.add(self, self._ends_at, self._clock, feeds)
-
-
-def outcomes_from(outcome: Outcome | None) -> Iterator[Outcome]:
-    """An outcome, and those that follow it."""
-    while outcome is not None:
-        yield outcome
-        outcome = outcome.following
 
 
 def _is_revoked(outcome: Outcome) -> bool:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Final
 from asgi_jwt_claims.token import SCOPE_KEY
 
 from ._asgi import ASGIConnection
+from ._refusals import Refusing, nothing
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
+    from asgi_jwt_claims.challenges import Challenges
     from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.outcome import Outcome
 
@@ -20,18 +22,42 @@ __all__ = ["EventStream", "HTTPExchange"]
 _EVENT_STREAM: Final = b"text/event-stream"
 
 
-class HTTPExchange:
+class HTTPExchange(Refusing):
     """`receive` and `send` of an http request, until its response turns out to be a stream: one object, and no more.
 
     Args:
         scope: The scope of the request, in which the outcome stands.
         receive: The server's.
         send: The server's.
+        challenges: How to answer a refusal that the application lets go. None: the application answers by itself.
+        ends: Whether a stream ends with its token.
     """
 
-    __slots__ = ("_has_read", "_outcome", "_receive", "_scope", "_send", "_stream")
+    __slots__ = (
+        "_challenges",
+        "_ends",
+        "_has_read",
+        "_outcome",
+        "_receive",
+        "_scope",
+        "_send",
+        "_stream",
+        "is_replaced",
+        "is_started",
+    )
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        challenges: Challenges | None = None,
+        *,
+        ends: bool = True,
+    ) -> None:
+        self._challenges = challenges
+        self._ends = ends
+        self.is_started = self.is_replaced = False
         self._scope = scope
         self._outcome = scope.get(SCOPE_KEY)
         self._receive = receive
@@ -41,7 +67,7 @@ class HTTPExchange:
 
     async def receive(self) -> Message:
         """What the application is told."""
-        if self._has_read:
+        if self._has_read and self._ends:
             # Nothing but the end can come now, and the application may begin to wait for it before the stream begins.
             return await self._watched().receive()
         if self._stream is not None:
@@ -52,8 +78,13 @@ class HTTPExchange:
 
     def send(self, message: Message) -> Awaitable[None]:
         """What the application says; for all but streams the server's own `send`, and nothing around it."""
+        if self.is_replaced:
+            return nothing()
         if message["type"] == "http.response.start":
-            if not _is_event_stream(message):
+            self.is_started = True
+            if message.get("status", 200) >= 500 and (error := self._refusal_behind(message["status"])) is not None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
+                return self._refuse(error)
+            if not self._ends or not _is_event_stream(message):
                 return self._send(message)
             return self._watched().start(message)
         return self._send(message) if self._stream is None else self._stream.send(message)

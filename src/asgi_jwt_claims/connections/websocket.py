@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 import anyio.lowlevel
 
-from asgi_jwt_claims.outcome import outcome_for
+from asgi_jwt_claims.outcome import outcome_of, outcomes_from
 
 from ._asgi import ASGIConnection
-from ._connection import outcomes_from
+from ._refusals import Refusing
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
+    from asgi_jwt_claims.challenges import Challenges
+
 __all__ = ["WebSocketConnection"]
 
+_INTERNAL_ERROR = 1011  # RFC 6455 section 7.4.1
 
-class WebSocketConnection(ASGIConnection):
+
+class WebSocketConnection(ASGIConnection, Refusing):
     """`receive` and `send` of a websocket for an application that knows nothing of all this.
 
     Args:
@@ -27,14 +31,34 @@ class WebSocketConnection(ASGIConnection):
         close_code: What the connection is closed with.
         protocol: The subprotocol that is answered when the application names none; None: none is.
         ends: Whether it ends with its token.
+        challenges: How to answer a refusal that the application lets go before it accepts. None: it answers by itself.
     """
 
-    __slots__ = ("_close_code", "_ends", "_protocol", "_told", "accepted")
+    __slots__ = (
+        "_challenges",
+        "_close_code",
+        "_ends",
+        "_protocol",
+        "_told",
+        "accepted",
+        "is_replaced",
+        "is_started",
+    )
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, close_code: int, protocol: str | None, ends: bool
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        close_code: int,
+        protocol: str | None,
+        ends: bool,
+        challenges: Challenges | None = None,
     ) -> None:
         super().__init__(scope, receive, send)
+        self._challenges = challenges
+        self.is_started = self.is_replaced = False
         self._ends = ends
         self._close_code = close_code
         self._protocol = protocol
@@ -62,6 +86,14 @@ class WebSocketConnection(ASGIConnection):
     async def send(self, message: Message) -> None:
         """What the application says."""
         kind = message["type"]
+        if self.is_replaced:
+            return
+        if not self.is_started:
+            self.is_started = True
+            error = self._refusal_behind(_status_of(message))
+            if error is not None:
+                await self._refuse(error)
+                return
         if self.accepted and self.is_over:
             await self.finish()
             if kind == "websocket.close":
@@ -85,7 +117,7 @@ class WebSocketConnection(ASGIConnection):
             # The token has come to its end since the handshake was examined; nothing has been accepted yet.
             await self.finish()
             raise self._has_ended()
-        for outcome in outcomes_from(outcome_for(self._scope, None)):
+        for outcome in outcomes_from(outcome_of(self._scope)):
             outcome.is_accepted = True
         await self._pass_on(message)
 
@@ -94,3 +126,9 @@ class WebSocketConnection(ASGIConnection):
 
     def _last_messages(self) -> tuple[Message, ...]:
         return ({"type": "websocket.close", "code": self._close_code, "reason": self._reason},)
+
+
+def _status_of(message: Message) -> int:
+    """The status that the first message of an application stands for: an internal error, or that of a denial."""
+    is_internal_error = message["type"] == "websocket.close" and message.get("code") == _INTERNAL_ERROR
+    return 500 if is_internal_error else int(message.get("status", 0))

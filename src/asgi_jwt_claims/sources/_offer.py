@@ -35,10 +35,13 @@ class Offered(NamedTuple):
     Attributes:
         raw: The token, not yet looked at; str or bytes, whichever it came as.
         source: The name of the source.
+        csrf_field: The field of the request's form whose CSRF value has to be checked before the token counts. None: the
+            token counts as it is.
     """
 
     raw: str | bytes
     source: str
+    csrf_field: str | None = None
 
 
 class Source(Protocol):

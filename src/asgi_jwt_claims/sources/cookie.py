@@ -31,7 +31,7 @@ from asgi_jwt_claims.errors import (
 
 from ._offer import OWS, ComparableSource, Offered, check_characters, single_values
 
-__all__ = ["SAFE_METHODS", "Cookie", "cookie_values", "csrf_digest"]
+__all__ = ["SAFE_METHODS", "Cookie", "check_csrf", "cookie_values", "csrf_digest"]
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 section 9.2.1); another letter case is another method."""
@@ -78,7 +78,7 @@ class Cookie(ComparableSource):
         self.is_default = cookies is None
         self.cookies = TokenCookies() if cookies is None else cookies
         self._name = (self.cookies.access_name if type == "access" else self.cookies.refresh_name).encode()
-        self._csrf_header = self.cookies.csrf_header.lower().encode()
+        self.csrf_header = self.cookies.csrf_header.lower().encode()
         self._trusted = frozenset(origin.encode() for origin in self.cookies.trusted_origins)
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
@@ -94,35 +94,26 @@ class Cookie(ComparableSource):
         if is_websocket or scope.get("method") not in SAFE_METHODS:
             self.check_origin(scope, required=is_websocket)
             if not is_websocket:
+                field = self._wanted_field(scope)
+                if field is not None:
+                    return Offered(raw, "cookie", field)
                 self._check_csrf(scope, raw)
         return Offered(raw, "cookie")
 
     def _place(self) -> tuple[object, ...]:
         return (self.cookies, self._name)
 
-    def wanted_field(self, scope: Mapping[str, Any]) -> str | None:
-        """The field of the form that has to be read first, since nothing else has the CSRF value of an unsafe request.
-
-        Raises:
-            InvalidRequestError: The request is going to be refused in any case.
-        """
-        if not cookie_values(scope, self._name):
+    def _wanted_field(self, scope: Mapping[str, Any]) -> str | None:
+        """The field of a form that nobody has read yet, where nothing else has the CSRF value of the request."""
+        if CSRF_KEY in scope:
             return None
-        self.check_origin(scope)  # nothing is read for another site
-        headers = single_values(scope["headers"], (b"content-type", self._csrf_header))
+        headers = single_values(scope["headers"], (b"content-type", self.csrf_header))
         kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
-        return self.cookies.csrf_field if self._csrf_header not in headers and kind == _FORM else None
+        return self.cookies.csrf_field if kind == _FORM and self.csrf_header not in headers else None
 
     def _check_csrf(self, scope: Mapping[str, Any], raw: bytes) -> None:
-        headers = single_values(scope["headers"], (self._csrf_header,))
-        given = headers[self._csrf_header] if self._csrf_header in headers else scope.get(CSRF_KEY)
-        if not given or b"," in given:  # which joins repeated headers
-            raise CSRFTokenError(reason="none was sent, or more than one")
-        # The value has a part for each token of the browser. All are compared, in constant time and as bytes.
-        expected = csrf_digest(raw)
-        parts = given[:_MAX_CSRF_VALUE].split(b".")
-        if True not in [hmac.compare_digest(part, expected) for part in parts]:
-            raise CSRFTokenError(reason="not that of the token")
+        headers = single_values(scope["headers"], (self.csrf_header,))
+        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_KEY), raw)
 
     def check_origin(self, scope: Mapping[str, Any], *, required: bool = False) -> None:
         """Refuse what another site has made the browser send, as far as the browser says so.
@@ -159,6 +150,25 @@ class Cookie(ComparableSource):
         if self.cookies.secure and origin.startswith(b"http:") and _LOOPBACK.fullmatch(origin) is None:
             return False
         return _is_own(origin, host, scheme)
+
+
+def check_csrf(given: bytes | None, raw: str | bytes) -> None:
+    """Refuse what is not the CSRF value of a token.
+
+    Args:
+        given: What the request has brought. It has a part for each token of the browser.
+        raw: The encoded token.
+
+    Raises:
+        CSRFTokenError: It is not that of the token.
+    """
+    if not given or b"," in given:  # which joins repeated headers
+        raise CSRFTokenError(reason="none was sent, or more than one")
+    expected = csrf_digest(raw.encode() if isinstance(raw, str) else raw)
+    # All parts are compared, in constant time and as bytes.
+    parts = given[:_MAX_CSRF_VALUE].split(b".")
+    if True not in [hmac.compare_digest(part, expected) for part in parts]:
+        raise CSRFTokenError(reason="not that of the token")
 
 
 def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:

@@ -43,16 +43,16 @@ class BearerHeader(ComparableSource):
         for what, value in (("name", name), ("scheme", "Bearer" if scheme == "" else scheme)):
             if not isinstance(value, str) or not value.isascii() or FIELD_NAME.fullmatch(value.encode()) is None:
                 raise SettingError(f"the {what} of a BearerHeader must be an HTTP token such as {value!r} is not")
-        self._name = name.lower().encode()
+        self.header = name.lower().encode()
         self._scheme = scheme.lower().encode()
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
         """See `Source`."""
         found: bytes | None = None
         for name, value in scope["headers"]:
-            if name == self._name:
+            if name == self.header:
                 if found is not None:
-                    raise RepeatedCredentialsError(header=self._name.decode())
+                    raise RepeatedCredentialsError(header=self.header.decode())
                 found = value
         if found is None:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from asgi_jwt_claims._forms import values_of
 from asgi_jwt_claims.claims import plain
@@ -13,16 +13,23 @@ from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError
 
 from ._offer import FIELD_NAME, ComparableSource, Offered, check_characters
 
-__all__ = ["InsecureWebSocketQuery", "WebSocketProtocol"]
+__all__ = ["InsecureWebSocketQuery", "WebSocketProtocol", "offered_protocols"]
 
-_OFFERED_KEY: Final = "asgi_jwt_claims.subprotocols"
-"""The scope key under which the subprotocols stand as they were offered, once the token has been taken out of them."""
+_TAKEN_KEY: Final = "asgi_jwt_claims.subprotocols"
+"""The scope key of `_Taken`."""
 
 _HEADER = b"sec-websocket-protocol"
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+")  # RFC 3986 section 2.3
 _MAX_PROTOCOLS = 64  # of one handshake
 _MAX_FIELDS = 64
 _MAX_REST = 8192  # bytes of a query beyond the token
+
+
+class _Taken(NamedTuple):
+    """The subprotocols as they were offered, and what has been left of them when the token was taken out."""
+
+    offered: list[str]
+    left: list[str]
 
 
 class WebSocketProtocol(ComparableSource):
@@ -49,7 +56,7 @@ class WebSocketProtocol(ComparableSource):
         """See `Source`."""
         if scope.get("type") != "websocket":
             return None
-        protocols = _offered(scope)
+        protocols = offered_protocols(scope)
         if len(protocols) > _MAX_PROTOCOLS:
             raise InvalidRequestError(source="websocket_protocol", reason="so many subprotocols", count=len(protocols))
         if self.name not in protocols:
@@ -68,12 +75,12 @@ class WebSocketProtocol(ComparableSource):
         Returns:
             Whether they were there, so that the name has to be answered.
         """
-        protocols = _offered(scope)
+        protocols = offered_protocols(scope)
         # More than that are refused when the token is looked for.
         if len(protocols) > _MAX_PROTOCOLS or self.name not in protocols:
             return False
-        scope.setdefault(_OFFERED_KEY, protocols)
         kept = _without_token(scope.get("subprotocols") or (), self.name)
+        scope[_TAKEN_KEY] = _Taken(protocols, kept)
         scope["subprotocols"] = kept
         scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
         if kept:
@@ -124,8 +131,12 @@ class InsecureWebSocketQuery(ComparableSource):
         return Offered(found[0], "websocket_query")
 
 
-def _offered(scope: Mapping[str, Any]) -> list[str]:
-    return list(scope.get(_OFFERED_KEY) or scope.get("subprotocols") or ())
+def offered_protocols(scope: Mapping[str, Any]) -> list[str]:
+    """The subprotocols that the client has offered, also after a token was taken out of them."""
+    shown: list[str] = list(scope.get("subprotocols") or ())
+    taken = scope.get(_TAKEN_KEY)
+    # In a scope that was copied with other protocols, these are what is offered.
+    return taken.offered if isinstance(taken, _Taken) and taken.left == shown else shown
 
 
 def _without_token(protocols: list[str] | tuple[str, ...], name: str) -> list[str]:

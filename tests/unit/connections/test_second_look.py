@@ -156,7 +156,7 @@ async def test_a_renewal_leaves_no_rights_behind(config: JWTConfig) -> None:
         await receive()
         await send({"type": "websocket.accept"})
         token = await renew_token(scope, narrow)
-        seen.extend(scope[name] is token for name in ("token", "user", "auth"))
+        seen.extend(one is token for one in (scope["token"], scope["user"], scope["auth"].token))
 
     async with connected(JWTMiddleware(app, config, set_user=True), hello(bearer(wide))) as line:
         await until(lambda: line.is_over)

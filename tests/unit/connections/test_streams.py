@@ -468,17 +468,20 @@ async def test_head(config: JWTConfig, alice: Header, expire: Expire) -> None:
 
 
 async def test_the_middleware_opts_out(config: JWTConfig, alice: Header, expire: Expire) -> None:
-    """`end_with_token=False` hands the application the server's own functions."""
-    handed: list[Any] = []
+    """With `end_with_token=False` a stream goes on after its token, and its client is still heard."""
+    heard: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        handed.extend((receive, send))
+        await receive()
+        await send(dict(START))
+        expire()
+        await send(tick(b"late"))
+        heard.append((await receive())["type"])
 
-    line = Line(get(alice))
-    receive, send = line.receive, line.send
-    await JWTMiddleware(app, config, end_with_token=False)(line.scope, receive, send)
-    assert handed[0] is receive
-    assert handed[1] is send
+    async with connected(JWTMiddleware(app, config, end_with_token=False), get(alice)) as line:
+        await until(lambda: line.body == b"late")
+        line.hang_up()
+        await until(lambda: heard == ["http.disconnect"])
 
 
 async def test_exceptions_of_the_application(config: JWTConfig, alice: Header, expire: Expire) -> None:
