@@ -173,7 +173,6 @@ _STRICT: dict[str, Any] = {
 }
 # What `raw_decode` of a decoder calls, less its frame for every token: `(text, start) -> (value, end)`.
 _SCAN = make_scanner(cast("Any", json.JSONDecoder(**_STRICT)))
-_SCAN_LOOSELY = make_scanner(cast("Any", json.JSONDecoder()))
 _SCAN_LARGE_INTEGERS = make_scanner(cast("Any", json.JSONDecoder(**_STRICT, parse_int=_parse_int)))
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
 
@@ -185,9 +184,12 @@ def _too_deep(data: bytes) -> bool:
     brackets_and_quotes = bare.translate(_ONE_KIND_OF_BRACKETS, _NO_BRACKETS_OR_QUOTES)
     # A string without brackets is two quotes now. Of what is left, every second piece between quotes is in a string.
     brackets = b"".join(brackets_and_quotes.replace(b'""', b"").split(b'"')[::2])
-    # Each round takes away the innermost level. What does not go in pairs stays, and is no JSON.
+    # Each round takes away the innermost level. Brackets that do not go in pairs stay, and make no JSON.
     for _ in range(MAX_JSON_DEPTH):
-        brackets = brackets.replace(b"[]", b"")
+        outer = brackets.replace(b"[]", b"")
+        if len(outer) == len(brackets):
+            break
+        brackets = outer
     return bool(brackets)
 
 
@@ -200,13 +202,8 @@ def has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def load_json(data: bytes, *, strictly: bool = True) -> tuple[str, Any]:
+def load_json(data: bytes) -> tuple[str, Any]:
     """Parse strict JSON.
-
-    Args:
-        data: The encoded text.
-        strictly: False for a look at what has not been verified and is parsed again before it decides anything:
-            repeated names, numbers and surrogates are not looked at, which takes a fraction of the time.
 
     Returns:
         The text and its value.
@@ -223,8 +220,6 @@ def load_json(data: bytes, *, strictly: bool = True) -> tuple[str, Any]:
     if digits_and_brackets.count(b"[") > MAX_JSON_DEPTH and _too_deep(data):
         raise MalformedTokenError(reason="nested too deeply")
     scan = _SCAN_LARGE_INTEGERS if digits_and_brackets.find(_RUN_OF_DIGITS) >= 0 else _SCAN
-    if not strictly:
-        scan = _SCAN_LOOSELY
     try:
         value, end = scan(text, 0)
     except (ValueError, StopIteration):
@@ -233,7 +228,7 @@ def load_json(data: bytes, *, strictly: bool = True) -> tuple[str, Any]:
     if end != len(text):
         raise MalformedTokenError(reason="not JSON")
     # Only an escape can smuggle half of a surrogate pair into UTF-8 text.
-    if strictly and "\\u" in text and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
+    if "\\u" in text and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
         raise MalformedTokenError(reason="lone surrogate")
     return text, value
 

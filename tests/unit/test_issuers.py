@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, Key, create_access_token
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     InvalidClaimError,
     InvalidSignatureError,
+    InvalidTokenError,
     MalformedTokenError,
     MissingClaimError,
     SettingError,
@@ -20,7 +23,7 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
-from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, trust_in
+from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, _issuer_in, trust_in
 from asgi_jwt_claims.outcome import CURRENT_TOKEN
 from tests.by_hand import Recorder, ask
 from tests.conftest import NOW
@@ -126,6 +129,42 @@ async def test_a_token_of_nobody_known_is_refused(raw: str, error: type[TokenErr
     """The issuer named has to be one of those configured, code point for code point; nothing else is even tried."""
     seen = await verdict(raw, CONFIG_A, CONFIG_B)
     assert (error, 401) == (type(seen), seen.status)
+
+
+ISSUERS = st.sampled_from([A, B, "https:\\u002f\\u002fa.example", 'a"b', "\u00fc", "", "x" * 3000, None, 1, ["iss"]])
+MEMBERS = st.sampled_from(["iss", "x", "\u00fc", '"iss"', "iss\\\\"])
+PAYLOADS = st.recursive(
+    ISSUERS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(MEMBERS, inner, max_size=3), max_leaves=6
+)
+
+
+@given(PAYLOADS, st.sampled_from([None, 1]), st.booleans())
+def test_the_issuer_is_the_one_that_a_parser_finds(claims: Any, indent: int | None, ascii_only: bool) -> None:
+    """Without parsing, where that is possible, the same issuer is found as by parsing, or one that must be refused."""
+    payload = json.dumps(claims, indent=indent, ensure_ascii=ascii_only).encode()
+    try:
+        found = _issuer_in(payload)
+    except InvalidTokenError:
+        found = None
+    named = claims.get("iss") if isinstance(claims, dict) else None
+    if isinstance(named, str) and named:
+        assert named == found
+    # Where no issuer is named, that of a member further in may be found: verification then misses the claim.
+
+
+@pytest.mark.parametrize("more", [{"y": {"iss": B}}, {"y": "\u00fc"}], ids=["two of the name", "an escape"])
+async def test_many_members_are_not_parsed_for_an_issuer(more: dict[str, Any]) -> None:
+    """A payload that has to be parsed for its issuer may have so many members, and any other may have more."""
+    header = json.dumps({"alg": "ES256", "kid": "the-key"}).encode()
+    claims = {"iss": A, "sub": "alice", "aud": "api", "iat": NOW, "exp": NOW + 60, "jti": "1", "type": "access"}
+    for count, extra, expected in ((1000, {}, "alice"), (240, more, "alice"), (260, more, None)):
+        payload = json.dumps({**claims, "x": [1] * count, **extra}).encode()
+        signing_input = b64(header) + b"." + b64(payload)
+        seen = await verdict(signing_input + b"." + b64(KEY_A.sign(signing_input)), CONFIG_A, CONFIG_B)
+        if expected:
+            assert expected == seen.identity
+        else:
+            assert "too many members to look for an issuer among them" == seen.evidence["reason"]
 
 
 async def test_a_choice_that_is_remembered_lets_nobody_in() -> None:
