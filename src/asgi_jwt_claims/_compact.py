@@ -24,7 +24,7 @@ import math
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from json.scanner import make_scanner
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 from .errors import EncryptedTokenError, MalformedTokenError, TokenTooLargeError
 
@@ -34,6 +34,7 @@ __all__ = [
     "MAX_HEADER_SIZE",
     "MAX_JSON_DEPTH",
     "MAX_SAFE_INTEGER",
+    "Framed",
     "as_ascii",
     "b64url_decode",
     "b64url_encode",
@@ -114,7 +115,11 @@ def as_ascii(raw: str | bytes, max_size: int) -> bytes:
         raise MalformedTokenError(reason="not ASCII") from None
 
 
-def split_compact(raw: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+Framed: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+"""The encoded header; the payload; the signature; what was signed."""
+
+
+def split_compact(raw: bytes) -> Framed:
     """Frame a compact JWS (RFC 7515 section 7.1): number of parts, then the bytes of payload and signature.
 
     Args:
@@ -227,8 +232,8 @@ def load_json(data: bytes) -> tuple[str, Any]:
         raise MalformedTokenError(reason="not JSON") from None
     if end != len(text):
         raise MalformedTokenError(reason="not JSON")
-    # Only an escape can smuggle half of a surrogate pair into UTF-8 text.
-    if "\\u" in text and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
+    # Only an escape can smuggle half of a surrogate pair into UTF-8 text: \ud800 to \udfff.
+    if ("\\ud" in text or "\\uD" in text) and has_lone_surrogate(json.dumps(value, ensure_ascii=False)):
         raise MalformedTokenError(reason="lone surrogate")
     return text, value
 

@@ -5,8 +5,10 @@ What has been received is received again by the application, in the same pieces.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -22,7 +24,7 @@ MAX_FORM: Final = 64 * 1024
 """Bytes of a form that are read ahead, and not one more: the field of a longer form counts as absent."""
 
 _MAX_FIELDS = 1000
-_MAX_ESCAPES = 256  # in the names and values that are decoded
+_MAX_ESCAPES = 256  # in what is decoded
 _MAX_VALUE = 1024  # bytes of the one field; a CSRF value is shorter
 _MAX_PIECES = 1024  # each of them is kept, however small
 
@@ -41,19 +43,21 @@ def values_of(encoded: bytes, name: bytes, max_fields: int, max_size: int) -> li
     """
     if encoded.count(b"&") >= max_fields:
         raise ValueError("too many fields")
-    fields = [field.partition(b"=") for field in encoded.split(b"&")]
-    # Decoding takes longer than all the rest, so only those are decoded whose name can be the one, by its length.
-    likely = [
-        (key, value[: 3 * (max_size + 1)])  # three bytes for an escaped one
-        for key, _, value in fields
-        if len(key) - 2 * key.count(b"%") == len(name)
-    ]
-    if sum(key.count(b"%") for key, _ in likely) > _MAX_ESCAPES:
-        raise ValueError("too many escapes in names")
-    values = [value for key, value in likely if _decoded(key) == name]
+    # Decoding takes longer than all the rest, so nothing is decoded but the values of that very name.
+    values = [match[1] or b"" for match in _field(name).finditer(b"&" + encoded)]
     if sum(value.count(b"%") for value in values) > _MAX_ESCAPES:
-        raise ValueError("too many escapes in values")
-    return [_decoded(value) for value in values]
+        raise ValueError("too many escapes")
+    return [_decoded(value[: 3 * (max_size + 1)]) for value in values]  # three bytes for an escaped one
+
+
+@lru_cache(maxsize=16)
+def _field(name: bytes) -> re.Pattern[bytes]:
+    """Finds a field, each character of its name spelled plainly or as an escape."""
+    spellings = []
+    for byte in name:
+        plain = b"" if byte in b"&=%+" else b"[+]" if byte == ord(" ") else re.escape(bytes([byte]))
+        spellings.append(b"(?:%s(?i:%%%02x))" % (plain + b"|" if plain else b"", byte))
+    return re.compile(b"&" + b"".join(spellings) + rb"(?:=([^&]*))?(?=&|\Z)", re.DOTALL)
 
 
 def _decoded(text: bytes) -> bytes:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from ._compact import load_json, split_compact
+from ._compact import Framed, load_json, split_compact
 from .claims import read_string
 from .config import JWTConfig
 from .errors import MalformedTokenError, MissingClaimError, SettingError, WrongIssuerError
@@ -65,22 +65,26 @@ class Issuers:
     def __hash__(self) -> int:
         return hash(tuple(self))
 
-    def config_for(self, raw: bytes) -> JWTConfig:
+    def knows(self, raw: bytes) -> bool:
+        """Whether the issuer of a token has been learnt, so that the token need not be framed to tell."""
+        return hash(raw) in self._known
+
+    def config_for(self, raw: bytes, framed: Framed | None = None) -> JWTConfig:
         """The configuration whose issuer a token names.
 
         Args:
             raw: The token, from `as_ascii`. Nothing of it has been verified.
+            framed: Its parts, from `split_compact`, if they are at hand.
 
         Raises:
             InvalidTokenError: It is not a token, or names none of the issuers.
         """
         # By Python's hash. Should two tokens ever share one, the second is refused for its issuer: a choice lets nobody in.
         config = self._known.get(hash(raw))
-        return self._chosen(raw) if config is None else config
+        return self._chosen(framed or split_compact(raw)) if config is None else config
 
-    def _chosen(self, raw: bytes) -> JWTConfig:
-        _, payload, _, _ = split_compact(raw)
-        issuer = _issuer_in(payload)
+    def _chosen(self, framed: Framed) -> JWTConfig:
+        issuer = _issuer_in(framed[1])
         if issuer is None:
             raise MissingClaimError(claim="iss")
         config = self._by_issuer.get(issuer)

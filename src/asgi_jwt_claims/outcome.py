@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
 
-from ._compact import as_ascii
+from ._compact import as_ascii, split_compact
 from ._forms import CSRF_KEY
 from ._store import is_of_session
 from .access import Access
@@ -344,8 +344,9 @@ class Outcome:
         if isinstance(trust, JWTConfig):
             return verify(offered.raw, trust, offered.source)
         raw = as_ascii(offered.raw, trust.max_token_size)
-        self.config = trust.config_for(raw)
-        token = verify(raw, self.config, offered.source)
+        framed = None if trust.knows(raw) else split_compact(raw)
+        self.config = trust.config_for(raw, framed)
+        token = verify(raw, self.config, offered.source, framed=framed)
         trust.learn(raw, self.config)
         return token
 

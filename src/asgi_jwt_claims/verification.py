@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ._compact import (
     DEFAULT_MAX_TOKEN_SIZE,
     MAX_HEADER_COMMAS,
+    Framed,
     as_ascii,
     b64url_decode,
     load_json,
@@ -147,11 +148,18 @@ def verify_jws(
     """
     if not isinstance(keys, KeySet):
         raise SettingError(f"keys must be a KeySet, as in verify_jws(raw, KeySet([key])), not {type(keys).__name__}")
-    _, header, payload = _verify_signature(as_ascii(raw, max_size), keys)
+    _, header, payload = _verify_signature(split_compact(as_ascii(raw, max_size)), keys)
     return copy_json(header), payload
 
 
-def verify(raw: str | bytes, config: JWTConfig, source: str | None, *, heed_exp: bool = True) -> Token:
+def verify(
+    raw: str | bytes,
+    config: JWTConfig,
+    source: str | None,
+    *,
+    heed_exp: bool = True,
+    framed: Framed | None = None,
+) -> Token:
     """Verify everything but which type of token is wanted.
 
     Args:
@@ -159,18 +167,19 @@ def verify(raw: str | bytes, config: JWTConfig, source: str | None, *, heed_exp:
         config: Keys, parties, times and names.
         source: Where the token was found.
         heed_exp: False passes over `exp`, and over nothing else: for ending what an expired token names.
+        framed: Its parts, from `split_compact`, if they are at hand.
     """
     raw = as_ascii(raw, config.max_token_size)
     try:
         # Both once: what one set of keys verifies is never remembered under another.
         keys, signatures = config.keys, config.signatures
     except KeysUnavailableError:
-        _read_header(split_compact(raw)[0])  # what no key could verify is malformed, not unchecked
+        _read_header((framed or split_compact(raw))[0])  # what no key could verify is malformed, not unchecked
         raise
     said = signatures.find(raw, keys)
     if said is not None:
         return Token(said, _judge(said, config, heed_exp=heed_exp), source)
-    key, header, payload = _verify_signature(raw, keys)
+    key, header, payload = _verify_signature(framed or split_compact(raw), keys)
     text, claims = load_json(payload)
     said = _read(claims, header, text, config)
     verified_at = _judge(said, config, heed_exp=heed_exp)
@@ -178,8 +187,8 @@ def verify(raw: str | bytes, config: JWTConfig, source: str | None, *, heed_exp:
     return Token(said, verified_at, source)
 
 
-def _verify_signature(raw: bytes, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
-    encoded_header, payload, signature, signing_input = split_compact(raw)
+def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
+    encoded_header, payload, signature, signing_input = framed
     known = keys.known_header(encoded_header)
     key, header = known or _find_key(encoded_header, keys)
     if not key.verify(signing_input, signature):

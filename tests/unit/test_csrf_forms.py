@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -19,7 +19,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
-from asgi_jwt_claims._forms import MAX_FORM
+from asgi_jwt_claims._forms import MAX_FORM, values_of
 from asgi_jwt_claims.revocation import MemoryStore, SQLiteStore, revoke_token
 from asgi_jwt_claims.sources import cookie as cookie_module
 from asgi_jwt_claims.sources.cookie import csrf_digest
@@ -106,6 +106,14 @@ async def test_the_value_in_a_form(config: JWTConfig, name: str) -> None:
     assert same(app.received, sent)
 
 
+@pytest.mark.parametrize("field", ["csrf", "a b", "a+b", "a%b", "a&b=c", "\u00fc.[x]", "A%41"])
+@pytest.mark.parametrize("spelled", [quote_plus, lambda name: "".join(f"%{byte:02x}" for byte in name.encode())])
+def test_any_name_of_a_field(field: str, spelled: Callable[[str], str]) -> None:
+    """A field of any name is found as browsers spell it, and with each character escaped; no other field is."""
+    form = f"{spelled(field)}=x%41&{spelled(field + 'x')}=y&x{spelled(field)}=y&{spelled(field.swapcase() + '.')}=z"
+    assert [b"xA"] == values_of(form.encode(), field.encode(), 10, 10)
+
+
 REFUSED: dict[str, list[bytes]] = {
     "no body": [b""],
     "no field": [b"a=1&b=2"],
@@ -120,6 +128,7 @@ REFUSED: dict[str, list[bytes]] = {
     "another name": [b"CSRF_token=" + VALUE + b"&csrf-token=" + VALUE + b"&x-csrf-token=" + VALUE],
     "another separator": [b"a=1;" + FIELD],
     "too many fields": [b"a=1&" * 1000 + FIELD],
+    "too many escapes": [FIELD + b"%41" * 257],
     "a byte too long": [FIELD + b"&a=" + b"x" * (MAX_FORM - len(FIELD) - 2)],
     "a piece too long": [FIELD + b"&a=", b"x" * MAX_FORM, b"x"],
     "megabytes": [FIELD, b"&a=" + b"x" * 5_000_000],
