@@ -21,7 +21,7 @@ from asgi_jwt_claims.fastapi import CurrentToken, install
 
 config = JWTConfig.from_env()
 app = FastAPI()
-install(app, config, exempt=["/login", "/docs", "/openapi.json"])
+install(app, config, exempt=["/login", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"])
 
 
 class Credentials(BaseModel):
