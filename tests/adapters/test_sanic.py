@@ -15,7 +15,9 @@ pytest.importorskip("websockets")
 
 import anyio.lowlevel
 from sanic import Blueprint, HTTPResponse, Request, Sanic, empty, json, text
+from sanic.compat import Header
 from sanic.exceptions import NotFound
+from sanic.response import ResponseStream
 from sanic.views import HTTPMethodView
 
 from asgi_jwt_claims import (
@@ -27,6 +29,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     current_token,
 )
+from asgi_jwt_claims._sanic_connections import content_type
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests.apps.door import Site, asgi_site
 from tests.apps.sanic_door import new_app
@@ -262,6 +265,22 @@ async def test_a_streamed_response(app: Any, config: JWTConfig, site_of: Open, a
 
     async with site_of(app) as site:
         assert "TrueTrue" == (await site.get("/", alice)).text
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["Text/Event-Stream"], "text/event-stream"),
+        (["text/plain", "text/event-stream"], "text/plain, text/event-stream"),
+        ([], "text/html"),
+    ],
+)
+async def test_all_content_types_of_a_response_are_seen(kinds: list[str], expected: str) -> None:
+    """A response with several headers for its type has all of these types, and one without headers its own."""
+    headers = Header([("content-type", kind) for kind in kinds])
+    assert expected == content_type(HTTPResponse(headers=headers, content_type="text/html"))
+    assert expected == content_type(ResponseStream(None, headers=headers, content_type="text/html"))  # type: ignore[arg-type]
+    assert "" == content_type(None)
 
 
 async def test_many_users_at_once(app: Any, config: JWTConfig, site_of: Open) -> None:
