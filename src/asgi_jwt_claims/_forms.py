@@ -26,6 +26,7 @@ MAX_FORM: Final = 64 * 1024
 _MAX_FIELDS = 1000
 _MAX_ESCAPES = 256  # in what is decoded
 _MAX_VALUE = 1024  # bytes of the one field; a CSRF value is shorter
+_NINE: Final = ord("9")
 _MAX_PIECES = 1024  # each of them is kept, however small
 
 
@@ -55,8 +56,11 @@ def _field(name: bytes) -> re.Pattern[bytes]:
     """Finds a field, each character of its name spelled plainly or as an escape."""
     spellings = []
     for byte in name:
-        plain = b"" if byte in b"&=%+" else b"[+]" if byte == ord(" ") else re.escape(bytes([byte]))
-        spellings.append(b"(?:%s(?i:%%%02x))" % (plain + b"|" if plain else b"", byte))
+        escape = b"%" + b"".join(
+            b"[%c%c]" % (digit, digit ^ 32) if digit > _NINE else b"%c" % digit for digit in b"%02x" % byte
+        )
+        plain = b"[+]" if byte == ord(" ") else re.escape(b"%c" % byte)
+        spellings.append(escape if byte in b"&=%+" else b"(?:%s|%s)" % (plain, escape))
     return re.compile(b"&" + b"".join(spellings) + rb"(?:=([^&]*))?(?=&|\Z)", re.DOTALL)
 
 
