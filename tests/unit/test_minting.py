@@ -21,8 +21,15 @@ from asgi_jwt_claims import (
     create_token_pair,
     verify_token,
 )
-from asgi_jwt_claims.errors import MintingError, SettingError, SigningKeyMissingError, WrongTypeError
+from asgi_jwt_claims.errors import (
+    MalformedTokenError,
+    MintingError,
+    SettingError,
+    SigningKeyMissingError,
+    WrongTypeError,
+)
 from tests.conftest import NOW, HeldClock
+from tests.forging import sealed
 from tests.support import SECRET
 
 
@@ -487,6 +494,20 @@ def test_the_header_is_no_longer_than_is_accepted(config: JWTConfig) -> None:
     assert room - 3 == len(verify_token(raw, config).headers["x"])
     with pytest.raises(MintingError, match="in its header"):
         create_access_token("alice", config, headers={"x": "x" * (room + 3)})
+
+
+def test_the_header_has_no_more_members_than_are_accepted(config: JWTConfig) -> None:
+    """A header of 128 commas is minted and read, and one of 129 is neither."""
+    # S25
+    raw = create_access_token("alice", config, headers={"x": [0] * 126})
+    assert 128 == base64.urlsafe_b64decode(raw.split(".")[0] + "==").count(b",")
+    assert [0] * 126 == verify_token(raw, config).headers["x"]
+    with pytest.raises(MintingError, match="headers have more than 128 commas; put less into them"):
+        create_access_token("alice", config, headers={"x": [0] * 127})
+    header = json.dumps({"alg": "HS256", "x": [0] * 129}).encode()
+    with pytest.raises(MalformedTokenError) as caught:
+        verify_token(sealed(header, b"{}"), config)
+    assert "too many members in the header" == caught.value.evidence["reason"]
 
 
 def test_without_a_type_claim_there_are_no_refresh_tokens(config: JWTConfig) -> None:
