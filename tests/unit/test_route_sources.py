@@ -94,7 +94,9 @@ async def test_a_handler_that_names_its_sources(config: JWTConfig, alice: str, b
         (by_cookie, (cookie(alice), bearer(b"\xff")), (200, b"alice cookie")),
         (by_cookie, (bearer(bob),), (401, None)),
         (by_cookie, (cookie(alice[:-2]), bearer(bob)), (401, None)),
-        (by_cookie, (cookie(""),), (400, None)),
+        (by_cookie, (cookie(""),), (401, None)),  # a cookie without a value counts as absent
+        (by_cookie, (cookie('""'),), (400, None)),
+        (perhaps, (cookie(""),), (200, b"None")),
         (by_either, (cookie(alice),), (200, b"alice cookie")),
         (by_either, (bearer(bob),), (200, b"bob header")),
         (by_either, (cookie(alice), bearer(bob)), (400, None)),

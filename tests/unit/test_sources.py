@@ -327,7 +327,7 @@ PLACES: dict[str, dict[str, Any]] = {
 }
 BAD_PLACES: dict[str, dict[str, Any]] = {
     "header": {"headers": [(b"authorization", b"Bearer")]},
-    "cookie": {"headers": [(b"cookie", b"__Host-access_token=")]},
+    "cookie": {"headers": [(b"cookie", b'__Host-access_token=""')]},
     "websocket_protocol": {"subprotocols": ["bearer"]},
     "websocket_query": {"query_string": b"access_token="},
 }

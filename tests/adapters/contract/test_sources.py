@@ -63,7 +63,7 @@ class Way(NamedTuple):
 
     source: str
     one: Callable[[str], Sent]
-    blank: Callable[[], Sent]
+    bad: Callable[[], Sent]
     two: Callable[[str], Sent]
     malformed: type[TokenError] = InvalidRequestError
 
@@ -79,7 +79,7 @@ WAYS = {
     "cookie": Way(
         "cookie",
         lambda raw: Sent((cookie(raw),)),
-        lambda: Sent((cookie(""),)),
+        lambda: Sent((cookie('""'),)),  # without any value it would be absent
         lambda raw: Sent(((b"cookie", cookie(raw)[1] + b"; __Host-access_token=" + raw.encode()),)),
     ),
     "websocket_protocol": Way(
@@ -157,7 +157,7 @@ async def test_absence_and_mistakes(door: Door, config: JWTConfig, alice: str, w
     async with door.open(config, required=required, sources=ALL) as site:
         is_answer(await get(site, "/protected", Sent()), MissingTokenError())
         is_answer(await get(site, "/protected", Sent((cookie(alice, "access_token"),))), MissingTokenError())
-        is_answer(await get(site, "/protected", way_in.blank()), way_in.malformed())
+        is_answer(await get(site, "/protected", way_in.bad()), way_in.malformed())
         is_answer(await get(site, "/protected", way_in.two(alice)), RepeatedCredentialsError())
         both = Sent((*header.headers, *cookies.headers))
         is_answer(await get(site, "/protected", both), RepeatedCredentialsError())
@@ -202,7 +202,7 @@ async def test_optional(door: Door, config: JWTConfig, alice: str, way_in: Way) 
             assert {"identity": None} == (await get(site, path, Sent())).json()
             assert {"identity": "alice"} == (await get(site, path, way_in.one(alice))).json()
             is_answer(await get(site, path, way_in.one(tampered(alice))), InvalidSignatureError())
-            is_answer(await get(site, path, way_in.blank()), way_in.malformed())
+            is_answer(await get(site, path, way_in.bad()), way_in.malformed())
 
 
 @pytest.mark.parametrize("required", [True, False])
@@ -360,7 +360,7 @@ async def test_a_websocket_that_stays_closed(
         is_refusal(await shake(site, "/ws/echo", Sent()), MissingTokenError())
         is_refusal(await shake(site, "/ws/echo", handshake.one(tampered(alice))), InvalidSignatureError())
         is_refusal(await shake(site, "/ws/echo", handshake.one(refresh)), WrongTypeError())
-        is_refusal(await shake(site, "/ws/echo", handshake.blank()), handshake.malformed())
+        is_refusal(await shake(site, "/ws/echo", handshake.bad()), handshake.malformed())
         is_refusal(await shake(site, "/ws/echo", handshake.two(alice)), RepeatedCredentialsError())
         other = WAYS["cookie" if handshake.source == "header" else "header"].one(alice)
         both = handshake.one(alice)._replace(headers=(*handshake.one(alice).headers, *other.headers))

@@ -215,7 +215,7 @@ async def test_a_token_in_two_places(browser: Browser, pair: TokenPair, path: st
 
 @pytest.mark.parametrize(
     ("content", "status"),
-    [("", 400), ("a b", 400), ("\u00fc", 400), ("a" * 9000, 401), ("x; __Secure-refresh_token=y", 400)],
+    [('""', 400), ("a b", 400), ("\u00fc", 400), ("a" * 9000, 401), ("x; __Secure-refresh_token=y", 400)],
 )
 @pytest.mark.parametrize("path", ["/refresh", "/logout"])
 async def test_cookies_that_are_none(browser: Browser, path: str, content: str, status: int) -> None:
@@ -224,6 +224,16 @@ async def test_cookies_that_are_none(browser: Browser, path: str, content: str, 
     answer = await browser.send(path)
     assert (status, []) == (answer.status, answer.cookies)
     assert answer.headers["www-authenticate"].startswith("Bearer ")
+
+
+@pytest.mark.parametrize(("path", "status", "left"), [("/refresh", 400, 0), ("/logout", 200, 3)])
+async def test_an_empty_cookie_counts_as_absent(browser: Browser, path: str, status: int, left: int) -> None:
+    """A cookie without a value is answered as if it were not there; a logout takes all cookies away."""  # S6
+    browser.jar[NAMES[1]] = ""
+    answer = await browser.send(path)
+    assert (status, left) == (answer.status, len(answer.cookies))
+    browser.jar.pop(NAMES[1], None)
+    assert status == (await browser.send(path)).status
 
 
 async def test_a_refresh_that_fails(
