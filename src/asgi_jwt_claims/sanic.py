@@ -46,6 +46,7 @@ from ._sanic_connections import (
 )
 from .challenges import Answer, close_code
 from .claims import plain
+from .connections import refusal_in
 from .errors import SettingError, TokenError
 from .gate import CORS_INSIDE, Gate
 from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
@@ -122,10 +123,21 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
         app.register_listener(stop_background, "before_server_stop")
     app.register_middleware(guard_request, "request", priority=_FIRST)
     app.exception(TokenError)(answer_token_error)
+    _look_into_groups(app)
     _follow_connections(app, gate)
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.register_listener(register_injection, "before_server_start", priority=_FIRST)
     _warn_of_cors(app, gate)
+
+
+def _look_into_groups(app: Sanic[Any, Any]) -> None:
+    """Let a group of refusals be handled as a refusal is, and leave all other groups to the application."""
+    respond = app.error_handler.response
+
+    def respond_to_refusal(request: Request, exception: Exception) -> Any:
+        return respond(request, refusal_in(exception) or exception)
+
+    app.error_handler.response = respond_to_refusal  # type: ignore[method-assign]  # Sanic knows exceptions by class alone
 
 
 def _warn_of_cors(app: Sanic[Any, Any], gate: Gate) -> None:

@@ -30,6 +30,8 @@ from asgi_jwt_claims import (
     current_token,
 )
 from asgi_jwt_claims._sanic_connections import content_type
+from asgi_jwt_claims.errors import MissingTokenError
+from asgi_jwt_claims.gate import CORS_INSIDE
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests.apps.door import Site, asgi_site
 from tests.apps.sanic_door import new_app
@@ -614,3 +616,70 @@ async def test_extended_without_injection(app: Any, config: JWTConfig, site_of: 
     sanic_ext.Extend(app, built_in_extensions=False)
     async with site_of(app) as site:
         assert {"identity": "alice"} == (await site.get("/", alice)).json()
+
+
+async def test_a_refusal_in_a_group(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """A group of nothing but refusals is answered as the first of them; any other is an error of the application."""
+    install(app, config, required=False)
+
+    @app.get("/refused")
+    async def refused(request: Request) -> HTTPResponse:
+        async def one() -> None:
+            get_token(request)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one)
+        return empty()
+
+    @app.get("/mixed")
+    async def mixed(request: Request) -> HTTPResponse:
+        raise ExceptionGroup("tasks", [MissingTokenError(), LookupError()])
+
+    @app.exception(LookupError)
+    async def lost(request: Request, error: LookupError) -> HTTPResponse:
+        return json({"lost": True}, status=404)
+
+    @app.get("/lost")
+    async def loses(request: Request) -> HTTPResponse:
+        raise LookupError
+
+    async with site_of(app) as site:
+        assert [401, 500, 404] == [(await site.get(path)).status_code for path in ("/refused", "/mixed", "/lost")]
+        assert 204 == (await site.get("/refused", alice)).status_code
+
+
+@pytest.mark.parametrize(
+    ("origins", "options", "status", "warnings"),
+    [
+        ("https://app.example", {}, 401, 1),
+        ("https://app.example", {"allow_preflight": True}, 204, 0),
+        ("", {}, 401, 0),
+    ],
+)
+async def test_cors_of_sanic_ext(
+    config: JWTConfig,
+    site_of: Open,
+    caplog: pytest.LogCaptureFixture,
+    origins: str,
+    options: dict[str, Any],
+    status: int,
+    warnings: int,
+) -> None:
+    """sanic-ext answers preflights behind the guard, so they have to be allowed; the log says so at startup."""  # S11
+    sanic_ext = pytest.importorskip("sanic_ext")
+    app = new_app()
+    app.config.CORS_ORIGINS = origins
+    sanic_ext.Extend(app)
+    install(app, config, **options)
+
+    @app.get("/")
+    async def handler(request: Request) -> HTTPResponse:
+        return empty()
+
+    preflight = {"origin": "https://app.example", "access-control-request-method": "GET"}
+    async with site_of(app) as site:
+        assert warnings == [record.getMessage() for record in caplog.records].count(CORS_INSIDE)
+        answer = await site.client.options("/", headers=preflight)
+        assert status == answer.status_code
+        assert (origins or None) == answer.headers.get("access-control-allow-origin")
+        assert 401 == (await site.get("/")).status_code
