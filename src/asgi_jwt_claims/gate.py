@@ -144,7 +144,7 @@ class Gate:
                 "Cookie() looks for the default names, and the configuration has others: Cookie(config.cookies)"
             )
         self._protocols = tuple(source for source in self._sources if isinstance(source, WebSocketProtocol))
-        self._allow_preflight = allow_preflight
+        self._passes_as_preflight = self._is_preflight if allow_preflight else None
         self.refuses_preflights = required and not allow_preflight
         self._credential_headers = _CREDENTIAL_HEADERS.union(
             (source.header for source in self._sources if isinstance(source, BearerHeader)),
@@ -202,7 +202,7 @@ class Gate:
         else:
             # The middleware around this one has verified the token already; only the way to refuse may be another.
             outcome.challenges = self.challenges
-        outcome.is_preflight = self._is_preflight if self._allow_preflight else None
+        outcome.is_preflight = self._passes_as_preflight
         scope[SCOPE_KEY] = outcome
         return outcome
 
@@ -225,7 +225,7 @@ class Gate:
                 error = refusal.with_traceback(None)
         scope["token"] = token
         # What another middleware of this library has put there must not speak of another token than that.
-        if self._set_user or isinstance(scope.get("user"), _OUR_USERS):
+        if self._set_user or ("user" in scope and isinstance(scope["user"], _OUR_USERS)):
             scope["user"], scope["auth"] = (_ANONYMOUS, _ANONYMOUS) if token is None else (token, Granted(token))
         if not self._required or error is None:
             return None
@@ -237,7 +237,7 @@ class Gate:
     def _goes_unexamined(self, scope: MutableMapping[str, Any]) -> bool:
         if scope in self._exempt:
             return True
-        return self._allow_preflight and self._is_preflight(scope)
+        return self._passes_as_preflight is not None and self._passes_as_preflight(scope)
 
     def _is_preflight(self, scope: Mapping[str, Any]) -> bool:
         """Whether that is a CORS preflight, as browsers send it (Fetch standard, section 4.8), and nothing more.

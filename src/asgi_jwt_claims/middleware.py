@@ -165,18 +165,17 @@ class JWTMiddleware:
     ) -> WebSocketConnection | HTTPExchange:
         """What sees to it that the connection ends with its token, and that refusals of the application are answered."""
         gate = self._gate
-        challenges, ends = gate.challenges, gate.end_with_token
-        if scope["type"] == "websocket":
-            return self._websocket(
-                scope,
-                receive,
-                send,
-                close_code=gate.close_code,
-                protocol=protocol,
-                ends=ends,
-                challenges=challenges,
-            )
-        return self._http(scope, receive, send, challenges, ends=ends)
+        if scope["type"] == "http":
+            return self._http(scope, receive, send, gate.challenges, gate.end_with_token)
+        return self._websocket(
+            scope,
+            receive,
+            send,
+            close_code=gate.close_code,
+            protocol=protocol,
+            ends=gate.end_with_token,
+            challenges=gate.challenges,
+        )
 
 
 def _has_cors(app: object) -> bool:

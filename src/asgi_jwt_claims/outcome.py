@@ -116,10 +116,11 @@ class Outcome:
     """
 
     __slots__ = (
+        "_awaits_form",
         "_awaits_keys",
         "_error",
+        "_exact",
         "_examined",
-        "_is_safe",
         "_offered",
         "_revoked",
         "_seen",
@@ -164,13 +165,14 @@ class Outcome:
         self.is_of_gate = False
         self.is_preflight: Callable[[Mapping[str, Any]], bool] | None = None
         self.raised: TokenError | None = None
-        self._is_safe = True
         self._offered: Offered | None = None
-        self._seen: tuple[Any, ...] | None = None
+        self._seen: tuple[Any, ...] = ()
+        self._exact: bool | None = None
         self._sources = sources
         self.revocation = revocation
         self.attended = not trust.is_remote and revocation is None
         self._awaits_keys = trust.is_remote
+        self._awaits_form = False
         self._examined = False
         self._revoked: bool | TokenError | None = False
         self._token: Token | None = None
@@ -205,7 +207,7 @@ class Outcome:
         if self._revoked is not False and access.check_revocation:
             raise self._refusal().with_traceback(None)
         access.check(self._token)
-        if self._offered is not None and self._offered.csrf_field is not None:
+        if self._awaits_form:
             raise CSRFTokenError(reason="the form that may have the CSRF value has not been read")
         if access is not ANY_ACCESS_TOKEN:
             self.end_with_token = self.end_with_token and access.end_with_token
@@ -229,9 +231,7 @@ class Outcome:
     @property
     def is_undecided(self) -> bool:
         """Whether the token is good, and only a form or its store can say whether it is let in."""
-        return self._revoked is None or (
-            self._error is None and self._offered is not None and self._offered.csrf_field is not None
-        )
+        return self._revoked is None or self._awaits_form
 
     def is_of(self, scope: Mapping[str, Any]) -> bool:
         """Whether this scope offers what the outcome was worked out from.
@@ -239,22 +239,27 @@ class Outcome:
         That is the same token, in the same source, by a method of the same kind; or no token again. The rules for
         cross-site requests are held against this very scope.
         """
-        if not self._examined or self._is_untouched(scope):
+        if not self._examined:
+            return True
+        if self._seen == _seen_of(scope, scope.get("headers")) and self._is_exact():
             return True
         try:
             offered = find_token(scope, self._sources, self.trust.max_token_size)
         except TokenError:  # with which the scope is refused
             return False
-        return offered == self._offered and _is_safe(scope) is self._is_safe
+        return offered == self._offered and _is_safe(*_seen_of(scope, ())[:2]) is _is_safe(*self._seen[:2])
 
-    def _is_untouched(self, scope: Mapping[str, Any]) -> bool:
-        """Whether all that our own sources read of a scope is what it was; this saves nearly every guard a search."""
-        if self._seen is None or self._seen != _seen_of(scope):
-            return False
-        # Any other source may read anything, and a pair that is a list may have been changed in place.
-        return all(type(source) in _OUR_SOURCES for source in self._sources) and all(
-            type(pair) is tuple for pair in self._seen[-1]
-        )
+    def _is_exact(self) -> bool:
+        """Whether equal views mean equal credentials; this saves nearly every guard a search."""
+        if self._exact is None:
+            headers = self._seen[2]
+            # A pair that is a list may have been changed in place, and a source of the application may read anything.
+            self._exact = (
+                type(headers) in (list, tuple)
+                and {tuple}.issuperset(map(type, headers))
+                and _OUR_SOURCES.issuperset(map(type, self._sources))
+            )
+        return self._exact
 
     def anew(self) -> Outcome:
         """An outcome by the same settings, not yet worked out, for a scope to which this one does not belong."""
@@ -314,23 +319,31 @@ class Outcome:
     async def _attend_form(self, scope: Mapping[str, Any], read_form: ReadForm) -> None:
         """Read the form that may have the CSRF value, where nothing else is wanting."""
         offered, token = self._offered, self._token
-        if offered is None or offered.csrf_field is None or token is None or self._revoked is True:
+        if offered is None or token is None or token.type != _ACCESS or self._revoked is True:
             return
-        if token.type != _ACCESS:
+        if not isinstance(
+            offered.csrf_field, str
+        ):  # also where a source of the application has put something else there
             return
         await read_form(offered.csrf_field)
-        self._offered, self._seen = offered._replace(csrf_field=None), _seen_of(scope)
+        self._awaits_form = False
+        self._offered = offered._replace(csrf_field=None)
+        self._seen = _seen_of(scope, self._seen[2])
         try:
             check_csrf(scope.get(CSRF_KEY), offered.raw)
         except TokenError as error:
             self._token, self._error = None, error
 
     def _examine(self, scope: Mapping[str, Any]) -> None:
-        self._seen, self._is_safe, self._offered = _seen_of(scope), _is_safe(scope), _UNREADABLE
+        headers = scope.get("headers")
+        # A list may be changed in place.
+        self._seen = _seen_of(scope, headers[:] if type(headers) is list else headers)
+        self._offered = _UNREADABLE
         try:
             self._offered = offered = find_token(scope, self._sources, self.trust.max_token_size)
             if offered is not None:
                 self._token = self._verified(offered)
+                self._awaits_form = offered.csrf_field is not None
                 if self.revocation is not None and self.config is not None:
                     revoked = self.revocation.known(self._token, self.config)
                     # A store that knows every mark may still have to look for the session of a refresh token.
@@ -351,18 +364,15 @@ class Outcome:
         return token
 
 
-def _is_safe(scope: Mapping[str, Any]) -> bool:
-    return scope.get("type") == "http" and scope.get("method") in SAFE_METHODS
+def _is_safe(kind: str, method: str | None) -> bool:
+    return kind == "http" and method in SAFE_METHODS
 
 
-def _seen_of(scope: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """All that our own sources read of a scope, the headers last; None where the headers can be read only once."""
-    headers = scope.get("headers")
-    if type(headers) is not list and type(headers) is not tuple:
-        return None
+def _seen_of(scope: Mapping[str, Any], headers: Any) -> tuple[Any, ...]:
+    """All that our own sources read of a scope, with these headers."""
     kind = scope.get("type")
     handshake = (scope.get("query_string"), offered_protocols(scope)) if kind == "websocket" else None
-    return (kind, scope.get("method"), scope.get("scheme"), scope.get(CSRF_KEY), handshake, list(headers))
+    return (kind, scope.get("method"), headers, scope.get("scheme"), scope.get(CSRF_KEY), handshake)
 
 
 def outcomes_from(outcome: object) -> Iterator[Outcome]:

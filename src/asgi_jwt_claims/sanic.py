@@ -132,7 +132,7 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
 
 def _look_into_groups(app: Sanic[Any, Any]) -> None:
     """Let a group of refusals be handled as a refusal is, and leave all other groups to the application."""
-    respond = app.error_handler.response
+    respond: Callable[[Request, Exception], Any] = app.error_handler.response
 
     def respond_to_refusal(request: Request, exception: Exception) -> Any:
         return respond(request, refusal_in(exception) or exception)

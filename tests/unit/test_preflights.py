@@ -21,7 +21,7 @@ from asgi_jwt_claims import (
     get_token,
 )
 from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.errors import MissingTokenError
+from asgi_jwt_claims.errors import InvalidRequestError, MissingTokenError
 from asgi_jwt_claims.gate import _PREFLIGHT_REFUSED, CORS_INSIDE, Gate
 from asgi_jwt_claims.outcome import is_preflight, outcome_under
 from asgi_jwt_claims.sources import Offered
@@ -76,6 +76,7 @@ def test_what_a_preflight_is(config: JWTConfig, method: str, headers: list[Heade
         (b"x-token", b"other x"),
         (b"x-csrf-token", b"x"),
         (b"x-mine", b"x"),
+        (b"x-mine", b""),
         (b"content-length", b"1"),
         (b"content-length", b""),
         (b"content-length", b"00"),
@@ -95,6 +96,8 @@ def test_what_makes_more_than_a_preflight(config: JWTConfig, header: Header) -> 
     """Credentials, a body, or another method to go by: no browser sends them with a preflight, so it is none."""  # S14
 
     def mine(scope: Any, max_size: int) -> Offered | None:
+        if (b"x-mine", b"") in scope["headers"]:
+            raise InvalidRequestError()
         return next((Offered(value, "mine") for name, value in scope["headers"] if name == b"x-mine"), None)
 
     sources = [BearerHeader(), BearerHeader("X-Token"), Cookie(TokenCookies()), mine]

@@ -28,8 +28,10 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, InsecureWebSocketQuery, Offered, find_token, is_source
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Recorder, drive, http_scope, websocket_scope
+from tests.forging import forge
 
 MAX = 256
+RAW = forge()
 
 
 def offered(*values: bytes, source: BearerHeader | None = None) -> Offered | None:
@@ -435,9 +437,7 @@ async def test_no_refusal_logs_a_token(config: JWTConfig, caplog: pytest.LogCapt
         b"a.b.c",
         True,
         ("a.b.c", "mine"),
-        Offered(None, "mine"),  # type: ignore[arg-type]
-        Offered(5, "mine"),  # type: ignore[arg-type]
-        Offered(b"a.b.c", "mine", 5),  # type: ignore[arg-type]
+        object(),
     ],
     ids=repr,
 )
@@ -451,3 +451,16 @@ def test_a_source_that_returns_something_else(offered: Any, alone: bool) -> None
     with pytest.raises(InvalidRequestError) as caught:
         find_token({"headers": []}, (mine,) if alone else (BearerHeader(), mine, mine), 8192)
     assert "Offered" in caught.value.evidence["reason"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "fields", [(None, "mine"), (5, "mine"), (b"a.b.c", "mine", 5), (RAW, "mine", 5), (RAW, 5, b"")]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_offer_that_is_not_made_of_what_it_should_be(config: JWTConfig, fields: Any, method: str) -> None:
+    """The same for an `Offered` with a token or a field that is none: the request is refused."""
+    app = Recorder()
+    middleware = JWTMiddleware(app, config, sources=[lambda scope, max_size: Offered(*fields)])
+    answer = await drive(middleware, http_scope("/", method=method))
+    assert (True, []) == (answer.status in (401, 403), app.calls)

@@ -13,18 +13,18 @@ In the last two cases the answer to the error takes the place of the framework's
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from asgi_jwt_claims.challenges import send_answer
 from asgi_jwt_claims.errors import TokenError
 from asgi_jwt_claims.outcome import noted_error
 
 if TYPE_CHECKING:
-    from starlette.types import Scope, Send
+    from starlette.types import Message, Scope, Send
 
     from asgi_jwt_claims.challenges import Challenges
 
-__all__ = ["Refusing", "nothing", "refusal_in"]
+__all__ = ["Refusing", "refusal_in"]
 
 _DEEPEST = 100  # causes of an error that are looked at
 
@@ -61,8 +61,9 @@ class Refusing:
 
     async def _refuse(self, error: TokenError) -> None:
         self.is_started = self.is_replaced = True  # type: ignore[misc]  # slots of the classes that derive from this one
-        if self._challenges is not None:
-            await send_answer(await self._challenges.respond(error), self._scope, self._send)
+        send, self._send = self._send, _nothing
+        challenges = cast("Challenges", self._challenges)  # without any, no refusal is looked for
+        await send_answer(await challenges.respond(error), self._scope, send)
 
     def _refusal_behind(self, status: int) -> TokenError | None:
         """The refusal of which an application makes an error of the server's; None: there is none behind it."""
@@ -75,8 +76,8 @@ class Refusing:
         return None if handled is None or status != 500 else refusal_in(handled)  # noqa: PLR2004 -- see above
 
 
-async def nothing() -> None:
-    """Stands for what is not sent."""
+async def _nothing(message: Message) -> None:
+    """Stands for the server's `send` once a refusal has been answered."""
 
 
 def refusal_in(raised: BaseException) -> TokenError | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from asgi_jwt_claims.token import SCOPE_KEY
 
 from ._asgi import ASGIConnection
-from ._refusals import Refusing, nothing
+from ._refusals import Refusing
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -52,7 +52,6 @@ class HTTPExchange(Refusing):
         receive: Receive,
         send: Send,
         challenges: Challenges | None = None,
-        *,
         ends: bool = True,
     ) -> None:
         self._challenges = challenges
@@ -78,8 +77,6 @@ class HTTPExchange(Refusing):
 
     def send(self, message: Message) -> Awaitable[None]:
         """What the application says; for all but streams the server's own `send`, and nothing around it."""
-        if self.is_replaced:
-            return nothing()
         if message["type"] == "http.response.start":
             self.is_started = True
             if message.get("status", 200) >= 500 and (error := self._refusal_behind(message["status"])) is not None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6

@@ -42,22 +42,21 @@ def find_token(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: 
         RepeatedCredentialsError: A token was offered in two places (RFC 6750 section 2).
         TokenError: A source found something that was offered badly, or returned what is no `Offered`.
     """
+    if len(sources) == 1:
+        offered = sources[0](scope, max_size)
+        return offered if offered is None or type(offered) is Offered else _checked(offered)
     found: Offered | None = None
     for source in sources:
-        offered = source(scope, max_size)
+        offered = _checked(source(scope, max_size))
         if offered is not None:
-            _check(offered)
             if found is not None:
                 raise RepeatedCredentialsError(sources=f"{found.source}, {offered.source}")
             found = offered
     return found
 
 
-def _check(offered: object) -> None:
+def _checked(offered: Offered | None) -> Offered | None:
     # A source may be the application's own. What it gets wrong must not let anyone in, nor be an error 500.
-    if not (
-        isinstance(offered, Offered)
-        and isinstance(offered.raw, str | bytes)
-        and isinstance(offered.csrf_field, str | None)
-    ):
+    if offered is not None and not isinstance(offered, Offered):
         raise InvalidRequestError(reason=f"a source must return Offered or None, not {type(offered).__name__}")
+    return offered
