@@ -32,7 +32,7 @@ class JWTMiddleware:
     The application finds the `Token` in `scope["token"]`, through `get_token(request)`, or through `current_token()`;
     each of them has None where no token was asked for. Refused requests are answered here, and the application never
     sees them. `lifespan` passes through, and keys of providers are kept fresh as long as it lasts; any other type of
-    scope is refused, since nobody has guarded it.
+    scope is refused, since it has not been guarded.
 
     A `TokenError` that the application lets go before its response has started, alone or in an `ExceptionGroup` with
     nothing but such errors, becomes its answer; so does an error 500 that a framework makes of it. All other exceptions

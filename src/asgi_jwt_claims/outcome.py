@@ -111,7 +111,7 @@ class Outcome:
         is_accepted: Whether it is a websocket that has been accepted.
         is_of_gate: Whether a middleware has made it, so that its sources are those that the middleware looks in.
         is_demanded: Whether a middleware lets nobody on without the token, whatever guards say.
-        is_preflight: Tells a CORS preflight, for which nobody has to have a token; None: every request has to.
+        is_preflight: Tells a CORS preflight, which needs no token; None: every request needs one.
         raised: The error that `get_token` has raised for the request.
     """
 
@@ -377,7 +377,7 @@ def _seen_of(scope: Mapping[str, Any], headers: Any) -> tuple[Any, ...]:
 
 def outcomes_from(outcome: object) -> Iterator[Outcome]:
     """An outcome, and those that follow it; none, where something else stands in its place."""
-    # Only our own kind of object counts, whatever else may have come into the scope under this name.
+    # Only our own kind of object counts; anything else may have come into the scope under this name.
     while isinstance(outcome, Outcome):
         yield outcome
         outcome = outcome.following

@@ -263,7 +263,7 @@ def notes_of(token: Token[Any]) -> dict[str | None, Any]:
 
 
 class Granted:
-    """Stands as `scope["auth"]` where there is a token: its scopes, and that of everybody who has logged in.
+    """Stands as `scope["auth"]` where there is a token: its scopes, and the one of each user who has logged in.
 
     Attributes:
         token: The token.

@@ -47,7 +47,7 @@ def cookie(raw: str, *, csrf: bool = False) -> list[Header]:
 
 
 def identity_in(scope: Scope) -> str | None:
-    """Who that is, by all who can say so; the name of the error where there is one."""
+    """The identity in a scope, by `get_token` and by a guard; or the name of the error."""
     try:
         token = get_token(scope, optional=True)
     except TokenError as error:
@@ -125,7 +125,7 @@ def test_a_changed_method(first: str, second: str | None) -> None:
 
 
 def test_another_page_has_sent_it() -> None:
-    """A copy that is to change something is refused for the origin that nobody had to look at before."""  # S10
+    """A copy that is to change something is refused for an origin that did not count before."""  # S10
     headers = [*cookie(ALICE, csrf=True), (b"sec-fetch-site", b"cross-site")]
     scope = opened(http_scope("/", *headers), sources=[Cookie()])
     assert "alice" == identity_in(scope)
@@ -194,7 +194,7 @@ def test_headers_that_can_be_read_only_once() -> None:
 
 
 def test_what_has_to_be_waited_for_is_refused(tmp_path: Any) -> None:
-    """In a copy too: where nobody can wait for the store, no token is let in."""
+    """In a copy too: where the caller cannot wait for the store, no token is let in."""
     scope = http_scope("/", bearer(ALICE))
     Gate(CONFIG, required=False, revocation=SQLiteStore(tmp_path / "store")).open(scope)
     with pytest.raises(StoreUnavailableError):
@@ -269,7 +269,7 @@ def test_nested_gates_verify_once(headers: list[Header], method: str, layers: li
 @pytest.mark.parametrize("outer", [None, "alice"])
 @pytest.mark.parametrize("first", ["alice", None])
 async def test_the_parts_of_a_batch(outer: str | None, first: str | None) -> None:
-    """Each part is answered as if it had come alone, whoever asked for the whole or came first."""
+    """Each part is answered as if it had come alone, no matter who asked for the whole or came first."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body = b"done"

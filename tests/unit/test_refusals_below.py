@@ -95,7 +95,7 @@ FRAMEWORKS = [lets_go, answers_in_place, answers_later, wraps_it]
 async def test_get_token_without_a_good_token(
     config: JWTConfig, framework: Callable[[Handler], App], ends: bool, raw: str | None
 ) -> None:
-    """Whatever a framework makes of the error, the client gets the very answer that the middleware gives."""
+    """No matter what a framework makes of the error, the client gets the very answer that the middleware gives."""
     headers = [] if raw is None else [bearer(raw)]
     wrapped = JWTMiddleware(framework(reads_the_token), config, required=False, end_with_token=ends)
     answer = await ask(wrapped, "/", *headers)
@@ -214,7 +214,7 @@ async def test_an_answer_of_the_application_passes(config: JWTConfig) -> None:
         try:
             verify_token(raw, config)
         except TokenError:
-            await say(send, 502)  # the token of somebody else, whom it has asked
+            await say(send, 502)  # the answer of another service had a bad token
 
     answer = await ask(JWTMiddleware(app, config, required=False), "/")
     assert (502, b"own") == (answer.status, answer.body)

@@ -443,7 +443,7 @@ async def test_no_refusal_logs_a_token(config: JWTConfig, caplog: pytest.LogCapt
 )
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_source_that_returns_something_else(offered: Any, alone: bool) -> None:
-    """It lets nobody in, and is a refusal that says what is wrong, not an error of the server."""
+    """It lets no request in: the refusal says what is wrong, and is not an error of the server."""
 
     def mine(scope: Any, max_size: int) -> Any:
         return offered

@@ -104,7 +104,7 @@ class Cookie(ComparableSource):
         return (self.cookies, self._name)
 
     def _wanted_field(self, scope: Mapping[str, Any]) -> str | None:
-        """The field of a form that nobody has read yet, where nothing else has the CSRF value of the request."""
+        """The field of a form that has not been read yet, where nothing else has the CSRF value of the request."""
         if CSRF_KEY in scope:
             return None
         headers = single_values(scope["headers"], (b"content-type", self.csrf_header))
