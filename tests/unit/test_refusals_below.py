@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import Answer, JWTConfig, JWTMiddleware, TokenError, create_access_token, get_token, verify_token
@@ -86,7 +87,26 @@ def wraps_it(handler: Handler) -> App:
     return app
 
 
-FRAMEWORKS = [lets_go, answers_in_place, answers_later, wraps_it]
+def listens(handler: Handler) -> App:
+    """A framework that listens for its client to go while it handles a request, and answers twice."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(receive)
+            await anyio.lowlevel.checkpoint()
+            status = 200
+            try:
+                await handler(scope)
+            except TokenError:
+                status = 500
+            for _ in range(1 if status == 200 else 2):
+                await say(send, status)
+
+    return app
+
+
+FRAMEWORKS = [lets_go, answers_in_place, answers_later, wraps_it, listens]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

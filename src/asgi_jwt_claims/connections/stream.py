@@ -79,12 +79,14 @@ class HTTPExchange(Refusing):
         """What the application says; for all but streams the server's own `send`, and nothing around it."""
         if message["type"] == "http.response.start":
             self.is_started = True
+            if self.is_replaced:
+                return self._send(message)
             if message.get("status", 200) >= 500 and (error := self._refusal_behind(message["status"])) is not None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
                 return self._refuse(error)
             if not self._ends or not _is_event_stream(message):
                 return self._send(message)
             return self._watched().start(message)
-        return self._send(message) if self._stream is None else self._stream.send(message)
+        return self._send(message) if self._stream is None or self.is_replaced else self._stream.send(message)
 
     @property
     def error(self) -> TokenError | None:
