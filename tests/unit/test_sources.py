@@ -437,7 +437,7 @@ async def test_no_refusal_logs_a_token(config: JWTConfig, caplog: pytest.LogCapt
         b"a.b.c",
         True,
         ("a.b.c", "mine"),
-        object(),
+        5,
     ],
     ids=repr,
 )
