@@ -157,7 +157,7 @@ def guard_handler(
             # What the middleware lets pass as a preflight has no token, and its handler runs without one.
             token = None if is_preflight(scope) else outcome.admit(scope, access, optional=optional)
         except TokenError as error:
-            return await refuse(connection, await outcome.challenges.respond(error), args)
+            return await refuse(connection, await outcome.challenges.respond(error, scope), args)
         if passes_token:
             kwargs["token"] = token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))

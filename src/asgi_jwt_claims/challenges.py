@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ._log import logger
 from .claims import plain
@@ -62,8 +62,11 @@ class Answer(NamedTuple):
     body: bytes
 
 
-OnError: TypeAlias = Callable[[TokenError, Answer], "Awaitable[Answer | None] | Answer | None"]
-"""A callback that sees every refusal and may return another answer; sync or async."""
+OnError: TypeAlias = Callable[[TokenError, Answer, Mapping[str, Any]], "Awaitable[Answer | None] | Answer | None"]
+"""A callback of the error, the response and the ASGI scope of a refused request. Sync or async.
+
+What it returns is sent instead of the response, unless it is None.
+"""
 
 
 class Challenges:
@@ -72,12 +75,12 @@ class Challenges:
     Args:
         realm: The protection space named in `WWW-Authenticate`.
         problem_json: Whether bodies are RFC 9457 `application/problem+json` instead of `{"error": ...}`.
-        on_error: Called with the error and the answer before it is sent; what it returns is sent instead. If it
-            raises, the client gets a bare 500, and the request still goes nowhere.
+        on_error: Called with the error, the response and the scope before the response is sent; what it returns is
+            sent instead, unless it is None. If it raises, the client gets a bare 500, and the request stays refused.
         on_event: Told of every refusal; one function, or several.
 
     Raises:
-        SettingError: A realm that cannot be quoted in a header, or an `on_error` that is not callable.
+        SettingError: A realm that cannot be quoted in a header, or an `on_error` that does not take three arguments.
     """
 
     def __init__(
@@ -92,8 +95,10 @@ class Challenges:
             raise SettingError('realm must be printable ASCII without quotes and backslashes, such as "api"')
         if not isinstance(problem_json, bool):
             raise SettingError("problem_json must be True or False")
-        if on_error is not None and not callable(on_error):
-            raise SettingError("on_error must be a function of the error and the answer")
+        if on_error is not None and not _takes_three(on_error):
+            raise SettingError(
+                "on_error must be a function of three arguments: def on_error(error, response, scope), sync or async"
+            )
         self._on_event = on_event
         self._realm = plain(realm)
         self._problem_json = problem_json
@@ -113,8 +118,13 @@ class Challenges:
         )
         return Answer(error.status, headers, body)
 
-    async def respond(self, error: TokenError) -> Answer:
-        """The answer to `error`, the callback asked."""
+    async def respond(self, error: TokenError, scope: Mapping[str, Any]) -> Answer:
+        """The answer to `error`, the callback asked.
+
+        Args:
+            error: Why the request is refused.
+            scope: The ASGI scope of the request.
+        """
         log = logger().debug if isinstance(error, MissingTokenError) else logger().info
         log("request refused: %r", error)
         await tell(self._on_event, refusal(error))
@@ -122,7 +132,7 @@ class Challenges:
         if self._on_error is None:
             return answer
         try:
-            changed = self._on_error(error, answer)
+            changed = self._on_error(error, answer, scope)
             if inspect.isawaitable(changed):
                 changed = await changed
             if changed is not None:
@@ -157,6 +167,16 @@ class Challenges:
             "detail": error.description,
         }
         return "application/problem+json", json.dumps({**problem, **content}).encode()
+
+
+def _takes_three(function: Any) -> bool:
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a function of C without a signature
+        return True
+    return True
 
 
 _CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status: TRY_AGAIN_LATER_CLOSE}

@@ -167,7 +167,7 @@ class TokenEndpoints:
         except _RequestError as error:
             return _json(error.status, {"error": error.code, "error_description": error.description})
         except TokenError as error:  # a cookie that cannot be used
-            return await self._challenges.respond(error)
+            return await self._challenges.respond(error, scope)
 
     async def _refresh(self, scope: Any, read_body: ReadBody) -> Answer:
         form = await self._form(scope, read_body)
@@ -300,7 +300,7 @@ class TokenEndpoints:
         try:
             return await respond(outcome.admit(scope, ANY_ACCESS_TOKEN))
         except TokenError as error:
-            return await outcome.challenges.respond(error)
+            return await outcome.challenges.respond(error, scope)
 
     async def _form(self, scope: Any, read_body: ReadBody) -> dict[str, str]:
         limit = self._config.max_token_size + _MAX_REST

@@ -182,7 +182,7 @@ class JWTBearer(SecurityBase):
                 connection.scope, self._access.with_scopes(security_scopes.scopes), optional=self._optional
             )
         except TokenError as error:
-            answer = await outcome.challenges.respond(error)
+            answer = await outcome.challenges.respond(error, connection.scope)
             extensions = connection.scope.get("extensions") or {}
             if connection.scope["type"] == "websocket" and "websocket.http.response" not in extensions:
                 raise WebSocketException(close_code(answer.status)) from error

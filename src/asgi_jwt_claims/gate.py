@@ -82,7 +82,7 @@ class Gate:
             must then answer each `OPTIONS` request by itself, and never run a handler for it that needs a token.
         realm: Named in `WWW-Authenticate`.
         problem_json: Whether bodies are RFC 9457 problem details.
-        on_error: Sees every refusal, and may change the answer.
+        on_error: Called with the error, the answer and the scope of every refusal; may return another answer.
         sources: Where tokens may be offered, in order.
         set_user: Whether the token also becomes `scope["user"]`, and its scopes with `"authenticated"` become
             `scope["auth"]`, for Starlette's `@requires`.

@@ -49,7 +49,7 @@ class JWTMiddleware:
             must answer each `OPTIONS` request by itself. The better way is a CORS middleware outside of this one.
         realm: Named in `WWW-Authenticate`.
         problem_json: Answer with RFC 9457 problem details.
-        on_error: Called with each `TokenError` and its `Answer`; may return another `Answer`. Sync or async.
+        on_error: Called with each `TokenError`, its `Answer` and the scope; may return another `Answer`. Sync or async.
         sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
         set_user: Put the token into `scope["user"]`, and its scopes with `"authenticated"` into `scope["auth"]`.
         revocation: A `RevocationStore`, asked about every token, optional or not. None: nobody asks.
@@ -133,7 +133,7 @@ class JWTMiddleware:
             CURRENT_TOKEN.reset(before)
 
     async def _refuse(self, error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._gate.challenges.respond(error)
+        answer = await self._gate.challenges.respond(error, scope)
         if self._gate.drain and scope["type"] == "http":
             from ._drain import drain_body  # noqa: PLC0415 -- as in `_live`
 

@@ -86,10 +86,10 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
 
     async def guard_request(request: Request) -> HTTPResponse | None:
         error = await _examine(request, gate) or await _refused_by_route(request)
-        return None if error is None else _to_response(await gate.challenges.respond(error))
+        return None if error is None else await answer_token_error(request, error)
 
-    async def answer_token_error(_: Request, error: TokenError) -> HTTPResponse:
-        return _to_response(await gate.challenges.respond(error))
+    async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
+        return _to_response(await gate.challenges.respond(error, prepared_scope(request)))
 
     async def inject_token(request: Request) -> Token:
         # sanic-ext injects before any request middleware has run.

@@ -106,7 +106,7 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     if not isinstance(error, TokenError):
         raise error
     outcome = outcome_under(connection.scope, ANY_ACCESS_TOKEN)
-    return await _refuse(connection, await outcome.challenges.respond(error))
+    return await _refuse(connection, await outcome.challenges.respond(error, connection.scope))
 
 
 def to_response(answer: Answer) -> Response:

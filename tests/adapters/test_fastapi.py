@@ -191,7 +191,7 @@ async def test_a_wrapped_application(app: Any, config: JWTConfig, alice: Header)
     async def handler(token: CurrentToken) -> Any:
         return {"identity": token.identity}
 
-    def on_error(error: TokenError, answer: Answer) -> Answer:
+    def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
         return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
 
     wrapped = JWTMiddleware(app, config, required=False, on_error=on_error)

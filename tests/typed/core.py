@@ -138,9 +138,9 @@ assert_type(get_token({}, optional=True), Token | None)
 assert_type(current_token(), Token | None)
 
 
-async def observe(error: TokenError, answer: Answer) -> Answer | None:
+async def observe(error: TokenError, response: Answer, scope: Mapping[str, Any]) -> Answer | None:
     """A callback may be async."""
-    return answer if error.status == 403 else None
+    return response if error.status == 403 and scope["path"] != "/" else None
 
 
 def protect(app: ASGIApp) -> ASGIApp:
@@ -150,7 +150,7 @@ def protect(app: ASGIApp) -> ASGIApp:
     return middleware
 
 
-_: Awaitable[Answer | None] = observe(TokenError(), Answer(401, (), b""))
+_: Awaitable[Answer | None] = observe(TokenError(), Answer(401, (), b""), {})
 
 
 # Sessions and revocation.

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -333,6 +334,9 @@ def test_the_realm() -> None:
         {"problem_json": "yes"},
         {"on_error": "function"},
         {"on_error": 0},
+        {"on_error": lambda error, response: None},
+        {"on_error": lambda error, response, scope, more: None},
+        {"on_error": lambda *, error, response, scope: None},
     ],
 )
 def test_unusable_settings(arguments: dict[str, Any]) -> None:
@@ -341,50 +345,61 @@ def test_unusable_settings(arguments: dict[str, Any]) -> None:
         Challenges(**arguments)
 
 
+def takes_more(error: TokenError, answer: Answer, scope: Any, more: int = 0) -> Any:
+    return None
+
+
+@pytest.mark.parametrize("on_error", [takes_more, lambda *_: None, Mock(), max], ids=["default", "any", "mock", "of C"])
+def test_usable_callbacks(on_error: Any) -> None:
+    """Whatever can be called with three arguments can be a callback; a function that does not say so is believed."""
+    Challenges(on_error=on_error)
+
+
 ANOTHER = Answer(418, (("x-tea", "pot"),), b"short and stout")
 BARE_500 = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
 
 
-def keeps(error: TokenError, answer: Answer) -> Answer | None:
+def keeps(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
     return None
 
 
-def changes(error: TokenError, answer: Answer) -> Answer | None:
+def changes(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
     return ANOTHER
 
 
-async def keeps_later(error: TokenError, answer: Answer) -> Answer | None:
+async def keeps_later(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
     return None
 
 
-async def changes_later(error: TokenError, answer: Answer) -> Answer | None:
+async def changes_later(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
     return ANOTHER
 
 
-def extends(error: TokenError, answer: Answer) -> Answer | None:
+def extends(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
     return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
 
 
-def raises(error: TokenError, answer: Answer) -> Answer | None:
+def raises(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
     raise RuntimeError("the database of secrets is down")
 
 
-async def raises_later(error: TokenError, answer: Answer) -> Answer | None:
+async def raises_later(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
     raise RuntimeError("the database of secrets is down")
 
 
-def lies(error: TokenError, answer: Answer) -> Any:
+def lies(error: TokenError, answer: Answer, scope: Any) -> Any:
     return False
 
 
-def says_true(error: TokenError, answer: Answer) -> Any:
+def says_true(error: TokenError, answer: Answer, scope: Any) -> Any:
     return True
 
 
-async def lies_later(error: TokenError, answer: Answer) -> Any:
+async def lies_later(error: TokenError, answer: Answer, scope: Any) -> Any:
     return {"status": 200}
 
 
+SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": []}
 EXPIRED = Challenges().answer(errors.ExpiredTokenError())
 
 
@@ -406,7 +421,7 @@ EXPIRED = Challenges().answer(errors.ExpiredTokenError())
 )
 async def test_on_error(on_error: Callable[..., Any] | None, expected: Answer) -> None:
     """Sync or async, it may change the answer; one that fails says nothing and lets nobody in (two traps)."""
-    assert expected == await Challenges(on_error=on_error).respond(errors.ExpiredTokenError())
+    assert expected == await Challenges(on_error=on_error).respond(errors.ExpiredTokenError(), SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -430,22 +445,22 @@ async def test_on_error(on_error: Callable[..., Any] | None, expected: Answer) -
 async def test_an_answer_that_no_server_can_send(answer: Answer) -> None:
     """What `on_error` returns is looked at before a server is, so that the request is refused in any case."""  # S120
     challenges = Challenges(on_error=lambda *_: answer)
-    assert BARE_500 == await challenges.respond(errors.ExpiredTokenError())
+    assert BARE_500 == await challenges.respond(errors.ExpiredTokenError(), SCOPE)
 
 
-async def test_on_error_sees_the_error_and_the_answer() -> None:
-    """The callback gets the very error, with its evidence, and the answer that is about to be sent."""
-    seen: list[tuple[TokenError, Answer]] = []
+async def test_on_error_sees_the_error_the_answer_and_the_scope() -> None:
+    """The callback gets the very error, with its evidence, the answer that is about to be sent, and the request's scope."""
+    seen: list[tuple[TokenError, Answer, Any]] = []
     error = errors.ExpiredTokenError(exp=5)
     challenges = Challenges(on_error=lambda *arguments: seen.append(arguments))
-    assert EXPIRED == await challenges.respond(error)
-    assert [(error, EXPIRED)] == seen
-    assert error is seen[0][0]
+    assert EXPIRED == await challenges.respond(error, SCOPE)
+    assert [(error, EXPIRED, SCOPE)] == seen
+    assert (True, True) == (error is seen[0][0], SCOPE is seen[0][2])
 
 
 async def test_a_failing_on_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The operator reads what went wrong; the client does not."""
-    await Challenges(on_error=raises).respond(errors.ExpiredTokenError())
+    await Challenges(on_error=raises).respond(errors.ExpiredTokenError(), SCOPE)
     assert [logging.ERROR] == [record.levelno for record in caplog.records]
     assert "the database of secrets is down" in caplog.text
 
@@ -458,7 +473,7 @@ async def test_a_failing_on_error_is_logged(caplog: pytest.LogCaptureFixture) ->
 async def test_refusals_are_logged(error: TokenError, level: int, caplog: pytest.LogCaptureFixture) -> None:
     """A refusal is one line with its evidence; mere absence is only worth a debug line."""
     caplog.set_level(logging.DEBUG, "asgi_jwt_claims")
-    await Challenges().respond(error)
+    await Challenges().respond(error, SCOPE)
     assert [(level, f"request refused: {error!r}")] == [
         (record.levelno, record.getMessage()) for record in caplog.records
     ]

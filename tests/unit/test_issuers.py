@@ -49,7 +49,7 @@ async def verdict(raw: str | bytes, *configs: JWTConfig, **options: Any) -> Any:
         assert scope["token"] is CURRENT_TOKEN.get()
         seen.append(scope["token"])
 
-    def note(error: TokenError, _: Any) -> None:
+    def note(error: TokenError, _: Any, scope: Any) -> None:
         seen.append(error)
 
     async def send(_: Any) -> None:

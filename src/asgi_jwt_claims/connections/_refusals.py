@@ -63,7 +63,7 @@ class Refusing:
         self.is_started = self.is_replaced = True  # type: ignore[misc]  # slots of the classes that derive from this one
         send, self._send = self._send, _nothing
         challenges = cast("Challenges", self._challenges)  # without any, no refusal is looked for
-        await send_answer(await challenges.respond(error), self._scope, send)
+        await send_answer(await challenges.respond(error, self._scope), self._scope, send)
 
     def _refusal_behind(self, status: int) -> TokenError | None:
         """The refusal of which an application makes an error of the server's; None: there is none behind it."""

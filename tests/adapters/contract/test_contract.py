@@ -320,11 +320,11 @@ async def test_head(door: Door, config: JWTConfig) -> None:
 
 @pytest.mark.parametrize("required", [True, False])
 async def test_the_settings_of_the_answers(door: Door, config: JWTConfig, required: bool) -> None:
-    """Realm, problem details and the callback rule the guards' answers as well as the middleware's."""  # S117
-    seen: list[str] = []
+    """Realm, problem details and the callback, which sees the scope, rule the guards' answers and the middleware's."""  # S117
+    seen: list[tuple[str, str]] = []
 
-    async def on_error(error: TokenError, answer: Answer) -> Answer:
-        seen.append(error.code)
+    async def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
+        seen.append((error.code, scope["path"]))
         return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
 
     raw = create_access_token("alice", config)
@@ -334,15 +334,16 @@ async def test_the_settings_of_the_answers(door: Door, config: JWTConfig, requir
             assert "application/problem+json" == response.headers["content-type"]
             assert response.headers["www-authenticate"].startswith('Bearer realm="orders"')
             assert response.status_code == response.json()["status"]
-            assert seen[-1] == response.headers["x-code"]
-    assert ["token_missing", "role_refused", "token_missing"] == seen
+            assert seen[-1][0] == response.headers["x-code"]
+    expected = [("token_missing", "/protected"), ("role_refused", "/admin"), ("token_missing", "/unguarded")]
+    assert expected == seen
 
 
 @pytest.mark.parametrize("required", [True, False])
 async def test_a_failing_callback(door: Door, config: JWTConfig, required: bool) -> None:
     """A callback that raises lets nobody in and says nothing (trap: a callback that raised let the request in)."""  # S120
 
-    def on_error(error: TokenError, answer: Answer) -> Answer:
+    def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
         raise ZeroDivisionError("secret")
 
     async with door.open(config, required=required, on_error=on_error) as site:
