@@ -158,6 +158,8 @@ def guard_handler(
             token = None if is_preflight(scope) else outcome.admit(scope, access, optional=optional)
         except TokenError as error:
             return await refuse(connection, await outcome.challenges.respond(error, scope), args)
+        if outcome.is_untold:
+            await outcome.tell_accepted(scope)
         if passes_token:
             kwargs["token"] = token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))

@@ -33,6 +33,7 @@ _DURATIONS = (
 )
 _FLAGS = ("send_kid", "accept_id_tokens")
 _INTEGERS = ("max_token_size", "signature_cache_size")
+_FLAGS = ("send_kid", "accepted_events")
 _BOOLEANS = {"true": True, "false": False}
 
 

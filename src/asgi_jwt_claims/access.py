@@ -10,6 +10,7 @@ from ._settings import as_duration
 from .claims import SCOPE_TOKEN, plain
 from .errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from .sources import is_source
+from .token import about
 from .verification import check_type
 
 if TYPE_CHECKING:
@@ -119,22 +120,23 @@ class Access:
         if fresh:
             _check_freshness(token, fresh)
         if scopes and not scopes <= token.scopes:
-            raise MissingScopeError(scope=self._scope_text, missing=" ".join(sorted(scopes - token.scopes)))
+            missing = " ".join(sorted(scopes - token.scopes))
+            raise about(MissingScopeError(scope=self._scope_text, missing=missing), token)
         if allow is None and deny is None:
             return
         roles = token.roles
         if not roles or (allow is not None and allow.isdisjoint(roles)) or (deny is not None and deny & roles):
-            raise RoleRefusedError(roles=", ".join(sorted(roles)))
+            raise about(RoleRefusedError(roles=", ".join(sorted(roles))), token)
 
 
 def _check_freshness(token: Token, fresh: bool | timedelta) -> None:
     if isinstance(fresh, bool):
         if not token.fresh:
-            raise FreshTokenRequiredError()
+            raise about(FreshTokenRequiredError(), token)
         return
     age, max_age = token.login_age, fresh.total_seconds()
     if age is None or age > max_age:
-        raise FreshTokenRequiredError(max_age=int(max_age), age=age)
+        raise about(FreshTokenRequiredError(max_age=int(max_age), age=age), token)
 
 
 def _roles(roles: str | Iterable[str] | None, what: str) -> frozenset[str] | None:

@@ -17,17 +17,16 @@ from .claims import plain
 from .errors import (
     ForbiddenError,
     FreshTokenRequiredError,
-    MissingTokenError,
     SettingError,
     TokenError,
     UnavailableError,
 )
-from .events import refusal, tell
+from .events import tell_refused
 
 if TYPE_CHECKING:
     from starlette.types import Scope, Send
 
-    from .events import OnAuthEvent
+    from .events import Listeners
 
 __all__ = ["UNAUTHORIZED_CLOSE", "Answer", "Challenges", "OnError", "close_code", "send_answer"]
 
@@ -77,7 +76,7 @@ class Challenges:
         problem_json: Whether bodies are RFC 9457 `application/problem+json` instead of `{"error": ...}`.
         on_error: Called with the error, the response and the scope before the response is sent; what it returns is
             sent instead, unless it is None. If it raises, the client gets a bare 500, and the request stays refused.
-        on_event: Told of every refusal; one function, or several.
+        listeners: Told of every refusal.
 
     Raises:
         SettingError: A realm that cannot be quoted in a header, or an `on_error` that does not take three arguments.
@@ -89,7 +88,7 @@ class Challenges:
         *,
         problem_json: bool = False,
         on_error: OnError | None = None,
-        on_event: OnAuthEvent | tuple[OnAuthEvent, ...] | None = None,
+        listeners: Listeners = None,
     ) -> None:
         if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
             raise SettingError('realm must be printable ASCII without quotes and backslashes, such as "api"')
@@ -99,7 +98,7 @@ class Challenges:
             raise SettingError(
                 "on_error must be a function of three arguments: def on_error(error, response, scope), sync or async"
             )
-        self._on_event = on_event
+        self._listeners = listeners
         self._realm = plain(realm)
         self._problem_json = problem_json
         self._on_error = on_error
@@ -125,9 +124,7 @@ class Challenges:
             error: Why the request is refused.
             scope: The ASGI scope of the request.
         """
-        log = logger().debug if isinstance(error, MissingTokenError) else logger().info
-        log("request refused: %r", error)
-        await tell(self._on_event, refusal(error))
+        await tell_refused(self._listeners, error, scope)
         answer = self.answer(error)
         if self._on_error is None:
             return answer

@@ -90,6 +90,7 @@ class JWTConfig:
         cookies: What the cookies of browsers are called and how they are protected.
         clock: Seconds since the epoch, as `time.time`.
         on_event: Told of every `AuthEvent`, see `asgi_jwt_claims.events`; sync or async.
+        accepted_events: Whether `on_event` is also told of each request that is let in with a token.
 
     Raises:
         SettingError: A setting cannot be used; the message says what to write instead.
@@ -125,6 +126,7 @@ class JWTConfig:
     cookies: TokenCookies = TokenCookies()  # noqa: RUF009 -- frozen, so it can be everybody's
     clock: Callable[[], float] = time.time
     on_event: OnAuthEvent | None = None
+    accepted_events: bool = False
 
     # What follows from the settings, worked out once. Read by minting and verification.
     key_source: KeySource | None = dataclasses.field(init=False, repr=False)
@@ -157,12 +159,13 @@ class JWTConfig:
             self._set("key_source", None)
             self._settle_keys(secret_key, algorithm)
         self._settle_names()
-        if self.on_event is not None and not callable(self.on_event):
-            raise SettingError("on_event must be a function")
         if not isinstance(self.cookies, TokenCookies):
             raise SettingError("cookies must be TokenCookies(...)")
-        if type(self.send_kid) is not bool:
-            raise SettingError("send_kid must be True or False")
+        for name in ("send_kid", "accepted_events"):
+            if type(getattr(self, name)) is not bool:
+                raise SettingError(f"{name} must be True or False")
+        if not callable(self.on_event) and (self.on_event is not None or self.accepted_events):
+            raise SettingError(f"on_event must be a function{' where accepted_events is True' * self.accepted_events}")
         if type(self.max_token_size) is not int or not _MIN_TOKEN_SIZE <= self.max_token_size <= _MAX_TOKEN_SIZE:
             raise SettingError(
                 f"max_token_size must be an int from {_MIN_TOKEN_SIZE} to {_MAX_TOKEN_SIZE} (characters)"

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from ._forms import CSRF_KEY
-from ._log import logger
 from ._store import RevocationStore, mark
 from .challenges import Answer, Challenges, send_answer
 from .config import JWTConfig
@@ -33,7 +32,7 @@ from .errors import (
     UnavailableError,
     UnsupportedScopeError,
 )
-from .events import refusal, tell
+from .events import tell_refused
 from .outcome import ANY_ACCESS_TOKEN, examined
 from .revocation.rotation import check_client, rotate_refresh_token
 from .revocation.sessions import check_settings, end_identity, end_session, list_sessions, revoke_token
@@ -110,7 +109,7 @@ class TokenEndpoints:
         self._config = config
         self._store = store
         self._claims_loader = claims_loader
-        self._challenges = Challenges(realm, on_event=config.on_event)
+        self._challenges = Challenges(realm, listeners=config.on_event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -187,7 +186,7 @@ class TokenEndpoints:
                 check=None if in_cookie is None else lambda pair: cookie_headers(pair, self._config),
             )
         except TokenError as error:
-            return await self._failed(error, forget=in_cookie is not None)
+            return await self._failed(error, scope, forget=in_cookie is not None)
         if in_cookie is None:
             return _json(200, dict(pair))
         shown = {name: value for name, value in pair.items() if name not in ("access_token", "refresh_token")}
@@ -210,7 +209,7 @@ class TokenEndpoints:
                 check_client(token, form.get("client_id"))
                 await self._revoke(token)
         except TokenError as error:
-            return await self._failed(error)
+            return await self._failed(error, scope)
         return _json(200, {}, *(expired_cookie_headers(self._config) if forget else ()))
 
     def _in_cookie(self, scope: Any, form: Mapping[str, str], field: str, cookie: Cookie | None) -> str | bytes | None:
@@ -298,7 +297,10 @@ class TokenEndpoints:
     async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[Answer]]) -> Answer:
         outcome = await examined(scope, self._config, self._challenges, self._store, sources=self._sources)
         try:
-            return await respond(outcome.admit(scope, ANY_ACCESS_TOKEN))
+            token = outcome.admit(scope, ANY_ACCESS_TOKEN)
+            if outcome.is_untold:
+                await outcome.tell_accepted(scope)
+            return await respond(token)
         except TokenError as error:
             return await outcome.challenges.respond(error, scope)
 
@@ -321,10 +323,9 @@ class TokenEndpoints:
             raise _RequestError("invalid_request", "A parameter is repeated.")  # RFC 6749 section 3.2
         return form
 
-    async def _failed(self, error: TokenError, *, forget: bool = False) -> Answer:
+    async def _failed(self, error: TokenError, scope: Any, *, forget: bool = False) -> Answer:
         """RFC 6749 section 5.2, and section 2.2.1 of RFC 7009."""
-        logger().info("request refused: %r", error)
-        await tell(self._config.on_event, refusal(error))
+        await tell_refused(self._config.on_event, error, scope)
         if isinstance(error, UnavailableError):
             described = {"error": "temporarily_unavailable", "error_description": error.description}
             return _json(503, described, ("retry-after", str(error.retry_after)))

@@ -50,11 +50,12 @@
             └── ClaimsUnavailableError              claims_unavailable
 
 A `TokenError` knows its HTTP answer (`status`, the RFC 6750 word `error`) and speaks to the client in one fixed phrase
-(`description`). What was seen (`evidence`) stays on the exception, for logs; it never holds a token.
+(`description`). What was seen (`evidence`) stays on the exception, for logs, and is no part of its `repr`; it never holds a token.
 """
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any, ClassVar
 
 __all__ = [
@@ -177,7 +178,10 @@ class TokenError(JWTError):
         status: The HTTP status code of the answer.
         error: The `error` word of RFC 6750 section 3.1 or RFC 9470 section 3, or None when the client offered nothing.
         description: The fixed phrase for the client, within the characters of RFC 6750 section 3.
-        evidence: What was seen, for logs: names, reasons, times; strings are cut at 256 characters, never a token.
+        evidence: What was seen, for logs: names, reasons, times; strings are cut at 256 characters, never a token. Some
+            of it is what the client has sent, so that it belongs into no answer; neither `str` nor `repr` shows it.
+        verified: What the token says of itself, if its signature is good: `type`, `issuer`, `identity`, `jti` and
+            `family`, as far as it has them. Empty for any other token.
     """
 
     status: ClassVar[int] = 401
@@ -189,18 +193,15 @@ class TokenError(JWTError):
         self.evidence: dict[str, Any] = {
             name: value[:_EVIDENCE_LENGTH] if isinstance(value, str) else value for name, value in evidence.items()
         }
+        self.verified: dict[str, Any] = {}
 
     def __repr__(self) -> str:
-        details = "".join(f", {name}={value!r}" for name, value in self.evidence.items())
-        return f"{type(self).__name__}({self.code}{details})"
+        # Frameworks put it into pages that clients see.
+        return f"{type(self).__name__}({self.code})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The default would call the class with the phrase as a positional argument, which it does not take.
-        return (_restore, (type(self), self.evidence))
-
-
-def _restore(kind: type[TokenError], evidence: dict[str, Any]) -> TokenError:
-    return kind(**evidence)
+        return (copyreg.__newobj__, (type(self), *self.args), vars(self))  # type: ignore[attr-defined]  # typeshed lacks it
 
 
 class MissingTokenError(TokenError):

@@ -6,34 +6,50 @@ For metrics, traces and audit logs. No request fails because of the function, an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ._log import logger
+from .errors import MissingTokenError
+from .token import facts_of
 
 if TYPE_CHECKING:
     from .errors import TokenError
     from .token import Token
 
-__all__ = ["AuthEvent", "OnAuthEvent", "refusal", "tell"]
+__all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "tell", "tell_accepted", "tell_refused"]
+
+_WORD = re.compile(r"[!#-\[\]-~]{1,128}")
+"""Visible ASCII without quotes and backslashes: what a client may write into an event. A request identifier that was cut
+would be another one, so that text which does not match is left out."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AuthEvent:
-    """Something that happened to a token. It never holds an encoded token.
+    """Something that happened to a token or to a request. It never holds an encoded token.
 
     Attributes:
-        name: `issued` (a login began a session), `refused` (a request was), `refreshed`, `refresh_repeated` (a refresh
-            token was sent again within the grace, and answered again), `reuse_detected` (a refresh token was used twice,
-            or every one for a long time was sent again; its family is revoked), or `revoked`.
+        name: `issued` (a login began a session), `refused` (a request was), `accepted` (a request was let in with its
+            token; only with `JWTConfig(accepted_events=True)`), `refreshed`, `refresh_repeated` (a refresh token was
+            sent again within the grace, and answered again), `reuse_detected` (a refresh token was used twice, or every
+            one for a long time was sent again; its family is revoked), or `revoked`.
         code: For `refused`: the stable code of the error.
-        type: The type of the token, where it is known.
+        type: The type of the token. This and the next four are None for a token whose signature has not been verified.
         issuer: Its issuer.
         identity: Whom it speaks for. Personal data: think before writing it to a log.
         jti: Its identifier.
         family: The session that it belongs to.
         scope: For `revoked`: how much was, `token`, `family` or `identity`.
+        method: For `refused` and `accepted`, as the next three: the method of the request; None for a websocket.
+        path: The template of the path, such as `/items/{id}`, where the framework has found the route by then, relative
+            to where the route's application is mounted; None elsewhere. Never the path itself, which may be personal.
+        client: The address of the client, as the server gives it.
+        request_id: The `X-Request-ID` of the request, if it has one. The client chooses it, unless a proxy or a
+            middleware outside of the guard does.
     """
 
-    name: Literal["issued", "refused", "refreshed", "refresh_repeated", "reuse_detected", "revoked"]
+    name: Literal["issued", "refused", "accepted", "refreshed", "refresh_repeated", "reuse_detected", "revoked"]
     code: str | None = None
     type: str | None = None
     issuer: str | None = None
@@ -41,18 +57,15 @@ class AuthEvent:
     jti: str | None = None
     family: str | None = None
     scope: Literal["token", "family", "identity"] | None = None
+    method: str | None = None
+    path: str | None = None
+    client: str | None = None
+    request_id: str | None = None
 
     @classmethod
     def about(cls, token: Token, name: Literal["refreshed", "refresh_repeated", "reuse_detected"]) -> AuthEvent:
         """An event that befell `token`."""
-        return cls(
-            name=name,
-            type=token.type,
-            issuer=token.issuer,
-            identity=token.identity,
-            jti=token.jti,
-            family=token.family,
-        )
+        return cls(name=name, **facts_of(token))
 
 
 OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
@@ -61,17 +74,70 @@ OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
 An async function that has not ended after one second is cancelled; a sync one cannot be, and holds up the event loop.
 """
 
-
-def refusal(error: TokenError) -> AuthEvent:
-    """The event of a refused request."""
-    return AuthEvent(name="refused", code=error.code)
+Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
+"""The function of one configuration, or the functions of several, each by its issuer."""
 
 
-async def tell(on_event: OnAuthEvent | tuple[OnAuthEvent, ...] | None, event: AuthEvent) -> None:
-    """Tell one function of an event, or several one after the other. Raises nothing that they raise."""
-    functions = on_event if isinstance(on_event, tuple) else (on_event,)
+async def tell(on_event: OnAuthEvent | None, event: AuthEvent) -> None:
+    """Tell a function of an event. Raises nothing that the function raises."""
+    if on_event is not None:
+        from ._callbacks import notify  # noqa: PLC0415 -- it imports anyio, which verifying and minting do without
+
+        await notify(on_event, event, event.name)
+
+
+async def tell_refused(listeners: Listeners, error: TokenError, scope: Mapping[str, Any]) -> None:
+    """Log a refused request, and tell of it.
+
+    Of several configurations, that whose token it is alone is told, if the signature of the token is good; otherwise
+    each of their functions once, since nothing says for which of them the token was made.
+
+    Args:
+        listeners: Whom to tell.
+        error: Why the request is refused.
+        scope: The ASGI scope of the request.
+    """
+    request = _request_facts(scope)
+    log = logger().debug if isinstance(error, MissingTokenError) else logger().info
+    # As reprs, so that no character of a client can end the line or begin another field.
+    log("request refused: %s %r evidence %r", error.code, request, error.evidence)
+    event = AuthEvent(name="refused", code=error.code, **error.verified, **request)
+    if isinstance(listeners, Mapping):
+        own = listeners.get(event.issuer or "")
+        functions = dict.fromkeys(listeners.values()) if event.issuer is None else (own,)
+    else:
+        functions = (listeners,)
     for function in functions:
-        if function is not None:
-            from ._callbacks import notify  # noqa: PLC0415 -- it imports anyio, which verifying and minting do without
+        await tell(function, event)
 
-            await notify(function, event, event.name)
+
+async def tell_accepted(on_event: OnAuthEvent | None, token: Token, scope: Mapping[str, Any]) -> None:
+    """Tell of a request that was let in with `token`."""
+    await tell(on_event, AuthEvent(name="accepted", **facts_of(token), **_request_facts(scope)))
+
+
+def _request_facts(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event says of a request; only what is known."""
+    identifiers = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-request-id"]
+    facts = {
+        "method": _word(scope.get("method")),
+        "path": _template(scope),
+        "client": _word((scope.get("client") or (None,))[0]),
+        "request_id": _word(identifiers[0]) if len(identifiers) == 1 else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _word(text: Any) -> str | None:
+    return text if isinstance(text, str) and _WORD.fullmatch(text) else None
+
+
+def _template(scope: Mapping[str, Any]) -> str | None:
+    route = scope.get("route")  # of Starlette and FastAPI
+    of_fastapi = scope.get("fastapi")
+    context = of_fastapi.get("effective_route_context") if isinstance(of_fastapi, Mapping) else None
+    if context is not None and getattr(context, "original_route", None) is route:
+        route = context  # whose path begins with the prefix of an included router, which that of the route lacks
+    # Litestar and our adapter for Sanic write `path_template`.
+    template = scope.get("path_template") or getattr(route, "path", None)
+    return template if isinstance(template, str) else None

@@ -158,7 +158,7 @@ class JWTBearer(SecurityBase):
             sources=sources,
             end_with_token=end_with_token,
         )
-        self._challenges = Challenges(realm, on_event=None if self._trust is None else self._trust.on_event)
+        self._challenges = Challenges(realm, listeners=None if self._trust is None else self._trust.on_event)
         self._identity = (self._trust, revocation, optional, self._access, realm, scheme_name, description)
 
     def __eq__(self, other: object) -> bool:
@@ -178,7 +178,7 @@ class JWTBearer(SecurityBase):
         if is_preflight(connection.scope):
             return None  # the handler runs without a token, which a preflight never has
         try:
-            return outcome.admit(
+            token = outcome.admit(
                 connection.scope, self._access.with_scopes(security_scopes.scopes), optional=self._optional
             )
         except TokenError as error:
@@ -187,6 +187,9 @@ class JWTBearer(SecurityBase):
             if connection.scope["type"] == "websocket" and "websocket.http.response" not in extensions:
                 raise WebSocketException(close_code(answer.status)) from error
             raise TokenHTTPException(error, answer) from error
+        if outcome.is_untold:
+            await outcome.tell_accepted(connection.scope)
+        return token
 
     async def _outcome(self, connection: HTTPConnection) -> Outcome:
         scope, trust, access = connection.scope, self._trust, self._access

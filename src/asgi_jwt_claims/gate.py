@@ -161,7 +161,9 @@ class Gate:
         if revocation is not None and not isinstance(revocation, RevocationStore):
             raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")
         self._revocation = revocation
-        self.challenges = Challenges(realm, problem_json=problem_json, on_error=on_error, on_event=self._trust.on_event)
+        self.challenges = Challenges(
+            realm, problem_json=problem_json, on_error=on_error, listeners=self._trust.on_event
+        )
         self.is_remote = self._trust.is_remote
         remote_keys = tuple(config.jwks for config in _configs(self._trust) if config.jwks is not None)
         self.background: tuple[KeySource | RevocationStore, ...] = (

@@ -32,7 +32,7 @@ class Issuers:
     Attributes:
         is_remote: Whether any of them has keys that may have to be waited for.
         max_token_size: The longest token that any of them accepts.
-        on_event: The functions that one of them has, each of them once.
+        on_event: The functions that they have, each by the issuer.
 
     Raises:
         SettingError: If that does not hold.
@@ -54,7 +54,7 @@ class Issuers:
         self._known: dict[int, JWTConfig] = {}
         self.is_remote = any(config.is_remote for config in self)
         self.max_token_size = max(config.max_token_size for config in self)
-        self.on_event = tuple(dict.fromkeys(config.on_event for config in self if config.on_event is not None))
+        self.on_event = {issuer: config.on_event for issuer, config in by_issuer.items() if config.on_event is not None}
 
     def __iter__(self) -> Iterator[JWTConfig]:
         return iter(self._by_issuer.values())

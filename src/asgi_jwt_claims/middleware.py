@@ -12,6 +12,7 @@ from .errors import UnsupportedScopeError
 from .gate import CORS_INSIDE, GUARDED, Gate
 from .outcome import CURRENT_TOKEN
 from .sources import DEFAULT_SOURCES, Source
+from .token import SCOPE_KEY
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -113,6 +114,8 @@ class JWTMiddleware:
         error = None if gate.is_remote else gate.open(scope)
         if gate.is_remote or gate.is_undecided(scope):
             error, receive = await self._wait(scope, receive)
+        if scope[SCOPE_KEY].is_untold:
+            await scope[SCOPE_KEY].tell_accepted(scope)
         before = CURRENT_TOKEN.set(scope["token"])
         try:
             if error is not None:

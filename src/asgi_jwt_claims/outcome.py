@@ -29,6 +29,7 @@ from .errors import (
     StoreUnavailableError,
     TokenError,
 )
+from .events import tell_accepted
 from .sources import (
     DEFAULT_SOURCES,
     BearerHeader,
@@ -41,7 +42,7 @@ from .sources import (
 )
 from .sources.cookie import SAFE_METHODS, check_csrf
 from .sources.websocket import offered_protocols
-from .token import SCOPE_KEY, Token
+from .token import SCOPE_KEY, Token, about
 from .verification import verify
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Outcome:
         is_demanded: Whether a middleware lets nobody on without the token, whatever guards say.
         is_preflight: Tells a CORS preflight, which needs no token; None: every request needs one.
         raised: The error that `get_token` has raised for the request.
+        is_untold: Whether the token has been let in, and an event of that is still to be told; see `tell_accepted`.
     """
 
     __slots__ = (
@@ -138,6 +140,7 @@ class Outcome:
         "is_demanded",
         "is_of_gate",
         "is_preflight",
+        "is_untold",
         "passed",
         "raised",
         "revocation",
@@ -162,6 +165,7 @@ class Outcome:
         self.connections: tuple[Renewable, ...] = ()
         self.is_accepted = False
         self.is_demanded = False
+        self.is_untold = False
         self.is_of_gate = False
         self.is_preflight: Callable[[Mapping[str, Any]], bool] | None = None
         self.raised: TokenError | None = None
@@ -205,7 +209,7 @@ class Outcome:
                 return None
             raise MissingTokenError()
         if self._revoked is not False and access.check_revocation:
-            raise self._refusal().with_traceback(None)
+            raise about(self._refusal(), self._token).with_traceback(None)
         access.check(self._token)
         if self._awaits_form:
             raise CSRFTokenError(reason="the form that may have the CSRF value has not been read")
@@ -217,7 +221,14 @@ class Outcome:
             self.heeds_revocation = self.is_demanded or any(one.check_revocation for one in self.passed)
         if self.held is None:
             self.renew(self._token)
+            self.is_untold = self.config is not None and self.config.accepted_events
         return self._token
+
+    async def tell_accepted(self, scope: Mapping[str, Any]) -> None:
+        """Tell of the token that was let in, once. For whoever finds `is_untold` after `admit`."""
+        self.is_untold = False
+        if self.config is not None and self.held is not None:
+            await tell_accepted(self.config.on_event, self.held, scope)
 
     def renew(self, token: Token) -> None:
         """Let `token` be the one that is held, in the place of that which a connection came with if there is one."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from ._store import marks_of
 from .errors import NotGuardedError, RevokedTokenError, WrongIdentityError
 from .outcome import CURRENT_TOKEN, outcome_of, outcomes_from, scope_of
-from .token import Granted
+from .token import Granted, about
 from .verification import verify_token_async
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     if {(one.issuer, marks_of(one, config).identity) for one in held} != {
         (token.issuer, marks_of(token, config).identity)
     }:
-        raise WrongIdentityError()
+        raise about(WrongIdentityError(), token)
     for outcome in outcomes:
         await _check(token, outcome)
     for connection in {connection for outcome in outcomes for connection in outcome.connections}:
@@ -89,4 +89,4 @@ async def _check(token: Token, outcome: Outcome) -> None:
         access.check(token)
     store, config = outcome.revocation, outcome.config
     if store is not None and config is not None and outcome.heeds_revocation and await store.check(token, config):
-        raise RevokedTokenError()
+        raise about(RevokedTokenError(), token)

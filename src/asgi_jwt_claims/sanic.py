@@ -200,6 +200,8 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
         refused = None if gate.is_remote else gate.open(scope)
         if gate.is_remote or gate.is_undecided(scope):
             refused = await gate.examine(scope, functools.partial(_read_form, request, scope))
+        if scope[SCOPE_KEY].is_untold:
+            await scope[SCOPE_KEY].tell_accepted(scope)
         if refused is None and is_asgi(request):
             follow(request, scope, gate, protocol)
         setattr(request.ctx, _REFUSAL, refused)
@@ -238,6 +240,8 @@ def prepared_scope(request: Request) -> MutableMapping[str, Any]:
     if not hasattr(request.ctx, SCOPE_KEY):
         setattr(request.ctx, SCOPE_KEY, getattr(request.transport, "scope", None) or _scope_from(request))
     scope: MutableMapping[str, Any] = getattr(request.ctx, SCOPE_KEY)
+    if request.route is not None:
+        scope["path_template"] = request.uri_template
     return scope
 
 
@@ -248,6 +252,7 @@ def _scope_from(request: Request) -> MutableMapping[str, Any]:
         "type": "websocket" if is_websocket(request) else "http",
         "method": request.method,
         "scheme": request.scheme,
+        "client": (request.ip, request.port),
         "path": request.path,
         "query_string": _as_received(request.query_string),
         "headers": [(_as_received(name.lower()), _as_received(value)) for name, value in request.headers.items()],

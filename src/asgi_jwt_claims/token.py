@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     # typing_extensions before Python 3.13, for nothing.
     from typing_extensions import TypeVar
 
+    from .errors import TokenError
+
     ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object], default=dict[str, Any])
 else:
     from typing import TypeVar
 
     ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object])
+
+ErrorT = TypeVar("ErrorT", bound="TokenError")
 
 __all__ = [
     "SCOPE_KEY",
@@ -25,7 +29,9 @@ __all__ = [
     "Token",
     "TokenFields",
     "TokenPair",
+    "about",
     "copy_json",
+    "facts_of",
     "notes_of",
 ]
 
@@ -255,6 +261,23 @@ class Token(Generic[ClaimsT]):
     def display_name(self) -> str:
         """The identity as text."""
         return str(self.identity)
+
+
+def facts_of(token: Token[Any]) -> dict[str, Any]:
+    """What events and errors say of a token, by the names that they have for it."""
+    return {
+        "type": token.type,
+        "issuer": token.issuer,
+        "identity": token.identity,
+        "jti": token.jti,
+        "family": token.family,
+    }
+
+
+def about(error: ErrorT, token: Token[Any]) -> ErrorT:
+    """`error`, with what the verified `token` says of itself."""
+    error.verified = facts_of(token)
+    return error
 
 
 def notes_of(token: Token[Any]) -> dict[str | None, Any]:

@@ -56,7 +56,7 @@ from .errors import (
     WrongTypeError,
 )
 from .keys import Key, KeySet, is_kid
-from .token import Token, TokenFields, copy_json
+from .token import Token, TokenFields, about, copy_json, facts_of
 
 if TYPE_CHECKING:
     from .config import JWTConfig
@@ -123,7 +123,7 @@ def check_type(token: Token, expected: str) -> None:
         WrongTypeError: It is of another type, or its header's `typ` is not for this type.
     """
     if token.type != expected:
-        raise WrongTypeError(expected=expected, type=token.type)
+        raise about(WrongTypeError(expected=expected, type=token.type), token)
 
 
 def verify_jws(
@@ -178,11 +178,20 @@ def verify(
         raise
     said = signatures.find(raw, keys)
     if said is not None:
-        return Token(said, _judge(said, config, heed_exp=heed_exp), source)
+        try:
+            return Token(said, _judge(said, config, heed_exp=heed_exp), source)
+        except TokenError as error:
+            about(error, Token(said, 0.0))
+            raise
     key, header, payload = _verify_signature(framed or split_compact(raw), keys)
-    text, claims = load_json(payload)
-    said = _read(claims, header, text, config)
-    verified_at = _judge(said, config, heed_exp=heed_exp)
+    claims: Any = None
+    try:
+        text, claims = load_json(payload)
+        said = _read(claims, header, text, config)
+        verified_at = _judge(said, config, heed_exp=heed_exp)
+    except TokenError as error:
+        error.verified = _facts(claims, config) if said is None else facts_of(Token(said, 0.0))
+        raise
     signatures.remember(raw, key, keys, said)
     return Token(said, verified_at, source)
 
@@ -224,6 +233,18 @@ def _read_header(encoded: bytes) -> dict[str, Any]:
     if not isinstance(header.get("alg"), str):
         raise AlgorithmRefusedError(reason="alg missing or not a string")
     return header
+
+
+def _facts(claims: Any, config: JWTConfig) -> dict[str, Any]:
+    """As `facts_of`, of claims that are signed and yet refused: none of them needs to be there, or of its type."""
+    identity, family = config.identity_claim, config.family_claim
+    names = {"type": config.type_claim, "issuer": "iss", "identity": identity, "jti": "jti", "family": family}
+    said = claims if type(claims) is dict else {}
+    return {
+        fact: said[name]
+        for fact, name in names.items()
+        if name in said and (isinstance(said[name], str) or (name == identity and identity != "sub"))
+    }
 
 
 # What the token says: claims by their types. Nothing here depends on anything but its bytes and the names configured.

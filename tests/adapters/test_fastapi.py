@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from asgi_jwt_claims import (
     Answer,
+    AuthEvent,
     JWTConfig,
     JWTMiddleware,
     Token,
@@ -199,6 +200,25 @@ async def test_a_wrapped_application(app: Any, config: JWTConfig, alice: Header)
     refused = await ask(wrapped, "/")
     assert (401, {"detail": MISSING}) == (refused.status, refused.json)
     assert "token_missing" == refused.headers["x-code"]
+
+
+async def test_the_path_of_an_event(app: Any, config: JWTConfig, alice: Header, events: list[AuthEvent]) -> None:
+    """The template in an event has the prefixes of included routers, and is that of the innermost route of a mount."""
+    inner, outer, mounted = APIRouter(prefix="/items"), APIRouter(), FastAPI()
+
+    async def handler() -> Any:
+        raise AssertionError("reached")
+
+    routers: list[tuple[Any, str]] = [(app, "/items/{id}"), (inner, "/{id}"), (mounted, "/{id}")]
+    for router, path in routers:
+        router.add_api_route(path, jwt_required(allow="ADMIN")(handler), methods=["GET"])
+    outer.include_router(inner, prefix="/v1")
+    app.include_router(outer, prefix="/api")
+    app.mount("/tenants/{tenant}", mounted)
+    install(app, config.replace(on_event=events.append))
+    for path in ("/items/4711", "/api/v1/items/4711", "/tenants/acme/4711"):
+        await ask(app, path, alice)
+    assert ["/items/{id}", "/api/v1/items/{id}", "/{id}"] == [event.path for event in events]
 
 
 async def test_current_token_needs_a_middleware(app: Any, alice: Header) -> None:

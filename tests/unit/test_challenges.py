@@ -465,20 +465,6 @@ async def test_a_failing_on_error_is_logged(caplog: pytest.LogCaptureFixture) ->
     assert "the database of secrets is down" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("error", "level"),
-    [(MissingTokenError(), logging.DEBUG), (errors.ExpiredTokenError(exp=5), logging.INFO)],
-    ids=["absence", "refusal"],
-)
-async def test_refusals_are_logged(error: TokenError, level: int, caplog: pytest.LogCaptureFixture) -> None:
-    """A refusal is one line with its evidence; mere absence is only worth a debug line."""
-    caplog.set_level(logging.DEBUG, "asgi_jwt_claims")
-    await Challenges().respond(error, SCOPE)
-    assert [(level, f"request refused: {error!r}")] == [
-        (record.levelno, record.getMessage()) for record in caplog.records
-    ]
-
-
 @pytest.mark.parametrize(("status", "code"), [(400, 3000), (401, 3000), (403, 3003), (500, 3000), (503, 1013)], ids=str)
 def test_close_codes(status: int, code: int) -> None:
     """Forbidden and unavailable have close codes of their own; every other refusal is Unauthorized."""

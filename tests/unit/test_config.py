@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from asgi_jwt_claims import (
     ConfigurationError,
     JWTConfig,
+    JWTMiddleware,
     Key,
     KeySet,
     Token,
@@ -47,7 +48,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.jwks import KeyRing
 from asgi_jwt_claims.revocation import MemoryStore, rotate_refresh_token, start_session
-from tests.by_hand import finish
+from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import NOW, HeldClock
 from tests.forging import b64, forge
 from tests.support import SECRET
@@ -292,6 +293,17 @@ def on_event_is_told() -> None:
     assert ["issued"] == told
 
 
+def accepted_events_are_told() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    told: list[str] = []
+    for is_on in (False, True):
+        config = settings(on_event=lambda event: told.append(event.name), accepted_events=is_on)
+        finish(JWTMiddleware(app, config)(http_scope("/", bearer(forge())), None, None))  # type: ignore[arg-type]
+    assert ["accepted"] == told
+
+
 def cookies_says_what_they_are_called() -> None:
     config = settings(cookies=TokenCookies(access_name="one", refresh_name="two", csrf_name="three"))
     headers: list[tuple[bytes, bytes]] = []
@@ -315,6 +327,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "refresh_grace": refresh_grace_is_how_long_an_answer_is_repeated,
     "family_claim": family_claim_names_the_session,
     "on_event": on_event_is_told,
+    "accepted_events": accepted_events_are_told,
     "leeway": leeway_is_forgiven,
     "max_age": max_age_counts_from_iat,
     "max_lifetime": max_lifetime_counts_from_iat_to_exp,
@@ -360,6 +373,7 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"secret_key": None, "signing_key": "pem"}, "signing_key must be a Key, not str; see Key.from_pem"),
         ({"secret_key": None, "signing_key": PRIVATE.public()}, "signing_key is a public key"),
         ({"on_event": 7}, "on_event must be a function"),
+        ({"accepted_events": 1, "on_event": print}, "accepted_events must be True or False"),
         ({"cookies": {"access_name": "one"}}, r"cookies must be TokenCookies\(...\)"),
         ({"cookies": TokenCookies}, r"cookies must be TokenCookies\(...\)"),
         ({"cookies": None}, r"cookies must be TokenCookies\(...\)"),
@@ -656,6 +670,7 @@ def test_id_tokens_are_accepted_by_the_environment() -> None:
         ("scope_claim", "scp", "scp"),
         ("required_claims", "exp,tenant", ("exp", "tenant")),
         ("send_kid", "false", False),
+        ("accepted_events", "false", False),
         ("send_kid", "TRUE", True),
         ("accept_id_tokens", "false", False),
         ("max_token_size", "1024", 1024),

@@ -202,8 +202,10 @@ def test_the_reference_has_every_public_name() -> None:
         "find_token",
         "is_source",
         "Access",
-        "refusal",
+        "Listeners",
         "tell",
+        "tell_accepted",
+        "tell_refused",
     }
     assert set() == {*asgi_jwt_claims.__all__, *(public - internal)} - reference_names()
 

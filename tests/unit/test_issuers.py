@@ -201,7 +201,7 @@ async def test_every_listener_hears_of_a_refusal() -> None:
     ]
     assert 401 == (await ask(JWTMiddleware(Recorder(), configs))).status
     assert ["first token_missing", "second token_missing"] == told
-    assert () == Issuers([CONFIG_A, CONFIG_B]).on_event
+    assert {} == Issuers([CONFIG_A, CONFIG_B]).on_event
 
 
 async def test_absence_is_absence_for_all_of_them() -> None:

@@ -157,7 +157,7 @@ class MirroredStore(RevocationStore):
                 except _GapError as error:
                     logger().warning("the feed of revocations has a gap (%s); everything is read anew", error)
                 except Exception as error:  # noqa: BLE001 -- the application must not end by it; requests ask the server
-                    logger().warning("the feed of revocations is lost: %r", error)
+                    logger().warning("the feed of revocations is lost: %r %r", error, getattr(error, "evidence", {}))
                 await anyio.sleep(pause)
                 pause = min(2 * pause, _MAX_PAUSE)
 

@@ -43,7 +43,7 @@ from asgi_jwt_claims.errors import (
     WrongClientError,
 )
 from asgi_jwt_claims.events import AuthEvent, tell
-from asgi_jwt_claims.token import Token, TokenPair
+from asgi_jwt_claims.token import Token, TokenPair, about
 from asgi_jwt_claims.verification import verify_token_async
 
 from ._sealing import open_sealed, seal
@@ -115,7 +115,27 @@ async def rotate_refresh_token(
     """
     family_claim = check_settings(config)
     token = await verify_token_async(raw, config, type="refresh")
-    check_client(token, client_id)
+    try:
+        check_client(token, client_id)
+        return await _rotate(
+            token, raw, config, store, family_claim, claims_loader=claims_loader, scope=scope, check=check
+        )
+    except TokenError as error:
+        about(error, token)
+        raise
+
+
+async def _rotate(
+    token: Token,
+    raw: str | bytes,
+    config: JWTConfig,
+    store: RevocationStore,
+    family_claim: str,
+    *,
+    claims_loader: ClaimsLoader | None,
+    scope: str | None,
+    check: Callable[[TokenPair], object] | None,
+) -> TokenPair:
     marks = marks_of(token, config)
     record = await _find_session(marks, config, store)
     encoded = as_ascii(raw, config.max_token_size)
@@ -248,7 +268,7 @@ def check_client(token: Token, client_id: str | None) -> None:
     if not isinstance(expected, str) or not hmac.compare_digest(
         expected.encode(), sent.encode("utf-8", "surrogatepass")
     ):
-        raise WrongClientError()
+        raise about(WrongClientError(), token)
 
 
 async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) -> Renewal:

@@ -163,7 +163,7 @@ async def _end_oldest(kept: int, newest: SessionRecord, config: JWTConfig, store
             await end_session(one.id, config, store)
     except StoreUnavailableError as error:
         # The login is in the store already. The next one counts again.
-        logger().warning("the sessions beyond max_sessions could not be ended: %r", error)
+        logger().warning("the sessions beyond max_sessions could not be ended: %r %r", error, error.evidence)
 
 
 async def list_sessions(identity: Any, config: JWTConfig, store: RevocationStore) -> list[Session]:

@@ -9,11 +9,13 @@ import pytest
 
 from asgi_jwt_claims import (
     Answer,
+    AuthEvent,
     JWTConfig,
     Token,
     TokenError,
     create_access_token,
     create_refresh_token,
+    verify_token,
 )
 from asgi_jwt_claims import (
     outcome as outcome_module,
@@ -35,6 +37,7 @@ from asgi_jwt_claims.errors import (
     WrongTypeError,
 )
 from tests.apps.door import ROUTES, Door
+from tests.by_hand import bearer
 from tests.conftest import HeldClock
 
 pytestmark = pytest.mark.anyio
@@ -337,6 +340,28 @@ async def test_the_settings_of_the_answers(door: Door, config: JWTConfig, requir
             assert seen[-1][0] == response.headers["x-code"]
     expected = [("token_missing", "/protected"), ("role_refused", "/admin"), ("token_missing", "/unguarded")]
     assert expected == seen
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_events(door: Door, config: JWTConfig, events: list[AuthEvent], required: bool) -> None:
+    """Who was refused, where, from where, and who was let in, is told in the same way under every framework."""
+    config = config.replace(on_event=events.append, accepted_events=True)
+    raw = create_access_token("alice", config)
+    async with door.open(config, required=required) as site:
+        for path in ("/admin", "/ws/admin"):
+            events.clear()
+            if path == "/admin":
+                await site.client.get(path, headers=[bearer(raw), (b"x-request-id", b"7f3a")])
+            else:
+                await site.talk(path, raw)
+            accepted, refused = events
+            assert ("accepted", None, "alice") == (accepted.name, accepted.code, accepted.identity)
+            assert ("refused", "role_refused", "alice") == (refused.name, refused.code, refused.identity)
+            assert refused.jti == accepted.jti == verify_token(raw, config).jti
+            assert "127.0.0.1" == refused.client == accepted.client
+            assert path == refused.path
+            if path == "/admin":
+                assert ("GET", "7f3a") == (refused.method, refused.request_id) == (accepted.method, accepted.request_id)
 
 
 @pytest.mark.parametrize("required", [True, False])
