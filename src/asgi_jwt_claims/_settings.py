@@ -31,9 +31,8 @@ _DURATIONS = (
     "max_age",
     "max_lifetime",
 )
-_FLAGS = ("send_kid", "accept_id_tokens")
 _INTEGERS = ("max_token_size", "signature_cache_size")
-_FLAGS = ("send_kid", "accepted_events")
+_FLAGS = ("send_kid", "accept_id_tokens", "accepted_events")
 _BOOLEANS = {"true": True, "false": False}
 
 

@@ -21,14 +21,11 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeAlias
 
-from fastapi import FastAPI, HTTPException, Security, WebSocketException
-from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
-from fastapi.security import SecurityScopes
-from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from . import starlette
+from ._extras import needs
 from ._guards import decorator, is_async_callable
 from ._store import RevocationStore
 from .access import Access
@@ -39,6 +36,12 @@ from .issuers import trust_in
 from .outcome import Outcome, examined, get_token, is_preflight, outcome_under
 from .sources import Source
 from .token import Token
+
+with needs("fastapi"):
+    from fastapi import FastAPI, HTTPException, Security, WebSocketException
+    from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
+    from fastapi.security import SecurityScopes
+    from fastapi.security.base import SecurityBase
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -23,27 +23,10 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, cast
 
-from sanic import Request, Sanic
-from sanic.compat import Header
-from sanic.exceptions import SanicException
-from sanic.response import HTTPResponse
-from sanic.server.websockets.connection import WebSocketConnection
-
+from ._extras import needs
 from ._forms import read_field
 from ._guards import decorator, guard_handler, takes_token
 from ._log import logger
-from ._sanic_connections import (
-    TASK_KEY,
-    WEBSOCKETS,
-    content_type,
-    follow,
-    follow_stream,
-    follow_websocket,
-    hide_token,
-    is_asgi,
-    is_websocket,
-    speak_websocket,
-)
 from .challenges import Answer, close_code
 from .claims import plain
 from .connections import refusal_in
@@ -52,6 +35,26 @@ from .gate import CORS_INSIDE, Gate
 from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
 from .renewal import HOLDER_KEY
 from .token import SCOPE_KEY, Token
+
+with needs("sanic"):
+    from sanic import Request, Sanic
+    from sanic.compat import Header
+    from sanic.exceptions import SanicException
+    from sanic.response import HTTPResponse
+    from sanic.server.websockets.connection import WebSocketConnection
+
+    from ._sanic_connections import (
+        TASK_KEY,
+        WEBSOCKETS,
+        content_type,
+        follow,
+        follow_stream,
+        follow_websocket,
+        hide_token,
+        is_asgi,
+        is_websocket,
+        speak_websocket,
+    )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, MutableMapping

@@ -1,6 +1,6 @@
 """The command `asgi-jwt-claims`. Uses the public API only, and nothing in the library imports it.
 
-`main` is all that can be imported without the packages of the `demo` extra: it says which extra is missing.
+`main` is all that can be imported without the packages of the extras `cli` and `demo`: it says which one is missing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ def main() -> None:
 
         commands(prog_name="asgi-jwt-claims")
     except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
+        missing = error.name or ""
         if missing not in _OF_THE_EXTRA:
             raise
-        print(f"{missing} is not installed: pip install 'asgi-jwt-claims[demo]'", file=sys.stderr)
+        extra = "cli" if missing == "click" else "demo"
+        print(f"{missing} is not installed: pip install 'asgi-jwt-claims[{extra}]'", file=sys.stderr)
         raise SystemExit(_USAGE_ERROR) from None

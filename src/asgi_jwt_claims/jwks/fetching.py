@@ -74,7 +74,9 @@ class HTTPXFetch:
     def __init__(self, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
         try:
             import httpx2  # noqa: PLC0415 -- an optional dependency, and half of the time that importing this would take
-        except ImportError:
+        except ModuleNotFoundError as error:
+            if error.name != "httpx2":
+                raise
             raise SettingError(
                 'fetching keys needs httpx2: pip install "asgi-jwt-claims[jwks]", or pass a fetch of your own'
             ) from None

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import anyio
-from coredis import Redis
-from coredis.retry import NoRetryPolicy
 
+from asgi_jwt_claims._extras import needs
 from asgi_jwt_claims._settings import as_duration
 from asgi_jwt_claims.errors import SettingError
 
 from ._commands import CommandStore
+
+with needs("coredis"):
+    from coredis import Redis
+    from coredis.retry import NoRetryPolicy
 
 __all__ = ["CoredisStore"]
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 
+from asgi_jwt_claims._extras import needs
 from asgi_jwt_claims._settings import as_duration
 from asgi_jwt_claims.errors import SettingError
 
 from ._commands import CommandStore
+
+with needs("redis"):
+    from redis import asyncio as aioredis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,13 +44,13 @@ class RedisStore(CommandStore):
 
     def __init__(
         self,
-        client: Redis | RedisCluster,
+        client: aioredis.Redis | aioredis.RedisCluster,
         *,
         prefix: str = "asgi-jwt-claims",
         timeout: float = 1.0,
         **options: Callable[[], float],
     ) -> None:
-        if not isinstance(client, Redis | RedisCluster):
+        if not isinstance(client, aioredis.Redis | aioredis.RedisCluster):
             raise SettingError("client must be one of redis.asyncio: RedisStore(redis.asyncio.Redis.from_url(...))")
         super().__init__(prefix=prefix, timeout=timeout, **options)
         self._client = client
@@ -65,8 +68,8 @@ class RedisStore(CommandStore):
             options: Those of `RedisStore`.
         """
         timeout = as_duration(options.get("timeout", 1.0), "timeout").total_seconds()
-        pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout)
-        store = cls(Redis.from_pool(pool), **options)
+        pool = aioredis.BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout)
+        store = cls(aioredis.Redis.from_pool(pool), **options)
         store._owned = True
         return store
 
