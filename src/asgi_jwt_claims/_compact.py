@@ -134,6 +134,8 @@ def split_compact(raw: bytes) -> Framed:
         EncryptedTokenError: Five parts (RFC 7516).
         MalformedTokenError: Anything else that is not a compact JWS.
     """
+    if b" " in raw or raw.strip() != raw:
+        raise MalformedTokenError(reason="white space; leave the scheme (Bearer) and line ends away")
     parts = raw.split(b".", _JWE_PARTS)
     if len(parts) != _JWS_PARTS:
         if len(parts) == _JWE_PARTS:

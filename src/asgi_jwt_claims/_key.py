@@ -116,9 +116,12 @@ class Key:
         possible = _material.algorithms_for(material)
         algorithm, kid = possible[0] if algorithm is None else plain(algorithm), plain(kid)
         if algorithm not in possible:
-            raise KeyConfigurationError(
-                f"algorithm {algorithm!r} does not go with this key; it can be {' or '.join(possible)}"
-            )
+            problem = f"algorithm {algorithm!r} does not go with this key; it can be {' or '.join(possible)}"
+            if isinstance(material, bytes) and algorithm in ASYMMETRIC_ALGORITHMS:
+                problem += (
+                    f"; to sign with {algorithm} load a private key: signing_key=Key.from_pem(text, {algorithm!r})"
+                )
+            raise KeyConfigurationError(problem)
         if isinstance(material, bytes):
             check_secret(material, algorithm)
         if kid is not None and not is_kid(kid):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ._compact import b64url_encode, dump_json
+from ._secrets import COMMAND_FOR_A_SECRET
 from .errors import KeyConfigurationError, SettingError
 from .keys import Key, KeySet, KeySource
 
@@ -66,7 +67,8 @@ def own_keys(
             )
     if signing_key is None and not others:
         raise SettingError(
-            "no key: set secret_key or signing_key to mint and verify, or verification_keys or jwks to verify"
+            "no key: set secret_key or signing_key to mint and verify, or verification_keys or jwks to verify; make a "
+            f"secret with: {COMMAND_FOR_A_SECRET}"
         )
     return signing_key, others
 

@@ -24,6 +24,9 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 _SSH = re.compile(rb"BEGIN (?:OPENSSH|SSH2) |^\s*(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA|PuTTY-User-Key-File")
 
+# One word that begins like an absolute or relative path, or ends like the name of a file. DER in base64 begins with M.
+_PATH = re.compile(rb"\s*(?:(?:\.{0,2}/|~|[A-Za-z]:[\\/])[^\r\n]{0,1024}|[^\r\n=+]{1,1024}\.[A-Za-z0-9]{2,4})\s*")
+
 _CURVE_BY_NAME = {name: curve for name, _, curve in CURVES.values()}
 _EDWARDS_BY_NAME = {edwards.name: edwards for edwards in EDWARDS}
 
@@ -62,6 +65,8 @@ def _why_not_read(pem: bytes) -> str:
             "the PEM text is a single line: its line breaks were lost, or are written as \\n; put the value between "
             'double quotes in the .env file, or restore them: text.replace("\\\\n", "\\n")'
         )
+    if _PATH.fullmatch(pem):
+        return "this is not PEM but looks like the name of a file; pass the text of the file: Path(...).read_text()"
     if b"ENCRYPTED" in pem:
         return "the password does not open the encrypted PEM key; if it is the right one, the text is damaged"
     return (

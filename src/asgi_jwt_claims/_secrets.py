@@ -20,9 +20,11 @@ from .errors import KeyConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_secret"]
+__all__ = ["COMMAND_FOR_A_SECRET", "check_secret"]
 
-_COMMAND_FOR_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
+COMMAND_FOR_A_SECRET = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'  # noqa: S105 -- a command
+"""Makes a secret that is long enough for each of the algorithms."""
+
 _ARMOUR = re.compile(rb"-{4,5} ?BEGIN |PuTTY-User-Key-File")
 _SSH_KEY = re.compile(rb"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA")
 _WORDS_ONLY = re.compile(rb"[a-z _.,!-]+|[A-Z _.,!-]+")
@@ -57,13 +59,13 @@ def check_secret(secret: bytes, algorithm: str) -> bytes:
     if len(secret) < needed:
         raise KeyConfigurationError(
             f"the secret for {algorithm} has {len(secret)} bytes and needs at least {needed} (RFC 7518 section 3.2); "
-            f"make one with: {_COMMAND_FOR_A_KEY}"
+            f"make one with: {COMMAND_FOR_A_SECRET}"
         )
     unknown, published = _PUBLISHED.subn(b"", _NO_LETTERS_OR_DIGITS.sub(b"", secret.lower()))
     if published and len(unknown) < needed:
         raise KeyConfigurationError(
             f"the secret for {algorithm} is one that examples print, so every reader could sign; "
-            f"make one with: {_COMMAND_FOR_A_KEY}"
+            f"make one with: {COMMAND_FOR_A_SECRET}"
         )
     if _has_space_around(secret):
         logger().warning(
@@ -71,7 +73,7 @@ def check_secret(secret: bytes, algorithm: str) -> bytes:
             algorithm,
         )
     if secret in (secret + secret)[1:-1] or _WORDS_ONLY.fullmatch(secret):
-        logger().warning("the secret for %s looks guessable; make one with: %s", algorithm, _COMMAND_FOR_A_KEY)
+        logger().warning("the secret for %s looks guessable; make one with: %s", algorithm, COMMAND_FOR_A_SECRET)
     return secret
 
 

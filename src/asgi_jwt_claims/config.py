@@ -17,6 +17,7 @@ from . import _settings
 from ._compact import DEFAULT_MAX_TOKEN_SIZE, has_lone_surrogate
 from ._cookie_settings import TokenCookies
 from ._key_settings import Signer, check_jwks, check_key_ring, check_stands_alone, own_keys, signer_for
+from ._secrets import COMMAND_FOR_A_SECRET
 from ._settings import as_duration, whole_seconds
 from ._signatures import SignatureCache
 from .claims import REGISTERED_CLAIMS, plain
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .events import OnAuthEvent
     from .jwks.ring import KeyRing
 
-__all__ = ["MAX_GRACE", "MAX_LEEWAY", "JWTConfig"]
+__all__ = ["MAX_GRACE", "MAX_LEEWAY", "JWTConfig", "check_config"]
 
 MAX_LEEWAY: Final = timedelta(seconds=300)
 """The largest clock difference that may be forgiven (RFC 9068 section 4: a few minutes at most)."""
@@ -356,6 +357,11 @@ class JWTConfig:
             KeyConfigurationError: A key cannot be used.
         """
         settings = _settings.read(mapping, prefix, _SETTINGS)
+        if all(settings.get(name) is None for name in _KEYS):
+            others = ", ".join(prefix + name.upper() for name in ("signing_key", "verification_keys"))
+            raise SettingError(
+                f"no key: set {prefix}SECRET_KEY, {others} or {prefix}JWKS; make a secret with: {COMMAND_FOR_A_SECRET}"
+            )
         address = settings.get("jwks")
         if isinstance(address, str):
             from .jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, and most have no use for it
@@ -376,6 +382,21 @@ class JWTConfig:
         return cls.from_mapping(os.environ if environ is None else environ, prefix)
 
 
+def check_config(config: object, call: str) -> None:
+    """Refuse what is no configuration, before something of it is missed.
+
+    Args:
+        config: What a function was given.
+        call: How the function is called, with its arguments in their order.
+
+    Raises:
+        SettingError: It is something else.
+    """
+    if not isinstance(config, JWTConfig):
+        raise SettingError(f"config must be one JWTConfig, not {type(config).__name__}; call {call}")
+
+
+_KEYS = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")
 _SETTINGS = tuple(name for name, field in JWTConfig.__dataclass_fields__.items() if field.init)
 
 

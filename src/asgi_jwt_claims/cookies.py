@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._compact import load_json, split_compact
 from ._cookie_settings import TokenCookies
+from .config import check_config
 from .errors import MintingError, SettingError
 from .outcome import scope_of
 from .sources.cookie import cookie_values, csrf_digest
@@ -51,8 +52,9 @@ def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config:
 
     Raises:
         MintingError: A token is too long for a cookie.
-        SettingError: What was given is no response, or neither a pair nor an encoded token.
+        SettingError: What was given is no response, neither a pair nor an encoded token, or no configuration.
     """
+    check_config(config, "set_token_cookies(response, tokens, config)")
     _add(response_or_headers, cookie_headers(tokens, config))
 
 
@@ -62,7 +64,11 @@ def unset_token_cookies(response_or_headers: Any, config: JWTConfig) -> None:
     Args:
         response_or_headers: As for `set_token_cookies`.
         config: As for `set_token_cookies`.
+
+    Raises:
+        SettingError: As for `set_token_cookies`.
     """
+    check_config(config, "unset_token_cookies(response, config)")
     _add(response_or_headers, expired_cookie_headers(config))
 
 
@@ -72,7 +78,11 @@ def csrf_token(request_or_scope: Any, config: JWTConfig) -> str:
     Args:
         request_or_scope: An ASGI scope, or any framework's request.
         config: That of the cookies.
+
+    Raises:
+        SettingError: `config` is none.
     """
+    check_config(config, "csrf_token(request, config)")
     scope, cookies = scope_of(request_or_scope), config.cookies
     found = cookie_values(scope, cookies.access_name.encode())
     if len(found) != 1:

@@ -7,7 +7,7 @@ is then held to, completely. A token that names another issuer than the one that
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from ._compact import Framed, load_json, split_compact
@@ -129,7 +129,7 @@ def trust_in(config: JWTConfig | Iterable[JWTConfig]) -> Trust:
     """
     if isinstance(config, JWTConfig):
         return config
-    if not isinstance(config, Iterable) or isinstance(config, str | bytes):
+    if not isinstance(config, Iterable) or isinstance(config, str | bytes | Mapping):
         raise SettingError(f"config must be a JWTConfig or several, not {type(config).__name__}")
     configs = tuple(config)
     if not configs:

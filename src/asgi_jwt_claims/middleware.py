@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ._forms import read_field
 from ._log import logger
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
-from .errors import UnsupportedScopeError
+from .errors import SettingError, UnsupportedScopeError
 from .gate import CORS_INSIDE, GUARDED, Gate
 from .outcome import CURRENT_TOKEN
 from .sources import DEFAULT_SOURCES, Source
@@ -61,7 +61,7 @@ class JWTMiddleware:
             client that is still sending does not see the answer otherwise. 0: none.
 
     Raises:
-        SettingError: An option cannot be used.
+        SettingError: `app` is no ASGI application, or an option cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
@@ -82,6 +82,8 @@ class JWTMiddleware:
         close_code: int = UNAUTHORIZED_CLOSE,
         drain: int = 0,
     ) -> None:
+        if not callable(app):
+            raise SettingError(f"app must be an ASGI application, not {type(app).__name__}: JWTMiddleware(app, config)")
         self.app = app
         self._gate = Gate(
             config,

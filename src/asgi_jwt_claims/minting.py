@@ -10,16 +10,14 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._compact import MAX_HEADER_COMMAS, MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration, whole_seconds
 from .claims import accepted_typ, check_identity, json_copy, read_once, scope_text, sign_of_another_kind
+from .config import JWTConfig, check_config
 from .errors import MintingError
 from .token import TokenPair
-
-if TYPE_CHECKING:
-    from .config import JWTConfig
 
 __all__ = ["create_access_token", "create_refresh_token", "create_token_pair", "mint"]
 
@@ -55,8 +53,9 @@ def create_access_token(
     Raises:
         SigningKeyMissingError: The configuration only verifies.
         MintingError: Something in the token would not be accepted back, or would not be JSON.
-        SettingError: `lifetime` is not a positive duration.
+        SettingError: `config` is no JWTConfig, or `lifetime` is not a positive duration.
     """
+    check_config(config, "create_access_token(identity, config)")
     now = _now(config)
     claims = _common_claims(identity, config, "access", now, user_claims, scope, roles, audience, lifetime)
     claims["fresh"] = _fresh(fresh, now)
@@ -81,6 +80,7 @@ def create_refresh_token(
     Raises:
         MintingError: Also when `type_claim` is None: nothing would tell it from an access token.
     """
+    check_config(config, "create_refresh_token(identity, config)")
     if config.type_claim is None:
         raise MintingError("a refresh token needs a type_claim, which tells it from an access token")
     claims = _common_claims(identity, config, "refresh", _now(config), user_claims, scope, roles, audience, lifetime)
@@ -102,6 +102,7 @@ def create_token_pair(
 
     Arguments and errors are those of `create_access_token`; lifetimes are the configuration's.
     """
+    check_config(config, "create_token_pair(identity, config)")
     # An iterator can be read only once, and two tokens want it.
     scope = None if scope is None else scope_text(scope)
     roles, audience = read_once(roles), read_once(audience)

@@ -39,6 +39,7 @@ from .sources import (
     Source,
     WebSocketProtocol,
     find_token,
+    why_absent,
 )
 from .sources.cookie import SAFE_METHODS, check_csrf
 from .sources.websocket import offered_protocols
@@ -207,7 +208,7 @@ class Outcome:
         if self._token is None:
             if optional:
                 return None
-            raise MissingTokenError()
+            raise MissingTokenError(**why_absent(scope, self._sources))
         if self._revoked is not False and access.check_revocation:
             raise about(self._refusal(), self._token).with_traceback(None)
         access.check(self._token)
@@ -452,7 +453,10 @@ def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
     """
     first = outcome_of(scope)
     if first is None:
-        raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
+        raise NotGuardedError(
+            "a guard needs JWTMiddleware around the application, or install(app, config); in FastAPI, JWTBearer(config) "
+            "does without"
+        )
     if not access.sources:
         return first
     outcome = outcome_for(scope, first.trust, access.sources, first.revocation)

@@ -84,7 +84,11 @@ def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **opt
         app: An application that has not started.
         config: Keys, parties, times and names; several for several issuers.
         options: Those of `JWTMiddleware`.
+
+    Raises:
+        SettingError: `app` is no application of Sanic, or an option cannot be used.
     """
+    _check_app(app)
     gate = Gate(config, **options)
 
     async def guard_request(request: Request) -> HTTPResponse | None:
@@ -152,6 +156,11 @@ def _warn_of_cors(app: Sanic[Any, Any], gate: Gate) -> None:
 
     if gate.refuses_preflights:
         app.register_listener(warn, "before_server_start")
+
+
+def _check_app(app: object) -> None:
+    if not isinstance(app, Sanic):
+        raise SettingError(f"app must be a Sanic application, not {type(app).__name__}: install(app, config)")
 
 
 def _follow_connections(app: Sanic[Any, Any], gate: Gate) -> None:

@@ -16,7 +16,7 @@ nobody knows may be one for the issuer's key source to look again, at its own ad
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ._compact import (
     DEFAULT_MAX_TOKEN_SIZE,
@@ -38,6 +38,7 @@ from .claims import (
     read_string,
     sign_of_another_kind,
 )
+from .config import JWTConfig, check_config
 from .errors import (
     AlgorithmRefusedError,
     BoundTokenError,
@@ -58,9 +59,6 @@ from .errors import (
 from .keys import Key, KeySet, is_kid
 from .token import Token, TokenFields, about, copy_json, facts_of
 
-if TYPE_CHECKING:
-    from .config import JWTConfig
-
 __all__ = ["check_type", "good_until", "verify", "verify_attended", "verify_jws", "verify_token", "verify_token_async"]
 
 _NONE: frozenset[str] = frozenset()
@@ -80,9 +78,11 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
 
     Raises:
         InvalidTokenError: Whatever else the bytes were; the subclass and its `code` say which rule refused them.
+        SettingError: `config` is none.
         KeysUnavailableError: The keys are those of a provider, and there are none in hand; `verify_token_async` fetches
             them.
     """
+    check_config(config, "verify_token(raw, config)")
     token = verify(raw, config, None)
     check_type(token, type)
     return token
@@ -95,8 +95,10 @@ async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str =
 
     Raises:
         InvalidTokenError: As `verify_token`.
+        SettingError: As `verify_token`.
         KeysUnavailableError: The keys could not be fetched.
     """
+    check_config(config, "verify_token_async(raw, config)")
     token = await verify_attended(raw, config)
     check_type(token, type)
     return token

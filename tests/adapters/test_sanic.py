@@ -30,7 +30,7 @@ from asgi_jwt_claims import (
     current_token,
 )
 from asgi_jwt_claims._sanic_connections import content_type
-from asgi_jwt_claims.errors import MissingTokenError
+from asgi_jwt_claims.errors import MissingTokenError, SettingError
 from asgi_jwt_claims.gate import CORS_INSIDE
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests.apps.door import Site, asgi_site
@@ -683,3 +683,10 @@ async def test_cors_of_sanic_ext(
         assert status == answer.status_code
         assert (origins or None) == answer.headers.get("access-control-allow-origin")
         assert 401 == (await site.get("/")).status_code
+
+
+def test_what_is_no_application(config: JWTConfig) -> None:
+    """Something else in the place of the application is refused with the order of the arguments, at the call."""  # S150
+    for app in (config, Blueprint("part"), JWTMiddleware(new_app(), config), Sanic, None):
+        with pytest.raises(SettingError, match=rf"not {type(app).__name__}: install\(app, config\)$"):
+            install(app, config)  # type: ignore[arg-type]

@@ -115,4 +115,4 @@ def test_an_example_without_its_secret_says_what_to_set() -> None:
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert 1 == run.returncode
-    assert "no key: set secret_key or signing_key" in run.stderr.splitlines()[-1]
+    assert "no key: set JWT_SECRET_KEY" in run.stderr.splitlines()[-1]

@@ -366,7 +366,7 @@ PRIVATE = Key.generate("ES256", kid="mine")
     ("changes", "match"),
     [
         # S150
-        ({"secret_key": None}, "no key: set secret_key or signing_key"),
+        ({"secret_key": None}, "no key: set secret_key or signing_key .*make a secret with: python -c"),
         ({"secret_key": None, "verification_keys": []}, "no key: set secret_key"),
         ({"signing_key": PRIVATE}, "secret_key and signing_key are both set"),
         ({"secret_key": None, "signing_key": PRIVATE, "algorithm": "ES256"}, "algorithm goes with secret_key"),
@@ -387,7 +387,7 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"secret_key": "secret"}, "6 bytes and needs at least 32"),
         ({"secret_key": 7}, "a secret is str or bytes"),
         ({"algorithm": "HS512"}, "has 32 bytes and needs at least 64"),
-        ({"algorithm": "RS256"}, "algorithm 'RS256' does not go with this key"),
+        ({"algorithm": "RS256"}, r"it can be HS256 .*load a private key: signing_key=Key\.from_pem\(text, 'RS256'\)"),
         ({"algorithm": "none"}, "algorithm 'none' does not go with this key"),  # S145
         ({"algorithm": ""}, "algorithm '' does not go with this key"),
         ({"verification_keys": "pem"}, "verification_keys must be a KeySet or a list"),
@@ -821,7 +821,11 @@ def test_the_configuration_of_a_provider_can_be_changed() -> None:
         ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": "7"}, "a key is a Key, PEM text or a JWK, not int"),
         ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": 7}, "verification_keys must be a KeySet or a list"),
         ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": [7]}, "a key is a Key, PEM text or a JWK, not int"),
-        ({"JWT_SECRET_KEY": None, "JWT_ALGORITHM": "RS256"}, "no key: set secret_key"),
+        ({"JWT_SECRET_KEY": None, "JWT_ALGORITHM": "RS256"}, "no key: set JWT_SECRET_KEY"),
+        (
+            {"JWT_SECRET_KEY": None},
+            r"no key: set JWT_SECRET_KEY, .*JWT_JWKS; make a secret with: python -c .import secrets",
+        ),
     ],
 )
 def test_text_that_cannot_be_used_is_refused(mapping: dict[str, Any], match: str) -> None:

@@ -203,6 +203,7 @@ def test_the_reference_has_every_public_name() -> None:
         "is_source",
         "Access",
         "Listeners",
+        "why_absent",
         "tell",
         "tell_accepted",
         "tell_refused",

@@ -401,7 +401,7 @@ async def test_fresh_for_no_time(fresh: Any, config: JWTConfig, store: Watched) 
 @pytest.mark.parametrize("token", ["a.b.c", None, b"a.b.c", {"jti": "x"}])
 async def test_a_token_that_is_no_token(token: Any, config: JWTConfig, store: Watched) -> None:
     """The text of a token is not the token: nothing is revoked, and the error says what to do."""
-    with pytest.raises(MintingError, match="verify_token"):
+    with pytest.raises(SettingError, match="verify_token"):
         await revoke_token(token, config, store)
 
 

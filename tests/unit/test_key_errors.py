@@ -67,10 +67,35 @@ def test_keys_of_ssh_are_recognised(text: bytes) -> None:
         Key.from_pem(text, password="the right password")
 
 
-def test_a_file_name_is_no_key() -> None:
-    """The name of a file leads to the advice to pass its text."""
-    with pytest.raises(KeyConfigurationError, match=r"for a file, pass its text: Path\(\.\.\.\)\.read_text\(\)"):
-        Key.from_pem("private.pem")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "private.pem",
+        "/etc/keys/private.pem\n",
+        "./key",
+        "../keys/key",
+        "~/key",
+        "C:\\keys\\key",
+        "my keys/a.key",
+        b"/run/k",
+    ],
+)
+def test_a_file_name_is_no_key(name: str | bytes) -> None:
+    """The name of a file is recognised, and leads to the advice to pass the text of the file."""
+    with pytest.raises(
+        KeyConfigurationError, match=r"the name of a file; pass the text.*Path\(\.\.\.\)\.read_text\(\)$"
+    ):
+        Key.from_pem(name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "secret", "MIIEvQIBADANBgkqhkiG9w0BAQ/EFAAS.C==", "one\ntwo.pem", "x" * 5000 + ".pem"]
+)
+def test_other_text_is_no_file_name(text: str) -> None:
+    """Any other text is said to be no PEM, and is not quoted."""
+    with pytest.raises(KeyConfigurationError, match="the key is not PEM that can be read; it begins with") as caught:
+        Key.from_pem(text)
+    assert not text or text not in str(caught.value)
 
 
 def unbuilt(kind: type[Any]) -> Any:

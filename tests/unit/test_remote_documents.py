@@ -271,6 +271,23 @@ async def test_discovery_goes_on(first: FetchResponse | RefusedDocumentError) ->
     assert "alice" == (await verify_token_async(minted(EC), config)).identity
 
 
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ("https://other.example", "'https://other.example'"),
+        ("a\nb\u202e", r"'a\nb\u202e'"),
+        ("x" * 5000, f"'{'x' * 200}'"),
+        (None, "none that is a string"),
+        (["https://issuer.example"], "none that is a string"),
+    ],
+)
+def test_another_issuer_is_named(named: Any, shown: str) -> None:
+    """The reason says which issuer the metadata names, quoted and cut."""
+    with pytest.raises(RefusedDocumentError) as caught:
+        read_metadata(json.dumps({"issuer": named}).encode(), "https://issuer.example/", loopback_http=False)
+    assert f"the metadata is of another issuer: it names {shown}" == str(caught.value)
+
+
 @pytest.mark.anyio
 async def test_when_discovery_finds_nothing_each_reason_is_said() -> None:
     """And the time that the provider asks to be left alone is that of the longer answer."""
@@ -278,8 +295,9 @@ async def test_when_discovery_finds_nothing_each_reason_is_said() -> None:
     keys = site({OPENID: another, OAUTH: FetchResponse(503, {"retry-after": "120"}, b"")})
     with pytest.raises(KeysUnavailableError) as refused:
         await keys.refresh()
-    assert "the metadata is of another issuer, then the metadata was answered with status 503" == (
-        keys.status().last_failure
+    assert (
+        "the metadata is of another issuer: it names 'https://issuer.example', then the metadata was answered with status 503"
+        == keys.status().last_failure
     )
     assert 120 <= (refused.value.retry_after or 0) <= 133
 

@@ -35,7 +35,8 @@ class RefusedDocumentError(Exception):
     """An answer cannot be used.
 
     Args:
-        reason: Why, in words that are fixed but for the reasons of `passed_over`, which are cut to a length.
+        reason: Why, in words that are fixed but for the reasons of `passed_over`, which are cut to a length, and the issuer
+            that metadata names, which is cut and quoted.
         passed_over: Why entries of a JWK Set are not used, one reason for each.
         retry_after: How long the provider asks to be left alone, in seconds.
     """
@@ -159,7 +160,8 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
                 f"the metadata is of another issuer, the one with{'' if said.endswith('/') else 'out'} a slash at the end; "
                 "write the issuer as the metadata does"
             )
-        raise RefusedDocumentError("the metadata is of another issuer")
+        shown = repr(said[:_MAX_REASON]) if isinstance(said, str) else "none that is a string"
+        raise RefusedDocumentError(f"the metadata is of another issuer: it names {shown}")
     problem = check_address(document.get("jwks_uri"), loopback_http=loopback_http)
     if problem is not None:
         raise RefusedDocumentError(f"the jwks_uri of the metadata {problem}")

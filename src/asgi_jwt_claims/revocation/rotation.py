@@ -47,7 +47,7 @@ from asgi_jwt_claims.token import Token, TokenPair, about
 from asgi_jwt_claims.verification import verify_token_async
 
 from ._sealing import open_sealed, seal
-from .sessions import check_settings, end_session, mint_pair, refresh_mark, session_end
+from .sessions import check_arguments, check_settings, end_session, mint_pair, refresh_mark, session_end
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -100,6 +100,7 @@ async def rotate_refresh_token(
             example because a cookie cannot hold it.
 
     Raises:
+        SettingError: `config` or `store` is none.
         ReusedTokenError: It had been used before. Its session has ended now.
         RevokedTokenError: Its session has ended before, or the store does not know it, or not as it was last.
         ExpiredTokenError: It has expired, or its session is older than `session_lifetime`.
@@ -113,6 +114,7 @@ async def rotate_refresh_token(
         StoreUnavailableError: The store failed. It is not known whether the token has been used: within the grace it can be
             sent again.
     """
+    check_arguments(config, store, "rotate_refresh_token(raw, config, store)")
     family_claim = check_settings(config)
     token = await verify_token_async(raw, config, type="refresh")
     try:

@@ -17,7 +17,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 
@@ -26,17 +26,16 @@ from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration, whole_seconds
 from asgi_jwt_claims._store import PAGE, Kind, Revocation, RevocationStore, SessionRecord, mark
 from asgi_jwt_claims.claims import check_identity, plain, read_once, scope_text
-from asgi_jwt_claims.errors import MintingError, StoreUnavailableError
+from asgi_jwt_claims.config import JWTConfig, check_config
+from asgi_jwt_claims.errors import MintingError, SettingError, StoreUnavailableError
 from asgi_jwt_claims.events import AuthEvent, tell
 from asgi_jwt_claims.minting import mint
 from asgi_jwt_claims.token import Token, TokenPair
 
-if TYPE_CHECKING:
-    from asgi_jwt_claims.config import JWTConfig
-
 __all__ = [
     "Life",
     "Session",
+    "check_arguments",
     "check_settings",
     "end_identity",
     "end_session",
@@ -109,8 +108,9 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
     Raises:
         StoreUnavailableError: The store could not keep the session, so `identity` is not logged in.
         MintingError: An argument cannot be used, or verification would refuse something in the tokens.
-        SettingError: `fresh` is no duration.
+        SettingError: `fresh` is no duration, or `config` or `store` is none.
     """
+    check_arguments(config, store, "start_session(identity, config, store)")
     family_claim = check_settings(config)
     label, max_sessions = plain(label), plain(max_sessions)
     if not isinstance(label, str) or len(label) > _MAX_LABEL or has_lone_surrogate(label):
@@ -171,8 +171,10 @@ async def list_sessions(identity: Any, config: JWTConfig, store: RevocationStore
 
     Raises:
         MintingError: No token can speak for `identity`: it must be what `start_session` was given.
+        SettingError: `config` or `store` is none.
         StoreUnavailableError: The store could not be asked.
     """
+    check_arguments(config, store, "list_sessions(identity, config, store)")
     sessions = [
         Session(
             id=one.id,
@@ -190,11 +192,13 @@ async def revoke_token(token: Token, config: JWTConfig, store: RevocationStore) 
     """Revoke one token by its `jti`.
 
     Raises:
-        MintingError: It is no `Token`, or has no `jti`: revoke its session or its identity instead.
+        MintingError: It has no `jti`: revoke its session or its identity instead.
+        SettingError: `token` is no `Token`, or another argument is not what it should be.
         StoreUnavailableError: It has not been revoked.
     """
     if not isinstance(token, Token):
-        raise MintingError(f"token must be a Token, not {type(token).__name__}; verify_token makes one of its text")
+        raise SettingError(f"token must be a Token, not {type(token).__name__}; verify_token makes one of its text")
+    check_arguments(config, store, "revoke_token(token, config, store)")
     if not token.jti:
         raise MintingError("a token without jti cannot be revoked by itself; revoke its session or its identity")
     until = _outlasting(math.inf if token.expires_at is None else token.expires_at, config)
@@ -219,8 +223,10 @@ async def revoke_session(family: str, config: JWTConfig, store: RevocationStore)
 
     Raises:
         MintingError: `family` is no non-empty str: the token has no session. Revoke the token or its identity instead.
+        SettingError: `config` or `store` is none.
         StoreUnavailableError: The session may not have ended; do it again.
     """
+    check_arguments(config, store, "revoke_session(family, config, store)")
     family = plain(family)
     if not (isinstance(family, str) and family):
         raise MintingError(
@@ -257,8 +263,10 @@ async def revoke_identity(identity: Any, config: JWTConfig, store: RevocationSto
 
     Raises:
         MintingError: No token can speak for `identity`.
+        SettingError: `config` or `store` is none.
         StoreUnavailableError: Some tokens may not have been revoked; do it again.
     """
+    check_arguments(config, store, "revoke_identity(identity, config, store)")
     return await end_identity(check_identity(identity, config.identity_claim), config, store)
 
 
@@ -289,6 +297,19 @@ async def end_identity(identity: Any, config: JWTConfig, store: RevocationStore,
     event = AuthEvent(name="revoked", scope="identity", issuer=config.issuer, identity=identity)
     await tell(config.on_event, event)
     return ended
+
+
+def check_arguments(config: object, store: object, call: str) -> None:
+    """Refuse a configuration or a store that is something else, such as the other one of the two.
+
+    Raises:
+        SettingError: For these.
+    """
+    check_config(config, call)
+    if not isinstance(store, RevocationStore):
+        raise SettingError(
+            f"store must be a RevocationStore such as SQLiteStore(path), not {type(store).__name__}; call {call}"
+        )
 
 
 def check_settings(config: JWTConfig) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "WebSocketProtocol",
     "find_token",
     "is_source",
+    "why_absent",
 ]
 
 DEFAULT_SOURCES: tuple[Source, ...] = (BearerHeader(),)
@@ -60,3 +61,9 @@ def _checked(offered: Offered | None) -> Offered | None:
     if offered is not None and not isinstance(offered, Offered):
         raise InvalidRequestError(reason=f"a source must return Offered or None, not {type(offered).__name__}")
     return offered
+
+
+def why_absent(scope: Mapping[str, Any], sources: tuple[Source, ...]) -> dict[str, str]:
+    """The evidence of a `MissingTokenError`: what stands in the place where a source looks, if it is not a token for it."""
+    headers = [source for source in sources if isinstance(source, BearerHeader)]
+    return next(filter(None, (header.why_absent(scope) for header in headers)), {})

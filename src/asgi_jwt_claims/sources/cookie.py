@@ -138,7 +138,11 @@ class Cookie(ComparableSource):
                 or len(origin) > _MAX_ORIGIN
                 or not self._is_own(origin, headers.get(b"host"), scope.get("scheme"))
             ):
-                raise ForeignOriginError(origin=_shown(origin))
+                raise ForeignOriginError(
+                    origin=_shown(origin),
+                    host=_shown(headers.get(b"host", b"")),
+                    reason="the origin is neither that of the Host nor among the trusted_origins of TokenCookies",
+                )
         elif required:
             raise ForeignOriginError(reason="no Origin, which every browser sends with a handshake")
         # Fetch Metadata: same-origin, or none where the user did it by hand. What does not send it is no browser of today.

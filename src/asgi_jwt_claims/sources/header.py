@@ -24,6 +24,9 @@ _FRAMING_ALLOWANCE = 64
 """Bytes that a header value may have beyond the longest token: the scheme, and spaces."""
 
 
+_MAX_SHOWN, _MAX_SCHEME = 256, 16
+
+
 class BearerHeader(ComparableSource):
     """`Authorization: Bearer <token>` (RFC 6750 section 2.1).
 
@@ -61,6 +64,20 @@ class BearerHeader(ComparableSource):
             return None
         check_characters(credentials, max_size, "header", MalformedCredentialsError)
         return Offered(credentials, "header")
+
+    def why_absent(self, scope: Mapping[str, Any]) -> dict[str, str]:
+        """What the header has instead of credentials with this scheme; empty where there is no header."""
+        value = next((value for name, value in scope["headers"] if name == self._name), b"")[:_MAX_SHOWN].strip(OWS)
+        found, _, credentials = value.partition(b" ")
+        if not value or found.lower() == self._scheme:
+            return {}
+        wanted = f"{self._scheme.decode().capitalize()} <token>"
+        evidence = {"header": self._name.decode()}
+        if not credentials:
+            return {**evidence, "reason": f"no scheme before what may be the token: send {wanted}"}
+        # A scheme is a word. Anything else may be a part of a secret.
+        shown = {"scheme": found.decode()} if found.isalpha() and len(found) <= _MAX_SCHEME else {}
+        return {**evidence, **shown, "reason": f"another scheme: send {wanted}"}
 
     def _credentials(self, value: bytes, max_size: int) -> bytes | None:
         """What follows the scheme; None when the scheme is another one."""
