@@ -40,8 +40,6 @@ from .sources import BearerHeader, Cookie
 from .verification import check_type, verify_attended
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
-
     from .revocation.rotation import ClaimsLoader
     from .token import Token
 
@@ -111,7 +109,7 @@ class TokenEndpoints:
         self._claims_loader = claims_loader
         self._challenges = Challenges(realm, listeners=config.on_event)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})

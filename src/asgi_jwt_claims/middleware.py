@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._forms import read_field
 from ._log import logger
@@ -15,8 +15,9 @@ from .sources import DEFAULT_SOURCES, Source
 from .token import SCOPE_KEY
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
+    from ._asgi import ASGIApp
     from ._store import RevocationStore
     from .config import JWTConfig
     from .connections import HTTPExchange, WebSocketConnection
@@ -40,7 +41,7 @@ class JWTMiddleware:
     of the application pass untouched.
 
     Args:
-        app: The ASGI application to protect.
+        app: The ASGI application to protect, of any framework.
         config: Keys, parties, times and names; or several of them, each with an `issuer`: a token is then held to the
             one whose issuer it names.
         required: False: let every request on with its outcome in the scope, for guards to decide.
@@ -106,7 +107,7 @@ class JWTMiddleware:
 
         self._http, self._websocket = HTTPExchange, WebSocketConnection
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Guard, find, verify, put in scope, call."""
         if scope["type"] not in GUARDED:
             await self._live(scope, receive, send)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims._compact import b64url_encode, dump_json
 from asgi_jwt_claims._settings import as_duration, whole_seconds
@@ -15,7 +15,7 @@ from asgi_jwt_claims.keys import Key, KeySet
 from .ring import KeyRing
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Scope, Send
 
 __all__ = ["JWKSEndpoint"]
 
@@ -55,7 +55,7 @@ class JWKSEndpoint:
         self._cache_control = f"public, max-age={whole_seconds(duration)}".encode()
         self._body, self._etag = _encoded(self._keys)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI; no body is read
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI; no body is read
         """Answer one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
