@@ -89,11 +89,19 @@ def b64url_decode(segment: bytes) -> bytes:
     """
     last, padding = _ENDINGS[len(segment) % 4]
     if last is not None and segment[-1] not in last:
-        raise MalformedTokenError(reason="non-canonical base64url" if last else "impossible base64url length")
+        raise MalformedTokenError(
+            reason=_reason("non-canonical base64url" if last else "impossible base64url length", segment)
+        )
     try:
         return a2b_base64(segment.translate(_TO_STANDARD_ALPHABET) + padding, strict_mode=True)
     except Base64Error:
-        raise MalformedTokenError(reason="not base64url") from None
+        raise MalformedTokenError(reason=_reason("not base64url", segment)) from None
+
+
+def _reason(reason: str, text: bytes) -> str:
+    """Why `text` is malformed: by `reason`, or by white space, which has a reason of its own and is told instead."""
+    has_white_space = bool(text) and text.split() != [text]
+    return "white space; leave the scheme (Bearer) and line ends away" if has_white_space else reason
 
 
 def as_ascii(raw: str | bytes, max_size: int) -> bytes:
@@ -134,13 +142,11 @@ def split_compact(raw: bytes) -> Framed:
         EncryptedTokenError: Five parts (RFC 7516).
         MalformedTokenError: Anything else that is not a compact JWS.
     """
-    if b" " in raw or raw.strip() != raw:
-        raise MalformedTokenError(reason="white space; leave the scheme (Bearer) and line ends away")
     parts = raw.split(b".", _JWE_PARTS)
     if len(parts) != _JWS_PARTS:
         if len(parts) == _JWE_PARTS:
             raise EncryptedTokenError(reason="five parts")
-        raise MalformedTokenError(reason="not three parts")
+        raise MalformedTokenError(reason=_reason("not three parts", raw))
     header, payload, signature = parts
     if not (header and payload and signature):
         raise MalformedTokenError(reason="empty part")
