@@ -264,7 +264,7 @@ def _scope_from(request: Request) -> MutableMapping[str, Any]:
         "type": "websocket" if is_websocket(request) else "http",
         "method": request.method,
         "scheme": request.scheme,
-        "client": (request.ip, request.port),
+        "client": (request.client_ip, request.port),
         "path": request.path,
         "query_string": _as_received(request.query_string),
         "headers": [(_as_received(name.lower()), _as_received(value)) for name, value in request.headers.items()],

@@ -198,8 +198,8 @@ def _verdict(raw: bytes | str, name: str, kind: str) -> Token | tuple[str, str]:
         refusal = error
     assert 401 == refusal.status
     assert type(refusal).description == str(refusal)
-    assert repr(refusal).isprintable()
-    return refusal.code, repr(refusal)
+    assert repr(refusal.evidence).isprintable()
+    return refusal.code, repr(refusal.evidence)
 
 
 def _check_verdict(

@@ -198,7 +198,7 @@ def refused_or_consistent(raw: str, config: JWTConfig) -> None:
     if token is None:
         assert 401 == refusal.status
         assert type(refusal).description == str(refusal)
-        assert repr(refusal).isprintable()
+        assert repr(refusal.evidence).isprintable()
         return
     now = config.clock()
     assert "access" == token.type

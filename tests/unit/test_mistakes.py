@@ -53,7 +53,11 @@ def call(function: Callable[..., Any], *arguments: Any) -> None:
         finish(result)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("config", ["alice", None, {"secret_key": SECRET}, [CONFIG], JWTConfig, STORE], ids=repr)
+@pytest.mark.parametrize(
+    "config",
+    ["alice", None, {"secret_key": SECRET}, [CONFIG], JWTConfig, STORE],
+    ids=["str", "None", "dict", "list", "class", "store"],
+)
 @pytest.mark.parametrize(
     ("function", "arguments", "how"),
     [
@@ -109,7 +113,11 @@ def test_arguments_in_the_wrong_order() -> None:
         JWTMiddleware(Recorder(), {"secret_key": SECRET})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("raw", [f"Bearer {RAW}", f"bearer {RAW}".encode(), f"JWT {RAW}", f"{RAW}\n", f" {RAW}"])
+@pytest.mark.parametrize(
+    "raw",
+    [f"Bearer {RAW}", f"bearer {RAW}".encode(), f"JWT {RAW}", f"{RAW}\n", f" {RAW}"],
+    ids=["scheme", "scheme in bytes", "another scheme", "line end", "space"],
+)
 def test_a_token_with_more_around_it(raw: str | bytes) -> None:
     """A token with its scheme, or with a line end, is refused with evidence that says so."""
     with pytest.raises(MalformedTokenError) as caught:

@@ -213,7 +213,7 @@ async def test_a_feed_that_makes_no_sense(
     """Whatever goes wrong with the feed, the application goes on, and the mirror tries again."""
     mirror = MirroredStore(feed)
     page = feed.page
-    failures = iter([KeyError("m"), ValueError("not a number")])
+    failures = iter([KeyError("m"), StoreUnavailableError(reason="read-only replica")])
 
     async def fail_at_first(cursor: int) -> tuple[int, list[Revocation]]:
         if failure := next(failures, None):
@@ -225,6 +225,9 @@ async def test_a_feed_that_makes_no_sense(
         tasks.start_soon(mirror.keep_fresh)
         await until(lambda: mirror.is_current)
         assert 2 == caplog.text.count("the feed of revocations is lost")
+        assert (
+            "StoreUnavailableError(store_unavailable) {'retry_after': 1, 'reason': 'read-only replica'}" in caplog.text
+        )
         tasks.cancel_scope.cancel()
 
 
