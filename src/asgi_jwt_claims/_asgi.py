@@ -1,4 +1,4 @@
-"""What an ASGI application is to type checkers, whichever library its own types are from."""
+"""The types of ASGI, wide enough for applications that are typed by other libraries."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ __all__ = ["needs"]
 def needs(package: str, extra: str | None = None) -> Iterator[None]:
     """Let an import that fails because `package` is not installed name the command that installs it.
 
-    An import that fails inside of the package, for whatever the package lacks, keeps its own error.
+    An import that fails inside of the package, for want of a third one for example, keeps its own error.
 
     Args:
         package: The name that is imported.

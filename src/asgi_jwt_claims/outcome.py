@@ -226,10 +226,9 @@ class Outcome:
         return self._token
 
     async def tell_accepted(self, scope: Mapping[str, Any]) -> None:
-        """Tell of the token that was let in, once. For whoever finds `is_untold` after `admit`."""
+        """Tell of the token that was let in, once; to be called after `admit` where `is_untold`."""
         self.is_untold = False
-        if self.config is not None and self.held is not None:
-            await tell_accepted(self.config.on_event, self.held, scope)
+        await tell_accepted(cast("JWTConfig", self.config).on_event, cast("Token", self.held), scope)
 
     def renew(self, token: Token) -> None:
         """Let `token` be the one that is held, in the place of that which a connection came with if there is one."""

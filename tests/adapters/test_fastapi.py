@@ -221,6 +221,24 @@ async def test_the_path_of_an_event(app: Any, config: JWTConfig, alice: Header, 
     assert ["/items/{id}", "/api/v1/items/{id}", "/{id}"] == [event.path for event in events]
 
 
+async def test_events_without_a_middleware(app: Any, config: JWTConfig, alice: Header, events: list[AuthEvent]) -> None:
+    """A dependency with a configuration of its own tells of what it lets in, once, and of what it refuses."""
+    bearer_of = JWTBearer(config.replace(on_event=events.append, accepted_events=True), allow=["USER"])
+
+    @app.get("/items/{number}", dependencies=[Security(bearer_of)])
+    async def handler(token: Annotated[Token, Security(bearer_of)]) -> Any:
+        return {"identity": token.identity}
+
+    assert ADMIT == (await ask(app, "/items/7", alice)).json
+    guest = bearer(create_access_token("guest", config))
+    assert [403, 401] == [(await ask(app, "/items/7", *headers)).status for headers in ((guest,), ())]
+    assert [
+        ("accepted", None, "alice", "/items/{number}"),
+        ("refused", "role_refused", "guest", "/items/{number}"),
+        ("refused", "token_missing", None, "/items/{number}"),
+    ] == [(event.name, event.code, event.identity, event.path) for event in events]
+
+
 async def test_current_token_needs_a_middleware(app: Any, alice: Header) -> None:
     """Without a configuration from anywhere nobody gets in, and the error says what is missing."""
 

@@ -351,7 +351,7 @@ def takes_more(error: TokenError, answer: Answer, scope: Any, more: int = 0) -> 
 
 @pytest.mark.parametrize("on_error", [takes_more, lambda *_: None, Mock(), max], ids=["default", "any", "mock", "of C"])
 def test_usable_callbacks(on_error: Any) -> None:
-    """Whatever can be called with three arguments can be a callback; a function that does not say so is believed."""
+    """What can be called with three arguments can be a callback; a function that does not say so is believed."""
     Challenges(on_error=on_error)
 
 

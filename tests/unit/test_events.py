@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, TokenError, create_access_token, create_refresh_token
 from asgi_jwt_claims.challenges import Challenges
+from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     ForbiddenError,
@@ -36,12 +37,12 @@ pytestmark = pytest.mark.anyio
 ROUTE = SimpleNamespace(path="/items/{id}")
 
 ALICE = {"type": "access", "identity": "alice", "jti": "5f0c3a9e", "issuer": None, "family": None}
-NOBODY = {"type": None, "identity": None, "jti": None, "issuer": None, "family": None}
+NO_TOKEN = {"type": None, "identity": None, "jti": None, "issuer": None, "family": None}
 
 
 def told(event: AuthEvent) -> dict[str, Any]:
     """What an event says of the token."""
-    return {name: getattr(event, name) for name in NOBODY}
+    return {name: getattr(event, name) for name in NO_TOKEN}
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ async def refused(config: JWTConfig, raw: str | bytes, **options: Any) -> None:
 async def test_a_refused_token_with_a_good_signature(
     config: JWTConfig, events: list[AuthEvent], changes: dict[str, Any], code: str, expected: dict[str, Any]
 ) -> None:
-    """Whatever else is wrong with a token that we have signed, the event says whose it is."""
+    """The event of a token that we have signed says whose it is, for every other fault that it may have."""
     await refused(config, forge(changes))
     (event,) = events
     assert ("refused", code, expected) == (event.name, event.code, told(event))
@@ -88,9 +89,9 @@ async def test_a_refused_token_with_a_good_signature(
 
 @pytest.mark.parametrize("payload", [b"[]", b"no JSON", b'{"sub": "alice", "sub": "bob"}'])
 async def test_a_payload_that_says_nothing(config: JWTConfig, events: list[AuthEvent], payload: bytes) -> None:
-    """A signed payload that cannot be read says nothing of anybody."""
+    """A signed payload that cannot be read says nothing."""
     await refused(config, sealed(b'{"alg":"HS256"}', payload))
-    assert [NOBODY] == list(map(told, events))
+    assert [NO_TOKEN] == list(map(told, events))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ async def test_a_payload_that_says_nothing(config: JWTConfig, events: list[AuthE
 async def test_a_token_with_a_bad_signature(config: JWTConfig, events: list[AuthEvent], raw: str) -> None:
     """What a token says of itself is told only if its signature is good."""  # S149
     await refused(config, raw)
-    assert [NOBODY] == list(map(told, events))
+    assert [NO_TOKEN] == list(map(told, events))
 
 
 async def test_a_remembered_token(config: JWTConfig, clock: HeldClock, events: list[AuthEvent]) -> None:
@@ -275,7 +276,7 @@ def test_the_identifier_of_a_request(values: list[bytes], expected: str | None) 
 
 @given(st.text(), st.binary(), st.text(), st.text())
 def test_no_client_ends_a_line_of_the_log(method: str, identifier: bytes, client: str, kid: str) -> None:
-    """Whatever a client sends, the line of its refusal is one line of printable characters."""  # S149
+    """The line of a refusal is one line of printable characters, for everything that a client can send."""  # S149
     lines: list[str] = []
 
     class Listener(logging.Handler):
@@ -390,6 +391,21 @@ async def test_another_type_of_token(config: JWTConfig, events: list[AuthEvent])
     raw = create_refresh_token("alice", config)
     await accepts(config, raw, guards=1, exempt=["/open"], kind="refresh")
     assert [("accepted", "refresh")] == [(event.name, event.type) for event in events]
+
+
+async def test_the_endpoints_let_in(config: JWTConfig, events: list[AuthEvent]) -> None:
+    """The endpoints that want an access token tell of it, and the others have events of their own."""
+    config, store = config.replace(accepted_events=True), MemoryStore()
+    pair = await start_session("alice", config, store)
+    endpoints = TokenEndpoints(config, store)
+    events.clear()
+    await drive(endpoints, http_scope("/sessions", bearer(pair.access_token)))
+    form = (b"content-type", b"application/x-www-form-urlencoded")
+    body = f"token={pair.refresh_token}".encode()
+    await drive(endpoints, http_scope("/logout", form, method="POST"), {"type": "http.request", "body": body})
+    await drive(endpoints, http_scope("/sessions", bearer(pair.access_token)))
+    assert ["accepted", "revoked", "refused"] == [event.name for event in events]
+    assert ["alice", "alice"] == [events[0].identity, events[2].identity]
 
 
 async def test_nothing_is_accepted_without_a_token(config: JWTConfig, events: list[AuthEvent]) -> None:
