@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ._log import logger
-from .errors import MissingTokenError
-from .token import facts_of
+from .errors import ForbiddenError, FreshTokenRequiredError, MissingTokenError
+from .token import Token, facts_of
 
 if TYPE_CHECKING:
     from .errors import TokenError
-    from .token import Token
 
 __all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "tell", "tell_accepted", "tell_refused"]
+
+_OF_A_GOOD_TOKEN = (ForbiddenError, FreshTokenRequiredError)
 
 _WORD = re.compile(r"[!#-\[\]-~]{1,128}")
 """Visible ASCII without quotes and backslashes: what a client may write into an event. A request identifier that was cut
@@ -101,7 +102,10 @@ async def tell_refused(listeners: Listeners, error: TokenError, scope: Mapping[s
     log = logger().debug if isinstance(error, MissingTokenError) else logger().info
     # As reprs, so that no character of a client can end the line or begin another field.
     log("request refused: %s %r evidence %r", error.code, request, error.evidence)
-    event = AuthEvent(name="refused", code=error.code, **error.verified, **request)
+    verified, token = error.verified, scope.get("token")
+    if not verified and isinstance(error, _OF_A_GOOD_TOKEN) and isinstance(token, Token):
+        verified = facts_of(token)  # raised by a handler, which does not say of whom
+    event = AuthEvent(name="refused", code=error.code, **verified, **request)
     if isinstance(listeners, Mapping):
         own = listeners.get(event.issuer or "")
         functions = dict.fromkeys(listeners.values()) if event.issuer is None else (own,)

@@ -190,6 +190,15 @@ async def test_errors_of_a_refresh(config: JWTConfig, clock: HeldClock) -> None:
         assert expected == caught.value.verified
 
 
+async def test_an_error_of_a_handler(config: JWTConfig, events: list[AuthEvent]) -> None:
+    """An error that says that a good token does not allow this concerns the token of the request; any other does not."""
+    challenges, token = Challenges(listeners=events.append), verify_token(forge(), config)
+    for error in (ForbiddenError(), ExpiredTokenError(), MissingTokenError()):
+        for one in (token, None):
+            await challenges.respond(error, http_scope("/", token=one))
+    assert [ALICE, *[NO_TOKEN] * 5] == list(map(told, events))
+
+
 # For which configuration ----------------------------------------------------------------------------------------------
 
 
