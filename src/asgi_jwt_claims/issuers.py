@@ -6,7 +6,7 @@ is then held to, completely. A token that names another issuer than the one that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from ._compact import load_json, split_compact
@@ -106,8 +106,10 @@ def trust_in(config: JWTConfig | Iterable[JWTConfig]) -> Trust:
     """
     if isinstance(config, JWTConfig):
         return config
-    if not isinstance(config, Iterable) or isinstance(config, str | bytes):
-        raise SettingError(f"config must be a JWTConfig or several, not {type(config).__name__}")
+    if not isinstance(config, Iterable) or isinstance(config, str | bytes | Mapping):
+        raise SettingError(
+            f"config must be a JWTConfig or several, not {type(config).__name__}; JWTConfig(...) makes one of settings"
+        )
     configs = tuple(config)
     if not configs:
         raise SettingError("config must be a JWTConfig, or several; these are none")

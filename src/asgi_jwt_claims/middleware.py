@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._forms import read_field
+from ._guards import check_routes
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
-from .errors import UnsupportedScopeError
+from .errors import SettingError, UnsupportedScopeError
 from .gate import GUARDED, Gate
 from .outcome import CURRENT_TOKEN
 from .sources import DEFAULT_SOURCES, Source
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from ._store import RevocationStore
     from .config import JWTConfig
     from .connections import HTTPExchange, WebSocketConnection
 
-__all__ = ["JWTMiddleware"]
+__all__ = ["JWTMiddleware", "with_options"]
 
 
 class JWTMiddleware:
@@ -47,8 +51,15 @@ class JWTMiddleware:
         close_code: What a WebSocket is closed with then.
 
     Raises:
-        SettingError: An option cannot be used.
+        SettingError: An option cannot be used. When the application starts, or with the first request: `jwt_required`
+            stands above the route decorator of one of its handlers (Starlette and FastAPI).
     """
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Refuse the configuration in the place of the application, which Python could not explain."""
+        if arguments and "app" in options:
+            raise SettingError("give the configuration by its name: DefineMiddleware(JWTMiddleware, config=config)")
+        return super().__new__(cls)
 
     def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
         self,
@@ -67,18 +78,24 @@ class JWTMiddleware:
         close_code: int = UNAUTHORIZED_CLOSE,
     ) -> None:
         self.app = app
-        self._gate = Gate(
-            config,
-            required=required,
-            exempt=exempt,
-            realm=realm,
-            problem_json=problem_json,
-            on_error=on_error,
-            sources=sources,
-            set_user=set_user,
-            revocation=revocation,
-            end_with_token=end_with_token,
-            close_code=close_code,
+        self._knows_routes = False
+        # `install` has built the gate, so that its caller is told of mistakes, and gives it in the place of all this.
+        self._gate = (
+            config
+            if isinstance(config, Gate)
+            else Gate(
+                config,
+                required=required,
+                exempt=exempt,
+                realm=realm,
+                problem_json=problem_json,
+                on_error=on_error,
+                sources=sources,
+                set_user=set_user,
+                revocation=revocation,
+                end_with_token=end_with_token,
+                close_code=close_code,
+            )
         )
         from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
 
@@ -89,6 +106,9 @@ class JWTMiddleware:
         if scope["type"] not in GUARDED:
             await self._live(scope, receive, send)
             return
+        if not self._knows_routes:
+            check_routes(self.app, scope.get("app"))
+            self._knows_routes = True
         gate = self._gate
         protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
         if gate.reads_forms and (field := gate.wanted_field(scope)) is not None:
@@ -120,6 +140,13 @@ class JWTMiddleware:
         """The lifespan, in which keys and stores are looked after."""
         if scope["type"] != "lifespan":
             raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
+        try:
+            check_routes(self.app, scope.get("app"))
+        except SettingError as error:
+            # A server that is told so stops and shows it; one that is not takes this for an application without lifespan.
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
         if not self._gate.background:
             await self.app(scope, receive, send)
             return
@@ -135,3 +162,15 @@ class JWTMiddleware:
         if scope["type"] == "websocket":
             return self._websocket(scope, receive, send, close_code=close_code, protocol=protocol, ends=ends)
         return self._http(scope, receive, send) if ends else None
+
+
+def with_options(text: str | None) -> str | None:
+    """The docstring of an `install`, followed by what `JWTMiddleware` says of the options; None where there are none."""
+    if text is None or JWTMiddleware.__doc__ is None:
+        return text
+    options = inspect.cleandoc(JWTMiddleware.__doc__).partition("    required: ")[2].partition("\n\nRaises:")[0]
+    return f"{inspect.cleandoc(text)}\n\nOptions:\n    required: {options}\n"
+
+
+# What `help` and editors show of the class is how it is built; its `__new__` takes anything.
+vars(JWTMiddleware.__new__)["__signature__"] = inspect.signature(JWTMiddleware.__init__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast, overload
 
 from ._compact import as_ascii
 from ._store import is_of_session
@@ -17,7 +17,7 @@ from .access import Access
 from .config import JWTConfig
 from .errors import MissingTokenError, NotGuardedError, RevokedTokenError, StoreUnavailableError, TokenError
 from .sources import DEFAULT_SOURCES, Offered, Source, find_token
-from .token import SCOPE_KEY, Token
+from .token import SCOPE_KEY, NotAParameter, Token
 from .verification import verify
 
 if TYPE_CHECKING:
@@ -280,7 +280,10 @@ def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
     """
     first = outcome_for(scope, None)
     if first is None:
-        raise NotGuardedError("jwt_required needs JWTMiddleware around the application, or install(app, config)")
+        raise NotGuardedError(
+            "nothing has examined this request: call install(app, config) or wrap the application, "
+            "JWTMiddleware(app, config); in FastAPI a JWTBearer(config) does without either"
+        )
     if not access.sources:
         return first
     outcome = outcome_for(scope, first.trust, access.sources, first.revocation)
@@ -366,6 +369,11 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
     )
 
 
+_NO_DEPENDENCY = NotAParameter(
+    "Depends(get_token) needs the get_token of asgi_jwt_claims.fastapi; or write `token: CurrentToken` of the same module"
+)
+
+
 @overload
 def get_token(request_or_scope: Any, *, optional: Literal[False] = ...) -> Token: ...
 
@@ -374,7 +382,7 @@ def get_token(request_or_scope: Any, *, optional: Literal[False] = ...) -> Token
 def get_token(request_or_scope: Any, *, optional: bool) -> Token | None: ...
 
 
-def get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
+def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: bool = False) -> Token | None:
     """The access token of a request.
 
     Args:

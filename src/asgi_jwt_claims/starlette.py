@@ -14,27 +14,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from ._guards import decorator, guard_handler
+from ._guards import annotation_of_token, decorator, guard_handler, mark_path_parameter, may_be_token
 from .challenges import Answer, close_code, send_answer
-from .errors import TokenError
-from .middleware import JWTMiddleware
+from .errors import SettingError, TokenError
+from .gate import gate_for_install
+from .middleware import JWTMiddleware, with_options
 from .outcome import ANY_ACCESS_TOKEN, get_token, outcome_for, outcome_under
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Unpack
 
-    from starlette.applications import Starlette
     from starlette.types import Message
 
     from .access import Access
     from .config import JWTConfig
-    from .gate import GateOptions
+    from .gate import Gate, GateOptions
 
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 
@@ -47,10 +48,36 @@ def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: 
     Args:
         app: A Starlette (or FastAPI) application that has not started.
         config: Keys, parties, times and names; several for several issuers.
-        options: Those of `JWTMiddleware`.
+        options: Those of `JWTMiddleware`, listed below.
+
+    Raises:
+        SettingError: An argument cannot be used. When the application starts: `jwt_required` stands above the route
+            decorator of a handler.
     """
-    app.add_middleware(JWTMiddleware, config, **options)
+    check_application(app, Starlette)
+    install_gate(app, gate_for_install(config, options))
+
+
+def install_gate(app: Starlette, gate: Gate) -> None:
+    """Put a middleware with this gate into `app`, and the handler of errors."""
+    app.add_middleware(JWTMiddleware, gate)  # type: ignore[arg-type]  # which stands for configuration and options
     app.add_exception_handler(TokenError, token_error_handler)  # type: ignore[arg-type]  # one handler for http and websocket, which answer differently
+
+
+def check_application(app: object, kind: type) -> None:
+    """Refuse what `install` cannot be called on.
+
+    Raises:
+        SettingError: It is no application of that kind, or has started.
+    """
+    if not isinstance(app, kind):
+        raise SettingError(
+            f"install(app, config) wants a {kind.__name__} application that has not started, not "
+            f"{type(app).__name__}; a group of routes is guarded by Middleware(JWTMiddleware, config=config) on its "
+            "Mount or Router, or by a dependency of its APIRouter"
+        )
+    if getattr(app, "middleware_stack", None) is not None:
+        raise SettingError("install(app, config) has to be called before the application starts")
 
 
 async def token_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -91,7 +118,7 @@ async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...]
 
 
 def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
-    return guard_handler(
+    guarded = guard_handler(
         handler,
         access,
         optional,
@@ -99,6 +126,11 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
         refuse=_refuse,
         call_sync=run_in_threadpool,
     )
+    if not may_be_token(annotation_of_token(handler)):
+        mark_path_parameter(guarded)
+    return guarded
 
 
 jwt_required = decorator(_guard)
+
+install.__doc__ = with_options(install.__doc__)

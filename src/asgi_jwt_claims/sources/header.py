@@ -46,6 +46,16 @@ class BearerHeader(ComparableSource):
         self._name = name.lower().encode()
         self._scheme = scheme.lower().encode()
 
+    @property
+    def name(self) -> str:
+        """The header's name, in lower case."""
+        return self._name.decode()
+
+    @property
+    def scheme(self) -> str:
+        """The word before the token, in lower case; an empty string when the token stands alone."""
+        return self._scheme.decode()
+
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
         """See `Source`."""
         found: bytes | None = None
