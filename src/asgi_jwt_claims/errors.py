@@ -178,14 +178,21 @@ class TokenError(JWTError):
         error: The `error` word of RFC 6750 section 3.1 or RFC 9470 section 3, or None when the client offered nothing.
         description: The fixed phrase for the client, within the characters of RFC 6750 section 3.
         evidence: What was seen, for logs: names, reasons, times; strings are cut at 256 characters, never a token.
+
+    Args:
+        reason: Why, in the words of an application that refuses by itself, `ForbiddenError("not the owner")`. It is
+            evidence: the client does not read it.
+        evidence: As above, by name.
     """
 
     status: ClassVar[int] = 401
     error: ClassVar[str | None] = "invalid_token"
     description: ClassVar[str] = "The token is not acceptable."
 
-    def __init__(self, **evidence: Any) -> None:
+    def __init__(self, reason: str | None = None, /, **evidence: Any) -> None:
         super().__init__(self.description)
+        if reason is not None:
+            evidence = {"reason": reason, **evidence}
         self.evidence: dict[str, Any] = {
             name: value[:_EVIDENCE_LENGTH] if isinstance(value, str) else value for name, value in evidence.items()
         }
@@ -418,8 +425,8 @@ class FreshTokenRequiredError(TokenError):
     description = "A fresh login is required."
     max_age: int | None
 
-    def __init__(self, *, max_age: int | None = None, **evidence: Any) -> None:
-        super().__init__(max_age=max_age, **evidence)
+    def __init__(self, reason: str | None = None, /, *, max_age: int | None = None, **evidence: Any) -> None:
+        super().__init__(reason, max_age=max_age, **evidence)
         self.max_age = max_age
 
 
@@ -448,8 +455,8 @@ class MissingScopeError(ForbiddenError):
     code = "scope_missing"
     description = "The token lacks a required scope."
 
-    def __init__(self, *, scope: str | None = None, **evidence: Any) -> None:
-        super().__init__(scope=scope, **evidence)
+    def __init__(self, reason: str | None = None, /, *, scope: str | None = None, **evidence: Any) -> None:
+        super().__init__(reason, scope=scope, **evidence)
         self.scope = scope
 
 
@@ -477,8 +484,8 @@ class UnavailableError(TokenError):
     description = "The token cannot be checked at the moment."
     retry_after: int
 
-    def __init__(self, *, retry_after: int = 1, **evidence: Any) -> None:
-        super().__init__(retry_after=retry_after, **evidence)
+    def __init__(self, reason: str | None = None, /, *, retry_after: int = 1, **evidence: Any) -> None:
+        super().__init__(reason, retry_after=retry_after, **evidence)
         self.retry_after = retry_after
 
 

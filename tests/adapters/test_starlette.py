@@ -115,6 +115,31 @@ async def test_two_guards(config: JWTConfig, alice: Header) -> None:
         assert [403, 200] == [(await ask(app, path, header)).status for header in (alice, admin)]
 
 
+async def test_the_scopes_of_two_guards(config: JWTConfig) -> None:
+    """Whichever guard refuses, its challenge names the scopes of all, of those between other decorators too."""  # S116
+
+    def between(handler: Any) -> Any:
+        @functools.wraps(handler)
+        async def other(request: Request) -> Any:
+            return await handler(request)
+
+        return other
+
+    @jwt_required(scopes="a b")
+    @between
+    @jwt_required(scopes="c")
+    @jwt_required(scopes="b d")
+    async def handler(request: Request) -> Response:
+        return Response()
+
+    app = built(config, Route("/", handler))
+    for scope in ("", "a b", "c d", "a b c"):
+        answer = await ask(app, "/", bearer(create_access_token("alice", config, scope=scope)))
+        assert 403 == answer.status
+        assert answer.headers["www-authenticate"].endswith('scope="a b c d"')
+    assert 200 == (await ask(app, "/", bearer(create_access_token("alice", config, scope="a b c d")))).status
+
+
 @pytest.mark.parametrize(
     "decorate",
     [
