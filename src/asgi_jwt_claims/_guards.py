@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JWTRequired",
     "annotation_of_token",
+    "check_endpoint",
     "check_routes",
     "decorator",
     "guard_handler",
@@ -191,13 +192,19 @@ def check_routes(*applications: Any) -> None:
             continue
         seen.add((id(one), has_token))
         if "endpoint" in members:
-            _check_endpoint(members["endpoint"], has_token)
+            check_endpoint(members["endpoint"], has_token)
         routes = members.get("routes")
         nested = [*(routes if isinstance(routes, list | tuple) else ()), *map(members.get, _BELOW)]
         below.extend((other, has_token) for other in nested)
 
 
-def _check_endpoint(endpoint: Any, has_token: bool) -> None:
+def check_endpoint(endpoint: Any, has_token: bool = False) -> None:
+    """Refuse one endpoint of a route, as `check_routes` does.
+
+    Args:
+        endpoint: A handler, or a class of them.
+        has_token: Whether the path has a parameter called `token`.
+    """
     while isinstance(endpoint, functools.partial):
         endpoint = endpoint.func
     handlers = [endpoint]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .sources import Source
     from .token import Token
 
-__all__ = ["Access", "naming_scopes"]
+__all__ = ["Access"]
 
 
 class Access:

@@ -42,7 +42,14 @@ from starlette.responses import Response
 
 from . import outcome as core
 from . import starlette
-from ._guards import annotation_of_token, decorator, is_async_callable, mark_path_parameter, may_be_token
+from ._guards import (
+    annotation_of_token,
+    check_endpoint,
+    decorator,
+    is_async_callable,
+    mark_path_parameter,
+    may_be_token,
+)
 from ._store import RevocationStore
 from .access import Access, naming_scopes
 from .challenges import Answer, Challenges, close_code
@@ -291,6 +298,8 @@ class JWTBearer(SecurityBase):
             TokenHTTPException: The request is refused.
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
+        if self._trust is not None:  # so there may be no middleware, which would have looked at all routes
+            check_endpoint(connection.scope.get("endpoint"))
         outcome = await self._outcome(connection)
         access = self._access.with_scopes(security_scopes.scopes)
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .config import JWTConfig
     from .connections import HTTPExchange, WebSocketConnection
 
-__all__ = ["JWTMiddleware", "with_options"]
+__all__ = ["JWTMiddleware"]
 
 
 class JWTMiddleware:

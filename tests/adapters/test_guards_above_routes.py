@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from fastapi import APIRouter, FastAPI, routing
+from fastapi import APIRouter, FastAPI, Security, routing
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint, WebSocketEndpoint
 from starlette.middleware import Middleware
@@ -139,6 +139,20 @@ async def test_in_fastapi(config: JWTConfig, register: str, required: bool) -> N
         await ask(app, "/anything", bearer(create_access_token("alice", config)))
     with pytest.raises(SettingError, match=ORDER):
         await talk(app, "/admin")
+
+
+@pytest.mark.parametrize("where", ["application", "router"])
+async def test_without_any_middleware(config: JWTConfig, where: str) -> None:
+    """A dependency with a configuration of its own lets nobody through to a handler that lacks its other guard."""
+    dependencies = [Security(on_fastapi.JWTBearer(config))]
+    app = FastAPI(dependencies=dependencies if where == "application" else None)
+    router = APIRouter(dependencies=None if where == "application" else dependencies)
+    on_fastapi.jwt_required(allow="admin")(router.get("/admin")(handler()))
+    router.get("/open")(handler())
+    app.include_router(router)
+    with pytest.raises(SettingError, match=ORDER):
+        await ask(app, "/admin", bearer(create_access_token("alice", config)))
+    assert 200 == (await ask(app, "/open", bearer(create_access_token("alice", config)))).status
 
 
 async def test_methods_of_classes(config: JWTConfig) -> None:

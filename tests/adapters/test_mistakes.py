@@ -22,6 +22,7 @@ from asgi_jwt_claims import get_token as core_get_token
 from asgi_jwt_claims import starlette as on_starlette
 from asgi_jwt_claims.errors import ForbiddenError, NotGuardedError, SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, jwt_required
+from asgi_jwt_claims.middleware import with_options
 from tests.by_hand import ask, bearer
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +112,13 @@ def test_help(adapter: Any) -> None:
     text = adapter.install.__doc__
     for option in JWTMiddleware.__init__.__annotations__.keys() - {"app", "config", "return"}:
         assert f"\n    {option}: " in text
+
+
+def test_help_without_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python leaves docstrings out, there is nothing to put together."""
+    assert with_options(None) is None
+    monkeypatch.setattr(JWTMiddleware, "__doc__", None)
+    assert "text" == with_options("text")
 
 
 def test_a_positional_configuration(config: JWTConfig) -> None:

@@ -16,7 +16,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, TokenError, create_access_token, current_token
@@ -360,6 +360,34 @@ async def test_the_middleware_at_any_height(config: JWTConfig, alice: Header, wh
     answer = await ask(app, "/api/me", alice)
     assert {"identity": "alice", "path": "/api/me"} == answer.json
     assert 401 == (await ask(app, "/api/me")).status
+
+
+@pytest.mark.parametrize("kind", ["mount", "router"])
+async def test_a_guarded_group(config: JWTConfig, alice: Header, kind: str) -> None:
+    """A middleware on a group guards its routes, unknown paths too, and leaves the others open."""  # S123
+
+    async def index(request: Request) -> Response:
+        return Response()
+
+    async def other(request: Request) -> Response:
+        raise AssertionError("reached")
+
+    @jwt_required
+    async def converse(websocket: WebSocket, token: Token) -> None:
+        await websocket.accept()
+        await websocket.send_text(token.identity)
+
+    group = [Route("/me", whoami), Route("/admin", jwt_required(allow="ADMIN")(other)), WebSocketRoute("/ws", converse)]
+    guard = [Middleware(JWTMiddleware, config=config)]
+    mounts = {
+        "mount": Mount("/x", routes=group, middleware=guard),
+        "router": Mount("/x", Router(group, middleware=guard)),
+    }
+    app: Any = Starlette(routes=[Route("/", index), mounts[kind]])
+    assert [200, 404] == [(await ask(app, path)).status for path in ("/", "/unknown")]
+    assert [401, 401, 401] == [(await ask(app, path)).status for path in ("/x/me", "/x/admin", "/x/unknown")]
+    assert [200, 403, 404] == [(await ask(app, path, alice)).status for path in ("/x/me", "/x/admin", "/x/unknown")]
+    assert (401, ["alice"]) == ((await talk(app, "/x/ws")).status, (await talk(app, "/x/ws", alice)).texts)
 
 
 @pytest.mark.parametrize(("exempt", "status"), [("/api/me", 200), ("/me", 401), ("/api/*", 200)])
