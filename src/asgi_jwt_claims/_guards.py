@@ -1,7 +1,7 @@
-"""What `jwt_required` is, whatever the framework: one signature, one order of events, one way to pass the token on.
+"""`jwt_required` for every framework: one signature, one order of events, one way to pass the token on.
 
-A decorator that stands above the route decorator guards nothing: the route has been registered with the handler below.
-So handlers that were given to `jwt_required` are remembered, and `check_routes` looks for them among the routes.
+A guard above the route decorator guards nothing: the route decorator has registered the handler without it. So each
+`jwt_required` notes the handlers that it is given, and `check_routes` looks for them among the routes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "JWTRequired",
     "annotation_of_token",
-    "check_endpoint",
     "check_routes",
     "decorator",
     "guard_handler",
@@ -54,11 +53,14 @@ _Handler = Annotated[Callable[..., Any], _NO_DEPENDENCY]
 guarded_handlers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 """The handlers that some `jwt_required` has wrapped. As the endpoint of a route, such a one is without its guard."""
 
+_made: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+"""What `jwt_required` has made of them."""
+
 _SCOPES: Final = "__jwt_scopes__"
-"""The attribute of a guarded handler that has the scopes which it and the guards within demand."""
+"""The attribute of a guarded handler with the scopes that its guard and the guards inside it demand."""
 
 _LOSES_PATH_PARAMETER: Final = "__jwt_loses_token__"
-"""The attribute of a guarded handler to which no path parameter called `token` could be passed."""
+"""The attribute of a guarded handler that could not receive a path parameter called `token`."""
 
 
 class JWTRequired(Protocol):
@@ -146,6 +148,7 @@ def decorator(wrap: Wrap) -> JWTRequired:
             for one in _with_wrapped(handler):
                 with contextlib.suppress(TypeError):  # an object that cannot be referred to weakly, or has no hash
                     guarded_handlers.add(one)
+            _made.add(guarded)
             return guarded
 
         return decorate if function is None else decorate(function)
@@ -172,7 +175,7 @@ _TOKEN_PARAMETER = re.compile(r"\{token[:}]")
 def check_routes(*applications: Any) -> None:
     """Refuse routes of Starlette and FastAPI that a guard was meant for and does not stand before.
 
-    Looks at instance attributes alone, so any other application has no routes for it, whatever it is.
+    It reads instance attributes only, so it runs no code of the application and finds no routes in other frameworks.
 
     Args:
         applications: Applications, middlewares around them, or routers.
@@ -181,6 +184,31 @@ def check_routes(*applications: Any) -> None:
         SettingError: `jwt_required` stands above a route decorator; or a path has a parameter called `token` that its
             handler could not receive.
     """
+    endpoints = [(handler, found[1]) for found in _endpoints(applications) for handler in _handlers(found[0])]
+    within_guards = {id(one) for handler, _ in endpoints for one in [*_with_wrapped(handler)][1:]}
+    for handler, has_token in endpoints:
+        # One guard may be on a route by itself, and on another one with a second guard around it.
+        if _is_in(handler, guarded_handlers) and not (_is_in(handler, _made) and id(handler) in within_guards):
+            raise SettingError(
+                f"{_name(handler)} is a route without its guard: jwt_required stands above the route decorator, which "
+                "registers the function below it. Put jwt_required between the route decorator and the handler; a route "
+                "that is meant to be open needs a function of its own"
+            )
+        if has_token and getattr(handler, _LOSES_PATH_PARAMETER, False):
+            raise SettingError(
+                f"{_name(handler)}: the path has a parameter called token, and jwt_required passes the Token by that "
+                "name; rename the parameter of the path"
+            )
+
+
+def _is_in(handler: Any, handlers: weakref.WeakSet[Callable[..., Any]]) -> bool:
+    with contextlib.suppress(TypeError):  # an object without a hash
+        return handler in handlers
+    return False
+
+
+def _endpoints(applications: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """The endpoints of all routes below these, and whether their path has a parameter called `token`."""
     below = [(application, False) for application in applications]
     seen: set[tuple[int, bool]] = set()
     while below:
@@ -192,36 +220,19 @@ def check_routes(*applications: Any) -> None:
             continue
         seen.add((id(one), has_token))
         if "endpoint" in members:
-            check_endpoint(members["endpoint"], has_token)
+            yield members["endpoint"], has_token
         routes = members.get("routes")
         nested = [*(routes if isinstance(routes, list | tuple) else ()), *map(members.get, _BELOW)]
         below.extend((other, has_token) for other in nested)
 
 
-def check_endpoint(endpoint: Any, has_token: bool = False) -> None:
-    """Refuse one endpoint of a route, as `check_routes` does.
-
-    Args:
-        endpoint: A handler, or a class of them.
-        has_token: Whether the path has a parameter called `token`.
-    """
+def _handlers(endpoint: Any) -> list[Any]:
+    """The handler of a route; the methods of a class."""
     while isinstance(endpoint, functools.partial):
         endpoint = endpoint.func
-    handlers = [endpoint]
     if inspect.isclass(endpoint):
-        handlers = [method for _, method in inspect.getmembers(endpoint, inspect.isfunction)]
-    for handler in handlers:
-        with contextlib.suppress(TypeError):  # an object without a hash
-            if handler in guarded_handlers:
-                raise SettingError(
-                    f"{_name(handler)} is a route without its guard: jwt_required stands above the route decorator, "
-                    "which registers what is below it. Put jwt_required between the route decorator and the handler"
-                )
-        if has_token and getattr(handler, _LOSES_PATH_PARAMETER, False):
-            raise SettingError(
-                f"{_name(handler)}: the path has a parameter called token, and jwt_required passes the Token by that "
-                "name; rename the parameter of the path"
-            )
+        return [method for _, method in inspect.getmembers_static(endpoint, inspect.isfunction)]
+    return [endpoint]
 
 
 def _name(handler: Any) -> str:
@@ -238,9 +249,9 @@ def takes_token(handler: Callable[..., Any]) -> bool:
 
 
 def annotation_of_token(handler: Callable[..., Any]) -> Any:
-    """The annotation of the parameter called `token`, evaluated if it is postponed; `Parameter.empty` without one.
+    """The annotation of the parameter called `token`, evaluated if it is postponed; `Parameter.empty` if there is none.
 
-    One that cannot be evaluated, as its names are there for type checkers only, is returned as its text.
+    An annotation that cannot be evaluated, because only type checkers import its names, is returned as its text.
     """
     parameter = inspect.signature(handler).parameters.get("token")
     annotation = inspect.Parameter.empty if parameter is None else parameter.annotation
@@ -253,7 +264,7 @@ def annotation_of_token(handler: Callable[..., Any]) -> Any:
     holder = types.SimpleNamespace(__annotations__={"token": annotation})
     try:
         return typing.get_type_hints(holder, names, include_extras=True)["token"]
-    except Exception:  # noqa: BLE001 -- whatever evaluating it raises
+    except Exception:  # noqa: BLE001 -- an annotation may raise anything when it is evaluated
         return annotation
 
 

@@ -18,6 +18,7 @@ Without a middleware, `Security(JWTBearer(config))` does the same for single rou
 import functools
 import inspect
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, TypeAlias, TypeVar, cast
@@ -37,6 +38,7 @@ from fastapi.params import Depends
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from pydantic.fields import FieldInfo
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -44,7 +46,7 @@ from . import outcome as core
 from . import starlette
 from ._guards import (
     annotation_of_token,
-    check_endpoint,
+    check_routes,
     decorator,
     is_async_callable,
     mark_path_parameter,
@@ -81,7 +83,7 @@ __all__ = [
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 _DEFAULT_COOKIE = Cookie().name
-_NO_NAME = re.compile(r"[^A-Za-z0-9._-]")  # OpenAPI Specification 3.1.0 section 4.8.7.1: names of components
+_NAME = re.compile(r"[A-Za-z0-9._-]+")  # OpenAPI Specification 3.1.0 section 4.8.7: the name of a component
 
 
 class TokenHTTPException(HTTPException):
@@ -155,7 +157,7 @@ class _Wording(NamedTuple):
     token_url: str | None
 
     def schemes(self, sources: Iterable[Source]) -> list[_Scheme]:
-        """The places of these sources. OpenAPI has no word for WebSockets and functions: the header stands for them."""
+        """The schemes of these sources. OpenAPI describes no WebSockets and no functions; if all are such, the header is named."""
         models = dict(filter(None, map(self._scheme, sources))) or dict([self._scheme(BearerHeader())])  # type: ignore[list-item]  # which is described
         names = [*models]
         if self.scheme_name is not None:
@@ -181,7 +183,7 @@ class _Wording(NamedTuple):
 
 
 def _name(kind: str, place: str, default: str | None = None) -> str:
-    return kind if place == default else f"{kind}-{_NO_NAME.sub('_', place)}"
+    return kind if place == default else f"{kind}-{'_'.join(_NAME.findall(place))}"
 
 
 class JWTBearer(SecurityBase):
@@ -211,7 +213,7 @@ class JWTBearer(SecurityBase):
             revoked. Without a middleware it does so in any case.
         realm: Named in `WWW-Authenticate` where there is no middleware.
         scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword` or
-            `JWTHeader-` and the header's name. Of several sources only the first gets the name.
+            `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
         description: What the document says about it.
         token_url: The address of the login, relative to the application, that takes a form with `username` and
             `password` and answers with a `TokenPair` (RFC 6749 section 4.3). The documentation page then logs in by
@@ -261,7 +263,7 @@ class JWTBearer(SecurityBase):
             end_with_token=end_with_token,
         )
         self._challenges = Challenges(realm, on_event=None if self._trust is None else self._trust.on_event)
-        if scheme_name is not None and (not scheme_name or _NO_NAME.search(scheme_name)):
+        if scheme_name is not None and (not isinstance(scheme_name, str) or _NAME.fullmatch(scheme_name) is None):
             raise SettingError("scheme_name must consist of letters, digits, dots, hyphens and underscores")
         wants_header = not self._access.sources or BearerHeader() in self._access.sources
         if token_url is not None and (not token_url or not isinstance(token_url, str) or not wants_header):
@@ -290,7 +292,7 @@ class JWTBearer(SecurityBase):
         self,
         connection: HTTPConnection,
         security_scopes: SecurityScopes,
-        **schemes: None,  # noqa: ARG002 -- FastAPI hands over what they are worth, which is nothing
+        **schemes: None,  # noqa: ARG002 -- FastAPI passes the values of all dependencies; these have none
     ) -> Token | None:
         """The token of the connection.
 
@@ -299,7 +301,7 @@ class JWTBearer(SecurityBase):
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
         if self._trust is not None:  # so there may be no middleware, which would have looked at all routes
-            check_endpoint(connection.scope.get("endpoint"))
+            _check_once(connection.scope.get("app"))
         outcome = await self._outcome(connection)
         access = self._access.with_scopes(security_scopes.scopes)
         try:
@@ -351,6 +353,16 @@ class JWTBearer(SecurityBase):
         )
 
 
+_checked: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The applications whose routes have been looked at."""
+
+
+def _check_once(app: object) -> None:
+    if isinstance(app, Starlette) and app not in _checked:
+        check_routes(app)
+        _checked.add(app)
+
+
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]
 """In a handler, `token: CurrentToken` is the access token; without one, the handler does not run.
 
@@ -374,9 +386,10 @@ def _guards_below(dependant: Any, above: tuple[str, ...] = ()) -> Iterator[tuple
 
 
 def _usable_as_dependency(function: HandlerT) -> HandlerT:
+    """`get_token`, with a signature by which FastAPI gives it the value of `CurrentToken`."""
+
     @functools.wraps(function)
     def call(request_or_scope: Any, *, optional: bool = False) -> Token | None:
-        # As a dependency it is given what its own dependency is worth.
         if isinstance(request_or_scope, Token):
             return request_or_scope
         return cast("Token | None", function(request_or_scope, optional=optional))
@@ -466,10 +479,10 @@ def _describe(app: FastAPI, sources: tuple[Source, ...]) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        # FastAPI makes the document once, so whatever is done to it here is done to its own work again and again.
+        # FastAPI keeps the document that it has made, so this runs again on what it has already changed.
         document = generate()
         replaced: set[str] = set()
-        # The routes of included routers are listed by a function of their own since FastAPI keeps routers as they are.
+        # A FastAPI that keeps included routers as they are has a function for their routes; an older one copies them.
         for route in getattr(routing, "iter_route_contexts", iter)(app.routes):
             dependant = getattr(route, "dependant", None)
             guards = [guard for guard, _ in _guards_below(dependant)] if dependant is not None else []
@@ -486,30 +499,42 @@ def _describe(app: FastAPI, sources: tuple[Source, ...]) -> None:
 def _describe_operation(
     document: dict[str, Any], operation: dict[str, Any], guards: list[JWTBearer], sources: tuple[Source, ...]
 ) -> set[str]:
-    """Say what an operation answers, and put the schemes of the middleware in the place of those that are replaced."""
+    """Say what an operation answers, and name the sources of the middleware where guards have none of their own.
+
+    Returns:
+        The names of the schemes that those of the middleware take the place of.
+    """
     responses = operation.setdefault("responses", {})
     responses.setdefault("401", {"description": "The token is missing, or not valid."})
     responses.setdefault("403", {"description": "The token does not allow this."})
     places = {guard.scheme_name: guard.places(sources) for guard in guards if guard.looks_where_middleware_does}
     kept = {guard.scheme_name for guard in guards if not guard.looks_where_middleware_does}
+    requirements = operation.get("security", [])
     security: list[dict[str, list[str]]] = []
-    for requirement in operation.get("security", []):
-        (name, scopes), *more = requirement.items() or [("", [])]
-        found = [] if more else places.get(name, [])
-        alternatives = [{scheme.scheme_name: scopes} for scheme in found]
+    for requirement in requirements:
+        name, scopes = next(iter(requirement.items()), ("", []))
+        found = places.get(name, []) if len(requirement) == 1 else []
+        alternatives: list[dict[str, list[str]]] = [{scheme.scheme_name: scopes} for scheme in found]
         if not found or name in kept:
             alternatives.append(requirement)
         security += [alternative for alternative in alternatives if alternative not in security]
-        document["components"]["securitySchemes"].update(
-            {one.scheme_name: jsonable_encoder(one.model, by_alias=True, exclude_none=True) for one in found}
-        )
-    operation["security"] = security
+        for scheme in found:
+            model = jsonable_encoder(scheme.model, by_alias=True, exclude_none=True)
+            _schemes_of(document)[scheme.scheme_name] = model
+    requirements[:] = security
     return set(places)
 
 
 def _forget_schemes(document: dict[str, Any], names: set[str]) -> None:
     """Leave out those of the schemes that no operation names any more."""
     operations = [operation for path in document.get("paths", {}).values() for operation in path.values()]
-    used = {name for operation in operations for requirement in operation.get("security", []) for name in requirement}
-    for name in names - used:
-        document["components"]["securitySchemes"].pop(name, None)
+    requirements = [
+        one for operation in operations if isinstance(operation, dict) for one in operation.get("security", [])
+    ]
+    for name in names.difference(*requirements):
+        _schemes_of(document).pop(name, None)
+
+
+def _schemes_of(document: dict[str, Any]) -> dict[str, Any]:
+    schemes: dict[str, Any] = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    return schemes

@@ -112,7 +112,7 @@ async def test_without_install(config: JWTConfig, wrap: str) -> None:
 @pytest.mark.parametrize("register", ["get", "api_route", "websocket", "router", "nested", "mounted", LATE])
 @pytest.mark.parametrize("required", [True, False])
 async def test_in_fastapi(config: JWTConfig, register: str, required: bool) -> None:
-    """Every way in which FastAPI registers a handler is seen, included routers too."""
+    """Every way in which FastAPI registers a handler is seen, included routers too."""  # S133
     app, inner, outer, sub = FastAPI(), APIRouter(), APIRouter(), FastAPI()
     ways: dict[str, Callable[..., Any]] = {
         "get": app.get("/admin"),
@@ -143,16 +143,16 @@ async def test_in_fastapi(config: JWTConfig, register: str, required: bool) -> N
 
 @pytest.mark.parametrize("where", ["application", "router"])
 async def test_without_any_middleware(config: JWTConfig, where: str) -> None:
-    """A dependency with a configuration of its own lets nobody through to a handler that lacks its other guard."""
+    """A dependency with a configuration of its own serves no request of an application that has such a handler."""
     dependencies = [Security(on_fastapi.JWTBearer(config))]
     app = FastAPI(dependencies=dependencies if where == "application" else None)
     router = APIRouter(dependencies=None if where == "application" else dependencies)
     on_fastapi.jwt_required(allow="admin")(router.get("/admin")(handler()))
-    router.get("/open")(handler())
+    router.get("/user")(handler())
     app.include_router(router)
-    with pytest.raises(SettingError, match=ORDER):
-        await ask(app, "/admin", bearer(create_access_token("alice", config)))
-    assert 200 == (await ask(app, "/open", bearer(create_access_token("alice", config)))).status
+    for path in ("/admin", "/user"):
+        with pytest.raises(SettingError, match=ORDER):
+            await ask(app, path, bearer(create_access_token("alice", config)))
 
 
 async def test_methods_of_classes(config: JWTConfig) -> None:
@@ -215,6 +215,26 @@ async def test_the_right_order(config: JWTConfig) -> None:
     async with lifespan(app):
         for path in ("/alone", "/inside", "/outside", "/twice", "/open", "/account"):
             assert (path, 200) == (path, (await ask(app, path, alice)).status)
+
+
+async def test_a_route_below_and_a_route_above(config: JWTConfig) -> None:
+    """Of two route decorators around a guard, the lower one registers the handler without it."""
+    app = FastAPI()
+    on_fastapi.install(app, config)
+    app.get("/above")(on_fastapi.jwt_required(app.get("/below")(handler())))
+    with pytest.raises(SettingError, match="a route that is meant to be open needs a function of its own"):
+        await ask(app, "/above")
+
+
+async def test_a_guard_of_two_routes(config: JWTConfig) -> None:
+    """A guarded handler may be on one route as it is, and on another one with a second guard around it."""
+    app = FastAPI()
+    on_fastapi.install(app, config, required=False)
+    user = on_fastapi.jwt_required(handler())
+    app.get("/user")(user)
+    app.get("/admin")(wrapped(on_fastapi.jwt_required(allow="admin")(user)))
+    alice = bearer(create_access_token("alice", config))
+    assert [200, 403] == [(await ask(app, path, alice)).status for path in ("/user", "/admin")]
 
 
 async def test_what_cannot_be_remembered(config: JWTConfig) -> None:

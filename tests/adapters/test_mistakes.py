@@ -330,7 +330,7 @@ async def test_a_guard_of_the_handlers_own(parameter: str, future: str, config: 
 
 @pytest.mark.parametrize("parameter", ["", "token", "token: OptionalToken"])
 async def test_guards_add_up(parameter: str, config: JWTConfig) -> None:
-    """Several decorators are all asked, whether the handler takes the token or not."""
+    """Several decorators are all asked, whether the handler takes the token or not."""  # S133
     names = {**NAMES}
     exec(f"async def handler({parameter}): return 'in'", names)
     guarded = jwt_required(allow="admin")(jwt_required(scopes="a")(jwt_required(scopes="b")(names["handler"])))
@@ -350,7 +350,7 @@ async def test_guards_add_up(parameter: str, config: JWTConfig) -> None:
 
 
 async def test_a_guard_of_another_framework(config: JWTConfig) -> None:
-    """A guard that finds no request of its framework says so, and lets nobody in."""
+    """A guard that finds no request of its framework says so, and the handler does not run."""
 
     @on_starlette.jwt_required
     async def handler(request: Any) -> None:

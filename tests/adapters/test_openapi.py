@@ -169,8 +169,8 @@ def test_two_places_of_one_kind(config: JWTConfig) -> None:
     assert 4 == len(schemes(app)) == len(security(app))
 
 
-@pytest.mark.parametrize("name", ["", "My Scheme", "a/b", "ä"])
-def test_impossible_names(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "My Scheme", "a/b", "ä", 7])
+def test_impossible_names(name: Any) -> None:
     """OpenAPI allows no other characters in the name of a component."""
     with pytest.raises(SettingError, match="scheme_name must consist of letters"):
         JWTBearer(scheme_name=name)
@@ -281,6 +281,17 @@ def test_operations_that_come_later(config: JWTConfig) -> None:
     app.get("/late")(jwt_required(lambda: None))
     assert "401" in document(app)["paths"]["/late"]["get"]["responses"]
     assert "Mine" == document(app)["info"]["title"]
+
+
+def test_a_document_of_the_applications_own(config: JWTConfig) -> None:
+    """A document that leaves the schemes to others, and says more about its paths, stays what it is."""
+    app = guarded_by(Security(JWTBearer()))
+    own = {"get": {"responses": {}}, "parameters": [], "summary": "Mine"}
+    app.openapi = lambda: {"paths": {"/": own}}  # type: ignore[method-assign]  # as FastAPI documents it
+    install(app, config, sources=[Cookie()])
+    found = app.openapi()["paths"]["/"]
+    assert {"401", "403"} == found["get"]["responses"].keys()
+    assert ("Mine", False) == (found["summary"], "security" in found["get"])
 
 
 def test_an_empty_application(config: JWTConfig) -> None:

@@ -116,7 +116,7 @@ async def test_two_guards(config: JWTConfig, alice: Header) -> None:
 
 
 async def test_the_scopes_of_two_guards(config: JWTConfig) -> None:
-    """Whichever guard refuses, its challenge names the scopes of all, of those between other decorators too."""  # S116
+    """The challenge of each guard names the scopes of all, of those between other decorators too."""  # S116
 
     def between(handler: Any) -> Any:
         @functools.wraps(handler)
