@@ -127,7 +127,7 @@ def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: "U
     gate = gate_for_install(config, options)
     starlette.install_gate(app, gate)
     app.add_exception_handler(TokenHTTPException, _plain_answer)
-    _describe(app, gate.sources)
+    describe_guards(app, gate.sources)
 
 
 install.__doc__ = with_options(install.__doc__)
@@ -176,7 +176,7 @@ class _Wording(NamedTuple):
         if self.token_url is None:
             return "JWTBearer", HTTPBearer(bearerFormat="JWT", description=self.description)
         flows = OAuthFlows(password=OAuthFlowPassword(tokenUrl=self.token_url))
-        return "JWTPassword", OAuth2(flows=flows, description=self.description)
+        return _name("JWTPassword", self.token_url), OAuth2(flows=flows, description=self.description)
 
     def _api_key(self, place: str, name: str) -> SchemeModel:
         return APIKey.model_validate({"in": place, "name": name, "description": self.description})
@@ -212,8 +212,8 @@ class JWTBearer(SecurityBase):
         end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
             revoked. Without a middleware it does so in any case.
         realm: Named in `WWW-Authenticate` where there is no middleware.
-        scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword` or
-            `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
+        scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword-` and the
+            address, or `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
         description: What the document says about it.
         token_url: The address of the login, relative to the application, that takes a form with `username` and
             `password` and answers with a `TokenPair` (RFC 6749 section 4.3). The documentation page then logs in by
@@ -464,18 +464,20 @@ jwt_required = decorator(_guard)
 # The OpenAPI document -------------------------------------------------------------------------------------------------
 
 
-def describe_guards(app: FastAPI) -> None:
-    """Let the OpenAPI document of `app` say which operations may answer 401 and 403, as `install` does.
+def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -> None:
+    """Let the OpenAPI document of `app` say which operations may answer 401 and 403, and where tokens may be.
 
-    For an application without `install`, guarded by `JWTBearer(config)`.
+    `install` does so. This is for an application without it: one that `JWTBearer(config)` guards, or that is mounted in
+    another application.
 
     Args:
         app: The application. Its operations may be added later.
+        sources: Those of the middleware around it, which guards without sources of their own have.
+
+    Raises:
+        SettingError: `sources` are none.
     """
-    _describe(app, DEFAULT_SOURCES)
-
-
-def _describe(app: FastAPI, sources: tuple[Source, ...]) -> None:
+    places = Access(sources=sources).sources
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -489,7 +491,7 @@ def _describe(app: FastAPI, sources: tuple[Source, ...]) -> None:
             operations = document.get("paths", {}).get(getattr(route, "path_format", None), {})
             for method in getattr(route, "methods", None) or ():
                 if guards and method.lower() in operations:
-                    replaced |= _describe_operation(document, operations[method.lower()], guards, sources)
+                    replaced |= _describe_operation(document, operations[method.lower()], guards, places)
         _forget_schemes(document, replaced)
         return document
 

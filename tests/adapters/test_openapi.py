@@ -169,6 +169,25 @@ def test_two_places_of_one_kind(config: JWTConfig) -> None:
     assert 4 == len(schemes(app)) == len(security(app))
 
 
+def test_two_logins() -> None:
+    """Two logins are two schemes."""
+    app = guarded_by(*(Security(JWTBearer(token_url=url)) for url in ("login", "https://login.example.com/token")))
+    assert {"JWTPassword-login", "JWTPassword-https_login.example.com_token"} == schemes(app).keys()
+
+
+def test_a_mounted_application(config: JWTConfig) -> None:
+    """A mounted application has a document of its own, which can be told where the middleware looks."""
+    app, sub = FastAPI(), guarded_by(Security(JWTBearer()))
+    app.mount("/sub", sub)
+    install(app, config, sources=[Cookie()])
+    describe_guards(sub, sources=iter([Cookie()]))
+    for _ in range(2):
+        assert {"JWTCookie": COOKIE} == schemes(sub)
+        assert "401" in document(sub)["paths"]["/"]["get"]["responses"]
+    with pytest.raises(SettingError, match="sources must be a list of sources"):
+        describe_guards(sub, sources=["cookie"])  # type: ignore[list-item]
+
+
 @pytest.mark.parametrize("name", ["", "My Scheme", "a/b", "ä", 7])
 def test_impossible_names(name: Any) -> None:
     """OpenAPI allows no other characters in the name of a component."""
@@ -184,8 +203,8 @@ def test_a_login_form(config: JWTConfig) -> None:
     flow = {"type": "oauth2", "flows": {"password": {"tokenUrl": "login", "scopes": {}}}}
     for options in ({}, {"sources": [BearerHeader()]}):
         app = guarded_by(Security(JWTBearer(config, token_url="login", **options)))  # type: ignore[arg-type]
-        assert {"JWTPassword": flow} == schemes(app)
-        assert [{"JWTPassword": []}] == security(app)
+        assert {"JWTPassword-login": flow} == schemes(app)
+        assert [{"JWTPassword-login": []}] == security(app)
     app = guarded_by(Security(JWTBearer(token_url="login", scheme_name="Users")))
     install(app, config, sources=[BearerHeader(), Cookie()])
     assert {"Users": flow, "Users-JWTCookie": COOKIE} == schemes(app)

@@ -132,6 +132,7 @@ async def with_a_form(token: Annotated[Token, Security(JWTBearer(token_url="logi
 
 
 describe_guards(application)
+describe_guards(application, sources=[Cookie(), BearerHeader()])
 group = Mount("/group", routes=[Route("/", bare)], middleware=[Middleware(JWTMiddleware, config=config)])
 guarded_by_name = JWTMiddleware(app=group, config=config, exempt=["/login"])
 assert_type(guarded_by_name, JWTMiddleware)
