@@ -159,9 +159,11 @@ def decorator(wrap: Wrap) -> JWTRequired:
 
 def _with_wrapped(handler: Any) -> Iterator[Callable[..., Any]]:
     """A handler, and those that it wraps: other decorators may stand between the guard and the route."""
-    while handler is not None:
+    seen: set[int] = set()
+    while handler is not None and id(handler) not in seen:
         yield handler
-        handler = getattr(handler, "__wrapped__", None)
+        seen.add(id(handler))
+        handler = getattr(handler, "__dict__", {}).get("__wrapped__")
 
 
 # At startup -----------------------------------------------------------------------------------------------------------
@@ -185,7 +187,11 @@ def check_routes(*applications: Any) -> None:
             handler could not receive.
     """
     endpoints = [(handler, found[1]) for found in _endpoints(applications) for handler in _handlers(found[0])]
-    within_guards = {id(one) for handler, _ in endpoints for one in [*_with_wrapped(handler)][1:]}
+    within_guards: set[int] = set()
+    for handler, _ in endpoints:
+        chain = [*_with_wrapped(handler)]
+        guards = [place for place, one in enumerate(chain) if _is_in(one, _made)]
+        within_guards.update(id(one) for place in guards for one in chain[place + 1 :])
     for handler, has_token in endpoints:
         # One guard may be on a route by itself, and on another one with a second guard around it.
         if _is_in(handler, guarded_handlers) and not (_is_in(handler, _made) and id(handler) in within_guards):
@@ -194,7 +200,7 @@ def check_routes(*applications: Any) -> None:
                 "registers the function below it. Put jwt_required between the route decorator and the handler; a route "
                 "that is meant to be open needs a function of its own"
             )
-        if has_token and getattr(handler, _LOSES_PATH_PARAMETER, False):
+        if has_token and getattr(handler, "__dict__", {}).get(_LOSES_PATH_PARAMETER):
             raise SettingError(
                 f"{_name(handler)}: the path has a parameter called token, and jwt_required passes the Token by that "
                 "name; rename the parameter of the path"
@@ -214,8 +220,8 @@ def _endpoints(applications: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
     while below:
         one, has_token = below.pop()
         members: dict[str, Any] = {} if inspect.isroutine(one) or inspect.isclass(one) else getattr(one, "__dict__", {})
-        prefix = getattr(members.get("include_context"), "prefix", "")
-        has_token = has_token or any(_TOKEN_PARAMETER.search(str(path)) for path in (members.get("path"), prefix))
+        paths = (members.get("path"), getattr(members.get("include_context"), "prefix", None))
+        has_token = has_token or any(_TOKEN_PARAMETER.search(path) for path in paths if isinstance(path, str))
         if (id(one), has_token) in seen:
             continue
         seen.add((id(one), has_token))

@@ -15,13 +15,14 @@ from .outcome import CURRENT_TOKEN
 from .sources import DEFAULT_SOURCES, Source
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Self, Unpack
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from ._store import RevocationStore
     from .config import JWTConfig
     from .connections import HTTPExchange, WebSocketConnection
+    from .gate import GateOptions
 
 __all__ = ["JWTMiddleware"]
 
@@ -79,23 +80,18 @@ class JWTMiddleware:
     ) -> None:
         self.app = app
         self._knows_routes = False
-        # `install` has built the gate, so that its caller is told of mistakes, and gives it in the place of all this.
-        self._gate = (
-            config
-            if isinstance(config, Gate)
-            else Gate(
-                config,
-                required=required,
-                exempt=exempt,
-                realm=realm,
-                problem_json=problem_json,
-                on_error=on_error,
-                sources=sources,
-                set_user=set_user,
-                revocation=revocation,
-                end_with_token=end_with_token,
-                close_code=close_code,
-            )
+        self._gate = _gate(
+            config,
+            required=required,
+            exempt=exempt,
+            realm=realm,
+            problem_json=problem_json,
+            on_error=on_error,
+            sources=sources,
+            set_user=set_user,
+            revocation=revocation,
+            end_with_token=end_with_token,
+            close_code=close_code,
         )
         from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
 
@@ -162,6 +158,11 @@ class JWTMiddleware:
         if scope["type"] == "websocket":
             return self._websocket(scope, receive, send, close_code=close_code, protocol=protocol, ends=ends)
         return self._http(scope, receive, send) if ends else None
+
+
+def _gate(config: JWTConfig | Iterable[JWTConfig] | Gate, **options: Unpack[GateOptions]) -> Gate:
+    """The gate of these options; the one that `install` has built, so that its caller is told of mistakes, as it is."""
+    return config if isinstance(config, Gate) else Gate(config, **options)
 
 
 def with_options(text: str | None) -> str | None:

@@ -232,9 +232,20 @@ async def test_a_guard_of_two_routes(config: JWTConfig) -> None:
     on_fastapi.install(app, config, required=False)
     user = on_fastapi.jwt_required(handler())
     app.get("/user")(user)
-    app.get("/admin")(wrapped(on_fastapi.jwt_required(allow="admin")(user)))
+    app.get("/admin")(wrapped(on_fastapi.jwt_required(allow="admin")(wrapped(user))))
     alice = bearer(create_access_token("alice", config))
     assert [200, 403] == [(await ask(app, path, alice)).status for path in ("/user", "/admin")]
+
+
+async def test_a_guard_that_another_decorator_wraps(config: JWTConfig) -> None:
+    """A decorator that is no guard, on another route, does not stand for the guard that is missing here."""
+    app = FastAPI()
+    on_fastapi.install(app, config)
+    user = on_fastapi.jwt_required(handler())
+    app.get("/other")(wrapped(user))
+    on_fastapi.jwt_required(allow="admin")(app.get("/admin")(user))
+    with pytest.raises(SettingError, match=ORDER):
+        await ask(app, "/other")
 
 
 async def test_what_cannot_be_remembered(config: JWTConfig) -> None:
@@ -290,6 +301,25 @@ async def test_a_server_is_told(config: JWTConfig, installed: bool) -> None:
     assert ORDER in message["message"]
 
 
+async def test_an_endpoint_that_answers_to_any_name(config: JWTConfig) -> None:
+    """An endpoint whose attributes are made when they are asked for, or wrap each other in a circle, is left alone."""
+
+    class Proxy:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("not now")
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await PlainTextResponse("reached")(scope, receive, send)
+
+    class Circle(Proxy):
+        def __init__(self) -> None:
+            self.__wrapped__ = self
+
+    for endpoint in (Proxy(), Circle()):
+        app: Any = JWTMiddleware(Starlette(routes=[Mount("/{token}", routes=[Route("/", endpoint, name="x")])]), config)
+        assert 200 == (await ask(app, "/x/", bearer(create_access_token("alice", config)))).status
+
+
 async def test_any_other_application(config: JWTConfig) -> None:
     """An application of another kind, with attributes of the same names, has no routes to be found."""
 
@@ -297,7 +327,7 @@ async def test_any_other_application(config: JWTConfig) -> None:
         routes = property(lambda self: 1 / 0)
 
         def __init__(self) -> None:
-            self.app = self.router = self
+            self.app = self.router = self.__wrapped__ = self
             self.endpoint = {"not": "a handler"}
             self.path = 7
 
