@@ -290,5 +290,5 @@ def granted_scope(scope: str | Iterable[str] | None) -> str | None:
     Raises:
         MintingError: As `scope_text`.
     """
-    scope = read_once(scope)
-    return None if scope is None or (isinstance(scope, str | list) and not scope) else scope_text(scope)
+    scope = plain(read_once(scope))
+    return None if scope in (None, "", []) else scope_text(scope)
