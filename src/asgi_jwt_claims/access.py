@@ -102,9 +102,14 @@ class Access:
             "end_with_token": self.end_with_token,
         }
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes demanded, in the order given."""
+        return tuple(self._scope_text.split())
+
     def with_scopes(self, scopes: Sequence[str]) -> Access:
         """The same rules, demanding these scopes too."""
-        return Access(**{**self.rules, "scopes": [*self._scope_text.split(), *scopes]}) if scopes else self
+        return Access(**{**self.rules, "scopes": [*self.scopes, *scopes]}) if scopes else self
 
     def check(self, token: Token) -> None:
         """Let `token` pass, or say which rule refuses it.
@@ -127,6 +132,13 @@ class Access:
         roles = token.roles
         if not roles or (allow is not None and allow.isdisjoint(roles)) or (deny is not None and deny & roles):
             raise about(RoleRefusedError(roles=", ".join(sorted(roles))), token)
+
+
+def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingScopeError:
+    """The same refusal, with all the scopes that several guards of one resource demand (RFC 6750 section 3)."""
+    named = MissingScopeError(**{**error.evidence, "scope": " ".join(dict.fromkeys(scopes))})
+    named.verified = error.verified
+    return named
 
 
 def _check_freshness(token: Token, fresh: bool | timedelta) -> None:

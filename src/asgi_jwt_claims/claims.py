@@ -20,6 +20,7 @@ __all__ = [
     "accepted_typ",
     "check_identity",
     "check_user_claims",
+    "granted_scope",
     "json_copy",
     "plain",
     "read_audience",
@@ -300,3 +301,15 @@ def scope_text(scope: str | Iterable[str]) -> str:
     if not scopes or not all(isinstance(name, str) and SCOPE_TOKEN.fullmatch(name) for name in scopes):
         raise MintingError("scope must be one or more scopes divided by single spaces (RFC 6749 section 3.3)")
     return " ".join(scopes)
+
+
+def granted_scope(scope: str | Iterable[str] | None) -> str | None:
+    """The scopes of a token that is to be minted, as `scope_text` has them; None for None, an empty str or no scopes.
+
+    A login form that asks for no scopes gives an empty list (`OAuth2PasswordRequestForm.scopes` of FastAPI).
+
+    Raises:
+        MintingError: As `scope_text`.
+    """
+    scope = plain(read_once(scope))
+    return None if scope in (None, "", []) else scope_text(scope)

@@ -67,7 +67,8 @@ class TokenEndpoints:
     With `cookies=True` a browser that has the cookies sends neither form nor header, but the CSRF value with each `POST`
     and `DELETE`; new tokens then come as cookies and not in the body, and logging out takes them away.
 
-    A middleware around it that demands access tokens has to leave its paths `exempt`. No answer may be stored.
+    Each path may have one slash at its end. A middleware around it that demands access tokens has to leave its paths
+    `exempt`. No answer may be stored.
 
     Args:
         config: That which mints the tokens.
@@ -143,6 +144,8 @@ class TokenEndpoints:
         path, root, method = scope["path"], scope.get("root_path", ""), scope["method"]
         if root and path.startswith(f"{root}/"):
             path = path[len(root) :]
+        if path != "/sessions/" or method == "GET":  # to delete the session of an empty name is to look for none
+            path = path.removesuffix("/")  # which some frameworks add to the paths of what is mounted
         if path.startswith("/sessions/"):
             path, session = "/sessions/", path.removeprefix("/sessions/")
         else:

@@ -182,14 +182,21 @@ class TokenError(JWTError):
             of it is what the client has sent, so that it belongs into no answer; neither `str` nor `repr` shows it.
         verified: What the token says of itself, if its signature is good: `type`, `issuer`, `identity`, `jti` and
             `family`, as far as it has them. Empty for any other token.
+
+    Args:
+        reason: Why, in the words of an application that refuses by itself, `ForbiddenError("not the owner")`. It is
+            evidence: the client does not read it.
+        evidence: As above, by name.
     """
 
     status: ClassVar[int] = 401
     error: ClassVar[str | None] = "invalid_token"
     description: ClassVar[str] = "The token is not acceptable."
 
-    def __init__(self, **evidence: Any) -> None:
+    def __init__(self, reason: str | None = None, /, **evidence: Any) -> None:
         super().__init__(self.description)
+        if reason is not None:
+            evidence = {"reason": reason, **evidence}
         self.evidence: dict[str, Any] = {
             name: value[:_EVIDENCE_LENGTH] if isinstance(value, str) else value for name, value in evidence.items()
         }
@@ -419,8 +426,8 @@ class FreshTokenRequiredError(TokenError):
     description = "A fresh login is required."
     max_age: int | None
 
-    def __init__(self, *, max_age: int | None = None, **evidence: Any) -> None:
-        super().__init__(max_age=max_age, **evidence)
+    def __init__(self, reason: str | None = None, /, *, max_age: int | None = None, **evidence: Any) -> None:
+        super().__init__(reason, max_age=max_age, **evidence)
         self.max_age = max_age
 
 
@@ -449,8 +456,8 @@ class MissingScopeError(ForbiddenError):
     code = "scope_missing"
     description = "The token lacks a required scope."
 
-    def __init__(self, *, scope: str | None = None, **evidence: Any) -> None:
-        super().__init__(scope=scope, **evidence)
+    def __init__(self, reason: str | None = None, /, *, scope: str | None = None, **evidence: Any) -> None:
+        super().__init__(reason, scope=scope, **evidence)
         self.scope = scope
 
 
@@ -478,8 +485,8 @@ class UnavailableError(TokenError):
     description = "The token cannot be checked at the moment."
     retry_after: int
 
-    def __init__(self, *, retry_after: int = 1, **evidence: Any) -> None:
-        super().__init__(retry_after=retry_after, **evidence)
+    def __init__(self, reason: str | None = None, /, *, retry_after: int = 1, **evidence: Any) -> None:
+        super().__init__(reason, retry_after=retry_after, **evidence)
         self.retry_after = retry_after
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .keys import KeySource
     from .outcome import ReadForm
 
-__all__ = ["CORS_INSIDE", "GUARDED", "Gate", "GateOptions"]
+__all__ = ["CORS_INSIDE", "GUARDED", "Gate", "GateOptions", "gate_for_install"]
 
 GUARDED: Final = ("http", "websocket")
 """The types of scope that carry requests."""
@@ -170,6 +170,11 @@ class Gate:
             remote_keys if revocation is None else (*remote_keys, revocation)
         )
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where tokens may be offered, in order."""
+        return self._sources
+
     def take_protocol(self, scope: MutableMapping[str, Any]) -> str | None:
         """Take a token out of the subprotocols that the application sees; the protocol to answer with, if any."""
         taken = [source.name for source in self._protocols if source.take_out(scope)]
@@ -271,6 +276,23 @@ class Gate:
             or (plainly == b"content-length" and value.strip() != b"0")
             or (b"method" in plainly and name != _REQUEST_METHOD)
         )
+
+
+def gate_for_install(config: JWTConfig | Iterable[JWTConfig], options: Mapping[str, Any]) -> Gate:
+    """The gate of an adapter's `install`, so that a mistake is told where `install` is called.
+
+    Args:
+        config: As for `Gate`.
+        options: Those of `Gate`, by name.
+
+    Raises:
+        SettingError: There is no such option, or it cannot be used.
+    """
+    names = GateOptions.__optional_keys__
+    unknown = ", ".join(map(repr, sorted(options.keys() - names)))
+    if unknown:
+        raise SettingError(f"install has no option {unknown}; its options are {', '.join(sorted(names))}")
+    return Gate(config, **options)
 
 
 def _configs(trust: Trust) -> tuple[JWTConfig, ...]:

@@ -130,7 +130,9 @@ def trust_in(config: JWTConfig | Iterable[JWTConfig]) -> Trust:
     if isinstance(config, JWTConfig):
         return config
     if not isinstance(config, Iterable) or isinstance(config, str | bytes | Mapping):
-        raise SettingError(f"config must be a JWTConfig or several, not {type(config).__name__}")
+        raise SettingError(
+            f"config must be a JWTConfig or several, not {type(config).__name__}; JWTConfig(...) makes one of settings"
+        )
     configs = tuple(config)
     if not configs:
         raise SettingError("config must be a JWTConfig, or several; these are none")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._forms import read_field
+from ._guards import check_routes
 from ._log import logger
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
 from .errors import SettingError, UnsupportedScopeError
@@ -15,6 +17,8 @@ from .sources import DEFAULT_SOURCES, Source
 from .token import SCOPE_KEY
 
 if TYPE_CHECKING:
+    from typing import Self, Unpack
+
     from starlette.types import Receive, Scope, Send
 
     from ._asgi import ASGIApp
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from .config import JWTConfig
     from .connections import HTTPExchange, WebSocketConnection
     from .errors import TokenError
+    from .gate import GateOptions
 
 __all__ = ["JWTMiddleware"]
 
@@ -62,8 +67,15 @@ class JWTMiddleware:
             client that is still sending does not see the answer otherwise. 0: none.
 
     Raises:
-        SettingError: `app` is no ASGI application, or an option cannot be used.
+        SettingError: `app` is no ASGI application, or an option cannot be used. When the application starts, or with the
+            first request: `jwt_required` stands above the route decorator of one of its handlers (Starlette and FastAPI).
     """
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Refuse the configuration in the place of the application, which Python could not explain."""
+        if arguments and "app" in options:
+            raise SettingError("give the configuration by its name: DefineMiddleware(JWTMiddleware, config=config)")
+        return super().__new__(cls)
 
     def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
         self,
@@ -86,7 +98,8 @@ class JWTMiddleware:
         if not callable(app):
             raise SettingError(f"app must be an ASGI application, not {type(app).__name__}: JWTMiddleware(app, config)")
         self.app = app
-        self._gate = Gate(
+        self._knows_routes = False
+        self._gate = _gate(
             config,
             required=required,
             exempt=exempt,
@@ -112,6 +125,9 @@ class JWTMiddleware:
         if scope["type"] not in GUARDED:
             await self._live(scope, receive, send)
             return
+        if not self._knows_routes:
+            check_routes(self.app, scope.get("app"))
+            self._knows_routes = True
         gate = self._gate
         protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
         error = None if gate.is_remote else gate.open(scope)
@@ -159,6 +175,13 @@ class JWTMiddleware:
         """The lifespan, in which keys and stores are looked after."""
         if scope["type"] != "lifespan":
             raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
+        try:
+            check_routes(self.app, scope.get("app"))
+        except SettingError as error:
+            # A server that is told so stops and shows it; one that is not takes this for an application without lifespan.
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
         if not self._gate.background:
             await self.app(scope, receive, send)
             return
@@ -184,6 +207,11 @@ class JWTMiddleware:
         )
 
 
+def _gate(config: JWTConfig | Iterable[JWTConfig] | Gate, **options: Unpack[GateOptions]) -> Gate:
+    """The gate of these options; the one that `install` has built, so that its caller is told of mistakes, as it is."""
+    return config if isinstance(config, Gate) else Gate(config, **options)
+
+
 def _has_cors(app: object) -> bool:
     """Whether a CORS middleware stands in an application: among those around it, or those that it puts around itself."""
     for _ in range(_DEEPEST):
@@ -193,3 +221,15 @@ def _has_cors(app: object) -> bool:
             return True
         app = getattr(app, "app", None)
     return False
+
+
+def with_options(text: str | None) -> str | None:
+    """The docstring of an `install`, followed by what `JWTMiddleware` says of the options; None where there are none."""
+    if text is None or JWTMiddleware.__doc__ is None:
+        return text
+    options = inspect.cleandoc(JWTMiddleware.__doc__).partition("    required: ")[2].partition("\n\nRaises:")[0]
+    return f"{inspect.cleandoc(text)}\n\nOptions:\n    required: {options}\n"
+
+
+# What `help` and editors show of the class is how it is built; its `__new__` takes anything.
+vars(JWTMiddleware.__new__)["__signature__"] = inspect.signature(JWTMiddleware.__init__)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ._compact import MAX_HEADER_COMMAS, MAX_HEADER_SIZE, b64url_encode, dump_json
 from ._settings import as_duration, whole_seconds
-from .claims import accepted_typ, check_identity, json_copy, read_once, scope_text, sign_of_another_kind
+from .claims import accepted_typ, check_identity, granted_scope, json_copy, read_once, sign_of_another_kind
 from .config import JWTConfig, check_config
 from .errors import MintingError
 from .token import TokenPair
@@ -44,7 +44,7 @@ def create_access_token(
         config: Needs a signing key.
         user_claims: The application's claims: JSON values under str names. Everybody who holds the token can read them.
         fresh: Whether this is a login with credentials; a `timedelta` says for how long it counts as one.
-        scope: Scopes granted: one str divided by spaces, or several str.
+        scope: Scopes granted: one str divided by spaces, or several str. None, "" and an empty list grant none.
         roles: Roles of the identity: a str is one role and is written as such, several are written as an array.
         audience: Whom it is for, instead of the configuration's `audience`.
         lifetime: `timedelta` or seconds, instead of `access_lifetime`; at most `max_lifetime`.
@@ -104,7 +104,7 @@ def create_token_pair(
     """
     check_config(config, "create_token_pair(identity, config)")
     # An iterator can be read only once, and two tokens want it.
-    scope = None if scope is None else scope_text(scope)
+    scope = granted_scope(scope)
     roles, audience = read_once(roles), read_once(audience)
     access = create_access_token(
         identity,
@@ -184,8 +184,9 @@ def _common_claims(
     claims["jti"] = f"{random[:8]}-{random[8:12]}-{random[12:16]}-{random[16:20]}-{random[20:]}"
     if config.type_claim is not None:
         claims[config.type_claim] = kind
-    if scope is not None:
-        claims[config.scope_claim] = scope_text(scope)
+    granted = granted_scope(scope)
+    if granted is not None:
+        claims[config.scope_claim] = granted
     if roles is not None:
         names = _names(roles, "roles")
         claims[config.roles_claim] = names[0] if isinstance(roles, str) else names

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, cast, overload
 
 from ._compact import as_ascii, split_compact
 from ._forms import CSRF_KEY
@@ -43,7 +43,7 @@ from .sources import (
 )
 from .sources.cookie import SAFE_METHODS, check_csrf
 from .sources.websocket import offered_protocols
-from .token import SCOPE_KEY, Token, about
+from .token import SCOPE_KEY, NotAParameter, Token, about
 from .verification import verify
 
 if TYPE_CHECKING:
@@ -453,8 +453,8 @@ def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
     first = outcome_of(scope)
     if first is None:
         raise NotGuardedError(
-            "a guard needs JWTMiddleware around the application, or install(app, config); in FastAPI, JWTBearer(config) "
-            "does without"
+            "nothing has examined this request: call install(app, config) or wrap the application, "
+            "JWTMiddleware(app, config); in FastAPI a JWTBearer(config) does without either"
         )
     if not access.sources:
         return first
@@ -540,6 +540,11 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
     )
 
 
+_NO_DEPENDENCY = NotAParameter(
+    "Depends(get_token) needs the get_token of asgi_jwt_claims.fastapi; or write `token: CurrentToken` of the same module"
+)
+
+
 @overload
 def get_token(request_or_scope: Any, *, optional: Literal[False] = ...) -> Token: ...
 
@@ -548,7 +553,7 @@ def get_token(request_or_scope: Any, *, optional: Literal[False] = ...) -> Token
 def get_token(request_or_scope: Any, *, optional: bool) -> Token | None: ...
 
 
-def get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
+def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: bool = False) -> Token | None:
     """The access token of a request.
 
     It is the token that this very scope offers. A scope that was copied with other headers, another query or another kind

@@ -20,10 +20,11 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from ._guards import decorator, guard_handler
+from ._guards import annotation_of_token, decorator, guard_handler, mark_path_parameter, may_be_token
 from .challenges import Answer, close_code, send_answer
-from .errors import TokenError
-from .middleware import JWTMiddleware
+from .errors import SettingError, TokenError
+from .gate import Gate, gate_for_install
+from .middleware import JWTMiddleware, with_options
 from .outcome import ANY_ACCESS_TOKEN, get_token, outcome_of, outcome_under
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from .access import Access
     from .config import JWTConfig
-    from .gate import GateOptions
+    from .gate import Gate, GateOptions
 
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 
@@ -51,20 +52,37 @@ def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: 
     Args:
         app: A Starlette (or FastAPI) application that has not started.
         config: Keys, parties, times and names; several for several issuers.
-        options: Those of `JWTMiddleware`.
+        options: Those of `JWTMiddleware`, listed below.
+
+    Raises:
+        SettingError: An argument cannot be used. When the application starts: `jwt_required` stands above the route
+            decorator of a handler.
     """
-    install_with(app, config, options, {TokenError: token_error_handler})  # type: ignore[dict-item]  # one handler for http and websocket, which answer differently
+    install_with(app, Starlette, config, options, {TokenError: token_error_handler})  # type: ignore[dict-item]  # one handler for http and websocket, which answer differently
 
 
 def install_with(
     app: Starlette,
+    kind: type[Starlette],
     config: JWTConfig | Iterable[JWTConfig],
     options: GateOptions,
     handlers: Mapping[type[Exception], ExceptionHandler],
-) -> None:
-    """`install`, with the exception handlers that an adapter brings, for `app` and for what is mounted in it."""
-    app.add_middleware(_InstalledMiddleware, config, routes=app.routes, handlers=handlers, **options)
+) -> Gate:
+    """`install`, for this kind of application, with the exception handlers that an adapter brings.
+
+    They also answer for what is mounted in `app`.
+
+    Returns:
+        The gate of the middleware.
+
+    Raises:
+        SettingError: An argument cannot be used.
+    """
+    check_application(app, kind)
+    gate = gate_for_install(config, options)
+    app.add_middleware(_InstalledMiddleware, gate, routes=app.routes, handlers=handlers)
     _add_handlers(app, handlers)
+    return gate
 
 
 class _InstalledMiddleware(JWTMiddleware):
@@ -73,13 +91,12 @@ class _InstalledMiddleware(JWTMiddleware):
     def __init__(
         self,
         app: ASGIApp,
-        config: JWTConfig | Iterable[JWTConfig],
+        gate: Gate,
         *,
         routes: Iterable[BaseRoute],
         handlers: Mapping[type[Exception], ExceptionHandler],
-        **options: Unpack[GateOptions],
     ) -> None:
-        super().__init__(app, config, **options)
+        super().__init__(app, gate)  # type: ignore[arg-type]  # which stands for configuration and options
         for mounted in _mounted(routes):
             _add_handlers(mounted, handlers)
 
@@ -96,6 +113,22 @@ def _mounted(routes: Iterable[BaseRoute]) -> Iterator[Starlette]:
 def _add_handlers(app: Starlette, handlers: Mapping[type[Exception], ExceptionHandler]) -> None:
     for kind, handler in handlers.items():
         app.exception_handlers.setdefault(kind, handler)
+
+
+def check_application(app: object, kind: type) -> None:
+    """Refuse what `install` cannot be called on.
+
+    Raises:
+        SettingError: It is no application of that kind, or has started.
+    """
+    if not isinstance(app, kind):
+        raise SettingError(
+            f"install(app, config) wants a {kind.__name__} application that has not started, not "
+            f"{type(app).__name__}; a group of routes is guarded by Middleware(JWTMiddleware, config=config) on its "
+            "Mount or Router, or by a dependency of its APIRouter"
+        )
+    if getattr(app, "middleware_stack", None) is not None:
+        raise SettingError("install(app, config) has to be called before the application starts")
 
 
 async def token_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -136,7 +169,7 @@ async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...]
 
 
 def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
-    return guard_handler(
+    guarded = guard_handler(
         handler,
         access,
         optional,
@@ -144,6 +177,11 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
         refuse=_refuse,
         call_sync=run_in_threadpool,
     )
+    if not may_be_token(annotation_of_token(handler)):
+        mark_path_parameter(guarded)
+    return guarded
 
 
 jwt_required = decorator(_guard)
+
+install.__doc__ = with_options(install.__doc__)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, cast
 
+from .errors import SettingError
+
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
     # typing_extensions before Python 3.13, for nothing.
@@ -26,6 +28,7 @@ __all__ = [
     "Anonymous",
     "ClaimNames",
     "Granted",
+    "NotAParameter",
     "Token",
     "TokenFields",
     "TokenPair",
@@ -118,6 +121,22 @@ class Token(Generic[ClaimsT]):
 
     def __repr__(self) -> str:
         return f"<Token {self.type} identity={self.identity!r} jti={self.jti!r}>"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """What pydantic, and so FastAPI, is told when `Token` annotates a parameter, a response or a field.
+
+        Raises:
+            SettingError: A request has no such parameter. A model with `arbitrary_types_allowed` may have such a field.
+        """
+        try:
+            return handler(cls)
+        except RuntimeError as error:  # the family of pydantic's own errors, which the core does not import
+            raise SettingError(
+                "FastAPI cannot read a Token from a request: write `token: CurrentToken`, or put jwt_required, both of "
+                "asgi_jwt_claims.fastapi, between the route decorator and the handler. Nor is a Token a response: "
+                "return token.user_claims"
+            ) from error
 
     def _owned(self, name: str) -> Any:
         try:
@@ -280,6 +299,25 @@ def about(error: ErrorT, token: Token[Any]) -> ErrorT:
     return error
 
 
+class NotAParameter:
+    """Annotates the first parameter of what is no dependency of FastAPI, though its users try `Depends` on it.
+
+    Args:
+        message: What to write instead.
+    """
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> NoReturn:
+        """Refuse to be read from a request.
+
+        Raises:
+            SettingError: Always.
+        """
+        raise SettingError(self._message)
+
+
 def notes_of(token: Token[Any]) -> dict[str | None, Any]:
     """What stores have worked out of a token, by issuer, kept for all requests that bring the same bytes."""
     return token._verified[0].notes  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
@@ -348,6 +386,24 @@ class TokenPair(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._response)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """What pydantic, and so FastAPI, is told when `TokenPair` annotates a response: the members of `dict(pair)`."""
+        text, number = {"type": "str"}, {"type": "int"}
+        members = {"access_token": text, "token_type": text, "expires_in": number, "refresh_token": text, "scope": text}
+        fields = {
+            name: {"type": "typed-dict-field", "schema": schema, "required": name not in ("expires_in", "scope")}
+            for name, schema in members.items()
+        }
+        answer = {"type": "typed-dict", "fields": fields}
+        pair = {"type": "union", "choices": [{"type": "is-instance", "cls": cls}, answer]}
+        return {
+            "type": "json-or-python",
+            "json_schema": answer,
+            "python_schema": pair,
+            "serialization": {"type": "function-plain", "function": dict, "return_schema": answer},
+        }
 
     def __repr__(self) -> str:
         return f"<TokenPair expires_in={self.expires_in!r} scope={self.scope!r}>"

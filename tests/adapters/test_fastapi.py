@@ -6,8 +6,9 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Security, WebSocket
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Security, WebSocket, routing
 from fastapi.responses import JSONResponse
+from fastapi.security import SecurityScopes
 
 from asgi_jwt_claims import (
     Answer,
@@ -25,7 +26,7 @@ from asgi_jwt_claims import fastapi as adapter
 from asgi_jwt_claims.errors import ExpiredTokenError, MissingScopeError, NotGuardedError, SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, TokenHTTPException, install, jwt_required
 from tests.apps import postponed
-from tests.by_hand import Header, ask, bearer, talk
+from tests.by_hand import Header, ask, bearer, http_scope, talk
 from tests.conftest import HeldClock
 from tests.support import SECRET
 
@@ -337,10 +338,80 @@ async def test_security_scopes(app: Any, config: JWTConfig) -> None:
         scope = " ".join({"own", "inner", "outer", "router"} - {lacking})
         answer = await ask(app, "/nested", bearer(create_access_token("alice", config, scope=scope)))
         assert (403, "insufficient_scope") == (answer.status, answer.json["error"])
-        assert answer.headers["www-authenticate"].endswith('scope="own outer inner"')
+        assert answer.headers["www-authenticate"].endswith('scope="router own outer inner"')
     without = await ask(app, "/nested", bearer(create_access_token("alice", config, scope="own inner outer")))
     assert 403 == without.status
-    assert without.headers["www-authenticate"].endswith('scope="router"')
+    assert without.headers["www-authenticate"].endswith('scope="router own outer inner"')
+
+
+def scopes_named(answer: Any) -> set[str]:
+    """The scopes in the challenge of an answer."""
+    assert 403 == answer.status
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+    return set(answer.headers["www-authenticate"].partition('scope="')[2].removesuffix('"').split())
+
+
+@pytest.mark.parametrize("late", [False, *([True] if hasattr(routing, "iter_route_contexts") else [])])
+async def test_the_scopes_of_all_guards(app: Any, config: JWTConfig, late: bool) -> None:
+    """A refusal names the scopes of every guard of the route, wherever that stands, so that one step is enough."""  # S116
+    install(app, config)
+    inner = APIRouter(dependencies=[Security(JWTBearer(scopes="inner"))])
+    outer = APIRouter(prefix="/outer", dependencies=[Security(JWTBearer(config), scopes=["outer"])])
+
+    def handlers() -> None:
+        @inner.get("/x", dependencies=[Security(JWTBearer(), scopes=["route"])])
+        @jwt_required(scopes="above")
+        @jwt_required(scopes="below")
+        async def handler(token: Annotated[Token, Security(JWTBearer(scopes="own"))]) -> Any:
+            return {"identity": token.identity}
+
+    if not late:
+        handlers()
+    outer.include_router(inner, dependencies=[Security(JWTBearer(), scopes=["include"])])
+    app.include_router(outer, prefix="/app", dependencies=[Security(JWTBearer(), scopes=["app"])])
+    if late:
+        handlers()
+    everything = {"inner", "outer", "route", "above", "below", "own", "include", "app"}
+    for lacking in ({"app"}, {"own"}, {"below", "inner"}, everything):
+        header = bearer(create_access_token("alice", config, scope=sorted(everything - lacking)))
+        assert everything == scopes_named(await ask(app, "/app/outer/x", header))
+    full = bearer(create_access_token("alice", config, scope=sorted(everything)))
+    assert ADMIT == (await ask(app, "/app/outer/x", full)).json
+
+
+async def test_the_scopes_of_a_websocket(app: Any, config: JWTConfig) -> None:
+    """The same for a websocket, on a router that is included."""
+    install(app, config)
+    router = APIRouter(dependencies=[Security(JWTBearer(), scopes=["router"])])
+
+    @router.websocket("/ws")
+    async def converse(websocket: WebSocket, token: Annotated[Token, Security(JWTBearer(scopes="own"))]) -> None:
+        raise AssertionError("reached")
+
+    app.include_router(router)
+    app.websocket("/direct", dependencies=[Security(JWTBearer(), scopes=["router"])])(converse)
+    for path in ("/ws", "/direct"):
+        assert {"router", "own"} == scopes_named(await talk(app, path, bearer(create_access_token("alice", config))))
+
+
+async def test_the_scopes_of_another_configuration(app: Any, config: JWTConfig, alice: Header) -> None:
+    """What a guard with another configuration demands is demanded of another token."""
+    other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock, send_kid=False)
+
+    @app.get("/", dependencies=[Security(JWTBearer(other, scopes="theirs"))])
+    async def handler(token: Annotated[Token, Security(JWTBearer(config, scopes="mine"))]) -> Any:
+        raise AssertionError("reached")
+
+    app.dependency_overrides[JWTBearer(other, scopes="theirs")] = lambda: None
+    assert {"mine"} == scopes_named(await ask(app, "/", alice))
+
+
+async def test_a_dependency_that_is_called_by_hand(app: Any, config: JWTConfig, alice: Header) -> None:
+    """Outside a route there is nothing but its own scopes to name."""
+    request = Request(http_scope("/", alice))
+    with pytest.raises(TokenHTTPException) as raised:
+        await JWTBearer(config, scopes="own")(request, SecurityScopes(["more"]))
+    assert 'scope="own more"' in dict(raised.value.headers or {})["www-authenticate"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Host, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, TokenError, create_access_token, current_token
@@ -115,6 +115,31 @@ async def test_two_guards(config: JWTConfig, alice: Header) -> None:
     admin = bearer(create_access_token("alice", config, roles="ADMIN"))
     for path in ("/inside", "/outside"):
         assert [403, 200] == [(await ask(app, path, header)).status for header in (alice, admin)]
+
+
+async def test_the_scopes_of_two_guards(config: JWTConfig) -> None:
+    """The challenge of each guard names the scopes of all, of those between other decorators too."""  # S116
+
+    def between(handler: Any) -> Any:
+        @functools.wraps(handler)
+        async def other(request: Request) -> Any:
+            return await handler(request)
+
+        return other
+
+    @jwt_required(scopes="a b")
+    @between
+    @jwt_required(scopes="c")
+    @jwt_required(scopes="b d")
+    async def handler(request: Request) -> Response:
+        return Response()
+
+    app = built(config, Route("/", handler))
+    for scope in ("", "a b", "c d", "a b c"):
+        answer = await ask(app, "/", bearer(create_access_token("alice", config, scope=scope)))
+        assert 403 == answer.status
+        assert answer.headers["www-authenticate"].endswith('scope="a b c d"')
+    assert 200 == (await ask(app, "/", bearer(create_access_token("alice", config, scope="a b c d")))).status
 
 
 @pytest.mark.parametrize(
@@ -337,6 +362,34 @@ async def test_the_middleware_at_any_height(config: JWTConfig, alice: Header, wh
     answer = await ask(app, "/api/me", alice)
     assert {"identity": "alice", "path": "/api/me"} == answer.json
     assert 401 == (await ask(app, "/api/me")).status
+
+
+@pytest.mark.parametrize("kind", ["mount", "router"])
+async def test_a_guarded_group(config: JWTConfig, alice: Header, kind: str) -> None:
+    """A middleware on a group guards its routes, unknown paths too, and leaves the others open."""  # S123
+
+    async def index(request: Request) -> Response:
+        return Response()
+
+    async def other(request: Request) -> Response:
+        raise AssertionError("reached")
+
+    @jwt_required
+    async def converse(websocket: WebSocket, token: Token) -> None:
+        await websocket.accept()
+        await websocket.send_text(token.identity)
+
+    group = [Route("/me", whoami), Route("/admin", jwt_required(allow="ADMIN")(other)), WebSocketRoute("/ws", converse)]
+    guard = [Middleware(JWTMiddleware, config=config)]
+    mounts = {
+        "mount": Mount("/x", routes=group, middleware=guard),
+        "router": Mount("/x", Router(group, middleware=guard)),
+    }
+    app: Any = Starlette(routes=[Route("/", index), mounts[kind]])
+    assert [200, 404] == [(await ask(app, path)).status for path in ("/", "/unknown")]
+    assert [401, 401, 401] == [(await ask(app, path)).status for path in ("/x/me", "/x/admin", "/x/unknown")]
+    assert [200, 403, 404] == [(await ask(app, path, alice)).status for path in ("/x/me", "/x/admin", "/x/unknown")]
+    assert (401, ["alice"]) == ((await talk(app, "/x/ws")).status, (await talk(app, "/x/ws", alice)).texts)
 
 
 @pytest.mark.parametrize(("exempt", "status"), [("/me", 200), ("/api/me", 401), ("/api/*", 401)])

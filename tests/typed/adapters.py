@@ -5,18 +5,29 @@ from __future__ import annotations
 from typing import Annotated, Any, assert_type
 
 import sanic
-from fastapi import FastAPI, Security
+from fastapi import Depends, FastAPI, Security
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token, TokenPair, set_token_cookies, unset_token_cookies
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    TokenPair,
+    set_token_cookies,
+    unset_token_cookies,
+)
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import sanic as on_sanic
 from asgi_jwt_claims import starlette as on_starlette
 from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken
+from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError
+from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, describe_guards, get_token
 
 config = JWTConfig(secret_key="s" * 32)
 
@@ -96,3 +107,32 @@ async def log_out(request: sanic.Request, token: Token) -> sanic.HTTPResponse:
     response = sanic.json({})
     unset_token_cookies(response, config)
     return response
+
+
+@application.get("/depends")
+async def depends(request: Request, token: Annotated[Token, Depends(get_token)]) -> dict[str, Any]:
+    """`get_token` is a dependency in FastAPI, and a function of a request as everywhere."""
+    assert_type(get_token(request), Token)
+    assert_type(get_token(request, optional=True), Token | None)
+    return token.user_claims
+
+
+@application.post("/login")
+async def log_in() -> TokenPair:
+    """A pair is what a login returns."""
+    return TokenPair("...", "...")
+
+
+@application.get("/form")
+async def with_a_form(token: Annotated[Token, Security(JWTBearer(token_url="login", scheme_name="Users"))]) -> str:
+    """A guard may name the login, and an application refuses with a reason."""
+    if token.identity == "alice":
+        raise MissingScopeError("not here", scope="there")
+    raise ForbiddenError("not the owner", identity=token.identity)
+
+
+describe_guards(application)
+describe_guards(application, sources=[Cookie(), BearerHeader()])
+group = Mount("/group", routes=[Route("/", bare)], middleware=[Middleware(JWTMiddleware, config=config)])
+guarded_by_name = JWTMiddleware(app=group, config=config, exempt=["/login"])
+assert_type(guarded_by_name, JWTMiddleware)

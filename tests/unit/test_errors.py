@@ -210,3 +210,13 @@ def test_the_end_of_a_connection_is_one_that_frameworks_know() -> None:
     assert isinstance(error, OSError)
     assert not isinstance(error, TokenError | ConfigurationError)
     assert "The token has expired." == str(error)
+
+
+@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+def test_a_reason_by_position(kind: type[TokenError]) -> None:
+    """Every refusal takes a reason by position, which is evidence and no part of what the client reads."""
+    error, named = kind("not the owner"), kind(reason="not the owner")
+    assert "not the owner" == error.evidence["reason"]
+    assert named.evidence == error.evidence == pickle.loads(pickle.dumps(error)).evidence
+    assert kind.description == str(error)
+    assert "reason" not in kind().evidence

@@ -327,11 +327,21 @@ def test_a_value_that_is_no_collection_is_a_mistake(argument: str, value: Any, c
 
 
 # S59
-@pytest.mark.parametrize("scope", ["", "a  b", "a\tb", ["a b"], ["a\nb"], [], [""]])
+@pytest.mark.parametrize("scope", [" ", "a  b", "a\tb", ["a b"], ["a\nb"], [""], 0, False])
 def test_scopes_no_verifier_would_accept_are_refused(scope: Any, config: JWTConfig) -> None:
     """A scope cannot bring further scopes with it."""
     with pytest.raises(MintingError, match="scope must be"):
         create_access_token("alice", config, scope=scope)
+
+
+@pytest.mark.parametrize("scope", [None, "", [], (), frozenset(), iter(())])
+def test_no_scopes(scope: Any, config: JWTConfig) -> None:
+    """Where no scopes are granted the claim is left out, however that is said."""
+    pair = create_token_pair("alice", config, scope=scope)
+    single = create_access_token("alice", config, scope=scope)
+    assert pair.scope is None
+    for raw in (pair.access_token, pair.refresh_token, single):
+        assert "scope" not in claims_of(raw)
 
 
 @pytest.mark.parametrize(

@@ -434,3 +434,13 @@ async def test_a_request_that_is_cancelled(config: JWTConfig, store: Kept) -> No
         await waits.wait()
         tasks.cancel_scope.cancel()
     await rotate_refresh_token(pair.refresh_token, config, store)
+
+
+@pytest.mark.parametrize("scope", ["", [], ()])
+async def test_a_session_without_scopes(scope: Any, config: JWTConfig, clock: HeldClock) -> None:
+    """A login that grants no scopes, as a form that asks for none says it, can be refreshed like any other."""
+    store = MemoryStore(clock=clock)
+    pair = await start_session("alice", config, store, scope=scope)
+    again = await rotate_refresh_token(pair.refresh_token, config, store)
+    assert (None, None) == (pair.scope, again.scope)
+    assert frozenset() == verify_token(again.access_token, config).scopes

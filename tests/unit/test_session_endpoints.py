@@ -273,3 +273,23 @@ async def test_a_repeat_that_is_too_long_for_a_cookie(config: JWTConfig, store: 
         app, http_scope("/refresh", *with_cookies(pair, config), method="POST"), {"type": "http.request"}
     )
     assert 503 == answer.status
+
+
+# Where they are mounted -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+async def test_a_slash_at_the_end(end: str, config: JWTConfig, store: MemoryStore) -> None:
+    """Every path is the same with one slash at its end, which some frameworks add, and no path with two."""
+    app = TokenEndpoints(config, store)
+    header = bearer(create_access_token("alice", config))
+    pair = await start_session("alice", config, store)
+    assert 200 == (await post(app, f"/refresh{end}", refreshing(pair))).status
+    (session,) = (await ask(app, f"/sessions{end}", header)).json["sessions"]
+    assert 200 == (await ask(app, f"/sessions/{session['id']}{end}", header, method="DELETE")).status
+    assert 200 == (await post(app, f"/logout{end}", {"token": pair.access_token})).status
+    assert 200 == (await ask(app, f"/logout-everywhere{end}", header, method="POST")).status
+    mounted = http_scope(f"/auth/refresh{end}", root_path="/auth", method="POST")
+    assert 400 == (await drive(app, mounted, {"type": "http.request"})).status
+    for path in ("/refresh//", "//refresh", "/", ""):
+        assert 404 == (await post(app, path, {})).status

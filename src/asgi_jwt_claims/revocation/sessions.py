@@ -25,7 +25,7 @@ from asgi_jwt_claims._compact import dump_json, has_lone_surrogate
 from asgi_jwt_claims._log import logger
 from asgi_jwt_claims._settings import as_duration, whole_seconds
 from asgi_jwt_claims._store import PAGE, Kind, Revocation, RevocationStore, SessionRecord, mark
-from asgi_jwt_claims.claims import check_identity, plain, read_once, scope_text
+from asgi_jwt_claims.claims import check_identity, granted_scope, plain, read_once
 from asgi_jwt_claims.config import JWTConfig, check_config
 from asgi_jwt_claims.errors import MintingError, SettingError, StoreUnavailableError
 from asgi_jwt_claims.events import AuthEvent, tell
@@ -97,7 +97,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
         store: Where the session is kept.
         user_claims: The application's claims.
         fresh: Whether, or for how long (a `timedelta` or seconds), the access token counts as a login with credentials.
-        scope: Scopes granted.
+        scope: Scopes granted: one str divided by spaces, or several str. None, "" and an empty list grant none.
         roles: Roles of the identity.
         audience: Whom the access tokens are for, instead of the configuration's `audience`. The refresh tokens are for
             the issuer itself, so they carry the configuration's.
@@ -124,7 +124,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
     family = os.urandom(16).hex()
     grant: dict[str, Any] = {
         "user_claims": user_claims,
-        "scope": None if scope is None else scope_text(scope),
+        "scope": granted_scope(scope),
         "roles": read_once(roles),
         "audience": read_once(audience),
     }

@@ -81,6 +81,11 @@ class Cookie(ComparableSource):
         self.csrf_header = self.cookies.csrf_header.lower().encode()
         self._trusted = frozenset(origin.encode() for origin in self.cookies.trusted_origins)
 
+    @property
+    def name(self) -> str:
+        """The cookie's name."""
+        return self._name.decode()
+
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
         """See `Source`."""
         found = cookie_values(scope, self._name)
