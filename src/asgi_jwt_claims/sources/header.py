@@ -52,7 +52,7 @@ class BearerHeader(ComparableSource):
     @property
     def name(self) -> str:
         """The header's name, in lower case."""
-        return self.name.decode()
+        return self.header.decode()
 
     @property
     def scheme(self) -> str:
@@ -77,12 +77,12 @@ class BearerHeader(ComparableSource):
 
     def why_absent(self, scope: Mapping[str, Any]) -> dict[str, str]:
         """What the header has instead of credentials with this scheme; empty where there is no header."""
-        value = next((value for name, value in scope["headers"] if name == self.name), b"")[:_MAX_SHOWN].strip(OWS)
+        value = next((value for name, value in scope["headers"] if name == self.header), b"")[:_MAX_SHOWN].strip(OWS)
         found, _, credentials = value.partition(b" ")
         if not value or found.lower() == self._scheme:
             return {}
         wanted = f"{self._scheme.decode().capitalize()} <token>"
-        evidence = {"header": self.name.decode()}
+        evidence = {"header": self.header.decode()}
         if not credentials:
             return {**evidence, "reason": f"no scheme before what may be the token: send {wanted}"}
         # A scheme is a word. Anything else may be a part of a secret.
