@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, cast
 
 from .access import Access, naming_scopes
 from .errors import MissingScopeError, NotGuardedError, SettingError, TokenError
-from .outcome import is_preflight, outcome_under, scope_of
+from .outcome import forget_error, is_preflight, outcome_under, scope_of
 from .token import NotAParameter, Token
 
 if TYPE_CHECKING:
@@ -341,6 +341,7 @@ def guard_handler(
             # What the middleware lets pass as a preflight has no token, and its handler runs without one.
             token = None if is_preflight(scope) else outcome.admit(scope, access, optional=optional)
         except TokenError as refused:
+            forget_error(scope)
             error = refused
             if isinstance(refused, MissingScopeError):
                 passed = (scope for rules in outcome.passed for scope in rules.scopes)

@@ -33,7 +33,7 @@ from .errors import (
     UnsupportedScopeError,
 )
 from .events import tell_refused
-from .outcome import ANY_ACCESS_TOKEN, examined
+from .outcome import ANY_ACCESS_TOKEN, examined, forget_error
 from .revocation.rotation import check_client, rotate_refresh_token
 from .revocation.sessions import check_settings, end_identity, end_session, list_sessions, revoke_token
 from .sources import BearerHeader, Cookie
@@ -132,6 +132,7 @@ class TokenEndpoints:
             answer = await self.answer(scope, read_body)
         except _GoneError:
             return
+        forget_error(scope)
         await send_answer(answer, scope, send)
 
     async def answer(self, scope: Any, read_body: ReadBody) -> Answer:

@@ -45,7 +45,7 @@ from .config import JWTConfig
 from .errors import MissingScopeError, SettingError, TokenError
 from .issuers import trust_in
 from .middleware import with_options
-from .outcome import Outcome, examined, is_preflight, outcome_under
+from .outcome import Outcome, examined, forget_error, is_preflight, outcome_under
 from .sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
 from .token import NotAParameter, Token
 
@@ -310,6 +310,7 @@ class JWTBearer(SecurityBase):
         try:
             token = outcome.admit(connection.scope, access, optional=self._optional)
         except TokenError as error:
+            forget_error(connection.scope)
             refusal = error
             if isinstance(error, MissingScopeError):
                 refusal = naming_scopes(error, (*self._demanded_by_route(connection.scope), *access.scopes))

@@ -58,6 +58,7 @@ __all__ = [
     "attach",
     "current_token",
     "examined",
+    "forget_error",
     "get_token",
     "is_preflight",
     "noted_error",
@@ -436,6 +437,13 @@ def noted_error(scope: Mapping[str, Any]) -> TokenError | None:
     """The error that `get_token` has raised for this request; None: it has raised none."""
     outcome = scope.get(SCOPE_KEY)
     return outcome.raised if isinstance(outcome, Outcome) else None
+
+
+def forget_error(scope: Mapping[str, Any]) -> None:
+    """Forget what `get_token` has raised: the library itself answers the request now, and its answer has to stay."""
+    outcome = scope.get(SCOPE_KEY)
+    if isinstance(outcome, Outcome):
+        outcome.raised = None
 
 
 def is_preflight(scope: Mapping[str, Any]) -> bool:

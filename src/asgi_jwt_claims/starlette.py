@@ -25,7 +25,7 @@ from .challenges import Answer, close_code, send_answer
 from .errors import SettingError, TokenError
 from .gate import Gate, gate_for_install
 from .middleware import JWTMiddleware, with_options
-from .outcome import ANY_ACCESS_TOKEN, get_token, outcome_of, outcome_under
+from .outcome import ANY_ACCESS_TOKEN, forget_error, get_token, outcome_of, outcome_under
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,6 +139,7 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     if not isinstance(error, TokenError):
         raise error
     outcome = outcome_under(connection.scope, ANY_ACCESS_TOKEN)
+    forget_error(connection.scope)
     return await _refuse(connection, await outcome.challenges.respond(error, connection.scope))
 
 

@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware
 from asgi_jwt_claims.fastapi import install
+from asgi_jwt_claims.starlette import install as install_in_starlette
 from tests.by_hand import App, Receive, Scope, Send, ask
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +47,7 @@ def routes() -> list[Route]:
 
 def starlette(config: JWTConfig) -> Starlette:
     app = Starlette(routes=routes())
-    install(app, config, exempt=EXEMPT)  # type: ignore[arg-type]  # that of FastAPI is that of Starlette
+    install_in_starlette(app, config, exempt=EXEMPT)
     return app
 
 

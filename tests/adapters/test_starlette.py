@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -20,11 +21,28 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, TokenError, create_access_token, current_token
-from asgi_jwt_claims.errors import ForbiddenError, MissingTokenError, NotGuardedError, SettingError
+from asgi_jwt_claims import (
+    Answer,
+    BearerHeader,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    TokenError,
+    create_access_token,
+    current_token,
+)
+from asgi_jwt_claims.errors import (
+    ForbiddenError,
+    MissingTokenError,
+    NotGuardedError,
+    SettingError,
+    StoreUnavailableError,
+)
 from asgi_jwt_claims.gate import CORS_INSIDE
+from asgi_jwt_claims.revocation import MemoryStore
 from asgi_jwt_claims.starlette import get_token, install, jwt_required, token_error_handler
 from tests.by_hand import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, lifespan, talk
+from tests.conftest import HeldClock
 
 pytestmark = pytest.mark.anyio
 
@@ -635,3 +653,40 @@ async def test_the_guards_of_a_preflight(config: JWTConfig, alice: Header) -> No
             assert 401 == (await ask(app, path, ORIGIN, method="OPTIONS")).status
         assert 401 == (await ask(app, "/a", ORIGIN, ASKS)).status
     assert [None, None] == reached
+
+
+async def test_an_answer_of_the_library_stays(config: JWTConfig, clock: HeldClock) -> None:
+    """A 503 of a guard, or of the handler for errors, is told once and not replaced by an error of before."""
+    told: list[str] = []
+
+    def on_error(error: TokenError, answer: Answer) -> None:
+        told.append(error.code)
+
+    class Away(MemoryStore):
+        def known(self, token: Token, config: JWTConfig) -> None:
+            return None
+
+        async def check(self, token: Token, config: JWTConfig) -> bool:
+            raise StoreUnavailableError()
+
+    @jwt_required(sources=[BearerHeader("X-Token", scheme="")])
+    async def guarded(request: Request) -> Response:
+        raise AssertionError("reached")
+
+    class Peek:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            with contextlib.suppress(TokenError):
+                if scope["type"] == "http":
+                    get_token(scope)
+            await self.app(scope, receive, send)
+
+    app = Starlette(routes=[Route("/guarded", guarded), *READS], middleware=[Middleware(Peek)])
+    install(app, config, required=False, revocation=Away(clock=clock), on_error=on_error)
+    raw = create_access_token("alice", config)
+    for path, header in (("/guarded", (b"x-token", raw.encode())), ("/token", bearer(raw))):
+        assert 503 == (await ask(app, path, header)).status
+        assert ["store_unavailable"] == told
+        told.clear()
