@@ -63,7 +63,7 @@ async def test_without_a_middleware(config: JWTConfig, alice: str) -> None:
     assert 401 == (await ask(app, "/", bearer(alice))).status
     assert 401 == (await ask(app, "/")).status
     assert 401 == (await ask(app, "/", cookie(alice[:-2]))).status
-    assert 400 == (await ask(app, "/", cookie(""))).status
+    assert 401 == (await ask(app, "/", cookie(""))).status
     assert 403 == (await ask(app, "/", cookie(alice), method="POST")).status
     assert 200 == (await ask(app, "/", cookie(alice), value, method="POST")).status
     assert 403 == (await talk(app, "/ws", cookie(alice))).status

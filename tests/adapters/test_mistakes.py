@@ -44,7 +44,7 @@ ADAPTERS: list[Any] = [(on_starlette, Starlette), (on_starlette, FastAPI), (on_f
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"exclude": ["/login"]}, "install has no option 'exclude'; its options are close_code.* exempt"),
+        ({"exclude": ["/login"]}, "install has no option 'exclude'; its options are .*close_code.* exempt"),
         ({"b": 1, "a": 2}, "install has no option 'a', 'b'"),
         ({"self": 1}, "install has no option 'self'"),
         ({"exempt": ["login"]}, "exempt: 'login' is not a path"),

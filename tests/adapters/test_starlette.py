@@ -659,7 +659,7 @@ async def test_an_answer_of_the_library_stays(config: JWTConfig, clock: HeldCloc
     """A 503 of a guard, or of the handler for errors, is told once and not replaced by an error of before."""
     told: list[str] = []
 
-    def on_error(error: TokenError, answer: Answer) -> None:
+    def on_error(error: TokenError, answer: Answer, _: Any) -> None:
         told.append(error.code)
 
     class Away(MemoryStore):
