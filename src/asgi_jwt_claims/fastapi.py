@@ -15,9 +15,10 @@ Without a middleware, `Security(JWTBearer(config))` does the same for single rou
 # No `from __future__ import annotations` here: FastAPI evaluates the annotations of a dependency's `__call__`, and for
 # an instance it has no module to evaluate them in.
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeAlias
 
@@ -36,7 +37,7 @@ from .challenges import Answer, Challenges, close_code
 from .config import JWTConfig
 from .errors import SettingError, TokenError
 from .issuers import trust_in
-from .outcome import Outcome, examined, get_token, outcome_under
+from .outcome import Outcome, TokenHolder, current_token, examined, get_token, hold, outcome_under
 from .sources import Source
 from .token import Token
 
@@ -175,7 +176,7 @@ class JWTBearer(SecurityBase):
         """
         outcome = await self._outcome(connection)
         try:
-            return outcome.admit(
+            token = outcome.admit(
                 connection.scope, self._access.with_scopes(security_scopes.scopes), optional=self._optional
             )
         except TokenError as error:
@@ -184,6 +185,9 @@ class JWTBearer(SecurityBase):
             if connection.scope["type"] == "websocket" and "websocket.http.response" not in extensions:
                 raise WebSocketException(close_code(answer.status)) from error
             raise TokenHTTPException(error, answer) from error
+        if self._trust is not None and token is not None:
+            _hold_during(connection.scope, token)
+        return token
 
     async def _outcome(self, connection: HTTPConnection) -> Outcome:
         scope, trust, access = connection.scope, self._trust, self._access
@@ -199,6 +203,19 @@ class JWTBearer(SecurityBase):
             check_revocation=access.check_revocation,
             sources=access.sources,
         )
+
+
+def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
+    """Let `current_token()` be this access token until the request ends, where no middleware has said so."""
+    # FastAPI ends here what its dependencies have opened with `yield`, after the response and its background tasks.
+    stack: contextlib.AsyncExitStack | None = scope.get("fastapi_inner_astack")
+    if stack is not None and token.type == "access" and token is not current_token():
+        stack.callback(_release, hold(scope, token))
+
+
+def _release(holder: TokenHolder) -> None:
+    with contextlib.suppress(ValueError):  # a route class of the application has run the dependencies in another task
+        holder.release()
 
 
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]

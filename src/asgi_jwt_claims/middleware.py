@@ -9,7 +9,7 @@ from ._forms import read_field
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
 from .errors import UnsupportedScopeError
 from .gate import GUARDED, Gate
-from .outcome import CURRENT_TOKEN
+from .outcome import hold
 from .sources import DEFAULT_SOURCES, Source
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class JWTMiddleware:
         error = await gate.examine(scope) if gate.is_remote else gate.open(scope)
         if gate.is_undecided(scope):
             error = await gate.examine(scope)
-        before = CURRENT_TOKEN.set(scope["token"])
+        holder = hold(scope, scope["token"])
         try:
             if error is not None:
                 await send_answer(await gate.challenges.respond(error), scope, send)
@@ -114,7 +114,7 @@ class JWTMiddleware:
                         await connection.finish()
                     connection.leave()
         finally:
-            CURRENT_TOKEN.reset(before)
+            holder.release()
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The lifespan, in which keys and stores are looked after."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, overload
+from contextvars import Token as Reset
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, overload
 
 from ._compact import as_ascii
 from ._store import is_of_session
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY_ACCESS_TOKEN",
     "CURRENT_TOKEN",
+    "HOLDERS_KEY",
+    "HoldsToken",
     "Outcome",
+    "TokenHolder",
     "attach",
     "current_token",
     "examined",
     "get_token",
+    "hold",
     "outcome_for",
     "outcome_under",
     "scope_of",
@@ -41,7 +46,45 @@ __all__ = [
 ANY_ACCESS_TOKEN = Access()
 """The rule where none is stated: a valid access token."""
 
-CURRENT_TOKEN: ContextVar[Token | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+
+class HoldsToken(Protocol):
+    """What has the token of one request, and none of any other."""
+
+    token: Token | None
+    """The token; None: there is none, or the request has ended."""
+
+
+CURRENT_TOKEN: ContextVar[HoldsToken | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+"""What `current_token()` asks.
+
+Tasks and threads that start in a request inherit its context, and may outlive it. They inherit this object and not the
+token itself, so that the end of the request can take the token from all of them.
+"""
+
+HOLDERS_KEY: Final = "asgi_jwt_claims.holders"
+"""The scope key of all objects that have the token of the request: a renewed token has to get into each."""
+
+
+class TokenHolder:
+    """The token of one request, for `current_token()`; made by `hold`."""
+
+    __slots__ = ("_before", "token")
+
+    def __init__(self, token: Token | None) -> None:
+        self.token = token
+        self._before: Reset[HoldsToken | None] = CURRENT_TOKEN.set(self)
+
+    def release(self) -> None:
+        """Take the token away: the request has ended."""
+        self.token = None
+        CURRENT_TOKEN.reset(self._before)
+
+
+def hold(scope: MutableMapping[str, Any], token: Token | None) -> TokenHolder:
+    """Let `current_token()` be `token`, in this task and in what starts in it, until the holder is released."""
+    holder = TokenHolder(token)
+    scope[HOLDERS_KEY] = (*scope.get(HOLDERS_KEY, ()), holder)
+    return holder
 
 
 class Renewable(Protocol):
@@ -397,7 +440,9 @@ def get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
 def current_token() -> Token | None:
     """The access token of the request being handled, without a request at hand; None when there is none.
 
-    Set by `JWTMiddleware` and by `install` on every call. A token that only a guard has looked at (an exempt path, a
-    `JWTBearer` without a middleware) is not here: ask `get_token`.
+    Set by `JWTMiddleware`, by `install`, and by a `JWTBearer(config)` without a middleware. It is None before they have
+    looked at the request, and after the request has ended: for tasks and threads, too, that were started in it. A token
+    that only a guard has looked at on an exempt path is not here: ask `get_token`.
     """
-    return CURRENT_TOKEN.get()
+    holder = CURRENT_TOKEN.get()
+    return None if holder is None else holder.token

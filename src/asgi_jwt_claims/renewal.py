@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ._store import marks_of
 from .errors import NotGuardedError, RevokedTokenError, WrongIdentityError
-from .outcome import CURRENT_TOKEN, outcome_for, scope_of
+from .outcome import HOLDERS_KEY, outcome_for, scope_of
 from .verification import verify_token_async
 
 if TYPE_CHECKING:
     from .outcome import Outcome
     from .token import Token
 
-__all__ = ["HOLDER_KEY", "renew_token"]
-
-HOLDER_KEY: Final = "asgi_jwt_claims.holder"
-"""The scope key of an object that has the token as its attribute `token`, where a framework has such a one."""
+__all__ = ["renew_token"]
 
 
 async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
@@ -58,8 +55,7 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     for connection in {connection for outcome in outcomes for connection in outcome.connections}:
         if connection.error is not None:
             raise connection.error.with_traceback(None)
-    if scope.get("token") in held:
-        _hand_over(token, scope, held)
+    _hand_over(token, scope, held)
     for outcome in outcomes:
         outcome.renew(token)
     return token
@@ -70,9 +66,9 @@ def _hand_over(token: Token, scope: MutableMapping[str, Any], held: list[Token])
     for name in ("token", "user", "auth"):
         if scope.get(name) in held:
             scope[name] = token
-    if HOLDER_KEY in scope:
-        scope[HOLDER_KEY].token = token
-    CURRENT_TOKEN.set(token)
+    for holder in scope.get(HOLDERS_KEY, ()):
+        if holder.token in held:
+            holder.token = token
 
 
 def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:

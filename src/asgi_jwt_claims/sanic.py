@@ -47,8 +47,7 @@ from .challenges import Answer, close_code
 from .claims import plain
 from .errors import SettingError, TokenError
 from .gate import Gate
-from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
-from .renewal import HOLDER_KEY
+from .outcome import ANY_ACCESS_TOKEN, HOLDERS_KEY, get_token, hold, outcome_under
 from .token import SCOPE_KEY, Token
 
 if TYPE_CHECKING:
@@ -181,9 +180,9 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
             follow(request, scope, gate, protocol)
         setattr(request.ctx, _REFUSAL, refused)
         request.ctx.token = scope["token"]
-        scope[HOLDER_KEY] = request.ctx  # which `renew_token` puts the new token into
+        scope[HOLDERS_KEY] = (request.ctx,)  # which `renew_token` puts the new token into
         # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
-        CURRENT_TOKEN.set(scope["token"])
+        hold(scope, scope["token"])
     refusal: TokenError | None = getattr(request.ctx, _REFUSAL)
     return refusal
 
