@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from .access import Access
 from .errors import SettingError, TokenError
 from .outcome import outcome_under, scope_of
+from .token import Token
 
 if TYPE_CHECKING:
     from .challenges import Answer
     from .sources import Source
-    from .token import Token
 
-__all__ = ["JWTRequired", "decorator", "guard_handler", "is_async_callable", "takes_token"]
+__all__ = [
+    "JWTRequired",
+    "check_token_argument",
+    "decorator",
+    "guard_handler",
+    "guarded_handlers",
+    "is_async_callable",
+    "note_guarded",
+    "takes_token",
+    "was_guarded",
+]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 Wrap = Callable[[Callable[..., Any], Access, bool], Callable[..., Any]]
 Refuse = Callable[[Any, "Answer", tuple[Any, ...]], Awaitable[Any]]
 Call = Callable[..., Awaitable[Any]]
+
+guarded_handlers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+"""The handlers that a guard has been put around. A framework that calls one of them calls it without its guard."""
 
 
 class JWTRequired(Protocol):
@@ -106,12 +121,48 @@ def decorator(wrap: Wrap) -> JWTRequired:
                     f"jwt_required guards a handler, not {handler!r}; decorate the methods of a class, "
                     "and give options by name"
                 )
+            note_guarded(handler)
             return wrap(handler, access, optional)
 
         return decorate if function is None else decorate(function)
 
     jwt_required.__doc__ = JWTRequired.__doc__
     return jwt_required
+
+
+def note_guarded(handler: Callable[..., Any]) -> None:
+    """Remember that a guard is put around `handler`, and so around what `functools.wraps` says that it wraps."""
+    with contextlib.suppress(TypeError):  # it cannot be remembered
+        guarded_handlers.add(handler)
+    inner = getattr(handler, "__wrapped__", None)
+    if callable(inner):
+        note_guarded(inner)
+
+
+def was_guarded(handler: Any) -> bool:
+    """Whether a guard has been put around `handler`, so that this is not the guard itself."""
+    try:
+        return handler in guarded_handlers
+    except TypeError:
+        return False
+
+
+def check_token_argument(arguments: Mapping[str, Any], kind: type[Any] = Token) -> None:
+    """Refuse to replace an argument named `token` that is something else, such as a part of the path.
+
+    Args:
+        arguments: Those of a handler, by name.
+        kind: What another guard around this one passes.
+
+    Raises:
+        SettingError: There is one.
+    """
+    token = arguments.get("token")
+    if token is not None and not isinstance(token, kind):
+        raise SettingError(
+            "a parameter of the route is called token, as is the argument in which jwt_required passes the token: "
+            "rename the parameter of the route"
+        )
 
 
 def takes_token(handler: Callable[..., Any]) -> bool:
@@ -159,6 +210,7 @@ def guard_handler(
         except TokenError as error:
             return await refuse(connection, await outcome.challenges.respond(error), args)
         if passes_token:
+            check_token_argument(kwargs)
             kwargs["token"] = token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
 
