@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .outcome import HoldsToken
     from .token import Token
 
-__all__ = ["hold_during", "parse_head", "prepared_scope"]
+__all__ = ["hold_during", "let_go", "parse_head", "prepared_scope"]
 
 _SCOPE: Final = SCOPE_KEY  # where `scope_of` looks
 
@@ -101,11 +101,18 @@ def hold_during(request: Request, scope: MutableMapping[str, Any]) -> None:
         CURRENT_TOKEN.set(holder)
 
 
+def let_go(scope: MutableMapping[str, Any]) -> None:
+    """Let `current_token()` be None from now on for what has started in a request that Sanic has handled."""
+    for holder in scope.get(HOLDERS_KEY, ()):
+        if isinstance(holder, _RequestHolder):
+            holder.token = None
+
+
 class _RequestHolder:
     """The token of one request of Sanic, until its response has been sent.
 
-    Sanic tells no one when that is the case, whatever comes of a request, and on its own server one task handles all
-    requests of a connection. So the request is looked at whenever the token is asked for.
+    Sanic does not say when that is the case, but for websockets in ASGI mode, and on its own server one task handles
+    all requests of a connection. So the request is looked at whenever the token is asked for.
     """
 
     __slots__ = ("_request", "_task", "_token")

@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any, cast
 from sanic import Blueprint, Request, Sanic
 from sanic.compat import Header
 from sanic.exceptions import SanicException
+from sanic.middleware import Middleware
 from sanic.response import HTTPResponse
 
 from ._forms import read_field
-from ._guards import decorator, guard_handler, takes_token
+from ._guards import decorator, guard_handler, note_guarded, takes_token
 from ._sanic_connections import (
     WEBSOCKETS,
     close_websocket,
@@ -44,7 +45,7 @@ from ._sanic_connections import (
 )
 from ._sanic_openapi import document
 from ._sanic_routes import RouteGuard, ask_guards, check_routes, mark
-from ._sanic_scope import hold_during, prepared_scope
+from ._sanic_scope import hold_during, let_go, prepared_scope
 from .claims import plain
 from .errors import SettingError, TokenError
 from .gate import Gate
@@ -224,7 +225,12 @@ def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
         if not is_asgi(request) and "event-stream" in content_type(response):
             await follow_stream(request, response, prepared_scope(request))
 
+    async def end_websocket(request: Request, **_: Any) -> None:
+        let_go(prepared_scope(request))
+
     app.add_signal(follow_opened, "websocket.handler.before")
+    for event in ("websocket.handler.after", "websocket.handler.exception"):
+        app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
     if gate.end_with_token:
         # Before all others: whichever of them returns a response is the last.
         app.on_response(follow_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
@@ -248,7 +254,7 @@ def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoi
     if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
         raise SettingError('prefix must be a path such as "/auth"')
 
-    async def respond(request: Request, path: str) -> HTTPResponse:
+    async def respond(request: Request, path: str, **_: Any) -> HTTPResponse:
         async def read_body(_: int) -> bytes:
             return request.body  # Sanic has read it, and has its own limit
 
@@ -341,6 +347,8 @@ def _call_variadic(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+    if isinstance(handler, Middleware):  # the guard stands above `app.on_request`, which has made this of a function
+        note_guarded(handler.func)
     is_variadic = takes_token(handler) and "token" not in inspect.signature(handler).parameters
     guarded = guard_handler(
         _call_variadic(handler) if is_variadic else handler,

@@ -408,9 +408,14 @@ async def test_a_websocket_s_tasks(app: Any, config: JWTConfig, site_of: Open, a
     async def note() -> None:
         seen.append(name_of(current_token()))
 
+    @app.signal("websocket.handler.after")
+    async def after(**_: Any) -> None:
+        seen.append(name_of(current_token()))
+
     async with site_of(app) as site:
         assert ["hello", "hello"] == list((await site.talk("/", alice)).texts)
-    assert ["alice", "alice"] == seen
+        assert current_token() is None  # in ASGI mode, this task has handled the request
+    assert ["alice", "alice", "alice"] == seen
 
 
 # Websockets -----------------------------------------------------------------------------------------------------------
