@@ -28,7 +28,6 @@ __all__ = [
     "is_async_callable",
     "note_guarded",
     "takes_token",
-    "was_guarded",
 ]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
@@ -137,14 +136,6 @@ def note_guarded(handler: Callable[..., Any]) -> None:
     inner = getattr(handler, "__wrapped__", None)
     if callable(inner):
         note_guarded(inner)
-
-
-def was_guarded(handler: Any) -> bool:
-    """Whether a guard has been put around `handler`, so that this is not the guard itself."""
-    try:
-        return handler in guarded_handlers
-    except TypeError:
-        return False
 
 
 def check_token_argument(arguments: Mapping[str, Any], kind: type[Any] = Token) -> None:

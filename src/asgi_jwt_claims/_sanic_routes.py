@@ -11,7 +11,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._guards import takes_token, was_guarded
+from ._guards import guarded_handlers, takes_token
 from ._log import logger
 from ._sanic_connections import is_websocket
 from .errors import SettingError
@@ -88,7 +88,7 @@ def check_routes(app: Sanic[Any, Any]) -> None:
     for route in app.router.routes:
         handlers = [_own_handler(route), *(handler for handler, _ in endpoints_of(route))]
         middleware = [one.func for one in route.extra.request_middleware]
-        if any(map(was_guarded, (*handlers, *middleware))):
+        if any(function in guarded_handlers for function in (*handlers, *middleware)):
             raise SettingError(
                 f"the handler of {route.name} ({route.path or '/'}) runs without its jwt_required: write jwt_required "
                 "below the decorator that adds the route, next to the handler"

@@ -94,10 +94,12 @@ def _raw_path(request: Request) -> str:
 
 def hold_during(request: Request, scope: MutableMapping[str, Any]) -> None:
     """Let `current_token()` be the token in the scope of a request, until its response has been sent."""
-    # Around an application in ASGI mode, a middleware may have done so already.
-    if HOLDERS_KEY not in scope or current_token() is not scope["token"]:
+    held = scope.get(HOLDERS_KEY, ())
+    scope[HOLDERS_KEY] = (*held, request.ctx)
+    # Around an application in ASGI mode, a middleware may hold the token already.
+    if not held or current_token() is not scope["token"]:
         holder: HoldsToken = _RequestHolder(request, scope["token"])
-        scope[HOLDERS_KEY] = (*scope.get(HOLDERS_KEY, ()), request.ctx, holder)
+        scope[HOLDERS_KEY] = (*held, request.ctx, holder)
         CURRENT_TOKEN.set(holder)
 
 

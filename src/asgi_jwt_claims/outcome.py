@@ -50,8 +50,12 @@ ANY_ACCESS_TOKEN = Access()
 class HoldsToken(Protocol):
     """What has the token of one request, and none of any other."""
 
-    token: Token | None
-    """The token; None: there is none, or the request has ended."""
+    @property
+    def token(self) -> Token | None:
+        """The token; None: there is none, or the request has ended."""
+
+    @token.setter
+    def token(self, token: Token | None) -> None: ...
 
 
 CURRENT_TOKEN: ContextVar[HoldsToken | None] = ContextVar("asgi_jwt_claims_current_token", default=None)

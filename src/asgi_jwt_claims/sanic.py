@@ -193,9 +193,8 @@ def _guards_of(app: Sanic[Any, Any] | Blueprint) -> set[GuardRequest]:
 
 async def _inject_token(request: Request) -> Token:
     # sanic-ext injects before any request middleware has run.
-    for middleware in request.route.extra.request_middleware if request.route else ():
-        if middleware.func in _gates:
-            await _examine(request, _gates[middleware.func])
+    for gate in _gates_of(request.route):
+        await _examine(request, gate)
     scope = prepared_scope(request)
     outcome = outcome_under(scope, ANY_ACCESS_TOKEN)
     await outcome.prepare(scope)
@@ -211,8 +210,13 @@ async def _extend(app: Sanic[Any, Any]) -> None:
         document(app, extensions.openapi, _sources_of)
 
 
+def _gates_of(route: Any) -> list[Gate]:
+    """The gates that examine the requests of a route, in that order."""
+    return [_gates[one.func] for one in route.extra.request_middleware if one.func in _gates]
+
+
 def _sources_of(route: Any) -> tuple[Source, ...]:
-    gates = [_gates[middleware.func] for middleware in route.extra.request_middleware if middleware.func in _gates]
+    gates = _gates_of(route)
     return gates[-1]._sources if gates else DEFAULT_SOURCES  # noqa: SLF001 -- a class of this library
 
 

@@ -500,8 +500,23 @@ async def test_no_mistakes(app: Any, config: JWTConfig, site_of: Open, alice: st
     async def twice(request: Request, token: Token) -> HTTPResponse:
         return text(token.identity)
 
+    class View(HTTPMethodView):
+        @jwt_required
+        async def get(self, request: Request, token: Token) -> HTTPResponse:
+            return text(token.identity)
+
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        async def __call__(self, request: Request) -> HTTPResponse:
+            return text("any")
+
+    app.route("/view", methods=["GET", "PUT"])(View.as_view())
+    app.add_route(jwt_required(Unhashable()), "/unhashable", name="unhashable")
     app.static("/files", folder)
     async with site_of(app) as site:
+        for path, said in (("/view", "alice"), ("/unhashable", "any")):
+            assert said == (await site.get(path, alice)).text
         assert "mine" == (await site.get("/open/mine", alice)).text
         assert "alice" == (await site.get("/twice", alice)).text
         assert "text" == (await site.get("/files/file.txt", alice)).text
