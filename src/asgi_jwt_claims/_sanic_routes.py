@@ -91,7 +91,8 @@ def check_routes(app: Sanic[Any, Any]) -> None:
         if any(function in guarded_handlers for function in (*handlers, *middleware)):
             raise SettingError(
                 f"the handler of {route.name} ({route.path or '/'}) runs without its jwt_required: write jwt_required "
-                "below the decorator that adds the route, next to the handler"
+                "below the decorator that adds the route, next to the handler; a route that shall be open needs a handler "
+                "of its own"
             )
         if any(parameter.name == "token" for parameter in route.params.values()) and any(
             guards and takes_token(handler) for handler, guards in endpoints_of(route)

@@ -409,7 +409,8 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
     if type(scope) is dict or isinstance(scope, Mapping):  # the first of them is nearly always true, and quick
         return scope
     raise NotGuardedError(
-        f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first"
+        f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first, "
+        "whose guard runs before request middleware with a priority below 100"
     )
 
 
@@ -436,7 +437,8 @@ def get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
     outcome = outcome_for(scope, None)
     if outcome is None:
         raise NotGuardedError(
-            "no JWTMiddleware around this application: wrap it, JWTMiddleware(app, config), or install(app, config)"
+            "no JWTMiddleware around this application: wrap it, JWTMiddleware(app, config), or install(app, config); in "
+            "Sanic, the guard of install runs before request middleware with a priority below 100"
         )
     return outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)
 

@@ -29,6 +29,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     current_token,
 )
+from asgi_jwt_claims.errors import NotGuardedError
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests.apps.door import Site, asgi_site
 from tests.apps.sanic_door import new_app
@@ -341,6 +342,24 @@ async def test_nobody_before_the_guard_nor_after_the_response(
             assert {None} == set(before.values())
             assert {known} == set(after.values())
             assert current_token() is None  # in ASGI mode, this task has handled the request
+
+
+async def test_middleware_before_the_guard_is_told_so(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """Middleware that runs before the guard has no token yet, and the error says why."""
+    install(app, config)
+    seen: list[str] = []
+
+    @app.on_request(priority=100 + 1)
+    async def early(request: Request) -> None:
+        try:
+            get_token(request)
+        except NotGuardedError as error:
+            seen.append(str(error))
+
+    async with site_of(app) as site:
+        await site.get("/", alice)
+    assert seen
+    assert "before request middleware with a priority below 100" in seen[0]
 
 
 async def test_what_outlives_its_request(app: Any, config: JWTConfig, site_of: Open, alice: str, bob: str) -> None:
