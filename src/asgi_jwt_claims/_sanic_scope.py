@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from sanic.http.constants import Stage
 
 from ._sanic_connections import TASK_KEY, is_websocket
-from .outcome import CURRENT_TOKEN, HOLDERS_KEY, current_token
+from .outcome import CURRENT_TOKEN, HOLDERS_KEY, current_token, holders_of
 from .sources._offer import FIELD_NAME
 from .token import SCOPE_KEY
 
@@ -29,14 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["hold_during", "let_go", "parse_head", "prepared_scope"]
 
-_SCOPE: Final = SCOPE_KEY  # where `scope_of` looks
-
 
 def prepared_scope(request: Request) -> MutableMapping[str, Any]:
     """The scope that the core reads of a request: the server's, or one made for Sanic's own server."""
-    if not hasattr(request.ctx, _SCOPE):
-        setattr(request.ctx, _SCOPE, getattr(request.transport, "scope", None) or _scope_from(request))
-    scope: MutableMapping[str, Any] = getattr(request.ctx, _SCOPE)
+    if not hasattr(request.ctx, SCOPE_KEY):  # where `scope_of` looks
+        setattr(request.ctx, SCOPE_KEY, getattr(request.transport, "scope", None) or _scope_from(request))
+    scope: MutableMapping[str, Any] = getattr(request.ctx, SCOPE_KEY)
     return scope
 
 
@@ -94,7 +92,7 @@ def _raw_path(request: Request) -> str:
 
 def hold_during(request: Request, scope: MutableMapping[str, Any]) -> None:
     """Let `current_token()` be the token in the scope of a request, until its response has been sent."""
-    held = scope.get(HOLDERS_KEY, ())
+    held = holders_of(scope)
     scope[HOLDERS_KEY] = (*held, request.ctx)
     # Around an application in ASGI mode, a middleware may hold the token already.
     if not held or current_token() is not scope["token"]:
@@ -105,7 +103,7 @@ def hold_during(request: Request, scope: MutableMapping[str, Any]) -> None:
 
 def let_go(scope: MutableMapping[str, Any]) -> None:
     """Let `current_token()` be None from now on for what has started in a request that Sanic has handled."""
-    for holder in scope.get(HOLDERS_KEY, ()):
+    for holder in holders_of(scope):
         if isinstance(holder, _RequestHolder):
             holder.token = None
 

@@ -38,6 +38,7 @@ __all__ = [
     "examined",
     "get_token",
     "hold",
+    "holders_of",
     "outcome_for",
     "outcome_under",
     "scope_of",
@@ -87,8 +88,14 @@ class TokenHolder:
 def hold(scope: MutableMapping[str, Any], token: Token | None) -> TokenHolder:
     """Let `current_token()` be `token`, in this task and in what starts in it, until the holder is released."""
     holder = TokenHolder(token)
-    scope[HOLDERS_KEY] = (*scope.get(HOLDERS_KEY, ()), holder)
+    scope[HOLDERS_KEY] = (*holders_of(scope), holder)
     return holder
+
+
+def holders_of(scope: Mapping[str, Any]) -> tuple[HoldsToken, ...]:
+    """All objects that have the token of the request, whatever else may have come into the scope under their name."""
+    holders = scope.get(HOLDERS_KEY)
+    return holders if type(holders) is tuple else ()
 
 
 class Renewable(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ._store import marks_of
 from .errors import NotGuardedError, RevokedTokenError, WrongIdentityError
-from .outcome import HOLDERS_KEY, outcome_for, scope_of
+from .outcome import holders_of, outcome_for, scope_of
 from .verification import verify_token_async
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _hand_over(token: Token, scope: MutableMapping[str, Any], held: list[Token])
     for name in ("token", "user", "auth"):
         if scope.get(name) in held:
             scope[name] = token
-    for holder in scope.get(HOLDERS_KEY, ()):
+    for holder in holders_of(scope):
         if holder.token in held:
             holder.token = token
 

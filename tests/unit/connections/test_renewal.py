@@ -127,6 +127,17 @@ async def test_a_task_of_the_connection_sees_the_new_token(config: JWTConfig, al
     assert [True, False, True] == seen
 
 
+async def test_what_stands_in_the_scope_already(config: JWTConfig, alice: Header, app: Renewing) -> None:
+    """What an outer layer has put under our key of the holders neither disturbs nor gets a token."""  # S128
+    for planted in ("rubbish", [1], None):
+        app.current.clear()
+        scope = {**hello(alice), "asgi_jwt_claims.holders": planted}
+        async with connected(JWTMiddleware(app, config), scope) as line:
+            line.say(create_access_token("alice", config))
+            await until(lambda: ["renewed"] == line.texts)
+        assert app.scope["token"] is app.current[0]
+
+
 async def test_it_lives_shorter(app: Renewing, config: JWTConfig, alice: Header, clock: HeldClock) -> None:
     """A token that expires earlier ends the connection earlier."""
     hasty = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=60)
