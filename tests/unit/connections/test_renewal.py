@@ -127,6 +127,26 @@ async def test_a_task_of_the_connection_sees_the_new_token(config: JWTConfig, al
     assert [True, False, True] == seen
 
 
+async def test_an_exempt_path_stays_exempt(config: JWTConfig, alice: Header) -> None:
+    """A renewal gives no current token to a middleware that has left the path alone."""
+    app = Renewing()
+    inner = JWTMiddleware(app, config, exempt=["/"])
+
+    async def between(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner(scope, receive, send)
+        app.current.append(current_token())
+
+    async with connected(JWTMiddleware(between, config), hello(alice)) as line:
+        new = create_access_token("alice", config)
+        before = [holder.token for holder in line.scope["asgi_jwt_claims.holders"]]
+        await renew_token(line.scope, new)
+        after = [holder.token for holder in line.scope["asgi_jwt_claims.holders"]]
+    assert (["alice", None], ["alice", None]) == tuple(
+        [token and token.identity for token in tokens] for tokens in (before, after)
+    )
+    assert verify_token(new, config).jti == after[0].jti
+
+
 async def test_what_stands_in_the_scope_already(config: JWTConfig, alice: Header, app: Renewing) -> None:
     """What an outer layer has put under our key of the holders neither disturbs nor gets a token."""  # S128
     for planted in ("rubbish", [1], None):
