@@ -13,7 +13,7 @@ import re
 import types
 import typing
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, cast, overload
 
@@ -30,12 +30,14 @@ __all__ = [
     "JWTRequired",
     "annotation_of_token",
     "check_routes",
+    "check_token_argument",
     "decorator",
     "guard_handler",
     "guarded_handlers",
     "is_async_callable",
     "mark_path_parameter",
     "may_be_token",
+    "note_guarded",
     "takes_token",
 ]
 
@@ -144,10 +146,8 @@ def decorator(wrap: Wrap) -> JWTRequired:
                     f"jwt_required guards a handler, not {handler!r}; decorate the methods of a class, "
                     "and give options by name"
                 )
+            note_guarded(handler)
             guarded = wrap(handler, access, optional)
-            for one in _with_wrapped(handler):
-                with contextlib.suppress(TypeError):  # an object that cannot be referred to weakly, or has no hash
-                    guarded_handlers.add(one)
             _made.add(guarded)
             return guarded
 
@@ -155,6 +155,13 @@ def decorator(wrap: Wrap) -> JWTRequired:
 
     jwt_required.__doc__ = JWTRequired.__doc__
     return jwt_required
+
+
+def note_guarded(handler: Callable[..., Any]) -> None:
+    """Remember that a guard is put around `handler`, and so around what `functools.wraps` says that it wraps."""
+    for one in _with_wrapped(handler):
+        with contextlib.suppress(TypeError):  # an object that cannot be referred to weakly, or has no hash
+            guarded_handlers.add(one)
 
 
 def _with_wrapped(handler: Any) -> Iterator[Callable[..., Any]]:
@@ -246,6 +253,24 @@ def _name(handler: Any) -> str:
 
 
 # The parameter called `token` -----------------------------------------------------------------------------------------
+
+
+def check_token_argument(arguments: Mapping[str, Any], kind: type[Any] = Token) -> None:
+    """Refuse to replace an argument named `token` that is something else, such as a part of the path.
+
+    Args:
+        arguments: Those of a handler, by name.
+        kind: What another guard around this one passes.
+
+    Raises:
+        SettingError: There is one.
+    """
+    token = arguments.get("token")
+    if token is not None and not isinstance(token, kind):
+        raise SettingError(
+            "a parameter of the route is called token, as is the argument in which jwt_required passes the token: "
+            "rename the parameter of the route"
+        )
 
 
 def takes_token(handler: Callable[..., Any]) -> bool:
@@ -350,6 +375,7 @@ def guard_handler(
         if outcome.is_untold:
             await outcome.tell_accepted(scope)
         if passes_token:
+            check_token_argument(kwargs)
             kwargs["token"] = token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TASK_KEY",
     "WEBSOCKETS",
+    "close_websocket",
     "content_type",
     "follow",
     "follow_stream",
@@ -168,6 +169,17 @@ def is_asgi(request: Request) -> bool:
 def is_websocket(request: Request) -> bool:
     """Whether the route of a request is that of a websocket."""
     return request.route is not None and bool(getattr(request.route.extra, "websocket", False))
+
+
+async def close_websocket(request: Request, arguments: Iterable[Any], status: int) -> None:
+    """Close the websocket among the arguments of a handler, with the code that says the same as `status`."""
+    websocket = next(argument for argument in arguments if isinstance(argument, WEBSOCKETS))
+    code = close_code(status)
+    if isinstance(websocket, ASGIWebSocket):  # whose own close() does nothing
+        transport: Any = request.transport
+        await transport.send({"type": "websocket.close", "code": code, "reason": ""})
+    else:
+        await websocket.close(code)
 
 
 def hide_token(request: Request, scope: MutableMapping[str, Any], protocol: str) -> None:

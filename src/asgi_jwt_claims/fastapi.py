@@ -15,11 +15,12 @@ Without a middleware, `Security(JWTBearer(config))` does the same for single rou
 # No `from __future__ import annotations` here: FastAPI evaluates the annotations of a dependency's `__call__`, and for
 # an instance it has no module to evaluate them in.
 
+import contextlib
 import functools
 import inspect
 import re
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, TypeAlias, TypeVar, cast
 
@@ -45,7 +46,7 @@ from .config import JWTConfig
 from .errors import MissingScopeError, SettingError, TokenError
 from .issuers import trust_in
 from .middleware import with_options
-from .outcome import Outcome, examined, forget_error, is_preflight, outcome_under
+from .outcome import Outcome, TokenHolder, current_token, examined, forget_error, hold, is_preflight, outcome_under
 from .sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
 from .token import NotAParameter, Token
 
@@ -321,6 +322,8 @@ class JWTBearer(SecurityBase):
             raise TokenHTTPException(refusal, answer) from error
         if outcome.is_untold:
             await outcome.tell_accepted(connection.scope)
+        if self._trust is not None and token is not None:
+            _hold_during(connection.scope, token)
         return token
 
     def _demanded_by_route(self, scope: Mapping[str, Any]) -> Iterator[str]:
@@ -368,6 +371,19 @@ def _check_once(app: object) -> None:
     if isinstance(app, Starlette) and app not in _checked:
         check_routes(app)
         _checked.add(app)
+
+
+def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
+    """Let `current_token()` be this access token until the request ends, where no middleware has said so."""
+    # FastAPI ends here what its dependencies have opened with `yield`, after the response and its background tasks.
+    stack: contextlib.AsyncExitStack | None = scope.get("fastapi_inner_astack")
+    if stack is not None and token.type == "access" and token is not current_token():
+        stack.callback(_release, hold(scope, token))
+
+
+def _release(holder: TokenHolder) -> None:
+    with contextlib.suppress(ValueError):  # a route class of the application has run the dependencies in another task
+        holder.release()
 
 
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]

@@ -12,7 +12,7 @@ from ._log import logger
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
 from .errors import SettingError, UnsupportedScopeError
 from .gate import CORS_INSIDE, GUARDED, Gate
-from .outcome import CURRENT_TOKEN
+from .outcome import hold
 from .sources import DEFAULT_SOURCES, Source
 from .token import SCOPE_KEY
 
@@ -135,7 +135,7 @@ class JWTMiddleware:
             error, receive = await self._wait(scope, receive)
         if scope[SCOPE_KEY].is_untold:
             await scope[SCOPE_KEY].tell_accepted(scope)
-        before = CURRENT_TOKEN.set(scope["token"])
+        holder = hold(scope, scope["token"])
         try:
             if error is not None:
                 await self._refuse(error, scope, receive, send)
@@ -152,7 +152,7 @@ class JWTMiddleware:
                     await connection.finish()
                 connection.leave()
         finally:
-            CURRENT_TOKEN.reset(before)
+            holder.release()
 
     async def _refuse(self, error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._gate.challenges.respond(error, scope)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, cast, overload
+from contextvars import Token as Reset
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, cast, overload
 
 from ._compact import as_ascii, split_compact
 from ._forms import CSRF_KEY
@@ -54,12 +55,17 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY_ACCESS_TOKEN",
     "CURRENT_TOKEN",
+    "HOLDERS_KEY",
+    "HoldsToken",
     "Outcome",
+    "TokenHolder",
     "attach",
     "current_token",
     "examined",
     "forget_error",
     "get_token",
+    "hold",
+    "holders_of",
     "is_preflight",
     "noted_error",
     "outcome_for",
@@ -72,7 +78,55 @@ __all__ = [
 ANY_ACCESS_TOKEN = Access()
 """The rule where none is stated: a valid access token."""
 
-CURRENT_TOKEN: ContextVar[Token | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+
+class HoldsToken(Protocol):
+    """What has the token of one request, and none of any other."""
+
+    @property
+    def token(self) -> Token | None:
+        """The token; None: there is none, or the request has ended."""
+
+    @token.setter
+    def token(self, token: Token | None) -> None: ...
+
+
+CURRENT_TOKEN: ContextVar[HoldsToken | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+"""What `current_token()` asks.
+
+Tasks and threads that start in a request inherit its context, and may outlive it. They inherit this object and not the
+token itself, so that the end of the request can take the token from all of them.
+"""
+
+HOLDERS_KEY: Final = "asgi_jwt_claims.holders"
+"""The scope key of all objects that have the token of the request: a renewed token has to get into each."""
+
+
+class TokenHolder:
+    """The token of one request, for `current_token()`; made by `hold`."""
+
+    __slots__ = ("_before", "token")
+
+    def __init__(self, token: Token | None) -> None:
+        self.token = token
+        self._before: Reset[HoldsToken | None] = CURRENT_TOKEN.set(self)
+
+    def release(self) -> None:
+        """Take the token away: the request has ended."""
+        self.token = None
+        CURRENT_TOKEN.reset(self._before)
+
+
+def hold(scope: MutableMapping[str, Any], token: Token | None) -> TokenHolder:
+    """Let `current_token()` be `token`, in this task and in what starts in it, until the holder is released."""
+    holder = TokenHolder(token)
+    scope[HOLDERS_KEY] = (*holders_of(scope), holder)
+    return holder
+
+
+def holders_of(scope: Mapping[str, Any]) -> tuple[HoldsToken, ...]:
+    """All objects that have the token of the request, whatever else may have come into the scope under their name."""
+    holders = scope.get(HOLDERS_KEY)
+    return holders if type(holders) is tuple else ()
 
 
 ReadForm: TypeAlias = Callable[[str], Awaitable[None]]
@@ -544,7 +598,8 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
     if type(scope) is dict or isinstance(scope, Mapping):  # the first of them is nearly always true, and quick
         return scope
     raise NotGuardedError(
-        f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first"
+        f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first, "
+        "whose guard runs before request middleware with a priority below 100"
     )
 
 
@@ -579,7 +634,8 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
     outcome = outcome_of(scope)
     if outcome is None:
         raise NotGuardedError(
-            "no JWTMiddleware around this application: wrap it, JWTMiddleware(app, config), or install(app, config)"
+            "no JWTMiddleware around this application: wrap it, JWTMiddleware(app, config), or install(app, config); in "
+            "Sanic, the guard of install runs before request middleware with a priority below 100"
         )
     try:
         return outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)
@@ -591,7 +647,9 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
 def current_token() -> Token | None:
     """The access token of the request being handled, without a request at hand; None when there is none.
 
-    Set by `JWTMiddleware` and by `install` on every call. A token that only a guard has looked at (an exempt path, a
-    `JWTBearer` without a middleware) is not here: ask `get_token`.
+    Set by `JWTMiddleware`, by `install`, and by a `JWTBearer(config)` without a middleware. It is None before they have
+    looked at the request, and after the request has ended: for tasks and threads, too, that were started in it. A token
+    that only a guard has looked at on an exempt path is not here: ask `get_token`.
     """
-    return CURRENT_TOKEN.get()
+    holder = CURRENT_TOKEN.get()
+    return None if holder is None else holder.token

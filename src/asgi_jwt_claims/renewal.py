@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ._store import marks_of
 from .errors import NotGuardedError, RevokedTokenError, WrongIdentityError
-from .outcome import CURRENT_TOKEN, outcome_of, outcomes_from, scope_of
+from .outcome import holders_of, outcome_of, outcomes_from, scope_of
 from .token import Granted, about
 from .verification import verify_token_async
 
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from .outcome import Outcome
     from .token import Token
 
-__all__ = ["HOLDER_KEY", "renew_token"]
-
-HOLDER_KEY: Final = "asgi_jwt_claims.holder"
-"""The scope key of an object that has the token as its attribute `token`, where a framework has such a one."""
+__all__ = ["renew_token"]
 
 
 async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
@@ -59,8 +56,7 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     for connection in {connection for outcome in outcomes for connection in outcome.connections}:
         if connection.error is not None:
             raise connection.error.with_traceback(None)
-    if scope.get("token") in held:
-        _hand_over(token, scope, held)
+    _hand_over(token, scope, held)
     for outcome in outcomes:
         outcome.renew(token)
     return token
@@ -73,9 +69,9 @@ def _hand_over(token: Token, scope: MutableMapping[str, Any], held: list[Token])
             scope[name] = token
     if getattr(scope.get("auth"), "token", None) in held:
         scope["auth"] = Granted(token)
-    if HOLDER_KEY in scope:
-        scope[HOLDER_KEY].token = token
-    CURRENT_TOKEN.set(token)
+    for holder in holders_of(scope):
+        if holder.token in held:
+            holder.token = token
 
 
 def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:

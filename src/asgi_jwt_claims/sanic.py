@@ -21,120 +21,147 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from ._extras import needs
 from ._forms import read_field
-from ._guards import decorator, guard_handler, takes_token
+from ._guards import decorator, guard_handler, note_guarded, takes_token
 from ._log import logger
-from .challenges import Answer, close_code
 from .claims import plain
 from .connections import refusal_in
 from .errors import SettingError, TokenError
-from .gate import CORS_INSIDE, Gate
-from .outcome import ANY_ACCESS_TOKEN, CURRENT_TOKEN, get_token, outcome_under
-from .renewal import HOLDER_KEY
+from .gate import CORS_INSIDE, gate_for_install
+from .middleware import with_options
+from .outcome import ANY_ACCESS_TOKEN, get_token, outcome_under
+from .sources import DEFAULT_SOURCES
 from .token import SCOPE_KEY, Token
 
 with needs("sanic"):
-    from sanic import Request, Sanic
+    from sanic import Blueprint, Request, Sanic
     from sanic.compat import Header
     from sanic.exceptions import SanicException
+    from sanic.middleware import Middleware
     from sanic.response import HTTPResponse
-    from sanic.server.websockets.connection import WebSocketConnection
 
     from ._sanic_connections import (
-        TASK_KEY,
         WEBSOCKETS,
+        close_websocket,
         content_type,
         follow,
         follow_stream,
         follow_websocket,
         hide_token,
         is_asgi,
-        is_websocket,
         speak_websocket,
     )
+    from ._sanic_openapi import document
+    from ._sanic_routes import RouteGuard, ask_guards, check_routes, mark
+    from ._sanic_scope import hold_during, let_go, prepared_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
     from typing import Unpack
 
     from sanic.response import BaseHTTPResponse
 
     from .access import Access
+    from .challenges import Answer
     from .config import JWTConfig
     from .endpoints import TokenEndpoints
-    from .gate import GateOptions
+    from .gate import Gate, GateOptions
+    from .sources import Source
+
+    GuardRequest = Callable[[Request], Awaitable[HTTPResponse | None]]
 
 __all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
 
-_GUARD = "__jwt_guard__"
-_REFUSAL = "jwt_refusal"
+_REFUSALS = "_asgi_jwt_claims_refusals"
 _FIRST = 100  # before the application's own request middleware, which may want the token
 
+_gates: weakref.WeakKeyDictionary[GuardRequest, Gate] = weakref.WeakKeyDictionary()
+"""The gate of each request middleware that `install` has made."""
 
-def install(app: Sanic[Any, Any], config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]) -> None:
+
+def install(
+    app: Sanic[Any, Any] | Blueprint, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]
+) -> None:
     """Guard every request of `app`, on Sanic's own server as well as in ASGI mode, unknown routes included.
+
+    Of a blueprint, every request to one of its routes is guarded, for http and websocket; call this before
+    `app.blueprint(...)`. Where the application is guarded as well, both have to let a request on, and the blueprint's
+    configuration decides what the token is.
 
     The token is in `request.ctx.token`, through `get_token(request)` and `current_token()`. Wrapping the application in
     `JWTMiddleware` as well does no harm: nothing is verified twice.
 
     Args:
-        app: An application that has not started.
+        app: An application or a blueprint that has not started.
         config: Keys, parties, times and names; several for several issuers.
-        options: Those of `JWTMiddleware`.
+        options: Those of `JWTMiddleware`, listed below.
 
     Raises:
-        SettingError: `app` is no application of Sanic, or an option cannot be used.
+        SettingError: An option cannot be used, or `app` cannot be guarded, or is guarded already. Also when the
+            application starts: a guard would guard nothing, or a route of the blueprint is not guarded.
     """
-    _check_app(app)
-    gate = Gate(config, **options)
+    _check_target(app)
+    gate = gate_for_install(config, options)
+    checked: set[Sanic[Any, Any]] = set()
+
+    async def check(app: Sanic[Any, Any]) -> None:
+        check_routes(app)
+        _check_blueprints(app)
+        checked.add(app)
 
     async def guard_request(request: Request) -> HTTPResponse | None:
-        error = await _examine(request, gate) or await _refused_by_route(request)
+        if request.app not in checked:  # a server may go on where starting has failed
+            await check(request.app)
+        error = await _examine(request, gate)
+        try:
+            if error is None:
+                await ask_guards(request)
+        except TokenError as refusal:
+            error = refusal
         return None if error is None else await answer_token_error(request, error)
 
     async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
         return _to_response(await gate.challenges.respond(error, prepared_scope(request)))
 
-    async def inject_token(request: Request) -> Token:
-        # sanic-ext injects before any request middleware has run.
-        await _examine(request, gate)
-        scope = prepared_scope(request)
-        outcome = outcome_under(scope, ANY_ACCESS_TOKEN)
-        await outcome.prepare(scope)
-        return outcome.admit(scope, ANY_ACCESS_TOKEN)
+    if gate.background:
+        _keep_background(app, gate)
+    # An application's guard before that of a blueprint.
+    app.on_request(guard_request, priority=_FIRST if isinstance(app, Sanic) else _FIRST - 1)
+    app.exception(TokenError)(answer_token_error)
+    if isinstance(app, Sanic):
+        _look_into_groups(app)
+    _follow_connections(app, gate)
+    app.before_server_start(check, priority=_FIRST)
+    if gate.refuses_preflights:
+        app.before_server_start(_warn_of_cors)
+    # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
+    app.before_server_start(_extend, priority=_FIRST)
+    _gates[guard_request] = gate
 
-    async def register_injection(app: Sanic[Any, Any]) -> None:
-        extensions = getattr(app, "_ext", None)
-        if extensions is not None:
-            with contextlib.suppress(SanicException):  # its injection is switched off
-                extensions.add_dependency(Token, inject_token)
 
-    background: list[asyncio.Task[None]] = []
+install.__doc__ = with_options(install.__doc__)
 
-    async def start_background(_: Sanic[Any, Any]) -> None:
-        background.extend(asyncio.create_task(subject.keep_fresh()) for subject in gate.background)
 
-    async def stop_background(_: Sanic[Any, Any]) -> None:
-        while background:
-            task = background.pop()
+def _keep_background(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
+    """Keep keys and stores fresh as long as the application runs."""
+    running: dict[Sanic[Any, Any], list[asyncio.Task[None]]] = {}
+
+    async def start(app: Sanic[Any, Any]) -> None:
+        # Sanic's own tasks would be left alone at the end of its ASGI mode.
+        running[app] = [asyncio.create_task(subject.keep_fresh()) for subject in gate.background]
+
+    async def stop(app: Sanic[Any, Any]) -> None:
+        for task in running.pop(app, ()):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    if gate.background:
-        # Sanic's own tasks would be left alone at the end of its ASGI mode.
-        app.register_listener(start_background, "after_server_start")
-        app.register_listener(stop_background, "before_server_stop")
-    app.register_middleware(guard_request, "request", priority=_FIRST)
-    app.exception(TokenError)(answer_token_error)
-    _look_into_groups(app)
-    _follow_connections(app, gate)
-    # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
-    app.register_listener(register_injection, "before_server_start", priority=_FIRST)
-    _warn_of_cors(app, gate)
+    app.after_server_start(start)
+    app.before_server_stop(stop)
 
 
 def _look_into_groups(app: Sanic[Any, Any]) -> None:
@@ -147,66 +174,143 @@ def _look_into_groups(app: Sanic[Any, Any]) -> None:
     app.error_handler.response = respond_to_refusal  # type: ignore[method-assign]  # Sanic knows exceptions by class alone
 
 
-def _warn_of_cors(app: Sanic[Any, Any], gate: Gate) -> None:
-    async def warn(app: Sanic[Any, Any]) -> None:
-        # sanic-ext answers preflights in handlers, which the guard stands in front of.
-        settings = getattr(app.ctx, "cors", None)
-        if settings is not None and settings.allow_origins:
-            logger().warning(CORS_INSIDE)
-
-    if gate.refuses_preflights:
-        app.register_listener(warn, "before_server_start")
+async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
+    # sanic-ext answers preflights in handlers, which the guard stands in front of.
+    settings = getattr(app.ctx, "cors", None)
+    if settings is not None and settings.allow_origins:
+        logger().warning(CORS_INSIDE)
 
 
-def _check_app(app: object) -> None:
-    if not isinstance(app, Sanic):
-        raise SettingError(f"app must be a Sanic application, not {type(app).__name__}: install(app, config)")
+def _check_target(app: object) -> None:
+    if not isinstance(app, Sanic | Blueprint):
+        raise SettingError(f"install guards a Sanic application or a Blueprint, not {app!r}: install(app, config)")
+    if _guards_of(app):
+        raise SettingError(
+            "install has been called for this application or blueprint already; for tokens of several issuers give "
+            "all configurations at once: install(app, [first, second])"
+        )
+    if isinstance(app, Blueprint) and app.registered:
+        raise SettingError("call install(blueprint, config) before app.blueprint(blueprint)")
+    if isinstance(app, Sanic) and (TokenError, None) in app.error_handler.cached_handlers:
+        raise SettingError(
+            "the application has an exception handler for TokenError, which install would replace: change the answer "
+            "with install(app, config, on_error=...)"
+        )
 
 
-def _follow_connections(app: Sanic[Any, Any], gate: Gate) -> None:
+def _check_blueprints(app: Sanic[Any, Any]) -> None:
+    """Find routes that were added to a blueprint too late: Sanic then leaves out the middleware of the blueprint.
+
+    Raises:
+        SettingError: There is one, and the blueprint has a guard.
+    """
+    for blueprint in app.blueprints.values():
+        guards = _guards_of(blueprint)
+        for route in blueprint.routes:
+            if not guards <= {one.func for one in route.extra.request_middleware}:
+                raise SettingError(
+                    f"the route {route.name} was added to its blueprint after app.blueprint(...), so that nothing "
+                    "guards it: add the routes of a blueprint first"
+                )
+
+
+def _guards_of(app: Sanic[Any, Any] | Blueprint) -> set[GuardRequest]:
+    """The request middleware that `install` has given to an application or a blueprint, or to what it is a copy of."""
+    futures: Any = app._future_middleware  # noqa: SLF001 -- Sanic tells it nowhere else
+    functions = {getattr(one.middleware, "func", one.middleware) for one in futures}
+    return {function for function in functions if function in _gates}
+
+
+async def _inject_token(request: Request) -> Token:
+    # sanic-ext injects before any request middleware has run.
+    for gate in _gates_of(request.route):
+        await _examine(request, gate)
+    scope = prepared_scope(request)
+    outcome = outcome_under(scope, ANY_ACCESS_TOKEN)
+    await outcome.prepare(scope)
+    return outcome.admit(scope, ANY_ACCESS_TOKEN)
+
+
+async def _extend(app: Sanic[Any, Any]) -> None:
+    """Let sanic-ext, where it is installed, inject tokens and document guards."""
+    extensions = getattr(app, "_ext", None)
+    if extensions is not None:
+        with contextlib.suppress(SanicException):  # its injection is switched off
+            extensions.add_dependency(Token, _inject_token)
+        document(app, extensions.openapi, _sources_of)
+
+
+def _gates_of(route: Any) -> list[Gate]:
+    """The gates that examine the requests of a route, in that order."""
+    return [_gates[one.func] for one in route.extra.request_middleware if one.func in _gates]
+
+
+def _sources_of(route: Any) -> tuple[Source, ...]:
+    gates = _gates_of(route)
+    return gates[-1]._sources if gates else DEFAULT_SOURCES  # noqa: SLF001 -- a class of this library
+
+
+def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
     async def follow_opened(request: Request, websocket: Any) -> None:
-        follow_websocket(request, prepared_scope(request), gate, websocket)
+        if gate in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
+            follow_websocket(request, prepared_scope(request), gate, websocket)
 
     async def follow_response(request: Request, response: BaseHTTPResponse) -> None:
         if not is_asgi(request) and "event-stream" in content_type(response):
             await follow_stream(request, response, prepared_scope(request))
 
+    async def end_websocket(request: Request, **_: Any) -> None:
+        let_go(prepared_scope(request))
+
     app.add_signal(follow_opened, "websocket.handler.before")
+    for event in ("websocket.handler.after", "websocket.handler.exception"):
+        app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
     if gate.end_with_token:
         # Before all others: whichever of them returns a response is the last.
-        app.register_middleware(follow_response, "response", priority=-_FIRST)
+        app.on_response(follow_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
 
 
-def add_token_endpoints(app: Sanic[Any, Any], endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
+def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
     """Let `endpoints` answer below `prefix`, in both modes. Sanic cannot mount an ASGI application.
 
     Args:
-        app: An application that has not started.
+        app: An application or a blueprint that has not started.
         endpoints: What answers.
-        prefix: Such as `"/auth"`: the application then answers `POST /auth/refresh` and so on. Where `install` demands
-            access tokens, `/auth/refresh` and `/auth/logout` have to be `exempt`.
+        prefix: Such as `"/auth"`: the application then answers `POST /auth/refresh` and so on, a blueprint below its
+            own prefix. Where `install` demands access tokens, the paths of `/refresh` and `/logout` have to be `exempt`.
 
     Raises:
-        SettingError: The prefix is none.
+        SettingError: An argument cannot be used.
     """
+    if not isinstance(app, Sanic | Blueprint):
+        raise SettingError(f"endpoints are added to a Sanic application or a Blueprint, not to {app!r}")
     prefix = plain(prefix)
     if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
         raise SettingError('prefix must be a path such as "/auth"')
 
-    async def respond(request: Request, **_: str) -> HTTPResponse:
+    async def respond(request: Request, path: str, **_: Any) -> HTTPResponse:
         async def read_body(_: int) -> bytes:
             return request.body  # Sanic has read it, and has its own limit
 
-        scope = {**prepared_scope(request), "path": request.path.removeprefix(prefix), "root_path": ""}
+        scope = {**prepared_scope(request), "path": f"/{path}", "root_path": ""}
         return _to_response(await endpoints.answer(scope, read_body))
 
     name = f"token_endpoints{prefix.replace('/', '_')}"
     app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)
 
 
+def _refusals(request: Request) -> dict[Gate, TokenError | None]:
+    """What each gate that has examined the request has said."""
+    if not hasattr(request.ctx, _REFUSALS):
+        setattr(request.ctx, _REFUSALS, {})
+    refusals: dict[Gate, TokenError | None] = getattr(request.ctx, _REFUSALS)
+    return refusals
+
+
 async def _examine(request: Request, gate: Gate) -> TokenError | None:
     """Let the gate examine the request, once; what it said is remembered."""
-    if not hasattr(request.ctx, _REFUSAL):
+    refusals = _refusals(request)
+    if gate not in refusals:
         scope = prepared_scope(request)
         protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
         refused = None if gate.is_remote else gate.open(scope)
@@ -216,13 +320,10 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
             await scope[SCOPE_KEY].tell_accepted(scope)
         if refused is None and is_asgi(request):
             follow(request, scope, gate, protocol)
-        setattr(request.ctx, _REFUSAL, refused)
+        refusals[gate] = refused
         request.ctx.token = scope["token"]
-        scope[HOLDER_KEY] = request.ctx  # which `renew_token` puts the new token into
-        # Sanic's own server handles all requests of a connection in one task: every request has to say whose it is.
-        CURRENT_TOKEN.set(scope["token"])
-    refusal: TokenError | None = getattr(request.ctx, _REFUSAL)
-    return refusal
+        hold_during(request, scope)
+    return refusals[gate]
 
 
 def _shake_hands(request: Request, scope: MutableMapping[str, Any], gate: Gate) -> str | None:
@@ -247,70 +348,16 @@ async def _read_form(request: Request, scope: MutableMapping[str, Any], field: s
     await read_field(scope, receive, field)
 
 
-def prepared_scope(request: Request) -> MutableMapping[str, Any]:
-    """The scope that the core reads of a request: the ASGI scope, or one made for Sanic's own server."""
-    if not hasattr(request.ctx, SCOPE_KEY):
-        setattr(request.ctx, SCOPE_KEY, getattr(request.transport, "scope", None) or _scope_from(request))
-    scope: MutableMapping[str, Any] = getattr(request.ctx, SCOPE_KEY)
-    if request.route is not None:
-        scope["path_template"] = request.uri_template
-    return scope
-
-
-def _scope_from(request: Request) -> MutableMapping[str, Any]:
-    """What the gate reads of an ASGI scope, for a request of Sanic's own server."""
-    offered = ",".join(request.headers.getall("sec-websocket-protocol", ())).split(",")
-    return {
-        "type": "websocket" if is_websocket(request) else "http",
-        "method": request.method,
-        "scheme": request.scheme,
-        "client": (request.client_ip, request.port),
-        "path": request.path,
-        "query_string": _as_received(request.query_string),
-        "headers": [(_as_received(name.lower()), _as_received(value)) for name, value in request.headers.items()],
-        "subprotocols": [protocol.strip(" \t") for protocol in offered if protocol.strip(" \t")],
-        TASK_KEY: asyncio.current_task(),
-    }
-
-
-def _as_received(text: str) -> bytes:
-    """The bytes of a header, which Sanic decodes as UTF-8 with surrogates for whatever is none."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-async def _refused_by_route(request: Request) -> TokenError | None:
-    """Ask the guard of a websocket route now: once its handler runs, the handshake is over and 401 cannot be said."""
-    handler = getattr(request.route, "handler", None) if is_websocket(request) else None
-    if not isinstance(handler, functools.partial):
-        return None
-    access, optional = getattr(handler.args[0], _GUARD, (None, True))
-    try:
-        if access is not None:
-            scope = prepared_scope(request)
-            outcome = outcome_under(scope, access)
-            await outcome.prepare(scope, check_revocation=access.check_revocation)
-            outcome.admit(scope, access, optional=optional)
-    except TokenError as error:
-        return error
-    return None
-
-
 def _to_response(answer: Answer) -> HTTPResponse:
     return HTTPResponse(answer.body, answer.status, Header(answer.headers))
 
 
 async def _refuse(request: Request, answer: Answer, arguments: tuple[Any, ...]) -> HTTPResponse | None:
-    websocket = next((argument for argument in arguments if isinstance(argument, WEBSOCKETS)), None)
-    if websocket is None:
-        return _to_response(answer)
-    # The handshake is over, since `install` has not asked this guard before it (`_refused_by_route`).
-    code = close_code(answer.status)
-    if isinstance(websocket, WebSocketConnection):  # whose own close() does nothing
-        transport: Any = request.transport
-        await transport.send({"type": "websocket.close", "code": code, "reason": ""})
-    else:
-        await websocket.close(code)
-    return None
+    if any(isinstance(argument, WEBSOCKETS) for argument in arguments):
+        # The handshake is over, since `install` has not asked this guard before it (`ask_guards`).
+        await close_websocket(request, arguments, answer.status)
+        return None
+    return _to_response(answer)
 
 
 async def _call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -334,6 +381,8 @@ def _call_variadic(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+    if isinstance(handler, Middleware):  # the guard stands above `app.on_request`, which has made this of a function
+        note_guarded(handler.func)
     is_variadic = takes_token(handler) and "token" not in inspect.signature(handler).parameters
     guarded = guard_handler(
         _call_variadic(handler) if is_variadic else handler,
@@ -345,7 +394,14 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
     )
     # The guard passes the token by the rules of this handler; sanic-ext must not inject one by the rules of any other.
     guarded.__annotations__ = {name: hint for name, hint in guarded.__annotations__.items() if name != "token"}
-    setattr(guarded, _GUARD, (access, optional))
+
+    async def ask(request: Request) -> None:
+        scope = prepared_scope(request)
+        outcome = outcome_under(scope, access)
+        await outcome.prepare(scope, check_revocation=access.check_revocation)
+        outcome.admit(scope, access, optional=optional)
+
+    mark(guarded, RouteGuard(access, optional, ask))
     return guarded
 
 

@@ -26,7 +26,10 @@ from asgi_jwt_claims import ConfigurationError, JWTError, Key
 from asgi_jwt_claims.compat import sanic_jwt_extended as compat
 from asgi_jwt_claims.compat.sanic_jwt_extended import exceptions, tokens
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
+from asgi_jwt_claims.sanic import install
 from tests.apps.door import asgi_site
+from tests.apps.sanic_door import failure_of
+from tests.by_hand import bearer, lifespan, talk
 from tests.support import SECRET
 
 if TYPE_CHECKING:
@@ -101,6 +104,12 @@ def client_of() -> Any:
             yield site.client
 
     return client_of
+
+
+@pytest.fixture
+def site_of() -> Any:
+    """How an application with websockets is run; `tests/system/sanic_server` has the other way."""
+    return asgi_site
 
 
 async def get(client: Any, path: str, token: str | None = None, **headers: str) -> Any:
@@ -461,3 +470,112 @@ async def test_sanic_ext_does_not_interfere(client_of: Any) -> None:
     async with client_of(app) as client:
         assert app.ext is not None
         assert 200 == (await get(client, "/protected", token)).status_code
+
+
+def add_websockets(app: Any) -> None:
+    def hide(handler: Any) -> Any:
+        async def wrapper(request: Any, ws: Any) -> Any:
+            return await handler(request, ws)
+
+        return wrapper
+
+    for name, guard in {
+        "guarded": compat.jwt_required(allow=["ADMIN"]),
+        "fresh": compat.fresh_jwt_required,
+        "refresh": compat.jwt_refresh_token_required,
+        "optional": compat.jwt_optional,
+        "hidden": lambda handler: hide(compat.jwt_required(allow=["ADMIN"])(handler)),
+    }.items():
+
+        async def feed(request: Any, ws: Any, token: tokens.Token) -> None:
+            await ws.send(str(token.jwt_identity))
+            await ws.send("done")
+
+        app.add_websocket_route(guard(feed), f"/ws/{name}", name=f"ws_{name}")
+
+
+@pytest.mark.parametrize("installed", [False, True])
+async def test_websockets_are_refused_before_the_handshake(
+    site_of: Any, caplog: pytest.LogCaptureFixture, installed: bool
+) -> None:
+    """A websocket without a token that its guard lets pass is never accepted, and nothing is logged as an error."""  # S125
+    app = make_app()
+    app.config.TOUCHUP = False
+    if installed:
+        install(app, settings_of(app).config, required=False)
+    add_websockets(app)
+    admin = await compat.create_access_token(app=app, identity="alice", role="ADMIN", fresh=True)
+    user = await compat.create_access_token(app=app, identity="bob", role="USER")
+    refresh = await compat.create_refresh_token(app=app, identity="alice")
+    async with site_of(app) as site:
+        for name, raws, status in (
+            ("guarded", [], 401),
+            ("guarded", ["a.b.c"], 401),
+            ("guarded", [admin, admin], 400),
+            ("guarded", [user], 403),
+            ("fresh", [user], 401),
+            ("refresh", [admin], 401),
+            ("optional", ["a.b.c"], 401),
+        ):
+            assert (name, status) == (name, (await site.talk(f"/ws/{name}", *raws)).status)
+        for name, raws, identity in (
+            ("guarded", [admin], "alice"),
+            ("fresh", [admin], "alice"),
+            ("refresh", [refresh], "alice"),
+            ("optional", [], "None"),
+            ("hidden", [admin], "alice"),
+        ):
+            assert [identity, "done"] == list((await site.talk(f"/ws/{name}", *raws)).texts)
+    assert [] == [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_the_answer_to_a_refused_websocket(site_of: Any) -> None:
+    """A refused websocket reads the manager's own answer."""
+    app = make_app()
+    add_websockets(app)
+    async with site_of(app) as site:
+        refused = await site.talk("/ws/guarded")
+    assert 'Bearer realm="api"' == refused.headers["www-authenticate"]
+
+
+async def test_a_guard_that_a_decorator_hides(caplog: pytest.LogCaptureFixture) -> None:
+    """A guard that cannot be seen still lets nobody in: the socket is closed at once, with the right code and quietly."""  # S125
+    app = make_app()
+    add_websockets(app)
+    async with lifespan(app):
+        for headers, code in (((), 3000), ((bearer("a.b.c"),), 3000)):
+            answer = await talk(app, "/ws/hidden", *headers)
+            assert (["websocket.accept", "websocket.close"], code) == (answer.types, answer.close_code)
+    assert ["WARNING"] == [one.levelname for one in caplog.records if one.name == "asgi_jwt_claims"]
+    assert [] == [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def a_guard_above_the_route(app: Any) -> None:
+    @compat.jwt_required
+    @app.get("/wrong")
+    async def handler(request: Any, token: Any) -> Any:
+        raise AssertionError("reached")
+
+    app.ctx.kept = handler
+
+
+def a_parameter_named_token(app: Any) -> None:
+    @app.get("/wrong/<token>")
+    @compat.jwt_optional
+    async def handler(request: Any, token: Any) -> Any:
+        raise AssertionError("reached")
+
+
+@pytest.mark.parametrize("mistake", [a_guard_above_the_route, a_parameter_named_token])
+async def test_mistakes_are_found_at_the_start(mistake: Any) -> None:
+    """A guard that guards nothing, and a parameter that the token would replace, stop the application from starting."""
+    app = make_app()
+    mistake(app)
+    assert re.search("jwt_required", await failure_of(app))
+
+
+async def test_a_parameter_named_token_is_not_replaced() -> None:
+    """Nor does the guard replace one that nobody has found."""
+    guarded = compat.jwt_required(a_parameter_named_token)
+    with pytest.raises(ConfigurationError, match="rename the parameter of the route"):
+        await guarded(sanic.Request(b"/", {}, "1.1", "GET", None, make_app()), token="mallory")  # type: ignore[arg-type]

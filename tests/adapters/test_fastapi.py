@@ -1,14 +1,18 @@
 """What is particular to FastAPI."""
 
+import contextvars
 from typing import Annotated, Any
 
+import anyio
 import pytest
 
 pytest.importorskip("fastapi")
 
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Security, WebSocket, routing
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
 
 from asgi_jwt_claims import (
     Answer,
@@ -652,6 +656,99 @@ async def test_background_tasks(app: Any, config: JWTConfig, alice: Header) -> N
 
     await ask(app, "/", alice)
     assert [True] == seen
+
+
+# `current_token` without a middleware --------------------------------------------------------------------------------
+
+
+def name_of(token: Token | None) -> str | None:
+    return None if token is None else token.identity
+
+
+async def test_current_token_under_a_dependency_alone(app: Any, config: JWTConfig, alice: Header) -> None:
+    """`JWTBearer(config)` alone sets the current token, until the request has ended, its background tasks included."""  # S131
+    guard = Security(JWTBearer(config))
+    seen: list[str | None] = []
+    inherited: list[contextvars.Context] = []
+
+    def note() -> None:
+        seen.append(name_of(current_token()))
+
+    @app.get("/async", dependencies=[guard])
+    async def handler(tasks: BackgroundTasks) -> Any:
+        inherited.append(contextvars.copy_context())
+        tasks.add_task(note)
+        note()
+
+    @app.get("/sync", dependencies=[guard])
+    def in_a_thread() -> Any:
+        note()
+
+    @app.websocket("/ws", dependencies=[guard])
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+        note()
+
+    for path in ("/async", "/sync"):
+        assert 200 == (await ask(app, path, alice)).status
+        note()
+    await talk(app, "/ws", alice)
+    note()
+    assert ["alice", "alice", None, "alice", None, "alice", None] == seen
+    assert inherited[0].run(current_token) is None
+
+
+async def test_current_token_is_an_access_token(app: Any, config: JWTConfig) -> None:
+    """A dependency that wants a refresh token, or finds none at all, sets nothing."""
+    refresh = bearer(create_refresh_token("alice", config))
+
+    @app.get("/refresh", dependencies=[Security(JWTBearer(config, type="refresh"))])
+    async def refreshed() -> Any:
+        return name_of(current_token())
+
+    @app.get("/optional", dependencies=[Security(JWTBearer(config, optional=True))])
+    async def optional() -> Any:
+        return name_of(current_token())
+
+    assert [None, None] == [(await ask(app, "/refresh", refresh)).json, (await ask(app, "/optional")).json]
+
+
+async def test_dependencies_in_a_task_of_their_own(app: Any, config: JWTConfig, alice: Header) -> None:
+    """A route class may run dependencies and handler in another task: the token ends with the request all the same."""
+    inherited: list[contextvars.Context] = []
+
+    class InATask(APIRoute):
+        def get_route_handler(self) -> Any:
+            handle = super().get_route_handler()
+
+            async def in_a_task(request: Request) -> Any:
+                responses: list[Any] = []
+
+                async def run() -> None:
+                    responses.append(await handle(request))
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(run)
+                return responses[0]
+
+            return in_a_task
+
+    router = APIRouter(route_class=InATask)
+
+    @router.get("/", dependencies=[Security(JWTBearer(config))])
+    async def handler() -> Any:
+        inherited.append(contextvars.copy_context())
+        return name_of(current_token())
+
+    app.include_router(router)
+    assert "alice" == (await ask(app, "/", alice)).json
+    assert inherited[0].run(current_token) is None
+
+
+async def test_a_dependency_called_by_hand(config: JWTConfig, alice: Header) -> None:
+    """Where FastAPI cannot say when the request ends, a dependency sets nothing."""
+    token = await JWTBearer(config)(HTTPConnection(http_scope("/", alice)), SecurityScopes())
+    assert ("alice", None) == (name_of(token), current_token())
 
 
 async def test_documentation_pages_are_guarded_unless_exempt(app: Any, config: JWTConfig) -> None:

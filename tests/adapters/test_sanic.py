@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import json as json_module
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -30,7 +32,7 @@ from asgi_jwt_claims import (
     current_token,
 )
 from asgi_jwt_claims._sanic_connections import content_type
-from asgi_jwt_claims.errors import MissingTokenError, SettingError
+from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
 from asgi_jwt_claims.gate import CORS_INSIDE
 from asgi_jwt_claims.sanic import get_token, install, jwt_required
 from tests.apps.door import Site, asgi_site
@@ -220,19 +222,6 @@ async def test_blueprints_and_views(app: Any, config: JWTConfig, site_of: Open, 
         assert 405 == (await site.client.delete("/v1/orders/decorated", headers=headers)).status_code
 
 
-async def test_a_path_parameter_named_token(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
-    """What stands in the path never passes for the token."""  # S128
-    install(app, config)
-
-    @app.get("/<token>")
-    @jwt_required
-    async def handler(request: Request, token: Token) -> HTTPResponse:
-        return json({"identity": token.identity})
-
-    async with site_of(app) as site:
-        assert {"identity": "alice"} == (await site.get("/mallory", alice)).json()
-
-
 async def test_the_body_after_a_guard(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
     """The guard leaves the body to the handler, streamed or whole."""  # S9
     install(app, config)
@@ -319,6 +308,154 @@ async def test_preflight(app: Any, config: JWTConfig, site_of: Open, allow_prefl
     async with site_of(app) as site:
         assert status == (await site.client.options("/", headers=preflight)).status_code
         assert 401 == (await site.client.options("/", headers={"origin": "https://app.example"})).status_code
+
+
+# How long the current token is current ------------------------------------------------------------------------------
+
+
+def name_of(token: Token | None) -> str | None:
+    return None if token is None else token.identity
+
+
+async def test_nobody_before_the_guard_nor_after_the_response(
+    app: Any, config: JWTConfig, site_of: Open, alice: str
+) -> None:
+    """What runs before the guard, signals too, never sees the user of the request before; nor does what comes after."""  # S131
+    seen: list[tuple[str, str, str | None]] = []
+    install(app, config, exempt=["/open"])
+
+    def note(place: str, request: Request) -> None:
+        seen.append((request.path, place, name_of(current_token())))
+
+    for event in ("http.lifecycle.request", "http.routing.before", "http.routing.after"):
+
+        async def signalled(request: Request, event: str = event, **_: Any) -> None:
+            note(event, request)
+
+        app.add_signal(signalled, event)
+
+    @app.on_request(priority=101)
+    async def early(request: Request) -> None:
+        note("early", request)
+
+    @app.on_request
+    async def late(request: Request) -> None:
+        note("late", request)
+
+    @app.on_response
+    async def response(request: Request, response: HTTPResponse) -> None:
+        note("response", request)
+
+    async def handler(request: Request) -> HTTPResponse:
+        note("handler", request)
+        return empty()
+
+    app.add_route(handler, "/me", name="me")
+    app.add_route(handler, "/open", name="open")
+    async with site_of(app) as site:
+        for path, raws in (("/me", [alice]), ("/open", [alice]), ("/me", []), ("/unknown", [alice]), ("/me", [alice])):
+            seen.clear()
+            await site.get(path, *raws)
+            known = "alice" if path != "/open" and raws else None
+            before = {place: name for _, place, name in seen if place.startswith("http.") or place == "early"}
+            after = {place: name for _, place, name in seen if place not in before}
+            assert {"early", "http.lifecycle.request", "http.routing.before"} <= before.keys()
+            assert {None} == set(before.values())
+            assert {known} == set(after.values())
+            assert current_token() is None  # in ASGI mode, this task has handled the request
+
+
+async def test_middleware_before_the_guard_is_told_so(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """Middleware that runs before the guard has no token yet, and the error says why."""
+    install(app, config)
+    seen: list[str] = []
+
+    @app.on_request(priority=100 + 1)
+    async def early(request: Request) -> None:
+        try:
+            get_token(request)
+        except NotGuardedError as error:
+            seen.append(str(error))
+
+    async with site_of(app) as site:
+        await site.get("/", alice)
+    assert seen
+    assert "before request middleware with a priority below 100" in seen[0]
+
+
+async def test_what_outlives_its_request(app: Any, config: JWTConfig, site_of: Open, alice: str, bob: str) -> None:
+    """A worker, or a thread, that starts in a request speaks for its user no longer than the request lasts."""  # S131
+    install(app, config)
+    inherited: list[contextvars.Context] = []
+    seen: list[str | None] = []
+    ask, done = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        seen.append(name_of(current_token()))
+        await ask.wait()
+        seen.append(name_of(current_token()))
+        done.set()
+
+    @app.get("/first")
+    async def first(request: Request) -> HTTPResponse:
+        inherited.append(contextvars.copy_context())
+        app.ctx.worker = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        return empty()
+
+    @app.get("/second")
+    async def second(request: Request) -> HTTPResponse:
+        ask.set()
+        await done.wait()
+        seen.append(name_of(await asyncio.to_thread(inherited[0].run, current_token)))
+        return empty()
+
+    async with site_of(app) as site:
+        await site.get("/first", alice)
+        await site.get("/second", bob)
+    assert ["alice", None, None] == seen
+
+
+async def test_after_the_response(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """A handler that goes on after it has sent its whole response speaks for nobody."""
+    install(app, config)
+    seen: list[str | None] = []
+
+    @app.get("/")
+    async def handler(request: Request) -> None:
+        response = await request.respond(content_type="text/plain")
+        await response.send("a")
+        seen.append(name_of(current_token()))
+        await response.eof()
+        seen.append(name_of(current_token()))
+
+    async with site_of(app) as site:
+        assert "a" == (await site.get("/", alice)).text
+    assert ["alice", None] == seen
+
+
+async def test_a_websocket_s_tasks(app: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """The tasks of a websocket know their user as long as it is open."""
+    install(app, config)
+    seen: list[str | None] = []
+
+    @app.websocket("/")
+    async def handler(request: Request, ws: Any) -> None:
+        for _ in range(2):
+            await asyncio.create_task(note())
+            await ws.send("hello")
+
+    async def note() -> None:
+        seen.append(name_of(current_token()))
+
+    @app.signal("websocket.handler.after")
+    async def after(**_: Any) -> None:
+        seen.append(name_of(current_token()))
+
+    async with site_of(app) as site:
+        assert ["hello", "hello"] == list((await site.talk("/", alice)).texts)
+        assert current_token() is None  # in ASGI mode, this task has handled the request
+    assert ["alice", "alice", "alice"] == seen
 
 
 # Websockets -----------------------------------------------------------------------------------------------------------

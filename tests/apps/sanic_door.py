@@ -34,6 +34,23 @@ def new_app(*, extended: bool = False) -> Sanic[Any, Any]:
     return app
 
 
+async def failure_of(app: Any) -> str:
+    """Why an application does not start."""
+    told: list[Any] = []
+    incoming = [{"type": "lifespan.shutdown"}, {"type": "lifespan.startup"}]
+
+    async def receive() -> Any:
+        return incoming.pop()
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    await app({"type": "lifespan"}, receive, send)
+    assert "lifespan.startup.failed" == told[0]["type"]
+    message: str = told[0]["message"]
+    return message
+
+
 @asynccontextmanager
 async def serving(app: Sanic[Any, Any]) -> AsyncIterator[str]:
     """`app` on Sanic's own server, in this process; the value is its address."""

@@ -72,6 +72,7 @@ async def guarded(token: Token) -> dict[str, Any]:
 
 server = sanic.Sanic("typed")
 on_sanic.install(server, config)
+on_sanic.install(sanic.Blueprint("part"), config, exempt=["/part/login"])
 
 
 @server.get("/")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, Key, create_access_token
+from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, Key, create_access_token, current_token
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     InvalidClaimError,
@@ -24,7 +24,6 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
 )
 from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, _issuer_in, trust_in
-from asgi_jwt_claims.outcome import CURRENT_TOKEN
 from tests.by_hand import Recorder, ask
 from tests.conftest import NOW
 from tests.forging import b64, sealed
@@ -46,7 +45,7 @@ async def verdict(raw: str | bytes, *configs: JWTConfig, **options: Any) -> Any:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        assert scope["token"] is CURRENT_TOKEN.get()
+        assert scope["token"] is current_token()
         seen.append(scope["token"])
 
     def note(error: TokenError, _: Any, scope: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -334,6 +335,24 @@ async def test_the_current_token_is_set_on_every_call(app: Recorder, config: JWT
 
     await ask(JWTMiddleware(outer, config), "/", alice)
     assert [None] == app.current
+
+
+@pytest.mark.parametrize("kind", [http_scope, websocket_scope])
+async def test_what_outlives_its_request(config: JWTConfig, alice: Header, kind: Callable[..., Scope]) -> None:
+    """What has inherited the context of a request, as tasks and threads do, speaks for its user no longer than that."""  # S131
+    inherited: list[contextvars.Context] = []
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        inherited.append(contextvars.copy_context())
+        seen.append(inherited[0].run(current_token))
+
+    async def bobs(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(inherited[0].run(current_token))
+
+    await drive(JWTMiddleware(app, config), kind("/", alice))
+    await drive(JWTMiddleware(bobs, config), kind("/", bearer(create_access_token("bob", config))))
+    assert ["alice", None] == [token and token.identity for token in seen]
 
 
 async def test_concurrent_requests_do_not_mix(config: JWTConfig) -> None:

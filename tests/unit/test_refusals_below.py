@@ -291,7 +291,7 @@ async def test_nested_middlewares_answer_once(config: JWTConfig) -> None:
     """The innermost answers, once, and the outer ones see a refusal like any other."""
     seen: list[str] = []
 
-    def on_error(error: TokenError, answer: Answer, _: Any) -> Answer | None:
+    def on_error(error: TokenError, answer: Answer, _: object) -> Answer | None:
         seen.append(error.code)
         return None
 

@@ -14,10 +14,12 @@ import httpx2
 
 from asgi_jwt_claims import ConfigurationError
 from tests.adapters import test_compat_sanic_jwt_extended
+from tests.apps.sanic_door import socket_site
 from tests.sockets import PATIENCE
 from tests.support import asking_for, serve_sanic
 
 globals().update(asking_for("client_of", test_compat_sanic_jwt_extended))
+globals().update(asking_for("site_of", test_compat_sanic_jwt_extended))
 
 
 @pytest.fixture
@@ -33,6 +35,12 @@ def client_of() -> Any:
             yield client
 
     return client_of
+
+
+@pytest.fixture
+def site_of() -> Any:
+    """How an application with websockets is run."""
+    return socket_site
 
 
 async def test_a_server_without_a_key_does_not_start(client_of: Any) -> None:

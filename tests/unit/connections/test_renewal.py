@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -97,6 +98,64 @@ async def test_it_lives_longer(
         expire()
         await until(lambda: EXPIRED == line.end)
     assert MalformedTokenError is type(app.error)
+
+
+async def test_a_task_of_the_connection_sees_the_new_token(config: JWTConfig, alice: Header, clock: HeldClock) -> None:
+    """A renewal by one task is seen by the others of the connection, and by no other connection."""  # S131
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        before = scope["token"]
+        other = contextvars.copy_context()
+        await receive()
+        await send({"type": "websocket.accept"})
+        outside = JWTMiddleware(renewing(scope), config)
+        async with connected(outside, hello(bearer(create_access_token("bob", config)))) as line:
+            await until(lambda: bool(line.sent))
+        seen.extend([before is other.run(current_token), scope["token"] is other.run(current_token) is current_token()])
+
+    def renewing(scope: Scope) -> Any:
+        async def hub(own: Scope, receive: Receive, send: Send) -> None:
+            await renew_token(scope, create_access_token("alice", config))
+            seen.append(current_token() is own["token"])
+            await send({"type": "websocket.accept"})
+
+        return hub
+
+    async with connected(JWTMiddleware(app, config), hello(alice)):
+        await until(lambda: 3 == len(seen))
+    assert [True, False, True] == seen
+
+
+async def test_an_exempt_path_stays_exempt(config: JWTConfig, alice: Header) -> None:
+    """A renewal gives no current token to a middleware that has left the path alone."""
+    app = Renewing()
+    inner = JWTMiddleware(app, config, exempt=["/"])
+
+    async def between(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner(scope, receive, send)
+        app.current.append(current_token())
+
+    async with connected(JWTMiddleware(between, config), hello(alice)) as line:
+        new = create_access_token("alice", config)
+        before = [holder.token for holder in line.scope["asgi_jwt_claims.holders"]]
+        await renew_token(line.scope, new)
+        after = [holder.token for holder in line.scope["asgi_jwt_claims.holders"]]
+    assert (["alice", None], ["alice", None]) == tuple(
+        [token and token.identity for token in tokens] for tokens in (before, after)
+    )
+    assert verify_token(new, config).jti == after[0].jti
+
+
+async def test_what_stands_in_the_scope_already(config: JWTConfig, alice: Header, app: Renewing) -> None:
+    """What an outer layer has put under our key of the holders neither disturbs nor gets a token."""  # S128
+    for planted in ("rubbish", [1], None):
+        app.current.clear()
+        scope = {**hello(alice), "asgi_jwt_claims.holders": planted}
+        async with connected(JWTMiddleware(app, config), scope) as line:
+            line.say(create_access_token("alice", config))
+            await until(lambda: ["renewed"] == line.texts)
+        assert app.scope["token"] is app.current[0]
 
 
 async def test_it_lives_shorter(app: Renewing, config: JWTConfig, alice: Header, clock: HeldClock) -> None:

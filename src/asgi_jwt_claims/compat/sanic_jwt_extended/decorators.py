@@ -9,9 +9,12 @@ from typing import Any, TypeAlias
 
 from sanic import Request
 
+from asgi_jwt_claims._guards import check_token_argument, note_guarded
+from asgi_jwt_claims._sanic_connections import WEBSOCKETS, close_websocket
+from asgi_jwt_claims._sanic_routes import RouteGuard, mark
 from asgi_jwt_claims.access import Access
 
-from .exceptions import ConfigurationConflictError
+from .exceptions import ConfigurationConflictError, RequestRefused
 from .manager import admit
 from .tokens import Token
 
@@ -25,10 +28,23 @@ def _guard(handler: Handler, access: Access, *, optional: bool = False) -> Handl
     @functools.wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         request = next(argument for argument in args if isinstance(argument, Request))
-        kwargs["token"] = Token(admit(request, access, optional=optional))
+        check_token_argument(kwargs, Token)
+        try:
+            kwargs["token"] = Token(admit(request, access, optional=optional))
+        except RequestRefused as refused:
+            if not any(isinstance(argument, WEBSOCKETS) for argument in args):
+                raise
+            # The handshake is over, since a decorator without functools.wraps has hidden this guard.
+            await close_websocket(request, args, refused.error.status)
+            return None
         result = handler(*args, **kwargs)
         return await result if isawaitable(result) else result
 
+    async def ask(request: Request[Any, Any]) -> None:
+        admit(request, access, optional=optional)
+
+    note_guarded(handler)
+    mark(guarded, RouteGuard(access, optional, ask))
     return guarded
 
 

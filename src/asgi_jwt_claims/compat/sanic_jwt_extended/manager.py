@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from sanic.response import HTTPResponse, json
 
+from asgi_jwt_claims._sanic_connections import is_asgi, is_websocket, speak_websocket
+from asgi_jwt_claims._sanic_routes import ask_guards, check_routes
+from asgi_jwt_claims._sanic_scope import prepared_scope
 from asgi_jwt_claims.challenges import Challenges
 from asgi_jwt_claims.errors import ExpiredTokenError, TokenError
 from asgi_jwt_claims.outcome import Outcome, attach, outcome_for
-from asgi_jwt_claims.sanic import prepared_scope
 
 from .exceptions import (
     AccessDenied,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["JWTManager", "admit", "settings_of"]
 
 _CONTEXT = "sanic_jwt_extended"
+_FIRST = 100  # before the application's own request middleware, as that of `install`
 _CHALLENGES = Challenges()
 
 
@@ -54,6 +57,8 @@ class JWTManager:
         """Prepare `app`."""
         set_defaults(app.config)
         app.exception(RequestRefused)(self._answer)
+        app.on_request(_guard_handshake, priority=_FIRST)
+        app.before_server_start(_check_routes, priority=_FIRST)
         if any(app.config[name] is not None for name in ("JWT_SECRET_KEY", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEY")):
             setattr(app.ctx, _CONTEXT, read_settings(app.config))
         else:
@@ -67,6 +72,18 @@ class JWTManager:
         answer = _CHALLENGES.answer(exception.error)
         headers = {name: value for name, value in answer.headers if name in ("www-authenticate", "cache-control")}
         return json(body, status=answer.status, headers=headers)
+
+
+async def _guard_handshake(request: Request) -> None:
+    """Let the guard of a websocket refuse before the handshake."""
+    if is_websocket(request):
+        if is_asgi(request):
+            speak_websocket(request, prepared_scope(request))
+        await ask_guards(request)
+
+
+async def _check_routes(app: Sanic[Any, Any]) -> None:
+    check_routes(app)
 
 
 def _settle(app: Sanic[Any, Any]) -> None:

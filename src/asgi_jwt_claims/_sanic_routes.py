@@ -1,0 +1,124 @@
+"""What is known of the routes of a Sanic application: which guards stand at them, and which mistakes were made.
+
+A guard says of itself, in an attribute of the handler that it makes, by which rules it goes. So a websocket's guard can
+be asked before the handshake, and a guard that guards nothing can be found when the application starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._guards import guarded_handlers, takes_token
+from ._log import logger
+from ._sanic_connections import is_websocket
+from .errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from sanic import Request, Sanic
+
+    from .access import Access
+
+__all__ = ["RouteGuard", "ask_guards", "check_routes", "endpoints_of", "guards_of", "mark"]
+
+_GUARDS = "__jwt_guards__"
+
+
+class RouteGuard(NamedTuple):
+    """One guard of a handler."""
+
+    access: Access
+    optional: bool
+    ask: Callable[[Request], Awaitable[None]]
+    """Raises what the guard refuses the request with."""
+
+
+def mark(guarded: Callable[..., Any], guard: RouteGuard) -> None:
+    """Let a guarded handler say so; what `functools.wraps` makes of it says so too."""
+    setattr(guarded, _GUARDS, (guard, *guards_of(guarded)))
+
+
+def guards_of(handler: Any) -> tuple[RouteGuard, ...]:
+    """The guards of a handler, the outermost first."""
+    guards: tuple[RouteGuard, ...] = getattr(handler, _GUARDS, ())
+    return guards
+
+
+async def ask_guards(request: Request) -> None:
+    """Ask the guards of a websocket route: once its handler runs the handshake is over, and 401 cannot be said.
+
+    Raises:
+        Exception: What the first guard that refuses raises.
+    """
+    if is_websocket(request):
+        for guard in guards_of(_own_handler(request.route)):
+            await guard.ask(request)
+
+
+def _own_handler(route: Any) -> Any:
+    """The handler of a route, without what Sanic puts around that of a websocket."""
+    handler = route.handler
+    return handler.args[0] if isinstance(handler, functools.partial) and route.extra.websocket else handler
+
+
+def endpoints_of(route: Any) -> Iterator[tuple[Any, tuple[RouteGuard, ...]]]:
+    """What a route calls: its handler or, of a class-based view, the methods; each with its guards."""
+    handler = _own_handler(route)
+    view = getattr(handler, "view_class", None)
+    if view is None:
+        yield handler, guards_of(handler)
+        return
+    for name in sorted(method.lower() for method in route.methods):
+        method = getattr(view, name, None)
+        if method is not None:
+            yield method, (*guards_of(handler), *guards_of(method))
+
+
+def check_routes(app: Sanic[Any, Any]) -> None:
+    """Find guards that guard nothing.
+
+    Raises:
+        SettingError: A handler runs without the guard that was put around it, or its guard has no argument to pass the
+            token in; or a route has been added to a blueprint too late for the guard of that.
+    """
+    for route in app.router.routes:
+        handlers = [_own_handler(route), *(handler for handler, _ in endpoints_of(route))]
+        middleware = [one.func for one in route.extra.request_middleware]
+        if any(function in guarded_handlers for function in (*handlers, *middleware)):
+            raise SettingError(
+                f"the handler of {route.name} ({route.path or '/'}) runs without its jwt_required: write jwt_required "
+                "below the decorator that adds the route, next to the handler; a route that shall be open needs a handler "
+                "of its own"
+            )
+        if any(parameter.name == "token" for parameter in route.params.values()) and any(
+            guards and takes_token(handler) for handler, guards in endpoints_of(route)
+        ):
+            raise SettingError(
+                f"the route {route.name} ({route.path}) has a parameter called token, as is the argument in which "
+                "jwt_required passes the token: rename the parameter of the route"
+            )
+        if route.extra.websocket and not guards_of(handlers[0]) and _hides_guard(handlers[0]):
+            logger().warning(
+                "the guard of the websocket %s is asked only after the handshake, since it stands below a decorator "
+                "that does not use functools.wraps",
+                route.name,
+            )
+
+
+def _hides_guard(handler: Any) -> bool:
+    """Whether there is a guard among the functions that a handler has been made of."""
+    waiting, seen = [handler], set()
+    while waiting:
+        function = waiting.pop()
+        if guards_of(function):
+            return True
+        seen.add(function)
+        for cell in function.__closure__ or () if inspect.isfunction(function) else ():
+            with contextlib.suppress(ValueError):  # it is empty
+                if inspect.isfunction(cell.cell_contents) and cell.cell_contents not in seen:
+                    waiting.append(cell.cell_contents)
+    return False
