@@ -40,6 +40,8 @@ _REQUEST_METHOD = b"access-control-request-method"
 # As names of parameters: `_method`, and the names of the headers that override a method.
 _METHOD_IN_QUERY = re.compile(rb"(?:^|[&;])[^=&;]*(?:\b_method|http[-_]method|method[-_]?override)", re.IGNORECASE)
 
+_MAX_QUERY = 4096  # bytes that are searched for that; no preflight has a longer one
+
 _REMEDY = (
     "put a CORS middleware outside of JWTMiddleware (in Starlette and FastAPI, add it after install), or set "
     "allow_preflight=True if the application answers every OPTIONS request by itself"
@@ -254,12 +256,14 @@ class Gate:
         """
         if scope["type"] != "http" or scope.get("method") != "OPTIONS":
             return False
+        query: bytes = scope.get("query_string", b"")
         values = single_values(scope["headers"], (b"origin", _REQUEST_METHOD))
         is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
         if (
             not is_asked
             or any(self._is_more(name, value) for name, value in scope["headers"])
-            or _METHOD_IN_QUERY.search(unquote_to_bytes(scope.get("query_string", b""))) is not None
+            or len(query) > _MAX_QUERY
+            or _METHOD_IN_QUERY.search(unquote_to_bytes(query)) is not None
         ):
             return False
         try:

@@ -183,7 +183,7 @@ async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
 
 def _check_target(app: object) -> None:
     if not isinstance(app, Sanic | Blueprint):
-        raise SettingError(f"install guards a Sanic application or a Blueprint, not {app!r}: install(app, config)")
+        raise SettingError(f"install guards a Sanic application or a Blueprint, not {type(app).__name__}: install(app, config)")
     if _guards_of(app):
         raise SettingError(
             "install has been called for this application or blueprint already; for tokens of several issuers give "
@@ -283,7 +283,7 @@ def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoi
         SettingError: An argument cannot be used.
     """
     if not isinstance(app, Sanic | Blueprint):
-        raise SettingError(f"endpoints are added to a Sanic application or a Blueprint, not to {app!r}")
+        raise SettingError(f"endpoints are added to a Sanic application or a Blueprint, not to {type(app).__name__}")
     prefix = plain(prefix)
     if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
         raise SettingError('prefix must be a path such as "/auth"')

@@ -824,6 +824,6 @@ async def test_cors_of_sanic_ext(
 
 def test_what_is_no_application(config: JWTConfig) -> None:
     """Something else in the place of the application is refused with the order of the arguments, at the call."""  # S150
-    for app in (config, Blueprint("part"), JWTMiddleware(new_app(), config), Sanic, None):
+    for app in (config, JWTMiddleware(new_app(), config), Sanic, None):
         with pytest.raises(SettingError, match=rf"not {type(app).__name__}: install\(app, config\)$"):
             install(app, config)  # type: ignore[arg-type]

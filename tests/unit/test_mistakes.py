@@ -192,6 +192,6 @@ def test_a_guard_without_a_middleware() -> None:
         raise AssertionError("reached")
 
     with pytest.raises(
-        NotGuardedError, match=r"needs JWTMiddleware .* or install\(app, config\); .*JWTBearer\(config\)"
+        NotGuardedError, match=r"install\(app, config\) or .* JWTMiddleware\(app, config\); .*JWTBearer\(config\)"
     ):
         finish(handler(Request(http_scope())))

@@ -153,6 +153,10 @@ class Layer:
     def __init__(self, app: Any) -> None:
         self.app = app
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Nothing calls it."""
+        raise AssertionError("reached")
+
 
 @pytest.mark.parametrize(
     ("app", "options", "warned"),

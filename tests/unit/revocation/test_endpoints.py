@@ -294,7 +294,7 @@ async def test_who_is_asking(app: Any, config: JWTConfig, store: MemoryStore, me
         ("GET", "/logout-everywhere", 405, "POST"),
         ("POST", "/sessions", 405, "GET"),
         ("GET", "/sessions/x", 405, "DELETE"),
-        ("POST", "/refresh/", 404, None),
+        ("POST", "/refresh//", 404, None),
         ("POST", "//refresh", 404, None),
         ("POST", "/Refresh", 404, None),
         ("POST", "/auth/refresh", 404, None),
