@@ -183,7 +183,9 @@ async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
 
 def _check_target(app: object) -> None:
     if not isinstance(app, Sanic | Blueprint):
-        raise SettingError(f"install guards a Sanic application or a Blueprint, not {type(app).__name__}: install(app, config)")
+        raise SettingError(
+            f"install guards a Sanic application or a Blueprint, not {type(app).__name__}: install(app, config)"
+        )
     if _guards_of(app):
         raise SettingError(
             "install has been called for this application or blueprint already; for tokens of several issuers give "

@@ -397,6 +397,7 @@ _TOKEN_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 def make_sanic(name: str) -> Sanic[Any, Any]:
     """An application with one handler for everything, which answers with the identity of its request."""
+    Sanic.test_mode = True  # or else Sanic could not start two applications in one process
     app: Sanic[Any, Any] = Sanic(name)
     app.config.AUTO_EXTEND = False
     app.config.FALLBACK_ERROR_FORMAT = "text"
