@@ -1,4 +1,4 @@
-"""The programs of the README, for servers: those of ASGI side by side, by the host that a request names."""
+"""The programs of the README, for servers: those of ASGI side by side, by the header in which a request names one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.by_hand import App, Receive, Scope, Send
 from tests.pages import blocks
 from tests.support import ROOT, SECRET
 
-__all__ = ["CONFIG", "HOSTS", "application", "sanic"]
+__all__ = ["CONFIG", "PROGRAMS", "application", "sanic"]
 
 
 def _programs() -> dict[str, Any]:
@@ -26,19 +26,19 @@ def _programs() -> dict[str, Any]:
 _MADE = _programs()
 CONFIG = _MADE["config"]
 sanic = _MADE["sanic"]
-HOSTS: dict[bytes, App] = {
-    b"any.example": _MADE["asgi_jwt_claims"],
-    b"fastapi.example": _MADE["fastapi"],
-    b"starlette.example": _MADE["starlette"],
+PROGRAMS: dict[bytes, App] = {
+    b"any": _MADE["asgi_jwt_claims"],
+    b"fastapi": _MADE["fastapi"],
+    b"starlette": _MADE["starlette"],
 }
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """What the host of the request names. None of them has a lifespan that matters."""
+    """What the request names. None of them has a lifespan that matters."""
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
         return
-    await HOSTS[dict(scope["headers"])[b"host"]](scope, receive, send)
+    await PROGRAMS[dict(scope["headers"])[b"x-program"]](scope, receive, send)

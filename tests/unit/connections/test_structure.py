@@ -46,7 +46,6 @@ def is_empty(connections: Connections) -> bool:
 @contextlib.contextmanager
 def without_collector() -> Iterator[None]:
     """What goes, goes because nothing refers to it."""
-    gc.collect()
     gc.disable()
     try:
         yield
@@ -115,7 +114,7 @@ async def test_requests_leave_nothing_behind(config: JWTConfig, alice: Header) -
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_thousand_that_come_and_go(config: JWTConfig, alice: Header) -> None:
+async def test_many_that_come_and_go(config: JWTConfig, alice: Header) -> None:
     """Times for which nobody waits any more do not pile up, whether they are many or always the same."""
     clock = HeldClock()
     configs = [JWTConfig(secret_key=SECRET, clock=clock, leeway=second / 4) for second in range(200)]
@@ -127,7 +126,7 @@ async def test_a_thousand_that_come_and_go(config: JWTConfig, alice: Header) -> 
         connections = registry()
         assert connections is not None
         (schedule,) = connections._schedules.values()
-        for number in range(1000):
+        for number in range(300):
             async with connected(JWTMiddleware(app, configs[number % 200]), hello(alice)) as line:
                 await until(lambda line=line: line.is_over)
             assert 70 > len(schedule._ticks)
