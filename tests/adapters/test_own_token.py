@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import is_thorough
+
+pytest.importorskip("sanic")
+
 from tests.fuzz import requests
 
 MIDDLEWARES, ON_SANIC = (20_000, 2_000) if is_thorough() else (2_000, 300)
