@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import os
 import signal
@@ -15,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["ROOT", "SECRET", "asking_for", "free_port", "serve_sanic", "serving"]
+__all__ = ["ROOT", "SECRET", "asking_for", "for_each", "free_port", "serve_sanic", "serving"]
 
 ROOT = Path(__file__).parents[1]
 """The project."""
@@ -37,6 +38,34 @@ def asking_for(fixture: str, module: ModuleType) -> dict[str, Any]:
         if not name.startswith("__")
         and (not name.startswith("test_") or fixture in inspect.signature(value).parameters)
     }
+
+
+def for_each(name: str, values: Iterable[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Run a test for all of these values of a parameter, as one test: for many that take no time at all.
+
+    `pytest.mark.parametrize` makes a test of each, and counting, naming and reporting those takes longer than running
+    them. The fixtures of the test are shared by all values.
+    """
+
+    def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(test)
+        others = [parameter for parameter in signature.parameters.values() if parameter.name != name]
+
+        @functools.wraps(test)
+        def run(**fixtures: Any) -> None:
+            for value in values:
+                test(**{name: value}, **fixtures)
+
+        @functools.wraps(test)
+        async def run_async(**fixtures: Any) -> None:
+            for value in values:
+                await test(**{name: value}, **fixtures)
+
+        chosen: Callable[..., Any] = run_async if inspect.iscoroutinefunction(test) else run
+        vars(chosen)["__signature__"] = signature.replace(parameters=others)
+        return chosen
+
+    return decorate
 
 
 def free_port() -> int:

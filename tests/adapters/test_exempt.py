@@ -20,8 +20,16 @@ from asgi_jwt_claims import JWTConfig, JWTMiddleware
 from asgi_jwt_claims.fastapi import install
 from asgi_jwt_claims.starlette import install as install_in_starlette
 from tests.by_hand import App, Receive, Scope, Send, ask
+from tests.support import for_each
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
 
 EXEMPT = ("/login", "/docs/*", "GET /items")
 
@@ -116,10 +124,8 @@ async def test_exempt_is_the_same_everywhere(config: JWTConfig, place: str) -> N
     assert dict.fromkeys(exempt, 200) | dict.fromkeys(closed, 401) == found
 
 
-@pytest.mark.parametrize("root_path", ["/docs", "/docs/a", "/login", "/secret", "/docs/a/../..", "/docs/", "/", "/sec"])
-@pytest.mark.parametrize(
-    "path", ["/docs/admin", "/docs/secret", "/docs/a/secret", "/login/secret", "/secret/secret", "/secret"]
-)
+@for_each("root_path", ["/docs", "/docs/a", "/login", "/secret", "/docs/a/../..", "/docs/", "/", "/sec"])
+@for_each("path", ["/docs/admin", "/docs/secret", "/docs/a/secret", "/login/secret", "/secret/secret", "/secret"])
 async def test_no_root_path_opens_a_guarded_route(config: JWTConfig, path: str, root_path: str) -> None:
     """Whatever sets the root path, and if it is a header of the request, the router and the rules see one path."""  # S14
     for app in (starlette(config), fastapi(config)):

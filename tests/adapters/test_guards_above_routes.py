@@ -29,6 +29,13 @@ from tests.by_hand import Scope, ask, bearer, lifespan, talk
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
+
 LATE = pytest.param(
     "late", marks=pytest.mark.skipif(not hasattr(routing, "iter_route_contexts"), reason="routers are copied")
 )

@@ -27,6 +27,13 @@ from tests.by_hand import ask, bearer
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
+
 NAMES: dict[str, Any] = {one.__name__: one for one in (Depends, Header, Path, Query, Security, JWTBearer, Token)} | {
     "Annotated": Annotated,
     "Any": Any,

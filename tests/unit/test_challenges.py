@@ -18,6 +18,13 @@ from tests.by_hand import Exchange, Message, Scope, http_scope, websocket_scope
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
+
 # Class: status, WWW-Authenticate, body.
 GOLDEN: dict[str, tuple[int, str, bytes]] = {
     "TokenError": (

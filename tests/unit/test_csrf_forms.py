@@ -30,6 +30,13 @@ from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
+
 RAW = forge()
 VALUE = csrf_digest(RAW.encode())
 COOKIE: Header = (b"cookie", b"__Host-access_token=" + RAW.encode())

@@ -23,6 +23,7 @@ from asgi_jwt_claims.errors import (
     TokenError,
     UnknownKeyError,
 )
+from tests.support import for_each
 
 ALL: list[type[JWTError]] = [getattr(errors, name) for name in errors.__all__]
 OF_TOKENS = [kind for kind in ALL if issubclass(kind, TokenError)]
@@ -78,7 +79,7 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
+@for_each("kind", ALL)
 def test_codes_statuses_and_words_are_those_of_the_table(kind: type[JWTError]) -> None:
     """Every error has the code, status and RFC 6750 word that clients and logs rely on."""
     seen = (kind.code, kind.status, kind.error) if issubclass(kind, TokenError) else kind.code
@@ -117,14 +118,14 @@ def test_errors_of_the_application_are_value_errors(kind: type[ConfigurationErro
     assert "write this instead" == str(error)
 
 
-@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+@for_each("kind", OF_TOKENS)
 def test_errors_of_tokens_are_no_value_errors(kind: type[TokenError]) -> None:
     """A refused token is never swallowed by an `except ValueError` around other code."""
     assert not issubclass(kind, ValueError)
 
 
 # S112
-@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+@for_each("kind", OF_TOKENS)
 def test_the_phrase_is_fixed_and_within_the_characters_of_rfc_6750(kind: type[TokenError]) -> None:
     """The text for the client is the class's own, whatever was seen, in characters that a challenge may carry."""
     error = kind(kid='evil"\r\nX-Header: 1')
@@ -144,7 +145,7 @@ def test_evidence_is_kept_and_strings_are_cut() -> None:
     assert {"kid": "k" * 256, "now": 12} == error.evidence
 
 
-@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+@for_each("kind", OF_TOKENS)
 def test_repr_is_as_closed_as_the_phrase(kind: type[TokenError]) -> None:
     """The repr is class and code, since frameworks show it to clients; nothing that was seen or sent is in it."""
     # S149
@@ -155,7 +156,7 @@ def test_repr_is_as_closed_as_the_phrase(kind: type[TokenError]) -> None:
     assert "secret <b>" == error.evidence["kid"]
 
 
-@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+@for_each("kind", OF_TOKENS)
 def test_token_errors_survive_pickling_and_copying(kind: type[TokenError]) -> None:
     """A pickled or copied error has its class, its phrase, its evidence, and what else has been put on it."""
     error = kind(claim="exp", exp=1)
@@ -212,7 +213,7 @@ def test_the_end_of_a_connection_is_one_that_frameworks_know() -> None:
     assert "The token has expired." == str(error)
 
 
-@pytest.mark.parametrize("kind", OF_TOKENS, ids=lambda kind: kind.__name__)
+@for_each("kind", OF_TOKENS)
 def test_a_reason_by_position(kind: type[TokenError]) -> None:
     """Every refusal takes a reason by position, which is evidence and no part of what the client reads."""
     error, named = kind("not the owner"), kind(reason="not the owner")

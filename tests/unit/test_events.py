@@ -34,6 +34,13 @@ from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
+
 ROUTE = SimpleNamespace(path="/items/{id}")
 
 ALICE = {"type": "access", "identity": "alice", "jti": "5f0c3a9e", "issuer": None, "family": None}

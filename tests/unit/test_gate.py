@@ -12,7 +12,7 @@ from asgi_jwt_claims.gate import Gate
 from asgi_jwt_claims.token import Anonymous
 from tests.by_hand import Header, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 EXEMPT = ("/", "/login", "/docs/*", "/caf\u00e9", "/files/*", "/trailing/")
 
@@ -26,7 +26,7 @@ def gate(config: JWTConfig) -> Gate:
     return Gate(config, exempt=EXEMPT)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "path",
     [
         "/",
@@ -51,7 +51,7 @@ def test_exempt_paths_are_open(gate: Gate, path: str, kind: Any) -> None:
     assert None is scope["token"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "path",
     [
         "",

@@ -65,6 +65,12 @@ async def verdict(raw: str | bytes, *configs: JWTConfig, **options: Any) -> Any:
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
+
 async def test_each_issuer_is_accepted_by_its_own_key() -> None:
     """Tokens of either issuer pass, again and again, and say whose they are."""
     for _ in range(3):

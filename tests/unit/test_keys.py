@@ -29,7 +29,7 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.keys import MAX_KID_LENGTH, is_kid
 from tests.forging import b64
 from tests.keys import rsa_key
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 PEM = serialization.Encoding.PEM
 DER = serialization.Encoding.DER
@@ -336,7 +336,7 @@ ASYMMETRIC = {
 
 
 # S32
-@pytest.mark.parametrize("text", ASYMMETRIC.values(), ids=ASYMMETRIC.keys())
+@for_each("text", ASYMMETRIC.values())
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
 def test_no_asymmetric_key_is_a_secret(text: bytes, algorithm: str) -> None:
     """A public or private key, in whatever form, is refused as an HMAC secret with the way to load it."""
@@ -345,7 +345,7 @@ def test_no_asymmetric_key_is_a_secret(text: bytes, algorithm: str) -> None:
 
 
 # S32
-@pytest.mark.parametrize("name", [name for name, text in ASYMMETRIC.items() if text.isascii()])
+@for_each("name", [name for name, text in ASYMMETRIC.items() if text.isascii()])
 def test_no_asymmetric_key_is_a_secret_as_str(name: str) -> None:
     """Given as str it is refused alike, and so is a JWK that says so in `k`."""
     text = ASYMMETRIC[name]

@@ -22,6 +22,7 @@ from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, rea
 from asgi_jwt_claims.jwks.fetching import why_not_fetched
 from tests.conftest import NOW
 from tests.forging import b64
+from tests.support import for_each
 
 ISSUER, AUDIENCE, URL = "https://issuer.example/t1", "https://api.example", "https://issuer.example/jwks"
 EC, RSA, ED = (Key.generate(name, kid="k") for name in ("ES256", "RS256", "EdDSA"))
@@ -64,8 +65,8 @@ def test_own_keys_may_share_a_kid_too() -> None:
 # What is read leniently -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [None, "", [], {}], ids=str)
-@pytest.mark.parametrize("name", ["use", "key_ops", "alg", "k", "d", "p", "x5c", "oth", "unknown"])
+@for_each("value", [None, "", [], {}])
+@for_each("name", ["use", "key_ops", "alg", "k", "d", "p", "x5c", "oth", "unknown"])
 @pytest.mark.parametrize("key", [EC, RSA, ED], ids=lambda key: key.algorithm)
 def test_members_without_a_value_say_nothing(key: Key, name: str, value: Any) -> None:
     """A member that is null or empty counts as absent, in a provider's set and in one that the application loads."""

@@ -35,6 +35,13 @@ from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """One event loop. What waits, and so could tell loops apart, is tested on both elsewhere."""
+    return "asyncio"
+
+
 FORM: Header = (b"content-type", b"application/x-www-form-urlencoded")
 EXEMPT = ["/login", "/auth/refresh", "/auth/logout"]
 NAMES = ["__Host-access_token", "__Secure-refresh_token", "__Host-csrf_token"]
