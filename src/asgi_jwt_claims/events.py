@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "tell", "tell_accepted", "tell_refused"]
 
+_DEBUG, _INFO = 10, 20  # the levels of `logging`, which is imported when there is first something to say
 _OF_A_GOOD_TOKEN = (ForbiddenError, FreshTokenRequiredError)
 
 _WORD = re.compile(r"[!#-\[\]-~]{1,128}")
@@ -98,10 +99,12 @@ async def tell_refused(listeners: Listeners, error: TokenError, scope: Mapping[s
         error: Why the request is refused.
         scope: The ASGI scope of the request.
     """
+    log, level = logger(), _DEBUG if isinstance(error, MissingTokenError) else _INFO
+    if listeners is None and not log.isEnabledFor(level):
+        return  # as in most applications, of which each request without a token would wait for nothing
     request = _request_facts(scope)
-    log = logger().debug if isinstance(error, MissingTokenError) else logger().info
     # As reprs, so that no character of a client can end the line or begin another field.
-    log("request refused: %s %r evidence %r", error.code, request, error.evidence)
+    log.log(level, "request refused: %s %r evidence %r", error.code, request, error.evidence)
     verified, token = error.verified, scope.get("token")
     if not verified and isinstance(error, _OF_A_GOOD_TOKEN) and isinstance(token, Token):
         verified = facts_of(token)  # raised by a handler, which does not say of whom

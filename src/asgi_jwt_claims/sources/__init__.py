@@ -65,5 +65,7 @@ def _checked(offered: Offered | None) -> Offered | None:
 
 def why_absent(scope: Mapping[str, Any], sources: tuple[Source, ...]) -> dict[str, str]:
     """The evidence of a `MissingTokenError`: what stands in the place where a source looks, if it is not a token for it."""
-    headers = [source for source in sources if isinstance(source, BearerHeader)]
-    return next(filter(None, (header.why_absent(scope) for header in headers)), {})
+    for source in sources:
+        if isinstance(source, BearerHeader) and (evidence := source.why_absent(scope)):
+            return evidence
+    return {}
