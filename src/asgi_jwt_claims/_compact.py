@@ -111,12 +111,12 @@ def as_ascii(raw: str | bytes, max_size: int) -> bytes:
         TokenTooLargeError: Longer than `max_size` characters.
         MalformedTokenError: Not ASCII, or neither str nor bytes.
     """
-    if not isinstance(raw, bytes) and not isinstance(raw, str):
-        raise MalformedTokenError(reason="neither str nor bytes")
-    if len(raw) > max_size:
-        raise TokenTooLargeError(size=len(raw), max_size=max_size)
-    if isinstance(raw, bytes):
+    if isinstance(raw, bytes) and len(raw) <= max_size:
         return raw
+    if not isinstance(raw, bytes | str):
+        raise MalformedTokenError(reason="neither str nor bytes")
+    if isinstance(raw, bytes) or len(raw) > max_size:
+        raise TokenTooLargeError(size=len(raw), max_size=max_size)
     try:
         return raw.encode("ascii")
     except UnicodeEncodeError:

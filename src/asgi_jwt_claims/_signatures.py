@@ -55,15 +55,19 @@ class SignatureCache:
         """What a token says, if a key of `keys` has verified it."""
         if keys is not self._keys:
             self._change_keys(keys)
-        entry = self._entries.get(hash(raw))
+        found_by = hash(raw)
+        entry = self._entries.get(found_by)
+        if entry is None:
+            return None
+        digest, _, verified_by, said = entry
         # The keys are compared even so: another thread may still be at work with those from before.
-        if entry is None or entry.keys is not keys or entry.digest != hashlib.sha256(raw).digest():
+        if verified_by is not keys or digest != hashlib.sha256(raw).digest():
             return None
         try:
-            self._entries.move_to_end(hash(raw))
+            self._entries.move_to_end(found_by)
         except KeyError:  # another thread has just forgotten it; it was good all the same
-            return entry.said
-        return entry.said
+            return said
+        return said
 
     def remember(self, raw: bytes, key: Key, keys: KeySet, said: TokenFields) -> None:
         """Note that `key`, one of `keys`, has verified a token, and what it says."""

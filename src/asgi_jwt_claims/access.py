@@ -121,7 +121,8 @@ class Access:
             RoleRefusedError: Its roles do not allow this (403).
         """
         kind, fresh, allow, deny, scopes = self._rules
-        check_type(token, kind)
+        if token.type != kind:
+            check_type(token, kind)
         if fresh:
             _check_freshness(token, fresh)
         if scopes and not scopes <= token.scopes:
