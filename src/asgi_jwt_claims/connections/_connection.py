@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims._store import Feed, marks_of
@@ -52,7 +52,7 @@ class Connection(ABC):
     def begin(self) -> None:
         """From now on the connection is open: watch it, if it has a token to end with."""
         found = dict.fromkeys((*outcomes_from(self._first), *outcomes_from(outcome_of(self._scope))))
-        outcomes = tuple(self._own(found))
+        outcomes = self._own(found)
         if not all(outcome.end_with_token for outcome in outcomes):
             return
         self._home = connections_here()
@@ -115,9 +115,9 @@ class Connection(ABC):
     def end(self, error: TokenError) -> None:
         """Bring about the end, without waiting for it."""
 
-    def _own(self, outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    def _own(self, outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
         """Those by whose tokens the connection goes; others have been found in copies of its scope, for other requests."""
-        return (outcome for outcome in outcomes if outcome is self._first or outcome.is_of(self._scope))
+        return tuple([outcome for outcome in outcomes if outcome is self._first or outcome.is_of(self._scope)])
 
     def _watch(self) -> None:
         self.release()

@@ -34,7 +34,6 @@ class Refusing:
 
     Attributes:
         is_started: Whether something has been answered, so that no refusal can be any more.
-        is_replaced: Whether the answer to a refusal has taken the place of what the application answers.
     """
 
     __slots__ = ()
@@ -43,7 +42,11 @@ class Refusing:
     _scope: Scope
     _send: Send
     is_started: bool
-    is_replaced: bool
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the answer to a refusal has taken the place of what the application answers."""
+        return self._send is _nothing
 
     async def answer_for(self, raised: Exception) -> bool:
         """Answer what the application has raised, if that is a refusal and nothing has been answered yet.
@@ -60,14 +63,14 @@ class Refusing:
         return True
 
     async def _refuse(self, error: TokenError) -> None:
-        self.is_started = self.is_replaced = True  # type: ignore[misc]  # slots of the classes that derive from this one
+        self.is_started = True  # type: ignore[misc]  # a slot of the classes that derive from this one
         send, self._send = self._send, _nothing
         challenges = cast("Challenges", self._challenges)  # without any, no refusal is looked for
         await send_answer(await challenges.respond(error, self._scope), self._scope, send)
 
     def _refusal_behind(self, status: int) -> TokenError | None:
         """The refusal of which an application makes an error of the server's; None: there is none behind it."""
-        if status < 500 or self._challenges is None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
+        if status < 500 or self._challenges is None or self.is_replaced:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
             return None
         handled, noted = sys.exception(), noted_error(self._scope)
         if noted is not None and (handled is None or _stems_from_refusal(handled)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["EventStream", "HTTPExchange"]
 
 _EVENT_STREAM: Final = b"text/event-stream"
+_SHORTEST: Final = len(_EVENT_STREAM)
 
 
 class HTTPExchange(Refusing):
@@ -42,7 +43,6 @@ class HTTPExchange(Refusing):
         "_scope",
         "_send",
         "_stream",
-        "is_replaced",
         "is_started",
     )
 
@@ -56,7 +56,7 @@ class HTTPExchange(Refusing):
     ) -> None:
         self._challenges = challenges
         self._ends = ends
-        self.is_started = self.is_replaced = False
+        self.is_started = False
         self._scope = scope
         self._outcome = scope.get(SCOPE_KEY)
         self._receive = receive
@@ -79,11 +79,9 @@ class HTTPExchange(Refusing):
         """What the application says; for all but streams the server's own `send`, and nothing around it."""
         if message["type"] == "http.response.start":
             self.is_started = True
-            if self.is_replaced:
-                return self._send(message)
             if message.get("status", 200) >= 500 and (error := self._refusal_behind(message["status"])) is not None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
                 return self._refuse(error)
-            if not self._ends or not _is_event_stream(message):
+            if not self._ends or not _is_event_stream(message) or self.is_replaced:
                 return self._send(message)
             return self._watched().start(message)
         return self._send(message) if self._stream is None or self.is_replaced else self._stream.send(message)
@@ -170,7 +168,7 @@ def _is_event_stream(message: Message) -> bool:
         message["headers"] = headers = list(headers)
     for name, value in headers:
         # Most of what is none is shorter, and nobody's requests should wait for the rest.
-        if (name == b"content-type" or name.lower() == b"content-type") and len(value) >= len(_EVENT_STREAM):
+        if len(value) >= _SHORTEST and name.lower() == b"content-type":
             # Clients do not agree on which of several types counts (Fetch standard, "extract a MIME type").
             for kind in value.split(b","):
                 if kind.partition(b";")[0].strip().lower() == _EVENT_STREAM:

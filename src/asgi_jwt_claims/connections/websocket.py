@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio.lowlevel
 
 from asgi_jwt_claims.outcome import outcome_of, outcomes_from
+from asgi_jwt_claims.token import SCOPE_KEY
 
 from ._asgi import ASGIConnection
 from ._refusals import Refusing
@@ -41,7 +42,6 @@ class WebSocketConnection(ASGIConnection, Refusing):
         "_protocol",
         "_told",
         "accepted",
-        "is_replaced",
         "is_started",
     )
 
@@ -56,9 +56,9 @@ class WebSocketConnection(ASGIConnection, Refusing):
         ends: bool,
         challenges: Challenges | None = None,
     ) -> None:
-        super().__init__(scope, receive, send)
+        super().__init__(scope, receive, send, scope.get(SCOPE_KEY))
         self._challenges = challenges
-        self.is_started = self.is_replaced = False
+        self.is_started = False
         self._ends = ends
         self._close_code = close_code
         self._protocol = protocol
@@ -90,7 +90,7 @@ class WebSocketConnection(ASGIConnection, Refusing):
             return
         if not self.is_started:
             self.is_started = True
-            error = self._refusal_behind(_status_of(message))
+            error = None if kind == "websocket.accept" else self._refusal_behind(_status_of(message))
             if error is not None:
                 await self._refuse(error)
                 return
