@@ -52,6 +52,10 @@ class Exemptions:
             known[path] = known.get(path, frozenset()) | methods
         self._longest = max(map(len, self._below), default=0)
 
+    def __bool__(self) -> bool:
+        """Whether there are any rules."""
+        return bool(self._exact or self._below)
+
     def __contains__(self, scope: Mapping[str, Any]) -> bool:
         """Whether a request goes on without a token."""
         path: str = scope["path"]

@@ -13,9 +13,9 @@ import re
 import types
 import typing
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
 
 from .access import Access, naming_scopes
 from .errors import MissingScopeError, NotGuardedError, SettingError, TokenError
@@ -358,7 +358,7 @@ def guard_handler(
                 f"jwt_required of {refuse.__module__} has found no request of that framework among the arguments of "
                 f"{_name(handler)}; take the jwt_required of the adapter for yours, or ask get_token(request)"
             )
-        scope = cast("MutableMapping[str, Any]", scope_of(connection))
+        scope: Any = scope_of(connection)
         outcome = outcome_under(scope, access)
         if not outcome.attended:  # which saves nearly everybody a coroutine
             await outcome.prepare(scope, check_revocation=access.check_revocation)
@@ -375,7 +375,8 @@ def guard_handler(
         if outcome.is_untold:
             await outcome.tell_accepted(scope)
         if passes_token:
-            check_token_argument(kwargs)
+            if kwargs:
+                check_token_argument(kwargs)
             kwargs["token"] = token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
 

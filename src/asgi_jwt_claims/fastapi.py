@@ -46,7 +46,7 @@ from .config import JWTConfig
 from .errors import MissingScopeError, SettingError, TokenError
 from .issuers import trust_in
 from .middleware import with_options
-from .outcome import Outcome, TokenHolder, current_token, examined, forget_error, hold, is_preflight, outcome_under
+from .outcome import Outcome, TokenHolder, current_token, examined, forget_error, is_preflight, outcome_under
 from .sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
 from .token import NotAParameter, Token
 
@@ -351,7 +351,8 @@ class JWTBearer(SecurityBase):
         scope, trust, access = connection.scope, self._trust, self._access
         if trust is None:
             outcome = outcome_under(scope, access)
-            await outcome.prepare(scope, check_revocation=access.check_revocation)
+            if not outcome.attended:
+                await outcome.prepare(scope, check_revocation=access.check_revocation)
             return outcome
         return await examined(
             scope,
@@ -378,7 +379,7 @@ def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
     # FastAPI ends here what its dependencies have opened with `yield`, after the response and its background tasks.
     stack: contextlib.AsyncExitStack | None = scope.get("fastapi_inner_astack")
     if stack is not None and token.type == "access" and token is not current_token():
-        stack.callback(_release, hold(scope, token))
+        stack.callback(_release, TokenHolder(scope, token))
 
 
 def _release(holder: TokenHolder) -> None:

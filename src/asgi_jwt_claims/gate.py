@@ -147,6 +147,7 @@ class Gate:
             )
         self._protocols = tuple(source for source in self._sources if isinstance(source, WebSocketProtocol))
         self._passes_as_preflight = self._is_preflight if allow_preflight else None
+        self._examines_all = not self._exempt and not allow_preflight
         self.refuses_preflights = required and not allow_preflight
         self._credential_headers = _CREDENTIAL_HEADERS.union(
             (source.header for source in self._sources if isinstance(source, BearerHeader)),
@@ -182,16 +183,8 @@ class Gate:
         taken = [source.name for source in self._protocols if source.take_out(scope)]
         return taken[0] if taken else None
 
-    def is_undecided(self, scope: MutableMapping[str, Any]) -> bool:
-        """After `open`: whether only a form or a store can say whether the token is let in.
-
-        The store may be that of a middleware around this one.
-        """
-        undecided: bool = scope[SCOPE_KEY].is_undecided
-        return undecided
-
     async def examine(self, scope: MutableMapping[str, Any], read_form: ReadForm) -> TokenError | None:
-        """As `open`, and waits for what it needs, if `is_remote`, or if `is_undecided` after `open`.
+        """As `open`, and waits for what it needs, if `is_remote`, or if the outcome `is_undecided` after `open`.
 
         Args:
             scope: The scope of the request.
@@ -226,7 +219,7 @@ class Gate:
         outcome = self._outcome_in(scope)
         token: Token | None = None
         error: TokenError | None = None
-        if not self._goes_unexamined(scope):
+        if self._examines_all or not self._goes_unexamined(scope):
             try:
                 token = outcome.admit(scope, ANY_ACCESS_TOKEN)
                 outcome.is_demanded = outcome.is_demanded or self._required

@@ -12,7 +12,7 @@ from ._log import logger
 from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
 from .errors import SettingError, UnsupportedScopeError
 from .gate import CORS_INSIDE, GUARDED, Gate
-from .outcome import hold
+from .outcome import TokenHolder
 from .sources import DEFAULT_SOURCES, Source
 from .token import SCOPE_KEY
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._asgi import ASGIApp
     from ._store import RevocationStore
     from .config import JWTConfig
-    from .connections import HTTPExchange, WebSocketConnection
+    from .connections import WebSocketConnection
     from .errors import TokenError
     from .gate import GateOptions
 
@@ -131,16 +131,22 @@ class JWTMiddleware:
         gate = self._gate
         protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
         error = None if gate.is_remote else gate.open(scope)
-        if gate.is_remote or gate.is_undecided(scope):
+        if gate.is_remote or scope[SCOPE_KEY].is_undecided:
             error, receive = await self._wait(scope, receive)
-        if scope[SCOPE_KEY].is_untold:
-            await scope[SCOPE_KEY].tell_accepted(scope)
-        holder = hold(scope, scope["token"])
+        outcome = scope[SCOPE_KEY]
+        if outcome.is_untold:
+            await outcome.tell_accepted(scope)
+        holder = TokenHolder(scope, scope["token"])
         try:
             if error is not None:
                 await self._refuse(error, scope, receive, send)
                 return
-            connection = self._connection(scope, receive, send, protocol)
+            # What sees to it that the connection ends with its token, and that refusals of the application are answered.
+            connection = (
+                self._http(scope, receive, send, gate.challenges, gate.end_with_token)
+                if scope["type"] == "http"
+                else self._accepting(scope, receive, send, protocol)
+            )
             try:
                 await self.app(scope, connection.receive, connection.send)
             except Exception as raised:
@@ -189,13 +195,8 @@ class JWTMiddleware:
 
         await keep_fresh_during(self._gate.background, lambda: self.app(scope, receive, send))
 
-    def _connection(
-        self, scope: Scope, receive: Receive, send: Send, protocol: str | None
-    ) -> WebSocketConnection | HTTPExchange:
-        """What sees to it that the connection ends with its token, and that refusals of the application are answered."""
+    def _accepting(self, scope: Scope, receive: Receive, send: Send, protocol: str | None) -> WebSocketConnection:
         gate = self._gate
-        if scope["type"] == "http":
-            return self._http(scope, receive, send, gate.challenges, gate.end_with_token)
         return self._websocket(
             scope,
             receive,

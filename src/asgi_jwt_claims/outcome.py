@@ -50,7 +50,7 @@ from .verification import verify
 if TYPE_CHECKING:
     from ._store import RevocationStore
     from .challenges import Challenges
-    from .issuers import Trust
+    from .issuers import Issuers, Trust
 
 __all__ = [
     "ANY_ACCESS_TOKEN",
@@ -64,7 +64,6 @@ __all__ = [
     "examined",
     "forget_error",
     "get_token",
-    "hold",
     "holders_of",
     "is_preflight",
     "noted_error",
@@ -102,25 +101,24 @@ HOLDERS_KEY: Final = "asgi_jwt_claims.holders"
 
 
 class TokenHolder:
-    """The token of one request, for `current_token()`; made by `hold`."""
+    """Lets `current_token()` be one token, in this task and in what starts in it, until it is released.
+
+    Args:
+        scope: The scope of the request.
+        token: Its token.
+    """
 
     __slots__ = ("_before", "token")
 
-    def __init__(self, token: Token | None) -> None:
+    def __init__(self, scope: MutableMapping[str, Any], token: Token | None) -> None:
         self.token = token
+        scope[HOLDERS_KEY] = (*holders_of(scope), self) if HOLDERS_KEY in scope else (self,)
         self._before: Reset[HoldsToken | None] = CURRENT_TOKEN.set(self)
 
     def release(self) -> None:
         """Take the token away: the request has ended."""
         self.token = None
         CURRENT_TOKEN.reset(self._before)
-
-
-def hold(scope: MutableMapping[str, Any], token: Token | None) -> TokenHolder:
-    """Let `current_token()` be `token`, in this task and in what starts in it, until the holder is released."""
-    holder = TokenHolder(token)
-    scope[HOLDERS_KEY] = (*holders_of(scope), holder)
-    return holder
 
 
 def holders_of(scope: Mapping[str, Any]) -> tuple[HoldsToken, ...]:
@@ -133,6 +131,7 @@ ReadForm: TypeAlias = Callable[[str], Awaitable[None]]
 
 _ACCESS = "access"
 _OUR_SOURCES = frozenset({BearerHeader, Cookie, InsecureWebSocketQuery, WebSocketProtocol})
+_PAIRS = frozenset({tuple})
 _UNREADABLE = Offered(b"", "")
 """Stands for what no source could read. It is equal to nothing that a source offers, as that is never empty."""
 
@@ -176,12 +175,17 @@ class Outcome:
     __slots__ = (
         "_awaits_form",
         "_awaits_keys",
+        "_csrf_value",
         "_error",
-        "_exact",
         "_examined",
+        "_handshake",
+        "_headers",
+        "_is_exact",
+        "_kind",
+        "_method",
         "_offered",
         "_revoked",
-        "_seen",
+        "_scheme",
         "_sources",
         "_token",
         "attended",
@@ -202,6 +206,10 @@ class Outcome:
         "revocation",
         "trust",
     )
+
+    _headers: Any
+    _offered: Offered | None
+    _is_exact: bool | None
 
     def __init__(
         self,
@@ -225,13 +233,10 @@ class Outcome:
         self.is_of_gate = False
         self.is_preflight: Callable[[Mapping[str, Any]], bool] | None = None
         self.raised: TokenError | None = None
-        self._offered: Offered | None = None
-        self._seen: tuple[Any, ...] = ()
-        self._exact: bool | None = None
         self._sources = sources
         self.revocation = revocation
-        self.attended = not trust.is_remote and revocation is None
         self._awaits_keys = trust.is_remote
+        self.attended = not self._awaits_keys and revocation is None
         self._awaits_form = False
         self._examined = False
         self._revoked: bool | TokenError | None = False
@@ -307,25 +312,33 @@ class Outcome:
         """
         if not self._examined:
             return True
-        if self._seen == _seen_of(scope, scope.get("headers")) and self._is_exact():
+        if (
+            scope.get("headers") == self._headers
+            and scope.get("method") == self._method
+            and scope.get("type") == self._kind
+            and scope.get("scheme") == self._scheme
+            and scope.get(CSRF_KEY) == self._csrf_value
+            and (self._handshake is None or _handshake(scope) == self._handshake)
+            and (self._is_exact or self._find_exactness())
+        ):
             return True
         try:
             offered = find_token(scope, self._sources, self.trust.max_token_size)
         except TokenError:  # with which the scope is refused
             return False
-        return offered == self._offered and _is_safe(*_seen_of(scope, ())[:2]) is _is_safe(*self._seen[:2])
+        is_safe = _is_safe(scope.get("type"), scope.get("method"))
+        return offered == self._offered and is_safe is _is_safe(self._kind, self._method)
 
-    def _is_exact(self) -> bool:
+    def _find_exactness(self) -> bool:
         """Whether equal views mean equal credentials; this saves nearly every guard a search."""
-        if self._exact is None:
-            headers = self._seen[2]
+        if self._is_exact is None:
             # A pair that is a list may have been changed in place, and a source of the application may read anything.
-            self._exact = (
-                type(headers) in (list, tuple)
-                and {tuple}.issuperset(map(type, headers))
-                and _OUR_SOURCES.issuperset(map(type, self._sources))
+            self._is_exact = (
+                type(self._headers) in (list, tuple)
+                and _PAIRS.issuperset(map(type, self._headers))
+                and (self._sources is DEFAULT_SOURCES or _OUR_SOURCES.issuperset(map(type, self._sources)))
             )
-        return self._exact
+        return self._is_exact
 
     def anew(self) -> Outcome:
         """An outcome by the same settings, not yet worked out, for a scope to which this one does not belong."""
@@ -394,21 +407,29 @@ class Outcome:
         await read_form(offered.csrf_field)
         self._awaits_form = False
         self._offered = offered._replace(csrf_field=None)
-        self._seen = _seen_of(scope, self._seen[2])
+        self._csrf_value = scope.get(CSRF_KEY)
         try:
             check_csrf(scope.get(CSRF_KEY), offered.raw)
         except TokenError as error:
             self._token, self._error = None, error
 
     def _examine(self, scope: Mapping[str, Any]) -> None:
-        headers = scope.get("headers")
-        # A list may be changed in place.
-        self._seen = _seen_of(scope, headers[:] if type(headers) is list else headers)
+        # All that our own sources read of a scope.
+        headers, self._kind, self._method = scope.get("headers"), scope.get("type"), scope.get("method")
+        self._headers = headers[:] if type(headers) is list else headers  # a list may be changed in place
+        self._scheme, self._csrf_value = scope.get("scheme"), scope.get(CSRF_KEY)
+        self._handshake = _handshake(scope) if self._kind == "websocket" else None
+        self._is_exact = None
         self._offered = _UNREADABLE
         try:
             self._offered = offered = find_token(scope, self._sources, self.trust.max_token_size)
             if offered is not None:
-                self._token = self._verified(offered)
+                trust = self.trust
+                self._token = (
+                    verify(offered.raw, trust, offered.source)
+                    if isinstance(trust, JWTConfig)
+                    else self._verified_by(trust, offered)
+                )
                 self._awaits_form = offered.csrf_field is not None
                 if self.revocation is not None and self.config is not None:
                     revoked = self.revocation.known(self._token, self.config)
@@ -418,10 +439,7 @@ class Outcome:
             self._error = error
         self._examined = True
 
-    def _verified(self, offered: Offered) -> Token:
-        trust = self.trust
-        if isinstance(trust, JWTConfig):
-            return verify(offered.raw, trust, offered.source)
+    def _verified_by(self, trust: Issuers, offered: Offered) -> Token:
         raw = as_ascii(offered.raw, trust.max_token_size)
         framed = None if trust.knows(raw) else split_compact(raw)
         self.config = trust.config_for(raw, framed)
@@ -430,15 +448,13 @@ class Outcome:
         return token
 
 
-def _is_safe(kind: str, method: str | None) -> bool:
+def _is_safe(kind: str | None, method: str | None) -> bool:
     return kind == "http" and method in SAFE_METHODS
 
 
-def _seen_of(scope: Mapping[str, Any], headers: Any) -> tuple[Any, ...]:
-    """All that our own sources read of a scope, with these headers."""
-    kind = scope.get("type")
-    handshake = (scope.get("query_string"), offered_protocols(scope)) if kind == "websocket" else None
-    return (kind, scope.get("method"), headers, scope.get("scheme"), scope.get(CSRF_KEY), handshake)
+def _handshake(scope: Mapping[str, Any]) -> tuple[bytes | None, list[str]]:
+    """What our sources read of a websocket beside that."""
+    return scope.get("query_string"), offered_protocols(scope)
 
 
 def outcomes_from(outcome: object) -> Iterator[Outcome]:
@@ -476,7 +492,8 @@ def outcome_for(
         sources: Found in these places; empty: wherever it was found.
         revocation: Held against what this store knows; None: whether or not against any.
     """
-    for outcome in outcomes_from(scope.get(SCOPE_KEY)):
+    outcome = scope.get(SCOPE_KEY)
+    while isinstance(outcome, Outcome):  # as `outcomes_from`, in less time
         if (
             (outcome.config is trust or outcome.trust == trust)
             and sources in ((), outcome._sources)  # noqa: SLF001 -- this module's own class
@@ -484,6 +501,7 @@ def outcome_for(
             and outcome.is_of(scope)
         ):
             return outcome
+        outcome = outcome.following
     return None
 
 
@@ -502,7 +520,7 @@ def forget_error(scope: Mapping[str, Any]) -> None:
 
 def is_preflight(scope: Mapping[str, Any]) -> bool:
     """Whether the innermost middleware takes the request for a CORS preflight, and lets such pass without a token."""
-    outcome = scope.get(SCOPE_KEY)
+    outcome = scope.get(SCOPE_KEY) if scope.get("method") == "OPTIONS" else None
     return isinstance(outcome, Outcome) and outcome.is_preflight is not None and outcome.is_preflight(scope)
 
 
@@ -588,7 +606,10 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
     Raises:
         NotGuardedError: The object has no scope, or, on Sanic's own server, `install` has not prepared one.
     """
-    prepared = getattr(getattr(connection, "ctx", None), SCOPE_KEY, None)
+    if type(connection) is dict:
+        return connection
+    context = getattr(connection, "ctx", None)
+    prepared = None if context is None else getattr(context, SCOPE_KEY, None)
     if prepared is not None and isinstance(prepared, Mapping):
         return prepared
     try:
@@ -630,7 +651,7 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
         TokenError: What was wrong with the credentials; `MissingTokenError` when there were none.
         NotGuardedError: Nothing has prepared the request: no middleware, no `install`.
     """
-    scope = cast("MutableMapping[str, Any]", scope_of(request_or_scope))
+    scope: Any = scope_of(request_or_scope)
     outcome = outcome_of(scope)
     if outcome is None:
         raise NotGuardedError(

@@ -316,7 +316,7 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
         scope = prepared_scope(request)
         protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
         refused = None if gate.is_remote else gate.open(scope)
-        if gate.is_remote or gate.is_undecided(scope):
+        if gate.is_remote or scope[SCOPE_KEY].is_undecided:
             refused = await gate.examine(scope, functools.partial(_read_form, request, scope))
         if scope[SCOPE_KEY].is_untold:
             await scope[SCOPE_KEY].tell_accepted(scope)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
@@ -174,7 +174,8 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
         handler,
         access,
         optional,
-        is_connection=lambda argument: isinstance(argument, HTTPConnection),
+        # The first of them is nearly always true, and the second asks a class that is written in Python.
+        is_connection=lambda argument: type(argument) is Request or isinstance(argument, HTTPConnection),
         refuse=_refuse,
         call_sync=run_in_threadpool,
     )

@@ -17,6 +17,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     current_token,
     get_token,
+    verify_token,
 )
 from asgi_jwt_claims.access import Access
 from asgi_jwt_claims.challenges import Challenges
@@ -24,6 +25,7 @@ from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MissingTokenError,
     NotGuardedError,
+    RevokedTokenError,
     RoleRefusedError,
     WrongTypeError,
 )
@@ -38,8 +40,9 @@ from asgi_jwt_claims.outcome import (
     outcomes_from,
     scope_of,
 )
+from asgi_jwt_claims.revocation import MemoryStore, revoke_token
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
-from tests.by_hand import bearer, http_scope
+from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import HeldClock
 
 
@@ -54,6 +57,16 @@ def test_one_verification_for_any_number_of_questions(config: JWTConfig, verific
     tokens = {id(outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)) for optional in (False, True, False)}
     assert [raw] == verifications
     assert 1 == len(tokens)
+
+
+def test_a_lax_question_answers_no_strict_one(config: JWTConfig, store: MemoryStore) -> None:
+    """A revoked token that was let in where nothing asks for revocation is refused where something does."""
+    raw = create_access_token("alice", config)
+    finish(revoke_token(verify_token(raw, config), config, store))
+    scope, outcome = http_scope("/", bearer(raw)), Outcome(config, DEFAULT_SOURCES, Challenges(), store)
+    assert "alice" == outcome.admit(scope, Access(check_revocation=False)).identity
+    with pytest.raises(RevokedTokenError):
+        outcome.admit(scope, ANY_ACCESS_TOKEN)
 
 
 def test_an_error_is_worked_out_once(config: JWTConfig, clock: HeldClock, verifications: list[str]) -> None:
