@@ -29,17 +29,17 @@ NOW = 1_800_000_000
 
 LEFT_OUT = """\
 Left out: tests/system (servers, processes, outages, documentation, browser), other versions of Python and of what
-this library requires, and most of the examples that Hypothesis draws. All of it, in 20 to 25 minutes:
+this library requires, and most of the examples that Hypothesis draws. All of it, in about 20 minutes:
 
     python -m pip install tox && python -m tox
 """
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes for a run: none beside this one for single files, else one more than processors, since some tests wait."""
+    """Processes for a run: none beside this one for single files, else one for each processor; each collects all tests."""
     if not any(Path(argument.partition("::")[0]).is_dir() for argument in config.args):
         return 0
-    return min((os.cpu_count() or 1) + 1, 8)
+    return min(os.cpu_count() or 1, 8)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
