@@ -33,8 +33,10 @@ __all__ = ["UNAUTHORIZED_CLOSE", "Answer", "Challenges", "OnError", "close_code"
 # RFC 6750 section 3, and no need to escape in a quoted-string.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
+_FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2: token
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7E\x80-\xFF]*")  # RFC 9110 section 5.5
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599  # of final answers, RFC 9110 section 15
+_WITHOUT_BODY = (204, 304)  # RFC 9110 section 6.4.1
 
 UNAUTHORIZED_CLOSE = 3000
 """WebSocket close code "Unauthorized" of the IANA registry."""
@@ -132,12 +134,10 @@ class Challenges:
             changed = self._on_error(error, answer, scope)
             if inspect.isawaitable(changed):
                 changed = await changed
-            if changed is not None:
-                _check(changed)
+            return answer if changed is None else _usable(changed)
         except Exception:  # noqa: BLE001 -- whatever the callback raises, the request stays refused
             logger().exception("on_error failed; the request is refused all the same")
             return _FAILED
-        return answer if changed is None else changed
 
     def _challenge(self, error: TokenError) -> str:
         # RFC 6750 section 3: every attribute at most once, and never the scheme alone.
@@ -180,21 +180,30 @@ _CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status:
 _FAILED = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
 
 
-def _check(answer: object) -> None:
-    """Refuse what no server could send, before it is tried.
+def _usable(answer: object) -> Answer:
+    """An answer as servers can send it; a `content-length` in it becomes that of the body.
 
     Raises:
         TypeError: `on_error` has returned something else than an `Answer`, or one that is not made of what it should be.
-        ValueError: A status or a header that HTTP does not have.
+        ValueError: A status or a header that HTTP does not have, or a body where there can be none.
     """
-    if not isinstance(answer, Answer) or type(answer.status) is not int or not isinstance(answer.body, bytes):
+    if (
+        not isinstance(answer, Answer)
+        or type(answer.status) is not int
+        or not isinstance(answer.headers, tuple | list)
+        or not isinstance(answer.body, bytes)
+    ):
         raise TypeError(f"on_error must return an Answer of int, str pairs and bytes, or None, not {answer!r}")
     if not _LOWEST_STATUS <= answer.status <= _HIGHEST_STATUS:
         raise ValueError(f"on_error must return the status of a final answer, not {answer.status}")
+    if answer.body and answer.status in _WITHOUT_BODY:
+        raise ValueError(f"on_error must return no body with the status {answer.status}")
+    headers = []
     for name, value in answer.headers:
-        name.encode("ascii")
-        if not _FIELD_VALUE.fullmatch(value):
+        if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
             raise ValueError(f"on_error must return headers of Latin-1 without control characters, unlike {name!r}")
+        headers.append((name, str(len(answer.body)) if name.lower() == "content-length" else value))
+    return answer._replace(headers=tuple(headers))
 
 
 def close_code(status: int) -> int:

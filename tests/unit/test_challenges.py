@@ -447,12 +447,26 @@ async def test_on_error(on_error: Callable[..., Any] | None, expected: Answer) -
         Answer(401, ((b"x-name", b"x"),), b""),  # type: ignore[arg-type]
         Answer(401, (("x-name",),), b""),  # type: ignore[arg-type]
         Answer(401, 5, b""),  # type: ignore[arg-type]
+        Answer(401, {"te": "x"}, b""),  # type: ignore[arg-type]
+        Answer(401, iter((("x-name", "x"),)), b""),  # type: ignore[arg-type]
+        Answer(401, (("x-name: a\r\nset-cookie", "b=c"),), b""),
+        Answer(401, (("x name", "x"),), b""),
+        Answer(401, (("", "x"),), b""),
+        Answer(204, (), b"text"),
+        Answer(304, (), b"text"),
     ],
 )
 async def test_an_answer_that_no_server_can_send(answer: Answer) -> None:
     """What `on_error` returns is looked at before a server is, so that the request is refused in any case."""  # S120
     challenges = Challenges(on_error=lambda *_: answer)
     assert BARE_500 == await challenges.respond(errors.ExpiredTokenError(), SCOPE)
+
+
+async def test_the_length_of_another_body() -> None:
+    """An `on_error` that changes the body alone breaks no connection: the length is that of the new body."""
+    challenges = Challenges(on_error=lambda error, answer, scope: answer._replace(body=b"No."))
+    headers = tuple((name, "3" if name == "content-length" else value) for name, value in EXPIRED.headers)
+    assert EXPIRED._replace(body=b"No.", headers=headers) == await challenges.respond(errors.ExpiredTokenError(), SCOPE)
 
 
 async def test_on_error_sees_the_error_the_answer_and_the_scope() -> None:
