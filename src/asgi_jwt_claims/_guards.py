@@ -13,7 +13,7 @@ import re
 import types
 import typing
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
 
@@ -33,12 +33,12 @@ __all__ = [
     "check_token_argument",
     "decorator",
     "guard_handler",
-    "guarded_handlers",
     "is_async_callable",
     "mark_path_parameter",
     "may_be_token",
     "note_guarded",
     "takes_token",
+    "without_guard",
 ]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
@@ -52,7 +52,7 @@ _NO_DEPENDENCY = NotAParameter(
 )
 _Handler = Annotated[Callable[..., Any], _NO_DEPENDENCY]
 
-guarded_handlers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+_guarded_handlers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 """The handlers that some `jwt_required` has wrapped. As the endpoint of a route, such a one is without its guard."""
 
 _made: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
@@ -161,7 +161,7 @@ def note_guarded(handler: Callable[..., Any]) -> None:
     """Remember that a guard is put around `handler`, and so around what `functools.wraps` says that it wraps."""
     for one in _with_wrapped(handler):
         with contextlib.suppress(TypeError):  # an object that cannot be referred to weakly, or has no hash
-            guarded_handlers.add(one)
+            _guarded_handlers.add(one)
 
 
 def _with_wrapped(handler: Any) -> Iterator[Callable[..., Any]]:
@@ -194,24 +194,31 @@ def check_routes(*applications: Any) -> None:
             handler could not receive.
     """
     endpoints = [(handler, found[1]) for found in _endpoints(applications) for handler in _handlers(found[0])]
-    within_guards: set[int] = set()
-    for handler, _ in endpoints:
-        chain = [*_with_wrapped(handler)]
-        guards = [place for place, one in enumerate(chain) if _is_in(one, _made)]
-        within_guards.update(id(one) for place in guards for one in chain[place + 1 :])
+    for handler in without_guard([handler for handler, _ in endpoints]):
+        raise SettingError(
+            f"{_name(handler)} is a route without its guard: jwt_required stands above the route decorator, which "
+            "registers the function below it. Put jwt_required between the route decorator and the handler; a route "
+            "that is meant to be open needs a function of its own"
+        )
     for handler, has_token in endpoints:
-        # One guard may be on a route by itself, and on another one with a second guard around it.
-        if _is_in(handler, guarded_handlers) and not (_is_in(handler, _made) and id(handler) in within_guards):
-            raise SettingError(
-                f"{_name(handler)} is a route without its guard: jwt_required stands above the route decorator, which "
-                "registers the function below it. Put jwt_required between the route decorator and the handler; a route "
-                "that is meant to be open needs a function of its own"
-            )
         if has_token and getattr(handler, "__dict__", {}).get(_LOSES_PATH_PARAMETER):
             raise SettingError(
                 f"{_name(handler)}: the path has a parameter called token, and jwt_required passes the Token by that "
                 "name; rename the parameter of the path"
             )
+
+
+def without_guard(handlers: Collection[Any]) -> Iterator[Any]:
+    """Those of the handlers of all routes that some `jwt_required` has wrapped, but that are registered unwrapped."""
+    within_guards: set[int] = set()
+    for handler in handlers:
+        chain = [*_with_wrapped(handler)]
+        guards = [place for place, one in enumerate(chain) if _is_in(one, _made)]
+        within_guards.update(id(one) for place in guards for one in chain[place + 1 :])
+    for handler in handlers:
+        # One guard may be on a route by itself, and on another one with a second guard around it.
+        if _is_in(handler, _guarded_handlers) and not (_is_in(handler, _made) and id(handler) in within_guards):
+            yield handler
 
 
 def _is_in(handler: Any, handlers: weakref.WeakSet[Callable[..., Any]]) -> bool:
@@ -244,7 +251,9 @@ def _handlers(endpoint: Any) -> list[Any]:
     while isinstance(endpoint, functools.partial):
         endpoint = endpoint.func
     if inspect.isclass(endpoint):
-        return [method for _, method in inspect.getmembers_static(endpoint, inspect.isfunction)]
+        methods = inspect.getmembers_static(endpoint, inspect.isfunction)
+        # `get = jwt_required(_get)` is no mistake: Starlette calls no method with such a name.
+        return [method for name, method in methods if not name.startswith("_")]
     return [endpoint]
 
 

@@ -11,7 +11,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._guards import guarded_handlers, takes_token
+from ._guards import takes_token, without_guard
 from ._log import logger
 from ._sanic_connections import is_websocket
 from .errors import SettingError
@@ -85,10 +85,10 @@ def check_routes(app: Sanic[Any, Any]) -> None:
         SettingError: A handler runs without the guard that was put around it, or its guard has no argument to pass the
             token in; or a route has been added to a blueprint too late for the guard of that.
     """
-    for route in app.router.routes:
-        handlers = [_own_handler(route), *(handler for handler, _ in endpoints_of(route))]
-        middleware = [one.func for one in route.extra.request_middleware]
-        if any(function in guarded_handlers for function in (*handlers, *middleware)):
+    functions = [(route, _functions_of(route)) for route in app.router.routes]
+    unguarded = {*map(id, without_guard([one for _, called in functions for one in called]))}
+    for route, called in functions:
+        if not unguarded.isdisjoint(map(id, called)):
             raise SettingError(
                 f"the handler of {route.name} ({route.path or '/'}) runs without its jwt_required: write jwt_required "
                 "below the decorator that adds the route, next to the handler; a route that shall be open needs a handler "
@@ -101,12 +101,19 @@ def check_routes(app: Sanic[Any, Any]) -> None:
                 f"the route {route.name} ({route.path}) has a parameter called token, as is the argument in which "
                 "jwt_required passes the token: rename the parameter of the route"
             )
-        if route.extra.websocket and not guards_of(handlers[0]) and _hides_guard(handlers[0]):
+        handler = _own_handler(route)
+        if route.extra.websocket and not guards_of(handler) and _hides_guard(handler):
             logger().warning(
                 "the guard of the websocket %s is asked only after the handshake, since it stands below a decorator "
                 "that does not use functools.wraps",
                 route.name,
             )
+
+
+def _functions_of(route: Any) -> list[Any]:
+    """All that Sanic calls for a request to a route."""
+    handlers = [handler for handler, _ in endpoints_of(route)]
+    return [_own_handler(route), *handlers, *(one.func for one in route.extra.request_middleware)]
 
 
 def _hides_guard(handler: Any) -> bool:

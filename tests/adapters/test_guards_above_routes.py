@@ -217,6 +217,11 @@ async def test_the_right_order(config: JWTConfig) -> None:
         async def get(self, request: Request) -> Response:
             return PlainTextResponse("reached")
 
+        async def _change(self, request: Request) -> Response:
+            return PlainTextResponse("reached")
+
+        post = on_starlette.jwt_required(_change)
+
     app.add_route("/account", Account)  # type: ignore[arg-type]  # a class is what Starlette takes, too
     alice = bearer(create_access_token("alice", config))
     async with lifespan(app):
