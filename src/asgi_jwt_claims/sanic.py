@@ -395,7 +395,8 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
         call_sync=_call_sync,
     )
     # The guard passes the token by the rules of this handler; sanic-ext must not inject one by the rules of any other.
-    guarded.__annotations__ = {name: hint for name, hint in guarded.__annotations__.items() if name != "token"}
+    hints = handler.__annotations__ if inspect.isroutine(handler) else {}  # of an object they are others
+    guarded.__annotations__ = {name: hint for name, hint in hints.items() if name != "token"}
 
     async def ask(request: Request) -> None:
         scope = prepared_scope(request)

@@ -206,6 +206,22 @@ async def test_injection_into_a_blueprint(
         ]
 
 
+async def test_injection_beside_guards_of_objects(extended: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """sanic-ext reads no annotations of a guard itself where the handler has none: an object, or one partly applied."""
+    install(extended, config)
+
+    class Greeting:
+        word: Unknown  # type: ignore[name-defined]  # noqa: F821 -- nothing of the handler's
+
+        async def __call__(self, request: Request, token: Token) -> HTTPResponse:
+            return text(token.identity)
+
+    extended.add_route(jwt_required(Greeting()), "/object", name="object")
+    extended.add_route(jwt_required(functools.partial(handler_of_a_token)), "/partial", name="partial")
+    async with site_of(extended) as site:
+        assert ["alice", "alice"] == [(await site.get(path, alice)).text for path in ("/object", "/partial")]
+
+
 def test_what_cannot_be_guarded(app: Any, config: JWTConfig) -> None:
     """Whatever `install` cannot guard it refuses at once, and nothing has changed."""
     for wrong in (Blueprint.group(Blueprint("part")), config, None):
@@ -473,12 +489,11 @@ async def test_a_parameter_named_token_without_install(app: Any, config: JWTConf
     for wrong in ("mallory", 7, ""):
         with pytest.raises(SettingError, match="rename the parameter of the route"):
             await guard(request, token=wrong)
-    assert "alice" == await guard(request)
-    assert "alice" == await jwt_required(guard)(request)
+    assert [b"alice"] * 2 == [(await guarded(request)).body for guarded in (guard, jwt_required(guard))]
 
 
-async def handler_of_a_token(request: Request, token: Any) -> Any:
-    return token.identity
+async def handler_of_a_token(request: Request, token: Token) -> HTTPResponse:
+    return text(token.identity)
 
 
 async def test_no_mistakes(app: Any, config: JWTConfig, site_of: Open, alice: str, folder: Path) -> None:
@@ -511,12 +526,16 @@ async def test_no_mistakes(app: Any, config: JWTConfig, site_of: Open, alice: st
         async def __call__(self, request: Request) -> HTTPResponse:
             return text("any")
 
+    user = jwt_required(functools.partial(handler_of_a_token))
+    app.add_route(user, "/user", name="user")
+    app.add_route(jwt_required(allow="ADMIN")(user), "/admin", name="admin")
     app.route("/view", methods=["GET", "PUT"])(View.as_view())
     app.add_route(jwt_required(Unhashable()), "/unhashable", name="unhashable")
     app.static("/files", folder)
     async with site_of(app) as site:
-        for path, said in (("/view", "alice"), ("/unhashable", "any")):
+        for path, said in (("/view", "alice"), ("/unhashable", "any"), ("/user", "alice")):
             assert said == (await site.get(path, alice)).text
+        assert 403 == (await site.get("/admin", alice)).status_code
         assert "mine" == (await site.get("/open/mine", alice)).text
         assert "alice" == (await site.get("/twice", alice)).text
         assert "text" == (await site.get("/files/file.txt", alice)).text
