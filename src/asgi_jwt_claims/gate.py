@@ -35,6 +35,7 @@ _CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7
 
 
 _CREDENTIAL_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
+_BODY_HEADERS = frozenset({b"transfer-encoding", b"content-type"})  # in HTTP/2 a body may come without a length
 _REQUEST_METHOD = b"access-control-request-method"
 
 # As names of parameters: `_method`, and the names of the headers that override a method.
@@ -269,7 +270,7 @@ class Gate:
         plainly = name.lower().replace(b"_", b"-")  # gateways to WSGI make the same name of an underscore and a hyphen
         return (
             plainly in self._credential_headers
-            or plainly == b"transfer-encoding"
+            or plainly in _BODY_HEADERS
             or (plainly == b"content-length" and value.strip() != b"0")
             or (b"method" in plainly and name != _REQUEST_METHOD)
         )

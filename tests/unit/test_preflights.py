@@ -81,6 +81,7 @@ def test_what_a_preflight_is(config: JWTConfig, method: str, headers: list[Heade
         (b"content-length", b""),
         (b"content-length", b"00"),
         (b"transfer-encoding", b"chunked"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
         (b"x-http-method-override", b"DELETE"),
         (b"X-HTTP-Method-Override", b"DELETE"),
         (b"x_http_method_override", b"DELETE"),
