@@ -46,7 +46,16 @@ from .config import JWTConfig
 from .errors import MissingScopeError, SettingError, TokenError
 from .issuers import trust_in
 from .middleware import with_options
-from .outcome import Outcome, TokenHolder, current_token, examined, forget_error, is_preflight, outcome_under
+from .outcome import (
+    Outcome,
+    TokenHolder,
+    current_token,
+    examined,
+    forget_error,
+    is_guarded,
+    is_preflight,
+    outcome_under,
+)
 from .sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
 from .token import NotAParameter, Token
 
@@ -322,7 +331,7 @@ class JWTBearer(SecurityBase):
             raise TokenHTTPException(refusal, answer) from error
         if outcome.is_untold:
             await outcome.tell_accepted(connection.scope)
-        if self._trust is not None and token is not None:
+        if self._trust is not None and token is not None and not is_guarded(connection.scope):
             _hold_during(connection.scope, token)
         return token
 

@@ -65,6 +65,7 @@ __all__ = [
     "forget_error",
     "get_token",
     "holders_of",
+    "is_guarded",
     "is_preflight",
     "noted_error",
     "outcome_for",
@@ -516,6 +517,12 @@ def forget_error(scope: Mapping[str, Any]) -> None:
     outcome = scope.get(SCOPE_KEY)
     if isinstance(outcome, Outcome):
         outcome.raised = None
+
+
+def is_guarded(scope: Mapping[str, Any]) -> bool:
+    """Whether a middleware has looked at the request, which so says what its current token is."""
+    outcome = scope.get(SCOPE_KEY)
+    return isinstance(outcome, Outcome) and outcome.is_of_gate
 
 
 def is_preflight(scope: Mapping[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from asgi_jwt_claims import (
     Answer,
     AuthEvent,
+    BearerHeader,
     JWTConfig,
     JWTMiddleware,
     Token,
@@ -696,6 +697,22 @@ async def test_current_token_under_a_dependency_alone(app: Any, config: JWTConfi
     note()
     assert ["alice", "alice", None, "alice", None, "alice", None] == seen
     assert inherited[0].run(current_token) is None
+
+
+async def test_current_token_under_a_dependency_and_a_middleware(app: Any, config: JWTConfig, alice: Header) -> None:
+    """Under a middleware the current token is its own, whatever else a dependency with another configuration finds."""
+    other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock)
+    bob = (b"x-other", create_access_token("bob", other).encode())
+    install(app, config, exempt=["/exempt"])
+    guard = Annotated[Token, Security(JWTBearer(other, sources=[BearerHeader("X-Other", "")]))]
+
+    @app.get("/exempt")
+    @app.get("/guarded")
+    async def handler(token: guard) -> Any:
+        return [token.identity, name_of(current_token())]
+
+    assert ["bob", "alice"] == (await ask(app, "/guarded", alice, bob)).json
+    assert ["bob", None] == (await ask(app, "/exempt", bob)).json
 
 
 async def test_current_token_is_an_access_token(app: Any, config: JWTConfig) -> None:
