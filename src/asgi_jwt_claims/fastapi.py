@@ -561,13 +561,22 @@ def _describe_operation(
 
 
 def _forget_schemes(document: dict[str, Any], names: set[str]) -> None:
-    """Leave out those of the schemes that no operation names any more."""
-    operations = [operation for path in document.get("paths", {}).values() for operation in path.values()]
-    requirements = [
-        one for operation in operations if isinstance(operation, dict) for one in operation.get("security", [])
-    ]
-    for name in names.difference(*requirements):
+    """Leave out those of the schemes that nothing in the document names any more."""
+    for name in names.difference(*_requirements_in(document)):
         _schemes_of(document).pop(name, None)
+
+
+def _requirements_in(part: Any) -> Iterator[Any]:
+    """All security requirements in a part of the document: of operations, and of callbacks and webhooks as well."""
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            if name == "security" and isinstance(inner, list):
+                yield from inner
+            else:
+                yield from _requirements_in(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _requirements_in(inner)
 
 
 def _schemes_of(document: dict[str, Any]) -> dict[str, Any]:

@@ -318,3 +318,17 @@ def test_an_empty_application(config: JWTConfig) -> None:
     app = FastAPI()
     install(app, config, sources=[Cookie()])
     assert {} == document(app)["paths"]
+
+
+def test_webhooks_and_callbacks(config: JWTConfig) -> None:
+    """A scheme that only a webhook or a callback names stays in the document."""  # OpenAPI 3.1.0 section 4.8.30
+    for where in ("webhook", "callback"):
+        app = guarded_by(Security(JWTBearer()))
+        install(app, config, sources=[Cookie()])
+        router = app.webhooks if where == "webhook" else APIRouter()
+        router.post("/told")(jwt_required(lambda: None))
+        app.post("/order", callbacks=router.routes if where == "callback" else None)(lambda: None)
+        found = document(app)
+        operations = found["webhooks"] if where == "webhook" else found["paths"]["/order"]["post"]["callbacks"]
+        assert "JWTBearer" in json.dumps(operations)
+        assert {"JWTBearer": BEARER, "JWTCookie": COOKIE} == found["components"]["securitySchemes"]
