@@ -174,6 +174,9 @@ class TokenEndpoints:
         form = await self._form(scope, read_body)
         in_cookie = self._in_cookie(scope, form, "refresh_token", self._refresh_cookie)
         if in_cookie is None and form.get("grant_type") != "refresh_token":
+            cookie = self._refresh_cookie
+            if cookie is not None and not form.keys() - {cookie.cookies.csrf_field}:
+                raise _RequestError("invalid_request", "There is no refresh token, neither in a cookie nor in a form.")
             code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
             raise _RequestError(code, "The grant_type must be refresh_token.")
         try:

@@ -315,6 +315,14 @@ async def test_a_refresh_by_form_as_ever(app: Any, browser: Browser, pair: Token
     assert (400, "invalid_grant", []) == (answer.status, answer.json["error"], answer.cookies)
 
 
+@pytest.mark.parametrize("form", [None, {"csrf_token": "x"}])
+async def test_a_refresh_without_the_cookie(browser: Browser, form: Any) -> None:
+    """A browser that has no such cookie any more, or sends it to another path, is told so, and of no grant type."""
+    answer = await browser.without(NAMES[1]).send("/refresh", form=form, csrf=False)
+    assert (400, "invalid_request", []) == (answer.status, answer.json["error"], answer.cookies)
+    assert "There is no refresh token, neither in a cookie nor in a form." == answer.json["error_description"]
+
+
 # Logging out ----------------------------------------------------------------------------------------------------------
 
 
