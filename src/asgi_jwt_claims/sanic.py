@@ -136,7 +136,7 @@ def install(
         _look_into_groups(app)
     _follow_connections(app, gate)
     app.before_server_start(check, priority=_FIRST)
-    if gate.refuses_preflights:
+    if gate.refuses_preflights and isinstance(app, Sanic):  # the routes of sanic-ext belong to no blueprint
         app.before_server_start(_warn_of_cors)
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.before_server_start(_extend, priority=_FIRST)

@@ -807,19 +807,24 @@ async def test_cors_of_sanic_ext(
     app = new_app()
     app.config.CORS_ORIGINS = origins
     sanic_ext.Extend(app)
+    part = Blueprint("part", url_prefix="/part")
+    install(part, config)
     install(app, config, **options)
 
     @app.get("/")
+    @part.get("/")
     async def handler(request: Request) -> HTTPResponse:
         return empty()
 
+    app.blueprint(part)
     preflight = {"origin": "https://app.example", "access-control-request-method": "GET"}
     async with site_of(app) as site:
         assert warnings == [record.getMessage() for record in caplog.records].count(CORS_INSIDE)
-        answer = await site.client.options("/", headers=preflight)
-        assert status == answer.status_code
-        assert (origins or None) == answer.headers.get("access-control-allow-origin")
-        assert 401 == (await site.get("/")).status_code
+        for path in ("/", "/part/"):
+            answer = await site.client.options(path, headers=preflight)
+            assert status == answer.status_code
+            assert (origins or None) == answer.headers.get("access-control-allow-origin")
+            assert 401 == (await site.get(path)).status_code
 
 
 def test_what_is_no_application(config: JWTConfig) -> None:
