@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from .claims import plain
 from .errors import SettingError
 
-__all__ = ["Exemptions"]
+__all__ = ["Exemptions", "overrides_method"]
 
 _MAX_PATH: Final = 8 * 1024
 """Characters of a path, and bytes of its spelling, beyond which no request is exempt."""
@@ -27,6 +27,13 @@ _NEVER_IN_A_PATH = "%?#"  # an escape is decoded, and a query is not part of `sc
 _NEEDS_NO_ESCAPE = "/!$&'()*+,;=:@"
 """What a path may hold as it is (RFC 3986 section 3.3), beside letters, digits and `-._~`. Browsers do not escape it."""
 
+# Layers that go by another method find it in such a header, or in a parameter of that name or called `_method`.
+_OVERRIDE: Final = rb"http[-_]method|method[-_]?override"
+_OVERRIDING_HEADER = re.compile(_OVERRIDE, re.IGNORECASE)
+_OVERRIDING_PARAMETER = re.compile(rb"(?:^|[&;])[^=&;]*(?:\b_method|" + _OVERRIDE + rb")", re.IGNORECASE)
+_MAX_QUERY: Final = 8 * 1024  # bytes that are searched for it
+_MAX_NAME: Final = 64  # bytes of a header's name; no layer knows a longer one
+
 _WITHOUT_SPACES_AND_DOTS = str.maketrans("", "", " .")
 
 
@@ -35,7 +42,7 @@ class Exemptions:
 
     Args:
         rules: Paths (`"/login"`), all paths below one (`"/docs/*"`), either for one method only (`"GET /items"`). GET
-            includes HEAD. A rule with a method is for http only.
+            includes HEAD. A rule with a method is for http only, and for requests that name no other method to go by.
 
     Raises:
         SettingError: A rule is neither.
@@ -50,6 +57,9 @@ class Exemptions:
             path, methods, is_below = _parse(rule)
             known = self._below if is_below else self._exact
             known[path] = known.get(path, frozenset()) | methods
+        self._tell_methods = any(
+            methods != {_ANY_METHOD} for known in (self._exact, self._below) for methods in known.values()
+        )
         self._longest = max(map(len, self._below), default=0)
 
     def __bool__(self) -> bool:
@@ -63,26 +73,34 @@ class Exemptions:
             return False
         root_path = scope.get("root_path")
         route_path = _without_root(path, root_path) if root_path else path
-        method = scope.get("method") if scope["type"] == "http" else None
-        exact = self._exact.get(route_path)
-        if (exact is not None and (_ANY_METHOD in exact or method in exact)) or (
-            self._below and self._is_below(route_path, method)
-        ):
-            return _is_plainly_spelled(scope.get("raw_path"), path, route_path)
-        return False
+        is_exempt = self._have(route_path, _ANY_METHOD) or (
+            self._tell_methods
+            and scope["type"] == "http"
+            and self._have(route_path, scope.get("method"))
+            and not overrides_method(scope)
+        )
+        return is_exempt and _is_plainly_spelled(scope.get("raw_path"), path, route_path)
 
-    def _is_below(self, path: str, method: str | None) -> bool:
-        slash = path.find("/", 1)
+    def _have(self, path: str, method: str | None) -> bool:
+        """Whether there is a rule for this path and this method."""
+        if method in self._exact.get(path, ()):
+            return True
+        slash = path.find("/", 1) if self._below else -1
         while -1 < slash < self._longest:
-            methods = self._below.get(path[: slash + 1])
-            if (
-                methods is not None
-                and (_ANY_METHOD in methods or method in methods)
-                and _has_plain_segments(path[slash + 1 :])
-            ):
+            if method in self._below.get(path[: slash + 1], ()) and _has_plain_segments(path[slash + 1 :]):
                 return True
             slash = path.find("/", slash + 1)
         return False
+
+
+def overrides_method(scope: Mapping[str, Any]) -> bool:
+    """Whether an http request names another method, by which a layer further in may go."""
+    query: bytes = scope.get("query_string", b"")
+    return (
+        len(query) > _MAX_QUERY
+        or _OVERRIDING_PARAMETER.search(unquote_to_bytes(query)) is not None
+        or any(len(name) <= _MAX_NAME and _OVERRIDING_HEADER.search(name) is not None for name, _ in scope["headers"])
+    )
 
 
 def _parse(rule: object) -> tuple[str, frozenset[str], bool]:

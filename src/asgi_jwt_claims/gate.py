@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TypedDict
-from urllib.parse import unquote_to_bytes
 
-from ._exempt import Exemptions
+from ._exempt import Exemptions, overrides_method
 from ._log import logger
 from ._store import RevocationStore
 from .challenges import UNAUTHORIZED_CLOSE, Challenges, OnError
@@ -37,11 +35,6 @@ _CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7
 _CREDENTIAL_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
 _BODY_HEADERS = frozenset({b"transfer-encoding", b"content-type"})  # in HTTP/2 a body may come without a length
 _REQUEST_METHOD = b"access-control-request-method"
-
-# As names of parameters: `_method`, and the names of the headers that override a method.
-_METHOD_IN_QUERY = re.compile(rb"(?:^|[&;])[^=&;]*(?:\b_method|http[-_]method|method[-_]?override)", re.IGNORECASE)
-
-_MAX_QUERY = 4096  # bytes that are searched for that; no preflight has a longer one
 
 _REMEDY = (
     "put a CORS middleware outside of JWTMiddleware (in Starlette and FastAPI, add it after install), or set "
@@ -250,14 +243,12 @@ class Gate:
         """
         if scope["type"] != "http" or scope.get("method") != "OPTIONS":
             return False
-        query: bytes = scope.get("query_string", b"")
         values = single_values(scope["headers"], (b"origin", _REQUEST_METHOD))
         is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
         if (
             not is_asked
             or any(self._is_more(name, value) for name, value in scope["headers"])
-            or len(query) > _MAX_QUERY
-            or _METHOD_IN_QUERY.search(unquote_to_bytes(query)) is not None
+            or overrides_method(scope)
         ):
             return False
         try:

@@ -281,6 +281,28 @@ def test_a_rule_with_a_method_is_no_rule_for_websockets(config: JWTConfig, path:
     assert expected is is_open(gate, {**websocket_scope(path), "method": "GET"})
 
 
+@pytest.mark.parametrize(
+    ("header", "query", "expected"),
+    [
+        ((b"x-http-method-override", b"DELETE"), b"", False),
+        ((b"X-HTTP-Method", b"DELETE"), b"", False),
+        ((b"x_method_override", b"DELETE"), b"", False),
+        ((b"accept", b"*/*"), b"_method=DELETE", False),
+        ((b"accept", b"*/*"), b"a=b&%5Fmethod=DELETE", False),
+        ((b"accept", b"*/*"), b"x-http-method-override=DELETE", False),
+        ((b"accept", b"*/*"), b"a=" + b"b" * 8190, True),
+        ((b"accept", b"*/*"), b"a=" + b"b" * 8191, False),
+        ((b"x-forwarded-method", b"GET"), b"payment_method=card", True),
+        ((b"x-http-method-override" + b"-" * 43, b"DELETE"), b"", True),
+    ],
+)
+def test_another_method_to_go_by(config: JWTConfig, header: Header, query: bytes, expected: bool) -> None:
+    """A path that is open for one method is not open for another one, which a layer further in would go by."""  # S14
+    gate = Gate(config, exempt=RULES)
+    for path, has_method in (("/items", True), ("/docs/a", True), ("/both", False)):
+        assert (expected or not has_method) is is_open(gate, http_scope(path, header, query_string=query))
+
+
 def test_long_paths_are_not_exempt(gate: Gate) -> None:
     """A path of 8 KiB may be exempt, and no longer one, in characters or as it is spelled."""  # S122
     path = "/docs/" + "a" * (8 * 1024 - 6)
