@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .access import Access
 
-__all__ = ["RouteGuard", "ask_guards", "check_routes", "endpoints_of", "guards_of", "mark"]
+__all__ = ["RouteGuard", "ask_guards", "check_routes", "endpoints_of", "guard_head", "guards_of", "mark"]
 
 _GUARDS = "__jwt_guards__"
 
@@ -108,6 +108,21 @@ def check_routes(app: Sanic[Any, Any]) -> None:
                 "that does not use functools.wraps",
                 route.name,
             )
+
+
+def guard_head(app: Sanic[Any, Any]) -> None:
+    """Let HEAD pass the guards that GET has to pass.
+
+    sanic-ext answers HEAD by the handler of GET, on a route that it adds to the application. The middleware of the
+    handler's blueprint, and so its guard, does not run there.
+    """
+    for route in app.router.routes:
+        handler = getattr(route.handler, "__route_handler__", None)
+        for other in () if handler is None else app.router.routes:
+            is_same_place = (other.path, other.requirements) == (route.path, route.requirements)
+            if other.handler is handler and is_same_place and other.name in app.named_request_middleware:
+                app.named_request_middleware[route.name] = app.named_request_middleware[other.name]
+    app.finalize_middleware()
 
 
 def _functions_of(route: Any) -> list[Any]:

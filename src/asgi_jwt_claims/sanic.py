@@ -56,7 +56,7 @@ with needs("sanic"):
         speak_websocket,
     )
     from ._sanic_openapi import document
-    from ._sanic_routes import RouteGuard, ask_guards, check_routes, mark
+    from ._sanic_routes import RouteGuard, ask_guards, check_routes, guard_head, mark
     from ._sanic_scope import hold_during, let_go, prepared_scope
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ __all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
 
 _REFUSALS = "_asgi_jwt_claims_refusals"
 _FIRST = 100  # before the application's own request middleware, which may want the token
+_LAST = -10_000  # after the listeners of sanic-ext
 
 _gates: weakref.WeakKeyDictionary[GuardRequest, Gate] = weakref.WeakKeyDictionary()
 """The gate of each request middleware that `install` has made."""
@@ -134,6 +135,8 @@ def install(
     app.exception(TokenError)(answer_token_error)
     if isinstance(app, Sanic):
         _look_into_groups(app)
+    else:
+        app.before_server_start(guard_head, priority=_LAST)
     _follow_connections(app, gate)
     app.before_server_start(check, priority=_FIRST)
     if gate.refuses_preflights and isinstance(app, Sanic):  # the routes of sanic-ext belong to no blueprint

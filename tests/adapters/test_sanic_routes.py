@@ -180,6 +180,41 @@ async def test_a_copied_blueprint(app: Any, config: JWTConfig, site_of: Open, al
             assert {"identity": "alice", "same": True} == (await site.get(path, alice)).json()
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_head_of_a_guarded_blueprint(
+    extended: Any, config: JWTConfig, site_of: Open, alice: str, grouped: bool
+) -> None:
+    """sanic-ext answers HEAD by the handler of GET, and so only for a client that has a token (trap: silently open)."""
+    ran: list[str] = []
+
+    async def note(request: Request) -> HTTPResponse:
+        ran.append(f"{request.method} {request.path}")
+        return text("noted")
+
+    part, opened = Blueprint("part", url_prefix="/part"), Blueprint("opened", url_prefix="/opened")
+    install(part, config)
+    for blueprint in (part, opened):
+        blueprint.add_route(note, "/plain", name="plain")
+        blueprint.add_route(note, "/hosted", name="hosted", host="example.com")
+    part.add_route(jwt_required(functools.partial(note)), "/guarded", name="guarded")
+    part.add_route(note, "/own", name="own", methods=["GET", "HEAD"])
+    extended.blueprint(Blueprint.group(part, url_prefix="/group") if grouped else part)
+    extended.blueprint(opened)
+    prefix = "/group/part" if grouped else "/part"
+    async with site_of(extended) as site:
+        for name in ("plain", "hosted", "guarded", "own"):
+            asked: dict[str, str] = {"host": "example.com"} if name == "hosted" else {}
+            for method in ("GET", "HEAD"):
+                refused = await site.client.request(method, f"{prefix}/{name}", headers=asked)
+                assert (name, method, 401) == (name, method, refused.status_code)
+            assert [] == ran
+            good = {**asked, "authorization": f"Bearer {alice}"}
+            assert 200 == (await site.client.head(f"{prefix}/{name}", headers=good)).status_code
+            assert [f"HEAD {prefix}/{name}"] == ran
+            ran.clear()
+        assert 200 == (await site.client.head("/opened/plain")).status_code
+
+
 async def test_injection_into_a_blueprint(
     extended: Any, config: JWTConfig, admins: JWTConfig, site_of: Open, alice: str, root: str
 ) -> None:
