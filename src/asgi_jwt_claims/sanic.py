@@ -289,6 +289,10 @@ def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoi
     """
     if not isinstance(app, Sanic | Blueprint):
         raise SettingError(f"endpoints are added to a Sanic application or a Blueprint, not to {type(app).__name__}")
+    from .endpoints import TokenEndpoints  # noqa: PLC0415 -- its caller has imported it, and others have no use for it
+
+    if not isinstance(endpoints, TokenEndpoints):
+        raise SettingError(f"endpoints must be TokenEndpoints(config, store), not {type(endpoints).__name__}")
     prefix = plain(prefix)
     if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
         raise SettingError('prefix must be a path such as "/auth"')

@@ -345,6 +345,8 @@ def test_where_endpoints_cannot_be_added(config: JWTConfig) -> None:
     """What is neither an application nor a blueprint is refused at once."""
     with pytest.raises(SettingError, match="a Sanic application or a Blueprint"):
         add_token_endpoints(Blueprint.group(), TokenEndpoints(config, MemoryStore()))  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"must be TokenEndpoints\(config, store\), not JWTConfig"):
+        add_token_endpoints(Blueprint("part"), config)  # type: ignore[arg-type]
 
 
 # Mistakes -------------------------------------------------------------------------------------------------------------
