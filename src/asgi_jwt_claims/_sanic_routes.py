@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ._guards import takes_token, without_guard
 from ._log import logger
 from ._sanic_connections import is_websocket
-from .errors import SettingError
+from .errors import SettingError, TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -114,14 +114,16 @@ def guard_head(app: Sanic[Any, Any]) -> None:
     """Let HEAD pass the guards that GET has to pass.
 
     sanic-ext answers HEAD by the handler of GET, on a route that it adds to the application. The middleware of the
-    handler's blueprint, and so its guard, does not run there.
+    handler's blueprint, and so its guard, does not run there; nor does what answers the refusals of the handler.
     """
+    answers = app.error_handler.cached_handlers
     for route in app.router.routes:
         handler = getattr(route.handler, "__route_handler__", None)
         for other in () if handler is None else app.router.routes:
             is_same_place = (other.path, other.requirements) == (route.path, route.requirements)
             if other.handler is handler and is_same_place and other.name in app.named_request_middleware:
                 app.named_request_middleware[route.name] = app.named_request_middleware[other.name]
+                answers[TokenError, route.name] = answers.get((TokenError, other.name))
     app.finalize_middleware()
 
 

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
     from typing import Unpack
 
+    from sanic.handlers import ErrorHandler
     from sanic.response import BaseHTTPResponse
 
     from .access import Access
@@ -82,6 +83,9 @@ _LAST = -10_000  # after the listeners of sanic-ext
 
 _gates: weakref.WeakKeyDictionary[GuardRequest, Gate] = weakref.WeakKeyDictionary()
 """The gate of each request middleware that `install` has made."""
+
+_looked_into: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
+"""What `_look_into_groups` has changed; an application cannot be referred to weakly."""
 
 
 def install(
@@ -136,6 +140,7 @@ def install(
     if isinstance(app, Sanic):
         _look_into_groups(app)
     else:
+        app.before_server_start(_look_into_groups)
         app.before_server_start(guard_head, priority=_LAST)
     _follow_connections(app, gate)
     app.before_server_start(check, priority=_FIRST)
@@ -169,6 +174,9 @@ def _keep_background(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
 
 def _look_into_groups(app: Sanic[Any, Any]) -> None:
     """Let a group of refusals be handled as a refusal is, and leave all other groups to the application."""
+    if app.error_handler in _looked_into:
+        return
+    _looked_into.add(app.error_handler)
     respond: Callable[[Request, Exception], Any] = app.error_handler.response
 
     def respond_to_refusal(request: Request, exception: Exception) -> Any:

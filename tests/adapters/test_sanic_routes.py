@@ -17,7 +17,7 @@ from sanic.views import HTTPMethodView
 
 from asgi_jwt_claims import JWTConfig, Token, TokenError, create_access_token, current_token
 from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.errors import ForbiddenError, SettingError
 from asgi_jwt_claims.gate import Gate
 from asgi_jwt_claims.revocation import MemoryStore, start_session
 from asgi_jwt_claims.sanic import add_token_endpoints, get_token, install, jwt_required
@@ -165,6 +165,33 @@ async def test_the_error_of_a_handler_of_a_blueprint(app: Any, config: JWTConfig
     app.blueprint(part)
     async with site_of(app) as site:
         assert 401 == (await site.get("/")).status_code
+
+
+async def test_refusals_below_a_blueprint(extended: Any, config: JWTConfig, site_of: Open, alice: str) -> None:
+    """What a handler of a guarded blueprint refuses is its answer: alone or in a group, by GET and by sanic-ext's HEAD."""
+    parts = [Blueprint(name, url_prefix=f"/{name}") for name in ("one", "two")]
+    for part in parts:
+        install(part, config)
+
+        @part.get("/alone")
+        async def refuse(request: Request) -> HTTPResponse:
+            raise ForbiddenError
+
+        @part.get("/group")
+        async def refuse_in_a_task(request: Request) -> HTTPResponse:
+            raise ExceptionGroup("tasks", [ExceptionGroup("more", [ForbiddenError()])])
+
+        @part.get("/mixed")
+        async def fail(request: Request) -> HTTPResponse:
+            raise ExceptionGroup("tasks", [ForbiddenError(), LookupError()])
+
+        extended.blueprint(part)
+    good = {"authorization": f"Bearer {alice}"}
+    async with site_of(extended) as site:
+        for path, status in (("/one/alone", 403), ("/two/alone", 403), ("/two/group", 403), ("/one/mixed", 500)):
+            for method in ("GET", "HEAD"):
+                answer = await site.client.request(method, path, headers=good)
+                assert (path, method, status) == (path, method, answer.status_code)
 
 
 async def test_a_copied_blueprint(app: Any, config: JWTConfig, site_of: Open, alice: str, folder: Path) -> None:
