@@ -401,9 +401,7 @@ class Outcome:
         offered, token = self._offered, self._token
         if offered is None or token is None or token.type != _ACCESS or self._revoked is True:
             return
-        if not isinstance(
-            offered.csrf_field, str
-        ):  # also where a source of the application has put something else there
+        if not isinstance(offered.csrf_field, str):  # a source of the application may have put something else there
             return
         await read_form(offered.csrf_field)
         self._awaits_form = False
