@@ -40,26 +40,29 @@ def asking_for(fixture: str, module: ModuleType) -> dict[str, Any]:
     }
 
 
-def for_each(name: str, values: Iterable[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Run a test for all of these values of a parameter, as one test: for many that take no time at all.
+def for_each(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Run a test for all of these values of a parameter, or of several, as one test: for many that take no time at all.
 
     `pytest.mark.parametrize` makes a test of each, and counting, naming and reporting those takes longer than running
     them. The fixtures of the test are shared by all values.
     """
 
+    chosen_names = (names,) if isinstance(names, str) else names
+    cases = [dict(zip(chosen_names, (one,) if isinstance(names, str) else one, strict=True)) for one in values]
+
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(test)
-        others = [parameter for parameter in signature.parameters.values() if parameter.name != name]
+        others = [parameter for parameter in signature.parameters.values() if parameter.name not in chosen_names]
 
         @functools.wraps(test)
         def run(**fixtures: Any) -> None:
-            for value in values:
-                test(**{name: value}, **fixtures)
+            for case in cases:
+                test(**case, **fixtures)
 
         @functools.wraps(test)
         async def run_async(**fixtures: Any) -> None:
-            for value in values:
-                await test(**{name: value}, **fixtures)
+            for case in cases:
+                await test(**case, **fixtures)
 
         chosen: Callable[..., Any] = run_async if inspect.iscoroutinefunction(test) else run
         vars(chosen)["__signature__"] = signature.replace(parameters=others)

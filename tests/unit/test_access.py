@@ -19,6 +19,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.verification import verify
 from tests.forging import forge
+from tests.support import for_each
 
 
 def token(config: JWTConfig, **claims: Any) -> Token:
@@ -46,7 +47,7 @@ def test_a_fresh_token_can_be_demanded(config: JWTConfig) -> None:
     assert None is Access(fresh=True).check(token(config, fresh=True))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("rules", "roles", "passes"),
     [
         ({"allow": "ADMIN"}, "ADMIN", True),
@@ -120,7 +121,7 @@ def test_rules_are_checked_in_order(config: JWTConfig) -> None:
     assert None is access.check(token(config, fresh=True, scope="read", roles="admin"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("rules", "match"),
     [
         # S150

@@ -15,6 +15,7 @@ from asgi_jwt_claims import errors
 from asgi_jwt_claims.challenges import Answer, Challenges, close_code, send_answer
 from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError, MissingTokenError, SettingError, TokenError
 from tests.by_hand import Exchange, Message, Scope, http_scope, websocket_scope
+from tests.support import for_each
 
 pytestmark = pytest.mark.anyio
 
@@ -222,7 +223,7 @@ def test_every_error_is_golden() -> None:
     assert {kind.__name__ for kind in KINDS} == {*GOLDEN, *UNAVAILABLE}
 
 
-@pytest.mark.parametrize("kind", CHALLENGED, ids=lambda kind: kind.__name__)
+@for_each("kind", CHALLENGED)
 def test_golden_bytes(kind: type[TokenError]) -> None:
     """Status, headers in their order, and body are exactly these."""  # S111
     status, challenge, body = GOLDEN[kind.__name__]
@@ -266,14 +267,14 @@ def test_the_scope_attribute() -> None:
     ) == answer.headers[-1]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@for_each("kind", KINDS)
 def test_nothing_of_the_evidence_is_sent(kind: type[TokenError]) -> None:
     """What was seen stays on the exception: the answer is the same whatever the request held."""  # S112
     seen = kind(claim="<script>", kid='x"\r\nSet-Cookie: a=b', reason="secret-reason", iss="https://evil.example")
     assert Challenges().answer(kind()) == Challenges().answer(seen)
 
 
-@pytest.mark.parametrize("kind", CHALLENGED, ids=lambda kind: kind.__name__)
+@for_each("kind", CHALLENGED)
 def test_the_characters_of_a_challenge(kind: type[TokenError]) -> None:
     """Every attribute stands once, and keeps to the characters of RFC 6750 section 3."""  # S112
     challenge = GOLDEN[kind.__name__][1]

@@ -21,6 +21,7 @@ from asgi_jwt_claims._compact import (
 from asgi_jwt_claims.errors import EncryptedTokenError, MalformedTokenError, TokenTooLargeError
 from tests.forging import b64
 from tests.framing import load_json, load_segment, split_compact
+from tests.support import for_each
 
 WHITE_SPACE = "white space; leave the scheme (Bearer) and line ends away"
 ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -37,7 +38,7 @@ def test_three_parts_are_framed(raw: str | bytes) -> None:
     assert (b"eyJ9", b"{}", b"\x01\x02\x03", b"eyJ9.e30") == tuple(split_compact(raw, 100))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("raw", "reason"),
     [
         # S15
@@ -143,7 +144,7 @@ def test_a_million_dots_cost_no_more_than_their_length() -> None:
         split_compact(b"." * 1_000_000, 2_000_000)
 
 
-@pytest.mark.parametrize("size", range(40))
+@for_each("size", range(40))
 def test_encoding_is_that_of_the_standard_library(size: int) -> None:
     """Encoding is base64url without padding, and decoding takes it back."""
     data = bytes(range(255, 255 - size, -1))
@@ -211,7 +212,7 @@ def test_strict_json_is_parsed(text: bytes, value: Any) -> None:
     assert value == load_json(text)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "reason"),
     [
         # S20

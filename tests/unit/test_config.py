@@ -51,7 +51,7 @@ from asgi_jwt_claims.revocation import MemoryStore, rotate_refresh_token, start_
 from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import NOW, HeldClock
 from tests.forging import b64, forge
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 SECOND = "q7Lx2Vw9-Zt4Rk6Yp1Nc8Mb3Hs5Jd0_Fg"
 LONG = "T8s-5Kq2Wz7Xc1Vb9Nm4Lp6Jh3Gf0Dd_Ya8Su5Io2Er7Tt1Qw9Ze4Rx6Cv3Bn0Ml"
@@ -346,7 +346,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
 }
 
 
-@pytest.mark.parametrize("name", EFFECTS)
+@for_each("name", EFFECTS)
 def test_a_setting_changes_what_is_minted_or_accepted(name: str) -> None:
     """Set otherwise, each setting makes another token or another verdict."""
     EFFECTS[name]()
@@ -362,7 +362,7 @@ def test_no_setting_does_nothing() -> None:
 PRIVATE = Key.generate("ES256", kid="mine")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("changes", "match"),
     [
         # S150
@@ -465,8 +465,8 @@ def test_what_cannot_be_used_is_refused_when_built(changes: dict[str, Any], matc
         settings(**changes)
 
 
-@pytest.mark.parametrize("claim", ["iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf"])
-@pytest.mark.parametrize("name", ["identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim"])
+@for_each("claim", ["iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf"])
+@for_each("name", ["identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim"])
 def test_no_claim_has_two_meanings(name: str, claim: str) -> None:
     """A claim with a meaning of its own cannot be given another."""
     with pytest.raises(SettingError, match="must be different names, and none of"):
@@ -649,7 +649,7 @@ def test_id_tokens_are_accepted_by_the_environment() -> None:
         JWTConfig.from_env(environ={**environ, "JWT_ACCEPT_ID_TOKENS": "yes"})
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "text", "value"),
     [
         ("issuer", "https://a.example", "https://a.example"),
@@ -791,7 +791,7 @@ def test_the_configuration_of_a_provider_can_be_changed() -> None:
         create_access_token("alice", config)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("mapping", "match"),
     [
         # S150

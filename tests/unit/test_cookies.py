@@ -26,7 +26,7 @@ from asgi_jwt_claims.errors import InvalidRequestError, MintingError, NotGuarded
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Header, Recorder, ask, http_scope
 from tests.conftest import HeldClock
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def set_lines(pair: TokenPair, config: JWTConfig) -> list[str]:
 # The settings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("settings", "match"),
     [
         # S150
@@ -117,7 +117,7 @@ def test_origins_as_browsers_send_them(origin: str) -> None:
     assert frozenset({origin}) == TokenCookies(trusted_origins=[origin]).trusted_origins
 
 
-@pytest.mark.parametrize(
+@for_each(
     "origin",
     [
         *("a.example", "//a.example", "https:a.example", "https://", "https://a.example/", "https://a.example/app"),

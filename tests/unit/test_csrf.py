@@ -12,6 +12,7 @@ from asgi_jwt_claims.errors import CSRFTokenError, ForeignOriginError, InvalidRe
 from asgi_jwt_claims.sources import Offered
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Header, http_scope, websocket_scope
+from tests.support import for_each
 
 MAX = 256
 ACCESS, REFRESH = b"aaa.bbb.ccc", b"ddd.eee.fff"
@@ -75,7 +76,7 @@ def test_each_token_has_its_own_value() -> None:
         offered(csrf(CSRF), source=source)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         b"",
@@ -232,7 +233,7 @@ def test_a_request_of_the_own_origin(origin: bytes, host: bytes, scheme: str) ->
     assert FOUND == Cookie()(websocket_scope() | from_origin(origin, host, scheme), MAX)
 
 
-@pytest.mark.parametrize(("origin", "host", "scheme"), FOREIGN)
+@for_each(("origin", "host", "scheme"), FOREIGN)
 def test_a_request_of_another_origin(origin: bytes, host: bytes, scheme: str) -> None:
     """A page of any other host, port or scheme may not, although it has the CSRF value; and opens no socket."""
     # S10, S126

@@ -17,7 +17,7 @@ from asgi_jwt_claims import JWTConfig, errors
 from asgi_jwt_claims.gate import GateOptions
 from asgi_jwt_claims.jwks import RefreshPolicy
 from tests.pages import FENCE, IDS, PAGES, blocks
-from tests.support import ROOT
+from tests.support import ROOT, for_each
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 LANGUAGES = {"python", "console", "text", "json", "http", "js"}
@@ -52,13 +52,13 @@ def test_every_script_is_run_by_the_browser_tests() -> None:
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@for_each("page", PAGES)
 def test_the_languages_of_blocks_are_known(page: Path) -> None:
     """Every block says what it is written in, so that none escapes these tests by a misspelt name."""
     assert [] == [block for block in blocks(page) if block.language not in LANGUAGES]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@for_each("page", PAGES)
 def test_the_commands_of_a_page_exist(page: Path) -> None:
     """Every command in a console block is a program that the page may expect, with a target that is there."""
     for words in commands(page):
@@ -106,7 +106,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=IDS)
+@for_each("page", PAGES)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     """Every relative link names a file of the repository, and a heading of it where it names one."""
     for link in LINK.findall(FENCE.sub("", page.read_text())):

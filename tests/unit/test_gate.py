@@ -121,7 +121,7 @@ def test_no_other_path_is_open(gate: Gate, path: str, kind: Any) -> None:
     assert not is_open(gate, kind(path))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "raw_path", "expected"),
     [
         ("/login", None, True),
@@ -188,7 +188,7 @@ def test_no_header_opens_the_gate(gate: Gate, headers: list[Header]) -> None:
     assert MissingTokenError is type(gate.open(scope))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "root_path", "expected"),
     [
         ("/login", "", True),
@@ -240,7 +240,7 @@ def test_the_spelling_below_a_root_path(gate: Gate, raw_path: bytes, expected: b
 RULES = ("GET /items", "POST /orders", "GET /docs/*", "PUT /docs/api/*", "/both", "GET /both", "M-SEARCH /upnp")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("method", "path", "expected"),
     [
         ("GET", "/items", True),
@@ -415,7 +415,7 @@ def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -
     assert inner.challenges is outcome.challenges
 
 
-@pytest.mark.parametrize(
+@for_each(
     "options",
     [
         {"required": 1},

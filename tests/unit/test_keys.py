@@ -560,7 +560,7 @@ def test_a_private_jwk_signs_what_its_public_half_verifies() -> None:
 OTHER = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("jwk", "match"),
     [
         ({}, "kty None; supported are"),

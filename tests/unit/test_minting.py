@@ -30,7 +30,7 @@ from asgi_jwt_claims.errors import (
 )
 from tests.conftest import NOW, HeldClock
 from tests.forging import sealed
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 
 def parts(raw: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -117,8 +117,8 @@ def test_refresh_and_access_do_not_stand_for_each_other(config: JWTConfig) -> No
 
 
 # S57
-@pytest.mark.parametrize("identity", [None, "", 7, True, 1.5, ["alice"], {"id": 7}, b"alice", object()])
-@pytest.mark.parametrize("create", [create_access_token, create_refresh_token, create_token_pair])
+@for_each("identity", [None, "", 7, True, 1.5, ["alice"], {"id": 7}, b"alice", object()])
+@for_each("create", [create_access_token, create_refresh_token, create_token_pair])
 def test_sub_is_a_non_empty_str(create: Any, identity: Any, config: JWTConfig) -> None:
     """Any other identity is refused, not converted."""
     with pytest.raises(MintingError, match="the identity must"):

@@ -38,7 +38,7 @@ from asgi_jwt_claims.revocation import (
 from asgi_jwt_claims.sources import why_absent
 from asgi_jwt_claims.starlette import jwt_required
 from tests.by_hand import Header, Recorder, finish, http_scope
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 CONFIG = JWTConfig(secret_key=SECRET)
 STORE = MemoryStore()
@@ -53,12 +53,11 @@ def call(function: Callable[..., Any], *arguments: Any) -> None:
         finish(result)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "config",
     ["alice", None, {"secret_key": SECRET}, [CONFIG], JWTConfig, STORE],
-    ids=["str", "None", "dict", "list", "class", "store"],
 )
-@pytest.mark.parametrize(
+@for_each(
     ("function", "arguments", "how"),
     [
         (create_access_token, ("alice",), "create_access_token(identity, config)"),

@@ -15,7 +15,7 @@ from asgi_jwt_claims.errors import InvalidTokenError, MintingError, WrongTypeErr
 from tests.by_hand import Recorder, ask, bearer
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, forge, sealed
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 UNTYPED = JWTConfig(
     secret_key=SECRET, clock=HeldClock(), type_claim=None, user_claims_claim=None, required_claims=("exp",)
@@ -50,8 +50,8 @@ def typed(typ: str | None, claims: dict[str, Any]) -> bytes:
 
 
 # S43
-@pytest.mark.parametrize("sign", SIGNS, ids=str)
-@pytest.mark.parametrize("typ", ["JWT", None])
+@for_each("sign", SIGNS)
+@for_each("typ", ["JWT", None])
 def test_a_sign_of_another_kind_is_refused(sign: dict[str, Any], typ: str | None) -> None:
     """A claim that access tokens lack, or the word for another kind, refuses the token and is named to the log."""
     with pytest.raises(WrongTypeError) as error:
@@ -61,8 +61,8 @@ def test_a_sign_of_another_kind_is_refused(sign: dict[str, Any], typ: str | None
 
 
 # S43
-@pytest.mark.parametrize("sign", [sign for sign in SIGNS if "nonce" not in sign], ids=str)
-@pytest.mark.parametrize("mark", [{"scope": "read"}, {"scp": ["read"]}, {}], ids=str)
+@for_each("sign", [sign for sign in SIGNS if "nonce" not in sign])
+@for_each("mark", [{"scope": "read"}, {"scp": ["read"]}, {}])
 def test_no_mark_of_an_access_token_outweighs_the_others(sign: dict[str, Any], mark: dict[str, Any]) -> None:
     """Only a nonce is forgiven; a token with any other mark of an ID token is refused, whatever else it says."""
     for typ in ("JWT", "at+jwt"):

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 import asgi_jwt_claims
+from tests.support import for_each
 
 CORE = [
     *("errors", "token", "claims", "keys", "config", "minting", "verification", "access"),
@@ -74,7 +75,7 @@ def order(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
 
 
-@pytest.mark.parametrize("name", CORE)
+@for_each("name", CORE)
 def test_every_module_says_what_it_offers(name: str) -> None:
     """Every module's `__all__` is sorted, without repetition, and names what is there."""
     module = importlib.import_module(f"asgi_jwt_claims.{name}")
@@ -83,7 +84,7 @@ def test_every_module_says_what_it_offers(name: str) -> None:
     assert module.__doc__
 
 
-@pytest.mark.parametrize("name", sorted(NAMES - {"SCOPE_KEY"}))
+@for_each("name", sorted(NAMES - {"SCOPE_KEY"}))
 def test_every_public_object_is_documented(name: str) -> None:
     """Every class and function has a docstring."""
     assert getattr(asgi_jwt_claims, name).__doc__

@@ -29,6 +29,7 @@ from asgi_jwt_claims.sources import DEFAULT_SOURCES, InsecureWebSocketQuery, Off
 from asgi_jwt_claims.sources.cookie import csrf_digest
 from tests.by_hand import Recorder, drive, http_scope, websocket_scope
 from tests.forging import forge
+from tests.support import for_each
 
 MAX = 256
 RAW = forge()
@@ -92,7 +93,7 @@ def test_another_scheme_is_absence(value: bytes) -> None:
     assert None is offered(value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         b"",  # blank: a trap of its own

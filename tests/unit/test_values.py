@@ -42,7 +42,7 @@ from asgi_jwt_claims.revocation import (
 from asgi_jwt_claims.sources import BearerHeader, InsecureWebSocketQuery, WebSocketProtocol
 from tests.by_hand import http_scope
 from tests.conftest import HeldClock
-from tests.support import SECRET
+from tests.support import SECRET, for_each
 
 
 class Text(str):
@@ -466,9 +466,9 @@ def test_headers_that_are_no_mapping_are_refused() -> None:
         create_access_token("alice", CONFIG, headers=headers)
 
 
-@pytest.mark.parametrize("value", [7, True, 1.5, object()])
-@pytest.mark.parametrize("name", ["scope", "roles", "audience"])
-@pytest.mark.parametrize("create", [create_access_token, create_refresh_token, create_token_pair])
+@for_each("value", [7, True, 1.5, object()])
+@for_each("name", ["scope", "roles", "audience"])
+@for_each("create", [create_access_token, create_refresh_token, create_token_pair])
 def test_what_is_no_text_and_no_collection(create: Any, name: str, value: Any) -> None:
     """A scope, role or audience that is neither text nor a collection is refused by an error of the library."""
     with pytest.raises(MintingError, match=name):
