@@ -19,6 +19,7 @@ CORE = [
     *("sources", "challenges", "outcome", "issuers", "gate", "middleware"),
     *("sources.header", "sources.cookie", "sources.websocket", "sources._offer"),
     *("cookies", "connections", "endpoints", "events", "renewal"),
+    *("_asgi", "_drain", "_exempt", "_extras", "_guards", "connections._refusals"),
     *("_compact", "_cookie_settings", "_forms", "_jose", "_material", "_settings", "_lifespan", "_tasks"),
     *("jwks", "jwks.remote", "jwks.ring", "jwks.endpoint", "jwks.fetching", "jwks.status"),
     *(
