@@ -17,7 +17,7 @@ from tests.keys import make_key
 from tests.support import SECRET
 
 # No test fails for being slow. `--hypothesis-profile=thorough` draws more examples.
-settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("quick", max_examples=20, deadline=None)
 settings.register_profile("thorough", max_examples=200, deadline=None)
 settings.load_profile("quick")
 
@@ -36,10 +36,10 @@ this library requires, and most of the examples that Hypothesis draws. All of it
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes for a run: none beside this one for single files, else one for each processor; each collects all tests."""
+    """Processes for a run: none beside this one for single files, else one more than processors, since some tests wait."""
     if not any(Path(argument.partition("::")[0]).is_dir() for argument in config.args):
         return 0
-    return min(os.cpu_count() or 1, 8)
+    return min((os.cpu_count() or 1) + 1, 8)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
