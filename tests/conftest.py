@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
 from asgi_jwt_claims import outcome as outcome_module
@@ -16,9 +16,11 @@ from asgi_jwt_claims.revocation import MemoryStore
 from tests.keys import make_key
 from tests.support import SECRET
 
-# No test fails for being slow. `--hypothesis-profile=thorough` draws more examples.
-settings.register_profile("quick", max_examples=20, deadline=None)
-settings.register_profile("thorough", max_examples=200, deadline=None)
+# No test fails for being slow, nor for drawing slowly, as the first one does in a new clone.
+# `--hypothesis-profile=thorough` draws more examples.
+ANY_SPEED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", max_examples=20, **ANY_SPEED)
+settings.register_profile("thorough", max_examples=200, **ANY_SPEED)
 settings.load_profile("quick")
 
 # In development mode it warns of slow steps: of how busy the machine is.
