@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._sanic_routes import endpoints_of
 from .errors import ForbiddenError, MissingTokenError
-from .sources import Cookie
+from .sources import BearerHeader, Cookie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,10 +53,14 @@ def document(app: Sanic[Any, Any], specification: Any, sources_of: Callable[[Any
 def _scheme_of(source: Source) -> tuple[str, dict[str, Any]]:
     """The name and the description of a security scheme (OpenAPI 3.0.3, security scheme object)."""
     if isinstance(source, Cookie):
-        name = source._name.decode()  # noqa: SLF001 -- a class of this library
-        return re.sub(r"[^A-Za-z0-9._-]", "_", f"JWTCookie_{name}"), {
-            "type": "apiKey",
-            "location": "cookie",
-            "name": name,
-        }
+        return _named("JWTCookie", source.name), {"type": "apiKey", "location": "cookie", "name": source.name}
+    if isinstance(source, BearerHeader):
+        if source.name != "authorization" or not source.scheme:
+            return _named("JWTHeader", source.name), {"type": "apiKey", "location": "header", "name": source.name}
+        if source.scheme != "bearer":
+            return _named("JWTHeader", source.scheme), {"type": "http", "scheme": source.scheme}
     return "JWTBearer", {"type": "http", "scheme": "bearer", "bearer_format": "JWT"}
+
+
+def _named(kind: str, place: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{kind}_{place}")

@@ -157,3 +157,22 @@ async def test_without_the_document(config: JWTConfig) -> None:
     app.add_route(jwt_required(handler), "/")
     async with asgi_site(app) as site:
         assert 401 == (await site.get("/")).status_code
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "scheme"),
+    [
+        (BearerHeader("X-Token", ""), "JWTHeader_x-token", {"type": "apiKey", "in": "header", "name": "x-token"}),
+        (BearerHeader(scheme="JWT"), "JWTHeader_jwt", {"type": "http", "scheme": "jwt"}),
+    ],
+    ids=["header", "scheme"],
+)
+async def test_other_headers(
+    app: Any, config: JWTConfig, source: BearerHeader, name: str, scheme: dict[str, str]
+) -> None:
+    """A header of another name, or with another scheme, is named as what it is."""
+    install(app, config, sources=[source], exempt=["/docs/*"])
+    app.add_route(jwt_required(handler), "/guarded")
+    document = await document_of(app)
+    assert [{name: []}] == document["paths"]["/guarded"]["get"]["security"]
+    assert {name: scheme} == document["components"]["securitySchemes"]
