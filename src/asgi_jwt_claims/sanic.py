@@ -110,7 +110,7 @@ def install(
             application starts: a guard would guard nothing, or a route of the blueprint is not guarded.
     """
     _check_target(app)
-    gate = gate_for_install(config, options)
+    gate = _gate(config, options)
     checked: set[Sanic[Any, Any]] = set()
 
     async def check(app: Sanic[Any, Any]) -> None:
@@ -192,6 +192,13 @@ async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
         logger().warning(CORS_INSIDE)
 
 
+def _gate(config: JWTConfig | Iterable[JWTConfig], options: GateOptions) -> Gate:
+    gate = gate_for_install(config, options)
+    if gate.drain:
+        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
+    return gate
+
+
 def _check_target(app: object) -> None:
     if not isinstance(app, Sanic | Blueprint):
         raise SettingError(
@@ -260,7 +267,7 @@ def _gates_of(route: Any) -> list[Gate]:
 
 def _sources_of(route: Any) -> tuple[Source, ...]:
     gates = _gates_of(route)
-    return gates[-1]._sources if gates else DEFAULT_SOURCES  # noqa: SLF001 -- a class of this library
+    return gates[-1].sources if gates else DEFAULT_SOURCES
 
 
 def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:

@@ -647,3 +647,9 @@ async def test_a_hidden_guard_is_named(app: Any, config: JWTConfig, caplog: pyte
         async with lifespan(app):
             pass
     assert [f"{app.name}.hidden"] == [record.args[0] for record in caplog.records]  # type: ignore[index]
+
+
+def test_drain_is_refused(config: JWTConfig) -> None:
+    """Sanic reads bodies by itself, so that the option could do nothing."""
+    with pytest.raises(SettingError, match="leave drain out"):
+        install(new_app(), config, drain=1)
