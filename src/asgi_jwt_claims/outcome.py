@@ -123,7 +123,7 @@ class TokenHolder:
 
 
 def holders_of(scope: Mapping[str, Any]) -> tuple[HoldsToken, ...]:
-    """All objects that have the token of the request, whatever else may have come into the scope under their name."""
+    """All objects that have the token of the request; none if something else than ours stands under the key."""
     holders = scope.get(HOLDERS_KEY)
     return holders if type(holders) is tuple else ()
 

@@ -1,4 +1,4 @@
-"""A handler runs for whoever's token its own request carries: a sample of the random requests of `tests.fuzz.requests`."""
+"""A handler runs for the token that its own request carries: a sample of the random requests of `tests.fuzz.requests`."""
 
 from __future__ import annotations
 

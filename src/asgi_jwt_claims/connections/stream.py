@@ -167,7 +167,7 @@ def _is_event_stream(message: Message) -> bool:
         # One framework gives a generator, which can be read only once.
         message["headers"] = headers = list(headers)
     for name, value in headers:
-        # Most of what is none is shorter, and nobody's requests should wait for the rest.
+        # Most values are shorter, so that most requests cost one comparison for each header.
         if len(value) >= _SHORTEST and name.lower() == b"content-type":
             # Clients do not agree on which of several types counts (Fetch standard, "extract a MIME type").
             for kind in value.split(b","):

@@ -196,7 +196,7 @@ def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
         size += len(value)
         if size > _MAX_COOKIES:
             raise InvalidRequestError(source="cookie", reason="Cookie headers of such a length", size=size)
-        # Only pairs in which the name occurs are looked at, and each byte once, whatever the header consists of.
+        # Only pairs in which the name occurs are looked at, and each byte of the header only once.
         begin, hit = 0, value.find(name)
         while hit != -1 and len(found) < 2:  # noqa: PLR2004 -- two are too many already
             pairs += 1
