@@ -46,6 +46,11 @@ async def handler(request: Request) -> HTTPResponse:
     return empty()
 
 
+async def open_handler(request: Request) -> HTTPResponse:
+    """One that no test puts a guard around: a guarded handler may not stand open anywhere in the process."""
+    return empty()
+
+
 async def document_of(app: Any) -> Any:
     async with asgi_site(app) as site:
         return (await site.get("/docs/openapi.json")).json()
@@ -66,7 +71,7 @@ async def test_guarded_handlers(app: Any, config: JWTConfig) -> None:
     async def optional(request: Request, token: Token | None) -> HTTPResponse:
         return empty()
 
-    app.add_route(handler, "/open")
+    app.add_route(open_handler, "/open")
     document = await document_of(app)
     assert {"JWTBearer": BEARER} == document["components"]["securitySchemes"]
     paths = document["paths"]
