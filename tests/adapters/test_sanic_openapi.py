@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -152,6 +152,19 @@ async def test_what_the_application_says_itself(app: Any, config: JWTConfig) -> 
     assert [{"own": []}] == operation["security"]
     assert "Not yours." == operation["responses"]["403"]["description"]
     assert "401" in operation["responses"]
+
+
+async def test_a_source_of_the_application(app: Any, config: JWTConfig) -> None:
+    """The document calls a token from a source that the application wrote a bearer token: it knows no more."""
+
+    def find_nothing(scope: Mapping[str, Any], max_size: int) -> None:
+        return None
+
+    install(app, config, sources=[find_nothing], exempt=["/docs/*"])
+    app.add_route(jwt_required(handler), "/guarded")
+    document = await document_of(app)
+    assert [{"JWTBearer": []}] == document["paths"]["/guarded"]["get"]["security"]
+    assert {"JWTBearer": BEARER} == document["components"]["securitySchemes"]
 
 
 async def test_without_the_document(config: JWTConfig) -> None:
