@@ -78,7 +78,7 @@ def run(effort: Effort) -> Section:
     """Measure all three."""
     section = Section("remote", "Keys of somebody else", TEXT)
     key = Key.generate("ES256")
-    tokens = [create_access_token("alice", _configured(key)) for _ in range(POOL)]
+    tokens = [create_access_token("alice", configured(key)) for _ in range(POOL)]
     loop = asyncio.new_event_loop()
     _in_hand(section, effort, loop, key, tokens)
     _flood(section, effort, loop, key, tokens[0])
@@ -87,12 +87,13 @@ def run(effort: Effort) -> Section:
     return section
 
 
-def _configured(key: Key, issuer: str = ISSUER) -> JWTConfig:
+def configured(key: Key, issuer: str = ISSUER) -> JWTConfig:
+    """A configuration that mints the tokens of such a provider."""
     return JWTConfig(signing_key=key, issuer=issuer, audience=AUDIENCE)
 
 
-def _remote(loop: asyncio.AbstractEventLoop, key: Key) -> JWTConfig:
-    """The same with the key fetched, and in hand."""
+async def remote(key: Key) -> JWTConfig:
+    """A configuration of a provider with this key, which has been fetched and is in hand."""
 
     async def fetch(_: str, *, max_size: int) -> FetchResponse:
         return FetchResponse(200, {}, json.dumps({"keys": [key.public_jwk()]}).encode()[:max_size])
@@ -100,22 +101,22 @@ def _remote(loop: asyncio.AbstractEventLoop, key: Key) -> JWTConfig:
     keys = RemoteKeySet(
         f"{ISSUER}/jwks", fetch=fetch, policy=RefreshPolicy(ttl=3600, max_ttl=3600, unknown_kid_interval=86400)
     )
-    loop.run_until_complete(keys.refresh())
+    await keys.refresh()
     return JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE)
 
 
 def _in_hand(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, key: Key, tokens: list[str]) -> None:
     raws = [raw.encode() for raw in tokens]
     headers = [request_headers(raw) for raw in tokens]
-    other = _configured(Key.generate("ES256"), "https://other.example")
+    other = configured(Key.generate("ES256"), "https://other.example")
     tasks: dict[str, Task] = {"bare": RequestTask(loop, apps.raw_bare, headers[:1])}
     for case, count in (("fresh", POOL), ("repeated", 1)):
-        tasks[f"{case}, verify_token, configured"] = Task(verifying(_configured(key)), raws[:count])
-        tasks[f"{case}, verify_token, remote"] = Task(verifying(_remote(loop, key)), raws[:count])
+        tasks[f"{case}, verify_token, configured"] = Task(verifying(configured(key)), raws[:count])
+        tasks[f"{case}, verify_token, remote"] = Task(verifying(loop.run_until_complete(remote(key))), raws[:count])
         for name, config in (
-            ("configured", _configured(key)),
-            ("remote", _remote(loop, key)),
-            ("one of two", [other, _remote(loop, key)]),
+            ("configured", configured(key)),
+            ("remote", loop.run_until_complete(remote(key))),
+            ("one of two", [other, loop.run_until_complete(remote(key))]),
         ):
             guarded: Any = apps.raw_guarded(config)  # type: ignore[arg-type]  # several are as good as one
             tasks[f"{case}, middleware, {name}"] = RequestTask(loop, guarded, headers[:count])
@@ -135,8 +136,8 @@ def _in_hand(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, 
 
 
 def _flood(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, key: Key, raw: str) -> None:
-    config = _remote(loop, key)
-    stranger = create_access_token("mallory", _configured(Key.generate("ES256")))
+    config = loop.run_until_complete(remote(key))
+    stranger = create_access_token("mallory", configured(Key.generate("ES256")))
     bad = forged(raw)
 
     def refuse(token: str) -> Any:
@@ -153,7 +154,7 @@ def _flood(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, ke
 
     async def measure() -> dict[str, list[float]]:
         for number in range(5):  # the budget is spent
-            token = create_access_token("mallory", _configured(Key.generate("ES256", kid=f"unknown-{number}")))
+            token = create_access_token("mallory", configured(Key.generate("ES256", kid=f"unknown-{number}")))
             with contextlib.suppress(TokenError):
                 await verify_token_async(token, config)
         tasks = {"bad signature": Task(refuse(bad)), "unknown key": Task(refuse(stranger))}
@@ -186,9 +187,9 @@ def _provider(key: Key) -> Iterator[Provider]:
 
 
 def _fetches(section: Section, key: Key) -> None:
-    raw = create_access_token("alice", _configured(key))
+    raw = create_access_token("alice", configured(key))
     unknown = [
-        create_access_token("mallory", _configured(Key.generate("ES256", kid=f"unknown-{number}")))
+        create_access_token("mallory", configured(Key.generate("ES256", kid=f"unknown-{number}")))
         for number in range(UNKNOWN_FOR_OTHERS)
     ]
     rows = []

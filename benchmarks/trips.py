@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import json
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -20,13 +20,12 @@ from urllib.parse import urlencode
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, TokenError, create_access_token, get_token, renew_token
 from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.jwks import FetchResponse, RemoteKeySet
 from asgi_jwt_claims.revocation import RevocationStore, SQLiteStore, start_session
 
 from . import apps
 from .asgi import request_headers, request_scope
 from .connections import websocket_scope
-from .material import AUDIENCE, ISSUER
+from .remote import configured, remote
 from .revocation import valkey
 from .sections import Section, Table
 
@@ -106,7 +105,7 @@ async def _count_all(folder: Path, url: str | None) -> dict[str, Counts]:
     counted = {name: await _count(name, trip) for name, trip in trips.items()}
     await sqlite.aclose()
     if url is not None:
-        from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+        from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- its client, redis, may be absent
 
         redis = RedisStore.from_url(url, timeout=30)
         trip = _requests(JWTMiddleware(_handler, config, revocation=redis), config, redis)
@@ -150,7 +149,7 @@ async def _count_once(trip: Trip) -> Counts:
     finally:
         sys.setprofile(None)
         gc.enable()
-    if sent[0].get("status", 200) != 200 or sent[-1]["type"] == "websocket.close":  # noqa: PLR2004 -- OK
+    if sent[0].get("status", HTTPStatus.OK) != HTTPStatus.OK or sent[-1]["type"] == "websocket.close":
         raise RuntimeError(f"a request was refused: {sent}")
     await asyncio.sleep(0.01)  # time for tasks that the request started
     files = [code.co_filename for code in codes]
@@ -162,7 +161,7 @@ async def _count_once(trip: Trip) -> Counts:
 
 
 async def _handler(scope: Any, receive: Any, send: Any) -> None:
-    get_token(scope).identity  # noqa: B018 -- a handler looks at its token
+    get_token(scope).identity  # noqa: B018 -- the handler reads the identity, and that call is to be counted
     await apps.raw_bare(scope, receive, send)
 
 
@@ -181,14 +180,7 @@ def _requests(app: Any, config: JWTConfig, store: RevocationStore | None = None,
 
 async def _remote_requests() -> Trip:
     key = Key.generate("ES256")
-
-    async def fetch(url: str, *, max_size: int) -> FetchResponse:  # noqa: ARG001 -- what a provider is asked for
-        return FetchResponse(200, {}, json.dumps({"keys": [key.public_jwk()]}).encode())
-
-    keys = RemoteKeySet(f"{ISSUER}/jwks", fetch=fetch)
-    await keys.refresh()
-    app = JWTMiddleware(_handler, JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE))
-    return _requests(app, JWTConfig(signing_key=key, issuer=ISSUER, audience=AUDIENCE))
+    return _requests(JWTMiddleware(_handler, await remote(key)), configured(key))
 
 
 def _refreshes(config: JWTConfig, store: RevocationStore) -> Trip:
