@@ -187,7 +187,8 @@ class Revocations(RuleBasedStateMachine):
 
     def keep(self, raw: str, kind: str, node: Node) -> Issued:
         # A repeated refresh gives what an earlier release has minted, which may live longer than this one accepts.
-        token = verify_token(raw, node.config.replace(max_lifetime=None), type=kind)
+        config = node.config.replace(max_lifetime=None) if raw in self.issued else node.config
+        token = verify_token(raw, config, type=kind)
         assert token.expires_at is not None
         assert token.issued_at is not None
         new = Issued(raw, kind, token.identity, token.family, token.issued_at, token.expires_at)

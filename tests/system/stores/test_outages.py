@@ -31,7 +31,7 @@ PATIENCE = 120.0
 """Seconds after which something does not happen any more."""
 
 TIMEOUT = 0.6
-"""Seconds that an answer never takes, however busy the machine is: one that comes later counts as no answer."""
+"""Seconds to wait for an answer: longer than a busy machine takes, and so short that a stalled server soon shows."""
 
 CONFIG = JWTConfig(secret_key=SECRET)
 
