@@ -6,7 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from asgi_jwt_claims import ConfigurationError, JWTConfig, create_access_token, verify_token
+from asgi_jwt_claims import (
+    ConfigurationError,
+    JWTConfig,
+    create_access_token,
+    verify_token,
+)
 
 from . import floors, libraries
 from .material import (

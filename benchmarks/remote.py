@@ -13,7 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
-from asgi_jwt_claims import JWTConfig, Key, TokenError, create_access_token, verify_token_async
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    TokenError,
+    create_access_token,
+    verify_token_async,
+)
 from asgi_jwt_claims.jwks import FetchResponse, HTTPXFetch, RefreshPolicy, RemoteKeySet
 
 from . import apps

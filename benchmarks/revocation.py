@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
-from asgi_jwt_claims._store import mark
-from asgi_jwt_claims.revocation import (
-    Marks,
+from asgi_jwt_claims.sessions import revoke_identity
+from asgi_jwt_claims.stores import (
     MemoryStore,
     MirroredStore,
     Revocation,
     RevocationStore,
     SessionRecord,
     SQLiteStore,
-    revoke_identity,
 )
+from asgi_jwt_claims.tokens import Marks
+from asgi_jwt_claims.tokens.digests import mark
 
 from . import apps
 from .asgi import RequestTask, request_headers
@@ -92,7 +92,7 @@ def _added(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, fo
         except ImportError as missing:
             section.notes.append(f"RedisStore and MirroredStore were not measured: {missing}.")
         else:
-            from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+            from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
             far["RedisStore"] = RedisStore.from_url(url, timeout=30)
             mirror = MirroredStore(RedisStore.from_url(url, timeout=30), max_lag=MAX_LAG)
@@ -255,7 +255,7 @@ async def _loaded_valkey(section: Section) -> None:
         except ImportError as missing:
             section.notes.append(f"Valkey under load was not measured: {missing}.")
         else:
-            from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+            from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
             store, other = (RedisStore.from_url(url, timeout=5) for _ in range(2))
             marks = Marks(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)

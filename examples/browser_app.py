@@ -15,9 +15,9 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, set_token_cookies
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.fastapi import CurrentToken, install
-from asgi_jwt_claims.revocation import MemoryStore, start_session
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore
 
 config = JWTConfig.from_env()
 store = MemoryStore()

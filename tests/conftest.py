@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
-from asgi_jwt_claims import outcome as outcome_module
-from asgi_jwt_claims.revocation import MemoryStore
+from asgi_jwt_claims.auth import request as outcome_module
+from asgi_jwt_claims.stores import MemoryStore
 from tests.keys import make_key
 from tests.support import SECRET
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from asgi_jwt_claims.revocation import Marks, SessionRecord
+from asgi_jwt_claims.stores import SessionRecord
+from asgi_jwt_claims.tokens import Marks
 
 __all__ = ["MARK", "MARKS", "RECORD"]
 

@@ -28,10 +28,10 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from . import outcome as core
 from . import starlette
-from ._extras import needs
-from ._guards import (
+from .access.policy import Access, naming_scopes
+from .auth import request as core
+from .auth.guard import (
     annotation_of_token,
     check_routes,
     decorator,
@@ -39,14 +39,7 @@ from ._guards import (
     mark_path_parameter,
     may_be_token,
 )
-from ._store import RevocationStore
-from .access import Access, naming_scopes
-from .challenges import Answer, Challenges, close_code
-from .config import JWTConfig
-from .errors import MissingScopeError, SettingError, TokenError
-from .issuers import trust_in
-from .middleware import with_options
-from .outcome import (
+from .auth.request import (
     Outcome,
     TokenHolder,
     current_token,
@@ -56,8 +49,18 @@ from .outcome import (
     is_preflight,
     outcome_under,
 )
-from .sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
-from .token import NotAParameter, Token
+from .config import JWTConfig
+from .errors import MissingScopeError, SettingError, TokenError
+from .middleware import with_options
+from .responses import Answer, Challenges, close_code
+from .runtime.extras import needs
+from .sources import DEFAULT_SOURCES
+from .sources._credentials import Source
+from .sources.cookie import Cookie
+from .sources.header import BearerHeader
+from .stores.base import RevocationStore
+from .tokens.issuers import trust_in
+from .tokens.token import NotAParameter, Token
 
 with needs("fastapi"):
     from fastapi import FastAPI, HTTPException, Security, WebSocketException, routing
@@ -79,7 +82,7 @@ with needs("fastapi"):
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .gate import GateOptions
+    from .auth.authenticator import GateOptions
 
 __all__ = [
     "CurrentToken",

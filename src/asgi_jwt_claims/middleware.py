@@ -6,27 +6,26 @@ import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ._forms import read_field
-from ._guards import check_routes
-from ._log import logger
-from .challenges import UNAUTHORIZED_CLOSE, OnError, send_answer
+from ._asgi import GUARDED, SCOPE_KEY
+from .auth.authenticator import CORS_INSIDE, Gate
+from .auth.guard import check_routes
+from .auth.request import TokenHolder
 from .errors import SettingError, UnsupportedScopeError
-from .gate import CORS_INSIDE, GUARDED, Gate
-from .outcome import TokenHolder
-from .sources import DEFAULT_SOURCES, Source
-from .token import SCOPE_KEY
+from .responses import UNAUTHORIZED_CLOSE, OnError, send_answer
+from .runtime.log import logger
+from .sources import DEFAULT_SOURCES
+from .sources.forms import read_field
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
-    from starlette.types import Receive, Scope, Send
-
-    from ._asgi import ASGIApp
-    from ._store import RevocationStore
+    from ._asgi import ASGIApp, Receive, Scope, Send
+    from .auth.authenticator import GateOptions
     from .config import JWTConfig
-    from .connections import WebSocketConnection
+    from .connections.websocket import WebSocketConnection
     from .errors import TokenError
-    from .gate import GateOptions
+    from .sources._credentials import Source
+    from .stores.base import RevocationStore
 
 __all__ = ["JWTMiddleware"]
 
@@ -116,7 +115,8 @@ class JWTMiddleware:
         )
         if self._gate.refuses_preflights and _has_cors(app):
             logger().warning(CORS_INSIDE)
-        from .connections import HTTPExchange, WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
+        from .connections.stream import HTTPExchange  # noqa: PLC0415 -- as in `_live`: they import anyio
+        from .connections.websocket import WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
 
         self._http, self._websocket = HTTPExchange, WebSocketConnection
 
@@ -163,7 +163,7 @@ class JWTMiddleware:
     async def _refuse(self, error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._gate.challenges.respond(error, scope)
         if self._gate.drain and scope["type"] == "http":
-            from ._drain import drain_body  # noqa: PLC0415 -- as in `_live`
+            from .runtime.drain import drain_body  # noqa: PLC0415 -- as in `_live`
 
             await drain_body(scope, receive, self._gate.drain)
         await send_answer(answer, scope, send)
@@ -191,7 +191,7 @@ class JWTMiddleware:
         if not self._gate.background:
             await self.app(scope, receive, send)
             return
-        from ._lifespan import keep_fresh_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
+        from .runtime.lifespan import keep_fresh_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
 
         await keep_fresh_during(self._gate.background, lambda: self.app(scope, receive, send))
 

@@ -20,12 +20,24 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from ._guards import annotation_of_token, decorator, guard_handler, mark_path_parameter, may_be_token
-from .challenges import Answer, close_code, send_answer
+from .auth.authenticator import Gate, gate_for_install
+from .auth.guard import (
+    annotation_of_token,
+    decorator,
+    guard_handler,
+    mark_path_parameter,
+    may_be_token,
+)
+from .auth.request import (
+    ANY_ACCESS_TOKEN,
+    forget_error,
+    get_token,
+    outcome_of,
+    outcome_under,
+)
 from .errors import SettingError, TokenError
-from .gate import Gate, gate_for_install
 from .middleware import JWTMiddleware, with_options
-from .outcome import ANY_ACCESS_TOKEN, forget_error, get_token, outcome_of, outcome_under
+from .responses import Answer, close_code, send_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,9 +46,9 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, ExceptionHandler, Message
 
-    from .access import Access
+    from .access.policy import Access
+    from .auth.authenticator import Gate, GateOptions
     from .config import JWTConfig
-    from .gate import Gate, GateOptions
 
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 

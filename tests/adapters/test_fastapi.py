@@ -28,8 +28,20 @@ from asgi_jwt_claims import (
     get_token,
 )
 from asgi_jwt_claims import fastapi as adapter
-from asgi_jwt_claims.errors import ExpiredTokenError, MissingScopeError, NotGuardedError, SettingError
-from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, TokenHTTPException, install, jwt_required
+from asgi_jwt_claims.errors import (
+    ExpiredTokenError,
+    MissingScopeError,
+    NotGuardedError,
+    SettingError,
+)
+from asgi_jwt_claims.fastapi import (
+    CurrentToken,
+    JWTBearer,
+    OptionalToken,
+    TokenHTTPException,
+    install,
+    jwt_required,
+)
 from tests.apps import postponed
 from tests.by_hand import Header, ask, bearer, http_scope, talk
 from tests.conftest import HeldClock

@@ -22,8 +22,9 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, install, jwt_required
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import Header, ask, bearer, talk
 from tests.conftest import HeldClock
 

@@ -26,10 +26,10 @@ from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
-from asgi_jwt_claims.endpoints import TokenEndpoints
+from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.events import AuthEvent
-from asgi_jwt_claims.revocation import MemoryStore, RevocationStore, SQLiteStore, start_session
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore, RevocationStore, SQLiteStore
 from tests.apps.sanic_door import new_app
 from tests.by_hand import lifespan
 from tests.conftest import HeldClock

@@ -16,7 +16,14 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, TokenPair, create_access_token, verify_token
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    TokenPair,
+    create_access_token,
+    verify_token,
+)
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import get_token as core_get_token
 from asgi_jwt_claims import starlette as on_starlette

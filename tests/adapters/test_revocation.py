@@ -20,12 +20,21 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, create_access_token, get_token, verify_token
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    create_access_token,
+    get_token,
+    verify_token,
+)
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
 from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Challenges
+from asgi_jwt_claims.auth.authenticator import Gate
+from asgi_jwt_claims.auth.request import Outcome
+from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import (
     FreshTokenRequiredError,
     InvalidClaimError,
@@ -33,11 +42,15 @@ from asgi_jwt_claims.errors import (
     SettingError,
     StoreUnavailableError,
 )
-from asgi_jwt_claims.events import AuthEvent
-from asgi_jwt_claims.gate import Gate
-from asgi_jwt_claims.outcome import Outcome
-from asgi_jwt_claims.revocation import MemoryStore, revoke_session, revoke_token, rotate_refresh_token, start_session
+from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.sessions import (
+    revoke_session,
+    revoke_token,
+    rotate_refresh_token,
+    start_session,
+)
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
+from asgi_jwt_claims.stores import MemoryStore
 from tests.apps.sanic_door import new_app
 from tests.by_hand import Recorder, ask, bearer, finish, http_scope, lifespan, talk
 from tests.conftest import NOW, HeldClock

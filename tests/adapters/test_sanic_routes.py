@@ -15,13 +15,20 @@ pytest.importorskip("websockets")
 from sanic import Blueprint, HTTPResponse, Request, empty, json, text
 from sanic.views import HTTPMethodView
 
-from asgi_jwt_claims import JWTConfig, Token, TokenError, create_access_token, current_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
+from asgi_jwt_claims import (
+    JWTConfig,
+    Token,
+    TokenError,
+    create_access_token,
+    current_token,
+)
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.authenticator import Gate
+from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import ForbiddenError, SettingError
-from asgi_jwt_claims.gate import Gate
-from asgi_jwt_claims.revocation import MemoryStore, start_session
-from asgi_jwt_claims.sanic import add_token_endpoints, get_token, install, jwt_required
-from asgi_jwt_claims.token import SCOPE_KEY
+from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore
 from tests.adapters.test_sanic import Open, anyio_backend, app, extended, site_of
 from tests.apps.sanic_door import failure_of, new_app
 from tests.by_hand import ask, lifespan

@@ -18,8 +18,8 @@ from sanic import Request
 from sanic.compat import Header
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, create_access_token
-from asgi_jwt_claims._sanic_scope import parse_head, prepared_scope
 from asgi_jwt_claims.errors import InvalidRequestError
+from asgi_jwt_claims.sanic._scope import parse_head, prepared_scope
 from asgi_jwt_claims.sources import find_token
 from tests.apps.sanic_door import new_app
 

@@ -31,6 +31,8 @@ from asgi_jwt_claims import (
     create_access_token,
     current_token,
 )
+from asgi_jwt_claims.auth.authenticator import CORS_INSIDE
+from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import (
     ForbiddenError,
     MissingTokenError,
@@ -38,9 +40,8 @@ from asgi_jwt_claims.errors import (
     SettingError,
     StoreUnavailableError,
 )
-from asgi_jwt_claims.gate import CORS_INSIDE
-from asgi_jwt_claims.revocation import MemoryStore
-from asgi_jwt_claims.starlette import get_token, install, jwt_required, token_error_handler
+from asgi_jwt_claims.starlette import install, jwt_required, token_error_handler
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, lifespan, talk
 from tests.conftest import HeldClock
 

@@ -16,10 +16,10 @@ from asgi_jwt_claims import JWTConfig, verify_token
 from asgi_jwt_claims.access import Access
 from asgi_jwt_claims.compat import sanic_jwt_extended as compat
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.errors import RoleRefusedError
-from asgi_jwt_claims.revocation import MemoryStore
 from asgi_jwt_claims.sanic import add_token_endpoints
+from asgi_jwt_claims.sessions import TokenEndpoints
+from asgi_jwt_claims.stores import MemoryStore
 from tests.support import SECRET
 
 NUMBERS = itertools.count()  # Sanic keeps its applications by name

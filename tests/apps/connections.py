@@ -20,8 +20,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, renew_token
-from asgi_jwt_claims.revocation import MirroredStore, RevocationStore
 from asgi_jwt_claims.starlette import install
+from asgi_jwt_claims.stores import MirroredStore, RevocationStore
 from tests.by_hand import App, Receive, Scope, Send
 from tests.support import SECRET
 
@@ -38,10 +38,10 @@ def store() -> RevocationStore | None:
     if not url:
         return None
     if os.environ["TESTS_CLIENT"] == "coredis":
-        from asgi_jwt_claims.revocation.coredis import CoredisStore  # noqa: PLC0415 -- only where it is wanted
+        from asgi_jwt_claims.stores.coredis import CoredisStore  # noqa: PLC0415 -- only where it is wanted
 
         return MirroredStore(CoredisStore.from_url(url, prefix=prefix))
-    from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- as above
+    from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- as above
 
     return MirroredStore(RedisStore.from_url(url, prefix=prefix))
 

@@ -21,7 +21,7 @@ from asgi_jwt_claims import (
     set_token_cookies,
     unset_token_cookies,
 )
-from asgi_jwt_claims.cookies import csrf_token
+from asgi_jwt_claims.sessions import csrf_token
 from tests import by_hand
 
 EXEMPT = ("/refresh", "/ws/refresh", "/login")

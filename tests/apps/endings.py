@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import anyio
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, _drain
+from asgi_jwt_claims import JWTConfig, JWTMiddleware
+from asgi_jwt_claims.runtime import drain as _drain
 from tests.by_hand import App, Receive, Scope, Send
 from tests.support import SECRET
 

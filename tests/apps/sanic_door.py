@@ -15,7 +15,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from asgi_jwt_claims import JWTConfig, Token
-from asgi_jwt_claims.sanic import get_token, install, jwt_required
+from asgi_jwt_claims.auth.request import get_token
+from asgi_jwt_claims.sanic import install, jwt_required
 from tests.apps.door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, Talk, asgi_site, greeting, handlers
 from tests.by_hand import Header
 from tests.sockets import PATIENCE

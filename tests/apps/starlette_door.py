@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import JWTConfig, Token
-from asgi_jwt_claims.starlette import get_token, install, jwt_required
+from asgi_jwt_claims.auth.request import get_token
+from asgi_jwt_claims.starlette import install, jwt_required
 from tests.apps.door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, asgi_site, greeting, handlers
 
 

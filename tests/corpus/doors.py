@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from asgi_jwt_claims import TokenError, verify_token
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.tokens import verify_jws
 from tests.corpus.entries import ERRORS, Entry, Oddity
 from tests.corpus.issuers import Issuer
 

@@ -17,10 +17,24 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from asgi_jwt_claims import BearerHeader, JWTConfig, JWTMiddleware, Key, KeySet, Token, verify_token
-from asgi_jwt_claims._compact import b64url_decode, b64url_encode, load_json
-from asgi_jwt_claims.errors import InvalidTokenError, KeyConfigurationError, MalformedTokenError, TokenError
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims import (
+    BearerHeader,
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    KeySet,
+    Token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    InvalidTokenError,
+    KeyConfigurationError,
+    MalformedTokenError,
+    TokenError,
+)
+from asgi_jwt_claims.jose.compact import b64url_decode, b64url_encode
+from asgi_jwt_claims.jose.strict_json import load_json
+from asgi_jwt_claims.tokens import verify_jws
 from tests.by_hand import Exchange, Recorder, Scope, finish, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.forging import b64

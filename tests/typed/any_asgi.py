@@ -8,9 +8,9 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.jwks import JWKSEndpoint
-from asgi_jwt_claims.revocation import MemoryStore
+from asgi_jwt_claims.sessions import TokenEndpoints
+from asgi_jwt_claims.stores import MemoryStore
 
 config = JWTConfig(secret_key="x1" * 16)
 

@@ -34,24 +34,21 @@ from asgi_jwt_claims import (
     verify_token,
     verify_token_async,
 )
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.jwks import (
     FetchResponse,
     HTTPXFetch,
     JWKSEndpoint,
-    KeyRing,
     KeySetEvent,
     KeySetStatus,
     RefreshPolicy,
     RemoteKeySet,
 )
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
+from asgi_jwt_claims.keys import KeyRing
+from asgi_jwt_claims.sessions import (
     Renewal,
-    RevocationStore,
     Session,
-    SQLiteStore,
+    TokenEndpoints,
+    csrf_token,
     list_sessions,
     revoke_identity,
     revoke_session,
@@ -59,6 +56,7 @@ from asgi_jwt_claims.revocation import (
     start_session,
 )
 from asgi_jwt_claims.sources import InsecureWebSocketQuery, Offered, Source
+from asgi_jwt_claims.stores import MemoryStore, RevocationStore, SQLiteStore
 
 
 class Profile(TypedDict):

@@ -17,7 +17,7 @@ from asgi_jwt_claims.errors import (
     TokenError,
     WrongTypeError,
 )
-from asgi_jwt_claims.verification import verify
+from asgi_jwt_claims.tokens.verification import verify
 from tests.forging import forge
 from tests.support import for_each
 

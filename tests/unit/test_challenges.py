@@ -12,8 +12,14 @@ from unittest.mock import Mock
 import pytest
 
 from asgi_jwt_claims import errors
-from asgi_jwt_claims.challenges import Answer, Challenges, close_code, send_answer
-from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError, MissingTokenError, SettingError, TokenError
+from asgi_jwt_claims.errors import (
+    ForbiddenError,
+    MissingScopeError,
+    MissingTokenError,
+    SettingError,
+    TokenError,
+)
+from asgi_jwt_claims.responses import Answer, Challenges, close_code, send_answer
 from tests.by_hand import Exchange, Message, Scope, http_scope, websocket_scope
 from tests.support import for_each
 
@@ -214,7 +220,7 @@ def family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
         yield from family(child)
 
 
-KINDS = [kind for kind in dict.fromkeys(family(TokenError)) if kind.__module__ == errors.__name__]
+KINDS = [kind for kind in dict.fromkeys(family(TokenError)) if kind.__module__.startswith(errors.__name__)]
 CHALLENGED = [kind for kind in KINDS if not issubclass(kind, errors.UnavailableError)]
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims._compact import MAX_JSON_DEPTH
-from asgi_jwt_claims.claims import (
-    REGISTERED_CLAIMS,
+from asgi_jwt_claims.config._prepared import ClaimNames
+from asgi_jwt_claims.errors import InvalidClaimError, MintingError
+from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
+from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH
+from asgi_jwt_claims.tokens.claims import (
     accepted_typ,
     check_user_claims,
     json_copy,
@@ -23,8 +25,6 @@ from asgi_jwt_claims.claims import (
     read_string,
     scope_text,
 )
-from asgi_jwt_claims.errors import InvalidClaimError, MintingError
-from asgi_jwt_claims.token import ClaimNames
 from tests.conftest import NOW
 
 NO_NUMBERS = [None, True, False, "1", "", [1], {"a": 1}, []]

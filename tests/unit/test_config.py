@@ -26,7 +26,6 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims._settings import as_duration
 from asgi_jwt_claims.config import _SETTINGS, MAX_LEEWAY
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
@@ -46,8 +45,10 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
     WrongTypeError,
 )
-from asgi_jwt_claims.jwks import KeyRing
-from asgi_jwt_claims.revocation import MemoryStore, rotate_refresh_token, start_session
+from asgi_jwt_claims.keys import KeyRing
+from asgi_jwt_claims.runtime.durations import as_duration
+from asgi_jwt_claims.sessions import rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import NOW, HeldClock
 from tests.forging import b64, forge

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import Cookie, JWTConfig, JWTMiddleware, TokenCookies, create_access_token, create_refresh_token
+from asgi_jwt_claims import (
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    TokenCookies,
+    create_access_token,
+    create_refresh_token,
+)
 from asgi_jwt_claims.errors import (
     InvalidRequestError,
     RepeatedCredentialsError,

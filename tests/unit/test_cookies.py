@@ -20,10 +20,15 @@ from asgi_jwt_claims import (
     set_token_cookies,
     unset_token_cookies,
 )
-from asgi_jwt_claims import cookies as cookies_module
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.errors import InvalidRequestError, MintingError, NotGuardedError, SettingError
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.errors import (
+    InvalidRequestError,
+    MintingError,
+    NotGuardedError,
+    SettingError,
+)
+from asgi_jwt_claims.sessions import cookies as cookies_module
+from asgi_jwt_claims.sessions import csrf_token
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.by_hand import Header, Recorder, ask, http_scope
 from tests.conftest import HeldClock
 from tests.support import SECRET, for_each

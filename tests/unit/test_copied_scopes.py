@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import (
-    SCOPE_KEY,
     BearerHeader,
     Cookie,
     JWTConfig,
@@ -21,14 +20,20 @@ from asgi_jwt_claims import (
     get_token,
     renew_token,
 )
+from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.errors import CSRFTokenError, MissingTokenError, NotGuardedError, StoreUnavailableError
-from asgi_jwt_claims.gate import Gate
-from asgi_jwt_claims.outcome import examined, outcome_of, outcome_under
-from asgi_jwt_claims.revocation import SQLiteStore
+from asgi_jwt_claims.auth.authenticator import Gate
+from asgi_jwt_claims.auth.request import examined, outcome_of, outcome_under
+from asgi_jwt_claims.errors import (
+    CSRFTokenError,
+    MissingTokenError,
+    NotGuardedError,
+    StoreUnavailableError,
+)
+from asgi_jwt_claims.responses import Challenges
 from asgi_jwt_claims.sources import InsecureWebSocketQuery, Offered, WebSocketProtocol
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.stores import SQLiteStore
 from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, drive, finish, http_scope, websocket_scope
 from tests.conftest import NOW
 from tests.support import SECRET

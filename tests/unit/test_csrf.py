@@ -10,7 +10,7 @@ import pytest
 from asgi_jwt_claims import Cookie, TokenCookies
 from asgi_jwt_claims.errors import CSRFTokenError, ForeignOriginError, InvalidRequestError
 from asgi_jwt_claims.sources import Offered
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.by_hand import Header, http_scope, websocket_scope
 from tests.support import for_each
 

@@ -19,10 +19,11 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
-from asgi_jwt_claims._forms import MAX_FORM, values_of
-from asgi_jwt_claims.revocation import MemoryStore, SQLiteStore, revoke_token
+from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources import cookie as cookie_module
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.sources.forms import MAX_FORM, values_of
+from asgi_jwt_claims.stores import MemoryStore, SQLiteStore
 from tests.by_hand import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
 from tests.conftest import HeldClock
 from tests.forging import forge

@@ -14,7 +14,7 @@ import pytest
 
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, errors
-from asgi_jwt_claims.gate import GateOptions
+from asgi_jwt_claims.auth.authenticator import GateOptions
 from asgi_jwt_claims.jwks import RefreshPolicy
 from tests.pages import FENCE, IDS, PAGES, blocks
 from tests.support import ROOT, for_each
@@ -177,15 +177,16 @@ def test_the_reference_has_every_public_name() -> None:
     """Every name that the package and the public modules export is in the reference."""
     modules = [
         "access",
-        "challenges",
-        "cookies",
-        "endpoints",
+        "config",
         "errors",
-        "events",
         "jwks",
+        "keys",
         "middleware",
-        "revocation",
+        "responses",
+        "sessions",
         "sources",
+        "stores",
+        "tokens",
     ]
     modules += ["starlette", "testing"]
     public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
@@ -193,8 +194,6 @@ def test_the_reference_has_every_public_name() -> None:
         "Challenges",
         "UNAUTHORIZED_CLOSE",
         "close_code",
-        "cookie_headers",
-        "expired_cookie_headers",
         "send_answer",
         "DEFAULT_SOURCES",
         "Offered",
@@ -202,10 +201,11 @@ def test_the_reference_has_every_public_name() -> None:
         "find_token",
         "is_source",
         "Access",
-        "Listeners",
         "why_absent",
-        "tell",
-        "tell_accepted",
+        "check_config",
+        "MAX_GRACE",
+        "MAX_LEEWAY",
+        "KeySource",
         "tell_refused",
     }
     assert set() == {*asgi_jwt_claims.__all__, *(public - internal)} - reference_names()
@@ -250,7 +250,7 @@ def test_the_reference_has_every_error() -> None:
     rows = {
         row[0]: row[1:] for row in re.findall(r"^\| `(\w+Error)` \| `(\w+)` \| (\S+) \| (\S+) \|", text, re.MULTILINE)
     }
-    ours = [kind for kind in error_classes(errors.JWTError) if kind.__module__ == errors.__name__]
+    ours = [kind for kind in error_classes(errors.JWTError) if kind.__module__.startswith(errors.__name__)]
     expected = {
         kind.__name__: (kind.code, str(kind.status), f"`{kind.error}`" if kind.error else "-")
         if issubclass(kind, errors.TokenError)

@@ -10,9 +10,9 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import Cookie, JWTConfig, JWTMiddleware, create_access_token
-from asgi_jwt_claims import _drain as module
+from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.gate import Gate
+from asgi_jwt_claims.runtime import drain as module
 from tests.by_hand import Header, Message, Recorder, bearer, http_scope, websocket_scope
 
 pytestmark = pytest.mark.anyio

@@ -14,13 +14,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, Token, TokenPair, create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
-from asgi_jwt_claims.errors import MintingError, RevokedTokenError, SettingError, StoreUnavailableError
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Revocation,
-    SessionRecord,
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    Token,
+    TokenPair,
+    create_access_token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    MintingError,
+    RevokedTokenError,
+    SettingError,
+    StoreUnavailableError,
+)
+from asgi_jwt_claims.sessions import (
     list_sessions,
     revoke_identity,
     revoke_session,
@@ -29,6 +37,8 @@ from asgi_jwt_claims.revocation import (
     start_session,
 )
 from asgi_jwt_claims.starlette import install, jwt_required
+from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord
+from asgi_jwt_claims.tokens.digests import marks_of
 from tests.by_hand import ask, bearer
 from tests.conftest import NOW, HeldClock
 from tests.support import SECRET

@@ -10,11 +10,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import JWTConfig, _callbacks
+from asgi_jwt_claims import JWTConfig
+from asgi_jwt_claims.config import AuthEvent
+from asgi_jwt_claims.config.events import tell
 from asgi_jwt_claims.errors import KeysUnavailableError, MissingTokenError
-from asgi_jwt_claims.events import AuthEvent, tell, tell_refused
-from asgi_jwt_claims.issuers import Issuers
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
+from asgi_jwt_claims.responses import tell_refused
+from asgi_jwt_claims.runtime import callbacks as _callbacks
+from asgi_jwt_claims.tokens.issuers import Issuers
 from tests.by_hand import http_scope
 from tests.support import SECRET
 

@@ -12,9 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, TokenError, create_access_token, create_refresh_token
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.endpoints import TokenEndpoints
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    JWTMiddleware,
+    TokenError,
+    create_access_token,
+    create_refresh_token,
+)
+from asgi_jwt_claims.config.events import request_facts
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     ForbiddenError,
@@ -23,10 +29,11 @@ from asgi_jwt_claims.errors import (
     StoreUnavailableError,
     UnknownKeyError,
 )
-from asgi_jwt_claims.events import _request_facts
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token, rotate_refresh_token, start_session
+from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.sessions import TokenEndpoints, revoke_token, rotate_refresh_token, start_session
 from asgi_jwt_claims.starlette import jwt_required
-from asgi_jwt_claims.verification import verify_token
+from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.tokens import verify_token
 from tests.by_hand import bearer, drive, http_scope, websocket_scope
 from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, b64, forge, sealed
@@ -262,7 +269,7 @@ async def test_several_configurations(clock: HeldClock) -> None:
 )
 def test_what_is_said_of_a_request(scope: dict[str, Any], expected: dict[str, Any]) -> None:
     """Method, template of the path and client are said where they are known and are words; the path itself never is."""
-    assert expected == _request_facts(scope)
+    assert expected == request_facts(scope)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +294,7 @@ def test_the_identifier_of_a_request(values: list[bytes], expected: str | None) 
     """A request identifier is told as it was sent if it is one short word, and left out if it is not."""
     values = [values] if isinstance(values, bytes) else values
     scope = http_scope("/", *((b"x-request-id", value) for value in values))
-    assert expected == _request_facts(scope).get("request_id")
+    assert expected == request_facts(scope).get("request_id")
 
 
 @given(st.text(), st.binary(), st.text(), st.text())

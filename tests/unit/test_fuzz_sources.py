@@ -12,12 +12,19 @@ from urllib.parse import quote, unquote_to_bytes
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, TokenCookies, WebSocketProtocol
-from asgi_jwt_claims._forms import CSRF_KEY, MAX_FORM, read_field
-from asgi_jwt_claims.cookies import csrf_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    TokenCookies,
+    WebSocketProtocol,
+)
 from asgi_jwt_claims.errors import ForeignOriginError, TokenError
+from asgi_jwt_claims.sessions import csrf_token
 from asgi_jwt_claims.sources import InsecureWebSocketQuery, Source, find_token
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sources.csrf import CSRF_KEY, csrf_digest
+from asgi_jwt_claims.sources.forms import MAX_FORM, read_field
 from tests.by_hand import Exchange, Header, Message, Recorder, finish, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.forging import forge

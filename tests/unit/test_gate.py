@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import SCOPE_KEY, BearerHeader, Cookie, JWTConfig, TokenCookies, create_access_token
+from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, TokenCookies, create_access_token
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, SettingError
-from asgi_jwt_claims.gate import Gate
-from asgi_jwt_claims.token import Anonymous
+from asgi_jwt_claims.tokens.token import Anonymous
 from tests.by_hand import Header, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.support import SECRET, for_each

@@ -12,11 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, create_access_token, create_refresh_token, verify_token
-from asgi_jwt_claims._store import _mark_again, mark, marks_of
-from asgi_jwt_claims.claims import check_identity
+from asgi_jwt_claims import (
+    JWTConfig,
+    create_access_token,
+    create_refresh_token,
+    verify_token,
+)
 from asgi_jwt_claims.errors import MintingError
-from asgi_jwt_claims.revocation import MemoryStore, list_sessions, revoke_identity, start_session
+from asgi_jwt_claims.sessions import list_sessions, revoke_identity, start_session
+from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.tokens.claims import check_identity
+from asgi_jwt_claims.tokens.digests import _mark_again, mark, marks_of
 from tests.by_hand import finish
 from tests.conftest import HeldClock
 from tests.forging import forge

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, Key, create_access_token, current_token
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    create_access_token,
+    current_token,
+)
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     InvalidClaimError,
@@ -23,7 +30,7 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
-from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, _issuer_in, trust_in
+from asgi_jwt_claims.tokens.issuers import _MAX_KNOWN_TOKENS, Issuers, _issuer_in, trust_in
 from tests.by_hand import Recorder, ask
 from tests.conftest import NOW
 from tests.forging import b64, sealed

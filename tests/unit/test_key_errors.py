@@ -12,11 +12,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from asgi_jwt_claims import Key, KeySet, _key, _loading
+from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
-from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing, RemoteKeySet
+from asgi_jwt_claims.jwks import JWKSEndpoint, RemoteKeySet
 from asgi_jwt_claims.jwks._documents import read_jwks
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.keys import KeyRing, _loading
+from asgi_jwt_claims.keys import key as _key
+from asgi_jwt_claims.tokens import verify_jws
 
 PEM = serialization.Encoding.PEM
 PKCS8, TRADITIONAL, OPENSSH = (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key
 from asgi_jwt_claims.errors import KeyConfigurationError
-from asgi_jwt_claims.jwks import KeyRing
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, HeldClock
 
 KEYS = [Key.generate("ES256", kid=f"key-{number}") for number in range(6)]

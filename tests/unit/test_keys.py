@@ -19,14 +19,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from asgi_jwt_claims import ConfigurationError, Key, KeySet, _jose, _key, _material, _secrets
+from asgi_jwt_claims import ConfigurationError, Key, KeySet
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     KeyConfigurationError,
     SigningKeyMissingError,
     UnknownKeyError,
 )
-from asgi_jwt_claims.keys import MAX_KID_LENGTH, is_kid
+from asgi_jwt_claims.jose import algorithms as _jose
+from asgi_jwt_claims.keys import _material, _secrets
+from asgi_jwt_claims.keys import key as _key
+from asgi_jwt_claims.keys.key import MAX_KID_LENGTH, is_kid
 from tests.forging import b64
 from tests.keys import rsa_key
 from tests.support import SECRET, for_each

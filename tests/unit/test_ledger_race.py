@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from asgi_jwt_claims.revocation import Marks, Revocation
-from asgi_jwt_claims.revocation._ledger import Ledger
+from asgi_jwt_claims.stores import Revocation
+from asgi_jwt_claims.stores._revocation_index import Ledger
+from asgi_jwt_claims.tokens import Marks
 
 
 class Vanishing(dict[bytes, float]):

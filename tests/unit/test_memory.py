@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asgi_jwt_claims import Key, KeySet
-from asgi_jwt_claims._signatures import MAX_REMEMBERED_SIZE
+from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE
 from tests.conftest import NOW, HeldClock
 from tests.corpus.doors import Offered, Verdict, at_the_core, expected
 from tests.corpus.entries import Entry

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from asgi_jwt_claims.revocation import MemoryStore, SessionRecord
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
 from tests.by_hand import finish
 from tests.conftest import NOW, HeldClock
 

@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_jwt_claims import (
-    SCOPE_KEY,
     Answer,
     BearerHeader,
     JWTConfig,
@@ -26,6 +25,7 @@ from asgi_jwt_claims import (
     current_token,
     get_token,
 )
+from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.errors import UnsupportedScopeError
 from tests.by_hand import (
     Header,

@@ -10,8 +10,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims.revocation import Marks, MemoryStore, MirroredStore, Revocation, SessionRecord
-from asgi_jwt_claims.revocation._commands import FeedEntry, FeedStore, Position
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord
+from asgi_jwt_claims.stores._commands import FeedEntry, FeedStore, Position
+from asgi_jwt_claims.tokens import Marks
 
 pytestmark = pytest.mark.anyio
 

@@ -23,11 +23,15 @@ from asgi_jwt_claims import (
     verify_token,
     verify_token_async,
 )
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, NotGuardedError, SettingError
-from asgi_jwt_claims.outcome import get_token
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
+from asgi_jwt_claims.auth.request import get_token
+from asgi_jwt_claims.errors import (
+    MalformedTokenError,
+    MissingTokenError,
+    NotGuardedError,
+    SettingError,
+)
+from asgi_jwt_claims.sessions import (
+    csrf_token,
     list_sessions,
     revoke_identity,
     revoke_session,
@@ -37,6 +41,7 @@ from asgi_jwt_claims.revocation import (
 )
 from asgi_jwt_claims.sources import why_absent
 from asgi_jwt_claims.starlette import jwt_required
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import Header, Recorder, finish, http_scope
 from tests.support import SECRET, for_each
 

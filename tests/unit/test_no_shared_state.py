@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Token, create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
-from asgi_jwt_claims.token import notes_of
+from asgi_jwt_claims.tokens.digests import marks_of
+from asgi_jwt_claims.tokens.token import notes_of
 from tests.conftest import HeldClock
 from tests.support import SECRET
 

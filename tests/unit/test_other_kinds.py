@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
-from asgi_jwt_claims.claims import REGISTERED_CLAIMS, sign_of_another_kind
 from asgi_jwt_claims.errors import InvalidTokenError, MintingError, WrongTypeError
+from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
+from asgi_jwt_claims.tokens.claims import sign_of_another_kind
 from tests.by_hand import Recorder, ask, bearer
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, forge, sealed

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from asgi_jwt_claims import (
-    SCOPE_KEY,
     BearerHeader,
     JWTConfig,
     TokenError,
@@ -19,17 +18,9 @@ from asgi_jwt_claims import (
     get_token,
     verify_token,
 )
+from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.errors import (
-    ExpiredTokenError,
-    MissingTokenError,
-    NotGuardedError,
-    RevokedTokenError,
-    RoleRefusedError,
-    WrongTypeError,
-)
-from asgi_jwt_claims.outcome import (
+from asgi_jwt_claims.auth.request import (
     ANY_ACCESS_TOKEN,
     Outcome,
     attach,
@@ -40,8 +31,18 @@ from asgi_jwt_claims.outcome import (
     outcomes_from,
     scope_of,
 )
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
+from asgi_jwt_claims.errors import (
+    ExpiredTokenError,
+    MissingTokenError,
+    NotGuardedError,
+    RevokedTokenError,
+    RoleRefusedError,
+    WrongTypeError,
+)
+from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import HeldClock
 

@@ -21,9 +21,9 @@ from asgi_jwt_claims import (
     get_token,
 )
 from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.auth.authenticator import _PREFLIGHT_REFUSED, CORS_INSIDE, Gate
+from asgi_jwt_claims.auth.request import is_preflight, outcome_under
 from asgi_jwt_claims.errors import InvalidRequestError, MissingTokenError
-from asgi_jwt_claims.gate import _PREFLIGHT_REFUSED, CORS_INSIDE, Gate
-from asgi_jwt_claims.outcome import is_preflight, outcome_under
 from asgi_jwt_claims.sources import Offered
 from tests.by_hand import Header, Receive, Recorder, Scope, Send, ask, bearer, http_scope, websocket_scope
 

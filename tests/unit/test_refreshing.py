@@ -10,7 +10,14 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, Token, TokenError, TokenPair, verify_token
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    Token,
+    TokenError,
+    TokenPair,
+    verify_token,
+)
 from asgi_jwt_claims.errors import (
     ClaimsUnavailableError,
     ExpiredTokenError,
@@ -19,14 +26,8 @@ from asgi_jwt_claims.errors import (
     StoreUnavailableError,
     WrongClientError,
 )
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Renewal,
-    SessionRecord,
-    list_sessions,
-    rotate_refresh_token,
-    start_session,
-)
+from asgi_jwt_claims.sessions import Renewal, list_sessions, rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
 from tests.conftest import HeldClock
 from tests.support import SECRET
 

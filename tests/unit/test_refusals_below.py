@@ -9,8 +9,21 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import Answer, JWTConfig, JWTMiddleware, TokenError, create_access_token, get_token, verify_token
-from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError, MissingTokenError, StoreUnavailableError
+from asgi_jwt_claims import (
+    Answer,
+    JWTConfig,
+    JWTMiddleware,
+    TokenError,
+    create_access_token,
+    get_token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    ForbiddenError,
+    MissingScopeError,
+    MissingTokenError,
+    StoreUnavailableError,
+)
 from tests.by_hand import App, Exchange, Header, Message, Receive, Scope, Send, ask, bearer, talk
 
 pytestmark = pytest.mark.anyio

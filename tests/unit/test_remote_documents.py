@@ -15,11 +15,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token, verify_token_async
-from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, KeysUnavailableError
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    KeySet,
+    create_access_token,
+    verify_token,
+    verify_token_async,
+)
+from asgi_jwt_claims.errors import (
+    AlgorithmRefusedError,
+    KeyConfigurationError,
+    KeysUnavailableError,
+)
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
-from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, read_metadata, read_retry_after
-from asgi_jwt_claims.jwks.fetching import why_not_fetched
+from asgi_jwt_claims.jwks._documents import (
+    RefusedDocumentError,
+    read_jwks,
+    read_metadata,
+    read_retry_after,
+)
+from asgi_jwt_claims.jwks.fetch import why_not_fetched
 from tests.conftest import NOW
 from tests.forging import b64
 from tests.support import for_each

@@ -10,7 +10,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, TokenError, create_access_token, verify_token_async
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    TokenError,
+    create_access_token,
+    verify_token_async,
+)
 from asgi_jwt_claims.errors import KeysUnavailableError
 from asgi_jwt_claims.jwks import FetchResponse, RefreshPolicy, RemoteKeySet
 from asgi_jwt_claims.jwks._schedule import Schedule

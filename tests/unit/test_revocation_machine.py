@@ -27,16 +27,18 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
+from asgi_jwt_claims.sessions import (
+    TokenEndpoints,
     list_sessions,
     revoke_identity,
     revoke_session,
     revoke_token,
-    sessions,
     start_session,
 )
+from asgi_jwt_claims.sessions import (
+    login as sessions,
+)
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import HeldClock
 from tests.support import SECRET

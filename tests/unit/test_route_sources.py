@@ -7,13 +7,22 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, Token, create_access_token, verify_token
-from asgi_jwt_claims._guards import decorator, guard_handler
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    create_access_token,
+    verify_token,
+)
 from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Answer, Challenges, send_answer
+from asgi_jwt_claims.auth.guard import decorator, guard_handler
+from asgi_jwt_claims.auth.request import examined, outcome_under
 from asgi_jwt_claims.errors import RevokedTokenError, TokenError
-from asgi_jwt_claims.outcome import examined, outcome_under
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
+from asgi_jwt_claims.responses import Answer, Challenges, send_answer
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope
 from tests.conftest import HeldClock
 

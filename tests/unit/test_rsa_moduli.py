@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key, KeySet
-from asgi_jwt_claims._moduli import _root, _thoroughly, why_worthless
 from asgi_jwt_claims.errors import KeyConfigurationError
 from asgi_jwt_claims.jwks._documents import read_jwks
+from asgi_jwt_claims.keys._moduli import _root, _thoroughly, why_worthless
 from tests.forging import b64
 
 

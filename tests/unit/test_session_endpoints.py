@@ -17,16 +17,15 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    SessionRecord,
+from asgi_jwt_claims.sessions import (
+    TokenEndpoints,
     list_sessions,
     revoke_session,
     rotate_refresh_token,
     start_session,
 )
-from asgi_jwt_claims.revocation._ledger import Ledger
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
+from asgi_jwt_claims.stores._revocation_index import Ledger
 from tests.by_hand import Exchange, Header, ask, bearer, drive, http_scope
 from tests.conftest import HeldClock
 from tests.forging import forge

@@ -10,8 +10,15 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, Token, create_access_token, verify_token
-from asgi_jwt_claims._signatures import MAX_REMEMBERED_SIZE, SignatureCache
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    KeySet,
+    Token,
+    create_access_token,
+    verify_token,
+)
+from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE, SignatureCache
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     InvalidClaimError,
@@ -23,7 +30,7 @@ from asgi_jwt_claims.errors import (
     UnknownKeyError,
     WrongTypeError,
 )
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.tokens import verify_jws
 from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, b64, forge, sealed
 from tests.support import SECRET
@@ -97,7 +104,7 @@ def test_a_twin_of_a_remembered_token_is_refused(place: int) -> None:
 # S105
 def test_the_digest_decides_and_not_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """With equal hashes, which only narrow the search, each token still gets its own answer."""
-    monkeypatch.setattr("asgi_jwt_claims._signatures.hash", lambda raw: 7, raising=False)
+    monkeypatch.setattr("asgi_jwt_claims.config._cache.hash", lambda raw: 7, raising=False)
     config = config_of()
     tokens = {name: forge({"sub": name}) for name in ("alice", "bob")}
     for _ in range(4):
@@ -291,7 +298,7 @@ def test_the_memory_holds_no_token() -> None:
             continue
         known.add(id(item))
         reached.append(item)
-        if type(item).__module__ in ("builtins", "collections", "asgi_jwt_claims._signatures"):
+        if type(item).__module__ in ("builtins", "collections", "asgi_jwt_claims.config._cache"):
             waiting.extend(gc.get_referents(item))
     said = repr([item for item in reached if isinstance(item, str | bytes | dict | tuple | list)])
     assert "remembered" in said

@@ -25,8 +25,14 @@ from asgi_jwt_claims.errors import (
     SettingError,
     TokenTooLargeError,
 )
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, InsecureWebSocketQuery, Offered, find_token, is_source
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sources import (
+    DEFAULT_SOURCES,
+    InsecureWebSocketQuery,
+    Offered,
+    find_token,
+    is_source,
+)
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.by_hand import Recorder, drive, http_scope, websocket_scope
 from tests.forging import forge
 from tests.support import for_each

@@ -14,8 +14,9 @@ import anyio.to_thread
 import pytest
 
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.revocation import Marks, Revocation, SessionRecord, SQLiteStore
-from asgi_jwt_claims.revocation import sqlite as module
+from asgi_jwt_claims.stores import Revocation, SessionRecord, SQLiteStore
+from asgi_jwt_claims.stores import sqlite as module
+from asgi_jwt_claims.tokens import Marks
 from tests.conftest import HeldClock
 
 pytestmark = pytest.mark.anyio

@@ -23,16 +23,22 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims._compact import MAX_SAFE_INTEGER
-from asgi_jwt_claims._exempt import Exemptions
-from asgi_jwt_claims._settings import as_duration
 from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.claims import check_identity, json_copy, plain, scope_text
-from asgi_jwt_claims.errors import MintingError, MissingTokenError, RoleRefusedError, SettingError, WrongClientError
-from asgi_jwt_claims.jwks import KeyRing, RemoteKeySet
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
+from asgi_jwt_claims.auth.exempt import Exemptions
+from asgi_jwt_claims.errors import (
+    MintingError,
+    MissingTokenError,
+    RoleRefusedError,
+    SettingError,
+    WrongClientError,
+)
+from asgi_jwt_claims.jose.strict_json import MAX_SAFE_INTEGER
+from asgi_jwt_claims.jwks import RemoteKeySet
+from asgi_jwt_claims.keys import KeyRing
+from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.runtime.durations import as_duration
+from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.sessions import (
     Renewal,
     list_sessions,
     revoke_session,
@@ -40,6 +46,8 @@ from asgi_jwt_claims.revocation import (
     start_session,
 )
 from asgi_jwt_claims.sources import BearerHeader, InsecureWebSocketQuery, WebSocketProtocol
+from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.tokens.claims import check_identity, json_copy, scope_text
 from tests.by_hand import http_scope
 from tests.conftest import HeldClock
 from tests.support import SECRET, for_each

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, WebSocketProtocol, create_access_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    WebSocketProtocol,
+    create_access_token,
+)
 from asgi_jwt_claims.errors import (
     InvalidRequestError,
     RepeatedCredentialsError,

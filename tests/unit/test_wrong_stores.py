@@ -13,8 +13,9 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Token
-from asgi_jwt_claims.revocation import Marks, MemoryStore, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims.stores import MemoryStore, Revocation, RevocationStore, SessionRecord
 from asgi_jwt_claims.testing import StoreContract
+from asgi_jwt_claims.tokens import Marks
 
 pytestmark = pytest.mark.anyio
 

@@ -14,12 +14,3 @@ things have to come together, and none of them may cancel the application, which
 
 Where the application is in the middle of sending, its message goes out first.
 """
-
-from __future__ import annotations
-
-from ._connection import Connection
-from ._refusals import refusal_in
-from .stream import EventStream, HTTPExchange
-from .websocket import WebSocketConnection
-
-__all__ = ["Connection", "EventStream", "HTTPExchange", "WebSocketConnection", "refusal_in"]

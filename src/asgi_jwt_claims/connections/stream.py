@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from asgi_jwt_claims.token import SCOPE_KEY
+from asgi_jwt_claims._asgi import SCOPE_KEY
 
-from ._asgi import ASGIConnection
-from ._refusals import Refusing
+from .asgi import ASGIConnection
+from .refusals import Refusing
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
-
-    from asgi_jwt_claims.challenges import Challenges
+    from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
+    from asgi_jwt_claims.auth.request import Outcome
     from asgi_jwt_claims.errors import TokenError
-    from asgi_jwt_claims.outcome import Outcome
+    from asgi_jwt_claims.responses import Challenges
 
 __all__ = ["EventStream", "HTTPExchange"]
 

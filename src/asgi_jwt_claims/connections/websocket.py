@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import anyio.lowlevel
 
-from asgi_jwt_claims.outcome import outcome_of, outcomes_from
-from asgi_jwt_claims.token import SCOPE_KEY
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.request import outcome_of, outcomes_from
 
-from ._asgi import ASGIConnection
-from ._refusals import Refusing
+from .asgi import ASGIConnection
+from .refusals import Refusing
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
-
-    from asgi_jwt_claims.challenges import Challenges
+    from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
+    from asgi_jwt_claims.responses import Challenges
 
 __all__ = ["WebSocketConnection"]
 

@@ -14,12 +14,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from asgi_jwt_claims._key import load_jwk, without_empty
-from asgi_jwt_claims._loading import PRIVATE_MEMBERS
 from asgi_jwt_claims.errors import KeyConfigurationError
-from asgi_jwt_claims.keys import Key, KeySet
+from asgi_jwt_claims.keys._loading import PRIVATE_MEMBERS
+from asgi_jwt_claims.keys.key import Key, load_jwk, without_empty
+from asgi_jwt_claims.keys.key_set import KeySet
 
-from ._addresses import check_address
+from ._urls import check_address
 
 __all__ = ["ReadSet", "RefusedDocumentError", "read_jwks", "read_max_age", "read_metadata", "read_retry_after"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._policy import RefreshPolicy
+    from .policy import RefreshPolicy
 
 __all__ = ["MAX_UNKNOWN_KIDS", "Schedule"]
 

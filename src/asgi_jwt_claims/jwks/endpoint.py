@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims._compact import b64url_encode, dump_json
-from asgi_jwt_claims._settings import as_duration, whole_seconds
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError, UnsupportedScopeError
-from asgi_jwt_claims.keys import Key, KeySet
-
-from .ring import KeyRing
+from asgi_jwt_claims.jose.compact import b64url_encode
+from asgi_jwt_claims.jose.strict_json import dump_json
+from asgi_jwt_claims.keys.key_set import KeySet
+from asgi_jwt_claims.keys.ring import KeyRing
+from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 
 if TYPE_CHECKING:
-    from starlette.types import Scope, Send
+    from asgi_jwt_claims._asgi import Scope, Send
+    from asgi_jwt_claims.keys.key import Key
 
 __all__ = ["JWKSEndpoint"]
 

@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from asgi_jwt_claims._callbacks import notify
-from asgi_jwt_claims._log import logger
-from asgi_jwt_claims._tasks import ends_task
-from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
-from asgi_jwt_claims.keys import ASYMMETRIC_ALGORITHMS, KeySet, KeySource
+from asgi_jwt_claims.keys.key import ASYMMETRIC_ALGORITHMS
+from asgi_jwt_claims.keys.key_set import KeySet, KeySource
+from asgi_jwt_claims.runtime.callbacks import notify
+from asgi_jwt_claims.runtime.log import logger
+from asgi_jwt_claims.runtime.tasks import ends_task
+from asgi_jwt_claims.runtime.values import plain
 
+from ._discovery import Provider
 from ._documents import ReadSet, RefusedDocumentError
-from ._flights import Flight, Flights
-from ._policy import RefreshPolicy
-from ._provider import Provider
 from ._schedule import Schedule
-from .fetching import Fetch, HTTPXFetch, why_not_fetched
-from .status import KeySetEvent, KeySetStatus, OnKeySetEvent
+from ._single_flight import Flight, Flights
+from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
+from .fetch import Fetch, HTTPXFetch, why_not_fetched
+from .policy import RefreshPolicy
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.errors import TokenError

@@ -14,7 +14,7 @@ from typing import Any
 
 from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError
 
-from ._offer import Offered, Source, is_source
+from ._credentials import Offered, Source, is_source
 from .cookie import Cookie
 from .header import BearerHeader
 from .websocket import InsecureWebSocketQuery, WebSocketProtocol

@@ -12,46 +12,37 @@ alone authenticates nothing that changes anything (RFC 9110 section 9.2.1), and 
 
 from __future__ import annotations
 
-import hmac
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from asgi_jwt_claims._cookie_settings import TokenCookies
-from asgi_jwt_claims._forms import CSRF_KEY
+from asgi_jwt_claims.config.cookies import TokenCookies
 from asgi_jwt_claims.errors import (
-    CSRFTokenError,
     ForeignOriginError,
     InvalidRequestError,
     RepeatedCredentialsError,
     SettingError,
 )
 
-from ._offer import OWS, ComparableSource, Offered, check_characters, single_values
+from ._credentials import (
+    OWS,
+    ComparableSource,
+    Offered,
+    check_characters,
+    single_values,
+)
+from .csrf import _FORM, CSRF_KEY, SAFE_METHODS, _shown, check_csrf
 
-__all__ = ["SAFE_METHODS", "Cookie", "check_csrf", "cookie_values", "csrf_digest"]
+__all__ = ["Cookie", "cookie_values"]
 
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that change nothing (RFC 9110 section 9.2.1); another letter case is another method."""
-
-_FORM = b"application/x-www-form-urlencoded"
 _MAX_COOKIES = 64 * 1024  # bytes of all Cookie headers; browsers send less
 _MAX_SPACES = 256  # bytes of white space around the name of a cookie
 _BEFORE_A_NAME = b"; \t"
 _MAX_PAIRS = 192  # cookies of a request in which the name may stand; browsers keep fewer for a site
 _MAX_ORIGIN = 512  # bytes of an origin: a scheme, a host of at most 253 characters, a port
-_SHOWN = 256  # bytes of a header that an error keeps
-_MAX_CSRF_VALUE = 256
 _LOOPBACK = re.compile(rb"http://(?:(?:[^/:]+\.)?localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 _SECURE_SCHEMES = ("https", "wss")
-
-
-def csrf_digest(raw: bytes) -> bytes:
-    """The part of the CSRF value that belongs to this token: whoever does not have the token cannot know it."""
-    return urlsafe_b64encode(blake2b(raw, digest_size=24, person=b"csrf").digest())
 
 
 class Cookie(ComparableSource):
@@ -161,25 +152,6 @@ class Cookie(ComparableSource):
         return _is_own(origin, host, scheme)
 
 
-def check_csrf(given: bytes | None, raw: str | bytes) -> None:
-    """Refuse what is not the CSRF value of a token.
-
-    Args:
-        given: What the request has brought. It has a part for each token of the browser.
-        raw: The encoded token.
-
-    Raises:
-        CSRFTokenError: It is not that of the token.
-    """
-    if not given or b"," in given:  # which joins repeated headers
-        raise CSRFTokenError(reason="none was sent, or more than one")
-    expected = csrf_digest(raw.encode() if isinstance(raw, str) else raw)
-    # All parts are compared, in constant time and as bytes.
-    parts = given[:_MAX_CSRF_VALUE].split(b".")
-    if True not in [hmac.compare_digest(part, expected) for part in parts]:
-        raise CSRFTokenError(reason="not that of the token")
-
-
 def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
     """The values of the cookies of that name: none, one, or two where there are two or more.
 
@@ -219,7 +191,3 @@ def _is_own(origin: bytes, host: bytes | None, scheme: str | None) -> bool:
     if not host or default_port is None or (scheme in _SECURE_SCHEMES and kind != b"https"):
         return False
     return authority == host.lower().removesuffix(default_port)
-
-
-def _shown(value: bytes | None) -> str:
-    return "repeated" if value is None else value[:_SHOWN].decode("latin-1")

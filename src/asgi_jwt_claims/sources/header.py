@@ -7,15 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.errors import (
     MalformedCredentialsError,
     RepeatedCredentialsError,
     SettingError,
     TokenTooLargeError,
 )
+from asgi_jwt_claims.runtime.values import plain
 
-from ._offer import FIELD_NAME, OWS, ComparableSource, Offered, check_characters
+from ._credentials import FIELD_NAME, OWS, ComparableSource, Offered, check_characters
 
 __all__ = ["BearerHeader"]
 

@@ -7,11 +7,16 @@ from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from asgi_jwt_claims._forms import values_of
-from asgi_jwt_claims.claims import plain
-from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
+from asgi_jwt_claims.errors import (
+    InvalidRequestError,
+    RepeatedCredentialsError,
+    SettingError,
+    TokenTooLargeError,
+)
+from asgi_jwt_claims.runtime.values import plain
 
-from ._offer import FIELD_NAME, ComparableSource, Offered, check_characters
+from ._credentials import FIELD_NAME, ComparableSource, Offered, check_characters
+from .forms import values_of
 
 __all__ = ["InsecureWebSocketQuery", "WebSocketProtocol", "offered_protocols"]
 

@@ -18,10 +18,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
-from asgi_jwt_claims import (
-    outcome as outcome_module,
-)
-from asgi_jwt_claims.challenges import Challenges
+from asgi_jwt_claims.auth import request as outcome_module
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     EncryptedTokenError,
@@ -37,6 +34,7 @@ from asgi_jwt_claims.errors import (
     TokenTooLargeError,
     WrongTypeError,
 )
+from asgi_jwt_claims.responses import Challenges
 from tests.apps.door import ROUTES, Door
 from tests.by_hand import bearer
 from tests.conftest import HeldClock

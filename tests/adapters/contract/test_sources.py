@@ -18,7 +18,6 @@ from asgi_jwt_claims import (
     create_access_token,
     create_refresh_token,
 )
-from asgi_jwt_claims.challenges import Challenges
 from asgi_jwt_claims.errors import (
     CSRFTokenError,
     ExpiredTokenError,
@@ -34,8 +33,9 @@ from asgi_jwt_claims.errors import (
     TokenTooLargeError,
     WrongTypeError,
 )
+from asgi_jwt_claims.responses import Challenges
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.adapters.contract.test_contract import CLAIMS, is_answer, tampered
 from tests.apps.door import Door, Site, Talk
 from tests.by_hand import Header, bearer

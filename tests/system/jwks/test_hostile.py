@@ -16,7 +16,13 @@ pytest.importorskip("httpx2")
 import anyio
 import httpx2
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, verify_token
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    create_access_token,
+    verify_token,
+)
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError
 from asgi_jwt_claims.jwks import HTTPXFetch, KeySetEvent, RemoteKeySet
 from tests.sockets import PATIENCE

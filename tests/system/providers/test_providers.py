@@ -43,7 +43,8 @@ from asgi_jwt_claims import (
     verify_token_async,
 )
 from asgi_jwt_claims.errors import UnknownKeyError
-from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import JWKSEndpoint, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.keys import KeyRing
 from tests.sockets import PATIENCE
 from tests.support import free_port, serving
 

@@ -25,8 +25,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, get_token
-from asgi_jwt_claims.jwks import HTTPXFetch, JWKSEndpoint, KeyRing, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    create_access_token,
+    get_token,
+)
+from asgi_jwt_claims.jwks import HTTPXFetch, JWKSEndpoint, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.keys import KeyRing
 from tests.sockets import PATIENCE
 
 ISSUER, AUDIENCE = "https://login.example", "https://api.example"

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from asgi_jwt_claims import create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
+from asgi_jwt_claims.tokens.digests import marks_of
 from tests import sockets
 from tests.apps.connections import CONFIG
 from tests.system.servers.servers import SERVERS, Server, one_worker_each, serve

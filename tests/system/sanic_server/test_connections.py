@@ -33,11 +33,13 @@ from asgi_jwt_claims import (
     current_token,
     renew_token,
 )
-from asgi_jwt_claims._sanic_connections import _hang_up, _OfTask, _OwnStream
-from asgi_jwt_claims.connections import _watch
+from asgi_jwt_claims.auth.request import get_token
+from asgi_jwt_claims.connections import registry as _watch
 from asgi_jwt_claims.errors import ConnectionEndedError, NotGuardedError, WrongIdentityError
-from asgi_jwt_claims.revocation import MemoryStore, revoke_identity
-from asgi_jwt_claims.sanic import get_token, install, jwt_required
+from asgi_jwt_claims.sanic import install, jwt_required
+from asgi_jwt_claims.sanic._connections import _hang_up, _OfTask, _OwnStream
+from asgi_jwt_claims.sessions import revoke_identity
+from asgi_jwt_claims.stores import MemoryStore
 from tests import by_hand
 from tests.apps.sanic_door import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, is_own, on_uvicorn, open_socket, until

@@ -30,11 +30,10 @@ from asgi_jwt_claims import (
     set_token_cookies,
     unset_token_cookies,
 )
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.revocation import MemoryStore, start_session
 from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sessions import TokenEndpoints, csrf_token, start_session
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
+from asgi_jwt_claims.stores import MemoryStore
 from tests.apps.sanic_door import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, on_uvicorn, open_socket
 from tests.sockets import PATIENCE

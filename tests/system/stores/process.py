@@ -13,14 +13,9 @@ import anyio.abc
 import anyio.to_thread
 
 from asgi_jwt_claims import JWTConfig, TokenError
-from asgi_jwt_claims.revocation import (
-    Marks,
-    MirroredStore,
-    Revocation,
-    RevocationStore,
-    SQLiteStore,
-    rotate_refresh_token,
-)
+from asgi_jwt_claims.sessions import rotate_refresh_token
+from asgi_jwt_claims.stores import MirroredStore, Revocation, RevocationStore, SQLiteStore
+from asgi_jwt_claims.tokens import Marks
 from tests.support import SECRET
 
 PATIENCE = 60.0
@@ -35,7 +30,7 @@ def open_store(kind: str, place: str, prefix: str) -> RevocationStore:
     """A store on a place that is shared with other processes."""
     if kind == "sqlite":
         return SQLiteStore(place, timeout=PATIENCE)
-    from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- only where it is installed
+    from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- only where it is installed
 
     store = RedisStore.from_url(place, prefix=prefix, timeout=PATIENCE)
     return MirroredStore(store) if kind == "mirrored" else store

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_jwt_claims.revocation import MemoryStore, MirroredStore, RevocationStore, SQLiteStore
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, RevocationStore, SQLiteStore
 from asgi_jwt_claims.testing import StoreContract
 from tests.valkey import Valkey
 
@@ -24,7 +24,7 @@ Pair = tuple[RevocationStore, RevocationStore]
 def server_store(library: str) -> Any:
     """The store that speaks through a library, if that is installed."""
     pytest.importorskip(library)
-    module = importlib.import_module(f"asgi_jwt_claims.revocation.{library}")
+    module = importlib.import_module(f"asgi_jwt_claims.stores.{library}")
     return getattr(module, f"{library.capitalize()}Store")
 
 

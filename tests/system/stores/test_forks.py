@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from asgi_jwt_claims.revocation import Marks, Revocation, SQLiteStore
+from asgi_jwt_claims.stores import Revocation, SQLiteStore
+from asgi_jwt_claims.tokens import Marks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 

@@ -11,14 +11,13 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
 from asgi_jwt_claims.errors import RevokedTokenError, StoreUnavailableError
-from asgi_jwt_claims.revocation import (
-    MirroredStore,
-    RevocationStore,
+from asgi_jwt_claims.sessions import (
     revoke_identity,
     revoke_token,
     rotate_refresh_token,
     start_session,
 )
+from asgi_jwt_claims.stores import MirroredStore, RevocationStore
 from tests.by_hand import ask, bearer, lifespan
 from tests.support import SECRET
 from tests.system.stores.test_contract import server_store

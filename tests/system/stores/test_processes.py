@@ -10,7 +10,8 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, verify_token
 from asgi_jwt_claims.errors import RevokedTokenError
-from asgi_jwt_claims.revocation import SQLiteStore, list_sessions, rotate_refresh_token, start_session
+from asgi_jwt_claims.sessions import list_sessions, rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import SQLiteStore
 from tests.support import SECRET
 from tests.system.stores.process import PATIENCE, marks_for, open_store, revocation_of
 from tests.system.stores.workers import PROCESSES, Place, Pool, all_of, lone_worker

@@ -14,7 +14,8 @@ import anyio
 import pytest
 
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.revocation import Marks, MirroredStore, Revocation, SessionRecord
+from asgi_jwt_claims.stores import MirroredStore, Revocation, SessionRecord
+from asgi_jwt_claims.tokens import Marks
 from tests.conftest import HeldClock
 from tests.valkey import Valkey
 
@@ -51,7 +52,7 @@ def library(request: pytest.FixtureRequest) -> str:
 
 
 def make(library: str, server: Valkey, **options: Any) -> Any:
-    kind = getattr(importlib.import_module(f"asgi_jwt_claims.revocation.{library}"), f"{library.capitalize()}Store")
+    kind = getattr(importlib.import_module(f"asgi_jwt_claims.stores.{library}"), f"{library.capitalize()}Store")
     return kind.from_url(server.url, **{"timeout": PATIENCE, **options})
 
 

@@ -15,19 +15,18 @@ import anyio
 import pytest
 
 from asgi_jwt_claims import JWTConfig, create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
-from asgi_jwt_claims.revocation import (
-    Marks,
+from asgi_jwt_claims.sessions import rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import (
     MemoryStore,
     MirroredStore,
     Revocation,
     RevocationStore,
     SQLiteStore,
-    rotate_refresh_token,
-    start_session,
 )
-from asgi_jwt_claims.revocation._ledger import Ledger
+from asgi_jwt_claims.stores._revocation_index import Ledger
+from asgi_jwt_claims.tokens import Marks
+from asgi_jwt_claims.tokens.digests import marks_of
 from tests.conftest import NOW, HeldClock
 from tests.records import MARK, MARKS, RECORD
 from tests.support import SECRET, free_port

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from asgi_jwt_claims import JWTConfig, create_access_token
-from asgi_jwt_claims.connections import _watch
+from asgi_jwt_claims.connections import registry as _watch
 from tests.by_hand import Header, bearer
 from tests.conftest import HeldClock
 

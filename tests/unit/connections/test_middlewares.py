@@ -6,8 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, JWTConfig, JWTMiddleware, create_access_token, renew_token
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    JWTConfig,
+    JWTMiddleware,
+    create_access_token,
+    renew_token,
+)
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import Header, Receive, Scope, Send, websocket_scope
 from tests.conftest import HeldClock
 from tests.support import SECRET

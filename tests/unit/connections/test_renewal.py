@@ -21,7 +21,7 @@ from asgi_jwt_claims import (
     renew_token,
     verify_token,
 )
-from asgi_jwt_claims.connections._watch import _CONNECTIONS
+from asgi_jwt_claims.connections.registry import _CONNECTIONS
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MalformedTokenError,
@@ -33,7 +33,8 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
     WrongTypeError,
 )
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.support import SECRET

@@ -11,19 +11,20 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, get_token, verify_token
-from asgi_jwt_claims._store import Feed, marks_of
-from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.outcome import outcome_under
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Revocation,
-    revoke_identity,
-    revoke_session,
-    revoke_token,
-    start_session,
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    create_access_token,
+    get_token,
+    verify_token,
 )
-from asgi_jwt_claims.revocation._ledger import Ledger
+from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.auth.request import outcome_under
+from asgi_jwt_claims.sessions import revoke_identity, revoke_session, revoke_token, start_session
+from asgi_jwt_claims.stores import MemoryStore, Revocation
+from asgi_jwt_claims.stores._revocation_index import Ledger
+from asgi_jwt_claims.stores.base import Feed
+from asgi_jwt_claims.tokens.digests import marks_of
 from tests.by_hand import App, Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
 from tests.conftest import NOW, HeldClock
 from tests.support import SECRET

@@ -16,7 +16,6 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import (
-    SCOPE_KEY,
     BearerHeader,
     Cookie,
     JWTConfig,
@@ -27,11 +26,13 @@ from asgi_jwt_claims import (
     renew_token,
     verify_token,
 )
+from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.auth.request import outcome_under
 from asgi_jwt_claims.errors import RevokedTokenError, WrongIdentityError
-from asgi_jwt_claims.outcome import outcome_under
-from asgi_jwt_claims.revocation import MemoryStore, SQLiteStore, revoke_token
+from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.starlette import install, jwt_required
+from asgi_jwt_claims.stores import MemoryStore, SQLiteStore
 from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.support import SECRET

@@ -15,13 +15,15 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from asgi_jwt_claims import SCOPE_KEY, JWTConfig, JWTMiddleware, create_access_token, renew_token, verify_token
-from asgi_jwt_claims import connections as module
-from asgi_jwt_claims._tasks import caller_from_any_thread
-from asgi_jwt_claims.connections import Connection
-from asgi_jwt_claims.connections import _watch as watch
-from asgi_jwt_claims.connections._watch import Connections
-from asgi_jwt_claims.revocation import MemoryStore, revoke_identity, revoke_token
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, renew_token, verify_token
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.connections import registry as watch
+from asgi_jwt_claims.connections import websocket as module
+from asgi_jwt_claims.connections.base import Connection
+from asgi_jwt_claims.connections.registry import Connections
+from asgi_jwt_claims.runtime.tasks import caller_from_any_thread
+from asgi_jwt_claims.sessions import revoke_identity, revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import Header, Receive, Recorder, Scope, Send, bearer, http_scope, talk
 from tests.conftest import HeldClock
 from tests.support import SECRET

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, current_token
-from asgi_jwt_claims.connections import _watch
+from asgi_jwt_claims.connections import registry as _watch
 from asgi_jwt_claims.errors import ConnectionEndedError, SettingError
 from tests.by_hand import Header, Receive, Scope, Send, bearer, websocket_scope
 from tests.conftest import HeldClock
@@ -89,7 +89,7 @@ async def test_it_is_noticed_by_whoever_sends_first(
     config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is sent after the end but before anybody has looked at the clock is not sent."""
-    monkeypatch.setattr("asgi_jwt_claims.connections._watch._LONGEST_PAUSE", 600)
+    monkeypatch.setattr("asgi_jwt_claims.connections.registry._LONGEST_PAUSE", 600)
     app = Busy()
     async with connected(JWTMiddleware(app, config), hello(alice)) as line:
         expire()
@@ -102,7 +102,7 @@ async def test_it_is_noticed_by_whoever_receives_first(
     config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes after the end is not received, whether the application waits already or asks later."""
-    monkeypatch.setattr("asgi_jwt_claims.connections._watch._LONGEST_PAUSE", 600)
+    monkeypatch.setattr("asgi_jwt_claims.connections.registry._LONGEST_PAUSE", 600)
     told = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

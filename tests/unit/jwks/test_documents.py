@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.jwks import RefreshPolicy
-from asgi_jwt_claims.jwks._addresses import check_address, metadata_addresses
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, read_max_age, read_metadata
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS, Schedule
+from asgi_jwt_claims.jwks._urls import check_address, metadata_addresses
 from tests.forging import b64
 from tests.keys import make_key
 

@@ -11,7 +11,8 @@ from starlette.routing import Mount
 
 from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError, UnsupportedScopeError
-from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing
+from asgi_jwt_claims.jwks import JWKSEndpoint
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, HeldClock
 from tests.keys import make_key
 

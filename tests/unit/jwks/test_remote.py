@@ -13,10 +13,18 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, Token, TokenError, verify_token, verify_token_async
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    Token,
+    TokenError,
+    verify_token,
+    verify_token_async,
+)
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
-from asgi_jwt_claims.jwks import FetchResponse, KeyRing, KeySetEvent, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RefreshPolicy, RemoteKeySet
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, is_thorough
 from tests.forging import b64
 from tests.unit.jwks.provider import AUDIENCE, ISSUER, URL, MovingClock, Provider, unknown_token, verifier

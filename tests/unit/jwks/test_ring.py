@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, Key, create_access_token, create_refresh_token, verify_token
-from asgi_jwt_claims.errors import KeyConfigurationError, MintingError, SettingError, UnknownKeyError
-from asgi_jwt_claims.jwks import KeyRing
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    create_access_token,
+    create_refresh_token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    KeyConfigurationError,
+    MintingError,
+    SettingError,
+    UnknownKeyError,
+)
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, HeldClock
 
 FIRST, SECOND, THIRD, FOURTH = (Key.generate("ES256", kid=name) for name in ("first", "second", "third", "fourth"))

@@ -24,10 +24,10 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
-from asgi_jwt_claims.revocation import MemoryStore, SessionRecord, start_session
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
 from tests.apps.door import asgi_site
 from tests.by_hand import Header, Message, bearer, drive, http_scope
 from tests.conftest import HeldClock

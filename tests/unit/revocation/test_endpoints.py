@@ -19,9 +19,14 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.errors import MintingError, SettingError, StoreUnavailableError, UnsupportedScopeError
-from asgi_jwt_claims.revocation import MemoryStore, SessionRecord, start_session
+from asgi_jwt_claims.errors import (
+    MintingError,
+    SettingError,
+    StoreUnavailableError,
+    UnsupportedScopeError,
+)
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
 from tests.by_hand import Exchange, Header, Message, ask, bearer, drive, http_scope, talk
 from tests.conftest import HeldClock
 from tests.forging import forge
@@ -184,7 +189,7 @@ async def test_keys_that_are_away(store: MemoryStore, clock: HeldClock, monkeypa
     async def away(*_: Any, **__: Any) -> Any:
         raise StoreUnavailableError(retry_after=7)
 
-    monkeypatch.setattr("asgi_jwt_claims.endpoints.verify_attended", away)
+    monkeypatch.setattr("asgi_jwt_claims.sessions.endpoints.verify_attended", away)
     assert 503 == (await post(TokenEndpoints(config, store), "/logout", {"token": "a.b.c"})).status
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, create_access_token, verify_token
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.revocation import MemoryStore, MirroredStore, Revocation, SessionRecord
-from asgi_jwt_claims.revocation._commands import FeedEntry, FeedStore, Position
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord
+from asgi_jwt_claims.stores._commands import FeedEntry, FeedStore, Position
 from tests.conftest import HeldClock
 from tests.records import MARK, MARKS, RECORD
 

@@ -32,11 +32,8 @@ from asgi_jwt_claims.errors import (
     WrongClientError,
     WrongTypeError,
 )
-from asgi_jwt_claims.minting import mint
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
+from asgi_jwt_claims.sessions import (
     Renewal,
-    SessionRecord,
     list_sessions,
     revoke_identity,
     revoke_session,
@@ -45,8 +42,10 @@ from asgi_jwt_claims.revocation import (
     rotation,
     start_session,
 )
-from asgi_jwt_claims.revocation._sealing import open_sealed, seal
-from asgi_jwt_claims.revocation.sessions import refresh_mark
+from asgi_jwt_claims.sessions._response_encryption import open_sealed, seal
+from asgi_jwt_claims.sessions.login import refresh_mark
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
+from asgi_jwt_claims.tokens.minting import mint
 from tests.conftest import NOW, HeldClock
 from tests.forging import forge
 from tests.support import SECRET

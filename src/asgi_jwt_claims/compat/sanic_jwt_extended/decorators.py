@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from sanic import Request
 
-from asgi_jwt_claims._guards import check_token_argument, note_guarded
-from asgi_jwt_claims._sanic_connections import WEBSOCKETS, close_websocket
-from asgi_jwt_claims._sanic_routes import RouteGuard, mark
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access.policy import Access
+from asgi_jwt_claims.auth.guard import check_token_argument, note_guarded
+from asgi_jwt_claims.sanic._connections import WEBSOCKETS, close_websocket
+from asgi_jwt_claims.sanic._routes import RouteGuard, mark
 
 from .exceptions import ConfigurationConflictError, RequestRefused
 from .manager import admit

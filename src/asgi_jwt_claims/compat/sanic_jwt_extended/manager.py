@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from sanic.response import HTTPResponse, json
 
-from asgi_jwt_claims._sanic_connections import is_asgi, is_websocket, speak_websocket
-from asgi_jwt_claims._sanic_routes import ask_guards, check_routes
-from asgi_jwt_claims._sanic_scope import prepared_scope
-from asgi_jwt_claims.challenges import Challenges
+from asgi_jwt_claims.auth.request import Outcome, attach, outcome_for
 from asgi_jwt_claims.errors import ExpiredTokenError, TokenError
-from asgi_jwt_claims.outcome import Outcome, attach, outcome_for
+from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.sanic._connections import is_asgi, is_websocket, speak_websocket
+from asgi_jwt_claims.sanic._routes import ask_guards, check_routes
+from asgi_jwt_claims.sanic._scope import prepared_scope
 
 from .exceptions import (
     AccessDenied,
@@ -25,8 +25,8 @@ from .settings import Settings, read_settings, set_defaults
 if TYPE_CHECKING:
     from sanic import Request, Sanic
 
-    from asgi_jwt_claims.access import Access
-    from asgi_jwt_claims.token import Token
+    from asgi_jwt_claims.access.policy import Access
+    from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["JWTManager", "admit", "settings_of"]
 

@@ -6,14 +6,16 @@ import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.keys import Key
-from asgi_jwt_claims.sources import BearerHeader, Source
+from asgi_jwt_claims.keys.key import Key
+from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.sources.header import BearerHeader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
+
+    from asgi_jwt_claims.sources._credentials import Source
 
 __all__ = ["Settings", "read_settings", "set_defaults"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.claims import plain
-from asgi_jwt_claims.minting import create_access_token as mint_access_token
-from asgi_jwt_claims.minting import create_refresh_token as mint_refresh_token
+from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.tokens.minting import create_access_token as mint_access_token
+from asgi_jwt_claims.tokens.minting import create_refresh_token as mint_refresh_token
 
 from .exceptions import ConfigurationConflictError
 from .manager import settings_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sanic import Sanic
 
-    from asgi_jwt_claims import token
+    from asgi_jwt_claims.tokens import token
 
 __all__ = ["Token", "create_access_token", "create_refresh_token"]
 

@@ -1,0 +1,394 @@
+"""`jwt_required` for every framework: one signature, one order of events, one way to pass the token on.
+
+A guard above the route decorator guards nothing: the route decorator has registered the handler without it. So each
+`jwt_required` notes the handlers that it is given, and `check_routes` looks for them among the routes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import re
+import types
+import typing
+import weakref
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
+
+from asgi_jwt_claims.access.policy import Access, naming_scopes
+from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError, TokenError
+from asgi_jwt_claims.tokens.token import NotAParameter, Token
+
+from .request import forget_error, is_preflight, outcome_under, scope_of
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.responses import Answer
+    from asgi_jwt_claims.sources._credentials import Source
+
+__all__ = [
+    "JWTRequired",
+    "annotation_of_token",
+    "check_routes",
+    "check_token_argument",
+    "decorator",
+    "guard_handler",
+    "is_async_callable",
+    "mark_path_parameter",
+    "may_be_token",
+    "note_guarded",
+    "takes_token",
+    "without_guard",
+]
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+Wrap = Callable[[Callable[..., Any], Access, bool], Callable[..., Any]]
+Refuse = Callable[[Any, "Answer", tuple[Any, ...]], Awaitable[Any]]
+Call = Callable[..., Awaitable[Any]]
+
+_NO_DEPENDENCY = NotAParameter(
+    "jwt_required decorates handlers and is no dependency: write `token: CurrentToken`, or "
+    "Depends(JWTBearer(...)), both of asgi_jwt_claims.fastapi"
+)
+_Handler = Annotated[Callable[..., Any], _NO_DEPENDENCY]
+
+_guarded_handlers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+"""The handlers that some `jwt_required` has wrapped. As the endpoint of a route, such a one is without its guard."""
+
+_made: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
+"""What `jwt_required` has made of them."""
+
+_SCOPES: Final = "__jwt_scopes__"
+"""The attribute of a guarded handler with the scopes that its guard and the guards inside it demand."""
+
+_LOSES_PATH_PARAMETER: Final = "__jwt_loses_token__"
+"""The attribute of a guarded handler that could not receive a path parameter called `token`."""
+
+
+class JWTRequired(Protocol):
+    """Guards a handler: it runs only with a token that the rules let pass, which it receives as `token`.
+
+    Used bare, `@jwt_required`, or called, `@jwt_required(fresh=True)`; on functions and methods, async and sync, for
+    http and websocket. A handler without a parameter named `token` is guarded all the same.
+
+    Args:
+        optional: Whether the handler also runs without a token (`token` is None then). A bad token is refused as ever.
+        fresh: Whether the token must come from a recent login; a `timedelta` says how recent.
+        type: The type of token wanted. Where the middleware demands access tokens, the path of a handler for another
+            type has to be `exempt`.
+        allow: Roles of which the token must have one; a str is one role, an empty collection allows nobody.
+        deny: Roles of which the token must have none; a str is one role.
+        scopes: Scopes the token must have, all of them; a str is divided at spaces.
+        check_revocation: False: do not ask the store whether the token is revoked. Where the middleware demands access
+            tokens, it has asked already, unless the path is `exempt`.
+        sources: Where the token may have been offered, if not wherever the middleware looks. A middleware that demands
+            access tokens has to find one in its own sources first, unless the path is `exempt`.
+        end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
+            revoked.
+
+    Raises:
+        SettingError: When decorating, for rules that make no sense.
+        NotGuardedError: When called, if nothing has prepared the request.
+    """
+
+    @overload
+    def __call__(self, function: HandlerT, /) -> HandlerT: ...
+
+    @overload
+    def __call__(
+        self,
+        *,
+        optional: bool = ...,
+        fresh: bool | timedelta = ...,
+        type: str = ...,
+        allow: str | Iterable[str] | None = ...,
+        deny: str | Iterable[str] | None = ...,
+        scopes: str | Iterable[str] = ...,
+        check_revocation: bool = ...,
+        sources: Iterable[Source] = ...,
+        end_with_token: bool = ...,
+    ) -> Callable[[HandlerT], HandlerT]: ...
+
+
+def decorator(wrap: Wrap) -> JWTRequired:
+    """The `jwt_required` of a framework, from its way to wrap one handler."""
+
+    def jwt_required(
+        function: Annotated[Callable[..., Any] | None, _NO_DEPENDENCY] = None,
+        /,
+        *,
+        optional: bool = False,
+        fresh: bool | timedelta = False,
+        type: str = "access",  # noqa: A002 -- the field's name
+        allow: str | Iterable[str] | None = None,
+        deny: str | Iterable[str] | None = None,
+        scopes: str | Iterable[str] = (),
+        check_revocation: bool = True,
+        sources: Iterable[Source] = (),
+        end_with_token: bool = True,
+    ) -> Any:
+        if not isinstance(optional, bool):
+            raise SettingError("optional must be True or False")
+        access = Access(
+            type=type,
+            fresh=fresh,
+            allow=allow,
+            deny=deny,
+            scopes=scopes,
+            check_revocation=check_revocation,
+            sources=sources,
+            end_with_token=end_with_token,
+        )
+
+        def decorate(handler: _Handler) -> Callable[..., Any]:
+            if not callable(handler) or inspect.isclass(handler):
+                raise SettingError(
+                    f"jwt_required guards a handler, not {handler!r}; decorate the methods of a class, "
+                    "and give options by name"
+                )
+            note_guarded(handler)
+            guarded = wrap(handler, access, optional)
+            _made.add(guarded)
+            return guarded
+
+        return decorate if function is None else decorate(function)
+
+    jwt_required.__doc__ = JWTRequired.__doc__
+    return jwt_required
+
+
+def note_guarded(handler: Callable[..., Any]) -> None:
+    """Remember that a guard is put around `handler`, and so around what `functools.wraps` says that it wraps."""
+    for one in _with_wrapped(handler):
+        with contextlib.suppress(TypeError):  # an object that cannot be referred to weakly, or has no hash
+            _guarded_handlers.add(one)
+
+
+def _with_wrapped(handler: Any) -> Iterator[Callable[..., Any]]:
+    """A handler, and those that it wraps: other decorators may stand between the guard and the route."""
+    seen: set[int] = set()
+    while handler is not None and id(handler) not in seen:
+        yield handler
+        seen.add(id(handler))
+        handler = getattr(handler, "__dict__", {}).get("__wrapped__")
+
+
+# At startup -----------------------------------------------------------------------------------------------------------
+
+_BELOW = ("app", "_base_app", "router", "original_router", "endpoint")
+"""The attributes in which Starlette and FastAPI keep what stands below an application, a middleware or a route."""
+
+_TOKEN_PARAMETER = re.compile(r"\{token[:}]")
+
+
+def check_routes(*applications: Any) -> None:
+    """Refuse routes of Starlette and FastAPI that a guard was meant for and does not stand before.
+
+    It reads instance attributes only, so it runs no code of the application and finds no routes in other frameworks.
+
+    Args:
+        applications: Applications, middlewares around them, or routers.
+
+    Raises:
+        SettingError: `jwt_required` stands above a route decorator; or a path has a parameter called `token` that its
+            handler could not receive.
+    """
+    endpoints = [(handler, found[1]) for found in _endpoints(applications) for handler in _handlers(found[0])]
+    for handler in without_guard([handler for handler, _ in endpoints]):
+        raise SettingError(
+            f"{_name(handler)} is a route without its guard: jwt_required stands above the route decorator, which "
+            "registers the function below it. Put jwt_required between the route decorator and the handler; a route "
+            "that is meant to be open needs a function of its own"
+        )
+    for handler, has_token in endpoints:
+        if has_token and getattr(handler, "__dict__", {}).get(_LOSES_PATH_PARAMETER):
+            raise SettingError(
+                f"{_name(handler)}: the path has a parameter called token, and jwt_required passes the Token by that "
+                "name; rename the parameter of the path"
+            )
+
+
+def without_guard(handlers: Collection[Any]) -> Iterator[Any]:
+    """Those of the handlers of all routes that some `jwt_required` has wrapped, but that are registered unwrapped."""
+    within_guards: set[int] = set()
+    for handler in handlers:
+        chain = [*_with_wrapped(handler)]
+        guards = [place for place, one in enumerate(chain) if _is_in(one, _made)]
+        within_guards.update(id(one) for place in guards for one in chain[place + 1 :])
+    for handler in handlers:
+        # One guard may be on a route by itself, and on another one with a second guard around it.
+        if _is_in(handler, _guarded_handlers) and not (_is_in(handler, _made) and id(handler) in within_guards):
+            yield handler
+
+
+def _is_in(handler: Any, handlers: weakref.WeakSet[Callable[..., Any]]) -> bool:
+    with contextlib.suppress(TypeError):  # an object without a hash
+        return handler in handlers
+    return False
+
+
+def _endpoints(applications: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
+    """The endpoints of all routes below these, and whether their path has a parameter called `token`."""
+    below = [(application, False) for application in applications]
+    seen: set[tuple[int, bool]] = set()
+    while below:
+        one, has_token = below.pop()
+        members: dict[str, Any] = {} if inspect.isroutine(one) or inspect.isclass(one) else getattr(one, "__dict__", {})
+        paths = (members.get("path"), getattr(members.get("include_context"), "prefix", None))
+        has_token = has_token or any(_TOKEN_PARAMETER.search(path) for path in paths if isinstance(path, str))
+        if (id(one), has_token) in seen:
+            continue
+        seen.add((id(one), has_token))
+        if "endpoint" in members:
+            yield members["endpoint"], has_token
+        routes = members.get("routes")
+        nested = [*(routes if isinstance(routes, list | tuple) else ()), *map(members.get, _BELOW)]
+        below.extend((other, has_token) for other in nested)
+
+
+def _handlers(endpoint: Any) -> list[Any]:
+    """The handler of a route; the methods of a class."""
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    if inspect.isclass(endpoint):
+        methods = inspect.getmembers_static(endpoint, inspect.isfunction)
+        # `get = jwt_required(_get)` is no mistake: Starlette calls no method with such a name.
+        return [method for name, method in methods if not name.startswith("_")]
+    return [endpoint]
+
+
+def _name(handler: Any) -> str:
+    return f"{handler.__module__}.{getattr(handler, '__qualname__', type(handler).__qualname__)}"
+
+
+# The parameter called `token` -----------------------------------------------------------------------------------------
+
+
+def check_token_argument(arguments: Mapping[str, Any], kind: type[Any] = Token) -> None:
+    """Refuse to replace an argument named `token` that is something else, such as a part of the path.
+
+    Args:
+        arguments: Those of a handler, by name.
+        kind: What another guard around this one passes.
+
+    Raises:
+        SettingError: There is one.
+    """
+    token = arguments.get("token")
+    if token is not None and not isinstance(token, kind):
+        raise SettingError(
+            "a parameter of the route is called token, as is the argument in which jwt_required passes the token: "
+            "rename the parameter of the route"
+        )
+
+
+def takes_token(handler: Callable[..., Any]) -> bool:
+    """Whether `handler` has a parameter named `token`, or takes any."""
+    parameters = inspect.signature(handler).parameters.values()
+    return any(parameter.name == "token" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def annotation_of_token(handler: Callable[..., Any]) -> Any:
+    """The annotation of the parameter called `token`, evaluated if it is postponed; `Parameter.empty` if there is none.
+
+    An annotation that cannot be evaluated, because only type checkers import its names, is returned as its text.
+    """
+    parameter = inspect.signature(handler).parameters.get("token")
+    annotation = inspect.Parameter.empty if parameter is None else parameter.annotation
+    if not isinstance(annotation, str):
+        return annotation
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    function = inspect.unwrap(handler)
+    names = getattr(function, "__globals__", None) or getattr(type(function).__call__, "__globals__", {})
+    holder = types.SimpleNamespace(__annotations__={"token": annotation})
+    try:
+        return typing.get_type_hints(holder, names, include_extras=True)["token"]
+    except Exception:  # noqa: BLE001 -- an annotation may raise anything when it is evaluated
+        return annotation
+
+
+def may_be_token(annotation: Any) -> bool:
+    """Whether a parameter with this annotation may receive a `Token`: it has none, or `Any`, `Token`, `Token | None`."""
+    if isinstance(annotation, str):
+        return re.search(r"\bToken\b", annotation) is not None
+    annotation = getattr(annotation, "__value__", annotation)  # of `type X = ...`
+    if annotation in (inspect.Parameter.empty, Any, object, Token, types.NoneType):
+        return True
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return all(map(may_be_token, typing.get_args(annotation)))
+    if origin is Annotated:
+        return may_be_token(typing.get_args(annotation)[0])
+    return origin is Token
+
+
+def mark_path_parameter(guarded: Callable[..., Any]) -> None:
+    """Let `check_routes` refuse `guarded` where the path has a parameter called `token`."""
+    setattr(guarded, _LOSES_PATH_PARAMETER, True)
+
+
+# Handlers -------------------------------------------------------------------------------------------------------------
+
+
+def is_async_callable(handler: Callable[..., Any]) -> bool:
+    """Whether calling `handler` makes a coroutine: an `async def`, or an object whose `__call__` is one."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+def guard_handler(
+    handler: Callable[..., Any],
+    access: Access,
+    optional: bool,
+    *,
+    is_connection: Callable[[Any], bool],
+    refuse: Refuse,
+    call_sync: Call,
+) -> Callable[..., Any]:
+    """An async handler that admits, then calls `handler`.
+
+    Args:
+        handler: Sync or async; function or method.
+        access: The rules.
+        optional: Whether absence is tolerated.
+        is_connection: Tells the request among the handler's arguments.
+        refuse: Answers a connection, given the handler's arguments too; what it returns, the handler returns.
+        call_sync: Awaits a sync handler.
+    """
+    passes_token = takes_token(handler)
+    is_async = is_async_callable(handler)
+    inner_scopes: tuple[str, ...] = getattr(handler, _SCOPES, ())
+
+    @functools.wraps(handler)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        connection = next(filter(is_connection, (*args, *kwargs.values())), None)
+        if connection is None:
+            raise NotGuardedError(
+                f"jwt_required of {refuse.__module__} has found no request of that framework among the arguments of "
+                f"{_name(handler)}; take the jwt_required of the adapter for yours, or ask get_token(request)"
+            )
+        scope: Any = scope_of(connection)
+        outcome = outcome_under(scope, access)
+        if not outcome.attended:  # which saves nearly everybody a coroutine
+            await outcome.prepare(scope, check_revocation=access.check_revocation)
+        try:
+            # What the middleware lets pass as a preflight has no token, and its handler runs without one.
+            token = None if is_preflight(scope) else outcome.admit(scope, access, optional=optional)
+        except TokenError as refused:
+            forget_error(scope)
+            error = refused
+            if isinstance(refused, MissingScopeError):
+                passed = (scope for rules in outcome.passed for scope in rules.scopes)
+                error = naming_scopes(refused, (*passed, *access.scopes, *inner_scopes))
+            return await refuse(connection, await outcome.challenges.respond(error, scope), args)
+        if outcome.is_untold:
+            await outcome.tell_accepted(scope)
+        if passes_token:
+            if kwargs:
+                check_token_argument(kwargs)
+            kwargs["token"] = token
+        return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
+
+    setattr(guarded, _SCOPES, (*access.scopes, *inner_scopes))
+    return guarded

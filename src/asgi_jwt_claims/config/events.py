@@ -1,0 +1,100 @@
+"""What happens to tokens, told to one function of the application: `JWTConfig(on_event=...)`.
+
+For metrics, traces and audit logs. No request fails because of the function, and none waits longer than a second for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+__all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "request_facts", "tell"]
+
+_WORD = re.compile(r"[!#-\[\]-~]{1,128}")
+"""Visible ASCII without quotes and backslashes: what a client may write into an event. A request identifier that was cut
+would be another one, so that text which does not match is left out."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AuthEvent:
+    """Something that happened to a token or to a request. It never holds an encoded token.
+
+    Attributes:
+        name: `issued` (a login began a session), `refused` (a request was), `accepted` (a request was let in with its
+            token; only with `JWTConfig(accepted_events=True)`), `refreshed`, `refresh_repeated` (a refresh token was
+            sent again within the grace, and answered again), `reuse_detected` (a refresh token was used twice, or every
+            one for a long time was sent again; its family is revoked), or `revoked`.
+        code: For `refused`: the stable code of the error.
+        type: The type of the token. This and the next four are None for a token whose signature has not been verified.
+        issuer: Its issuer.
+        identity: Whom it speaks for. Personal data: think before writing it to a log.
+        jti: Its identifier.
+        family: The session that it belongs to.
+        scope: For `revoked`: how much was, `token`, `family` or `identity`.
+        method: For `refused` and `accepted`, as the next three: the method of the request; None for a websocket.
+        path: The template of the path, such as `/items/{id}`, where the framework has found the route by then, relative
+            to where the route's application is mounted; None elsewhere. Never the path itself, which may be personal.
+        client: The address of the client, as the server gives it.
+        request_id: The `X-Request-ID` of the request, if it has one. The client chooses it, unless a proxy or a
+            middleware outside of the guard does.
+    """
+
+    name: Literal["issued", "refused", "accepted", "refreshed", "refresh_repeated", "reuse_detected", "revoked"]
+    code: str | None = None
+    type: str | None = None
+    issuer: str | None = None
+    identity: Any = None
+    jti: str | None = None
+    family: str | None = None
+    scope: Literal["token", "family", "identity"] | None = None
+    method: str | None = None
+    path: str | None = None
+    client: str | None = None
+    request_id: str | None = None
+
+
+OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
+"""A function that is told of every event, sync or async. It is awaited: what takes long belongs into a queue.
+
+An async function that has not ended after one second is cancelled; a sync one cannot be, and holds up the event loop.
+"""
+
+Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
+"""The function of one configuration, or the functions of several, each by its issuer."""
+
+
+async def tell(on_event: OnAuthEvent | None, event: AuthEvent) -> None:
+    """Tell a function of an event. Raises nothing that the function raises."""
+    if on_event is not None:
+        from asgi_jwt_claims.runtime.callbacks import notify  # noqa: PLC0415 -- it imports anyio, which verifying and minting do without
+
+        await notify(on_event, event, event.name)
+
+
+def request_facts(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event says of a request; only what is known."""
+    identifiers = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-request-id"]
+    facts = {
+        "method": _word(scope.get("method")),
+        "path": _template(scope),
+        "client": _word((scope.get("client") or (None,))[0]),
+        "request_id": _word(identifiers[0]) if len(identifiers) == 1 else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _word(text: Any) -> str | None:
+    return text if isinstance(text, str) and _WORD.fullmatch(text) else None
+
+
+def _template(scope: Mapping[str, Any]) -> str | None:
+    route = scope.get("route")  # of Starlette and FastAPI
+    of_fastapi = scope.get("fastapi")
+    context = of_fastapi.get("effective_route_context") if isinstance(of_fastapi, Mapping) else None
+    if context is not None and getattr(context, "original_route", None) is route:
+        route = context  # whose path begins with the prefix of an included router, which that of the route lacks
+    # Litestar and our adapter for Sanic write `path_template`.
+    template = scope.get("path_template") or getattr(route, "path", None)
+    return template if isinstance(template, str) else None

@@ -1,0 +1,100 @@
+"""A refusal that an application lets go, or that a framework makes an error 500 of, becomes its answer.
+
+Applications raise `TokenError`, or `get_token` does for them, and not every framework knows what to do with it. Three
+things can happen before the response has started:
+
+- The error comes out of the application, alone or in a group of tasks with nothing but such errors. It is answered.
+- The framework starts an error 500 while it handles the error, and may raise the error again after that.
+- The framework has put the error away and starts an error 500 later. `get_token` has noted the error by then.
+
+In the last two cases the answer to the error takes the place of the framework's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, cast
+
+from asgi_jwt_claims.auth.request import noted_error
+from asgi_jwt_claims.errors import TokenError
+from asgi_jwt_claims.responses import send_answer
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims._asgi import Message, Scope, Send
+    from asgi_jwt_claims.responses import Challenges
+
+__all__ = ["Refusing", "refusal_in"]
+
+_DEEPEST = 100  # causes of an error that are looked at
+
+
+class Refusing:
+    """What answers one request, as far as its refusals go.
+
+    Attributes:
+        is_started: Whether something has been answered, so that no refusal can be any more.
+    """
+
+    __slots__ = ()
+
+    _challenges: Challenges | None
+    _scope: Scope
+    _send: Send
+    is_started: bool
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the answer to a refusal has taken the place of what the application answers."""
+        return self._send is _nothing
+
+    async def answer_for(self, raised: Exception) -> bool:
+        """Answer what the application has raised, if that is a refusal and nothing has been answered yet.
+
+        Returns:
+            Whether it has been answered, now or before.
+        """
+        if self.is_replaced:
+            return _stems_from_refusal(raised)
+        error = None if self.is_started else refusal_in(raised)
+        if error is None:
+            return False
+        await self._refuse(error)
+        return True
+
+    async def _refuse(self, error: TokenError) -> None:
+        self.is_started = True  # type: ignore[misc]  # a slot of the classes that derive from this one
+        send, self._send = self._send, _nothing
+        challenges = cast("Challenges", self._challenges)  # without any, no refusal is looked for
+        await send_answer(await challenges.respond(error, self._scope), self._scope, send)
+
+    def _refusal_behind(self, status: int) -> TokenError | None:
+        """The refusal of which an application makes an error of the server's; None: there is none behind it."""
+        if status < 500 or self._challenges is None or self.is_replaced:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
+            return None
+        handled, noted = sys.exception(), noted_error(self._scope)
+        if noted is not None and (handled is None or _stems_from_refusal(handled)):
+            return noted
+        # Any other status is the answer of an application that has caught the error by itself.
+        return None if handled is None or status != 500 else refusal_in(handled)  # noqa: PLR2004 -- see above
+
+
+async def _nothing(message: Message) -> None:
+    """Stands for the server's `send` once a refusal has been answered."""
+
+
+def refusal_in(raised: BaseException) -> TokenError | None:
+    """The refusal that an exception is, or of which a group of exceptions consists; the first of several."""
+    if isinstance(raised, BaseExceptionGroup):
+        found = [refusal_in(one) for one in raised.exceptions]
+        return None if None in found else found[0]
+    return raised if isinstance(raised, TokenError) else None
+
+
+def _stems_from_refusal(raised: BaseException | None) -> bool:
+    for _ in range(_DEEPEST):
+        if raised is None:
+            return False
+        if refusal_in(raised) is not None:
+            return True
+        raised = raised.__cause__ or raised.__context__
+    return False

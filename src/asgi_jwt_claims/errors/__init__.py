@@ -1,0 +1,150 @@
+"""Every error of the library, drawn once.
+
+::
+
+    JWTError
+    ├── ConfigurationError (also ValueError)      the application is wrong: settings, keys, arguments
+    │   ├── SettingError                            setting_invalid
+    │   ├── KeyConfigurationError                   key_invalid
+    │   ├── SigningKeyMissingError                  signing_key_missing
+    │   ├── MintingError                            minting_refused
+    │   ├── NotGuardedError                         not_guarded
+    │   └── UnsupportedScopeError                   scope_type_unsupported
+    ├── ConnectionEndedError (also OSError)       connection_ended: its token has ended, and so has it
+    └── TokenError                                the request is refused: its token, or how it was sent
+        ├── MissingTokenError              401      token_missing
+        ├── InvalidRequestError            400
+        │   ├── MalformedCredentialsError           credentials_malformed
+        │   ├── RepeatedCredentialsError            credentials_repeated
+        │   └── CrossSiteRequestError      403
+        │       ├── CSRFTokenError                  csrf_token_wrong
+        │       └── ForeignOriginError              origin_foreign
+        ├── InvalidTokenError              401
+        │   ├── TokenTooLargeError                  token_too_large
+        │   ├── MalformedTokenError                 token_malformed
+        │   │   └── EncryptedTokenError             token_encrypted
+        │   ├── InvalidHeaderError                  header_invalid
+        │   ├── AlgorithmRefusedError               algorithm_refused
+        │   ├── UnknownKeyError                     key_unknown
+        │   ├── InvalidSignatureError               signature_invalid
+        │   ├── MissingClaimError                   claim_missing
+        │   ├── InvalidClaimError                   claim_invalid
+        │   ├── ExpiredTokenError                   token_expired
+        │   ├── NotYetValidError                    token_not_yet_valid
+        │   ├── WrongIssuerError                    issuer_wrong
+        │   ├── WrongAudienceError                  audience_wrong
+        │   ├── WrongTypeError                      type_wrong
+        │   ├── BoundTokenError                     token_bound
+        │   ├── WrongClientError                    client_wrong
+        │   ├── WrongIdentityError                  identity_wrong
+        │   ├── IdentityRefusedError                identity_refused
+        │   └── RevokedTokenError                   token_revoked
+        │       └── ReusedTokenError                token_reused
+        ├── FreshTokenRequiredError        401      freshness_insufficient
+        ├── ForbiddenError                 403
+        │   ├── MissingScopeError                   scope_missing
+        │   └── RoleRefusedError                    role_refused
+        └── UnavailableError               503
+            ├── KeysUnavailableError                keys_unavailable
+            ├── StoreUnavailableError               store_unavailable
+            └── ClaimsUnavailableError              claims_unavailable
+
+A `TokenError` knows its HTTP answer (`status`, the RFC 6750 word `error`) and speaks to the client in one fixed phrase
+(`description`). What was seen (`evidence`) stays on the exception, for logs, and is no part of its `repr`; it never holds a token.
+"""
+
+from __future__ import annotations
+
+from ._access import ForbiddenError, FreshTokenRequiredError, MissingScopeError, RoleRefusedError
+from ._base import ConnectionEndedError, JWTError, TokenError
+from ._configuration import (
+    ConfigurationError,
+    KeyConfigurationError,
+    MintingError,
+    NotGuardedError,
+    SettingError,
+    SigningKeyMissingError,
+    UnsupportedScopeError,
+)
+from ._credentials import (
+    CrossSiteRequestError,
+    CSRFTokenError,
+    ForeignOriginError,
+    InvalidRequestError,
+    MalformedCredentialsError,
+    MissingTokenError,
+    RepeatedCredentialsError,
+)
+from ._token import (
+    AlgorithmRefusedError,
+    BoundTokenError,
+    EncryptedTokenError,
+    ExpiredTokenError,
+    IdentityRefusedError,
+    InvalidClaimError,
+    InvalidHeaderError,
+    InvalidSignatureError,
+    InvalidTokenError,
+    MalformedTokenError,
+    MissingClaimError,
+    NotYetValidError,
+    ReusedTokenError,
+    RevokedTokenError,
+    TokenTooLargeError,
+    UnknownKeyError,
+    WrongAudienceError,
+    WrongClientError,
+    WrongIdentityError,
+    WrongIssuerError,
+    WrongTypeError,
+)
+from ._unavailable import ClaimsUnavailableError, KeysUnavailableError, StoreUnavailableError, UnavailableError
+
+__all__ = [
+    "AlgorithmRefusedError",
+    "BoundTokenError",
+    "CSRFTokenError",
+    "ClaimsUnavailableError",
+    "ConfigurationError",
+    "ConnectionEndedError",
+    "CrossSiteRequestError",
+    "EncryptedTokenError",
+    "ExpiredTokenError",
+    "ForbiddenError",
+    "ForeignOriginError",
+    "FreshTokenRequiredError",
+    "IdentityRefusedError",
+    "InvalidClaimError",
+    "InvalidHeaderError",
+    "InvalidRequestError",
+    "InvalidSignatureError",
+    "InvalidTokenError",
+    "JWTError",
+    "KeyConfigurationError",
+    "KeysUnavailableError",
+    "MalformedCredentialsError",
+    "MalformedTokenError",
+    "MintingError",
+    "MissingClaimError",
+    "MissingScopeError",
+    "MissingTokenError",
+    "NotGuardedError",
+    "NotYetValidError",
+    "RepeatedCredentialsError",
+    "ReusedTokenError",
+    "RevokedTokenError",
+    "RoleRefusedError",
+    "SettingError",
+    "SigningKeyMissingError",
+    "StoreUnavailableError",
+    "TokenError",
+    "TokenTooLargeError",
+    "UnavailableError",
+    "UnknownKeyError",
+    "UnsupportedScopeError",
+    "WrongAudienceError",
+    "WrongClientError",
+    "WrongIdentityError",
+    "WrongIssuerError",
+    "WrongTypeError",
+]

@@ -1,0 +1,67 @@
+"""Refusals of good tokens that do not allow what was asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._base import TokenError
+
+__all__ = ["ForbiddenError", "FreshTokenRequiredError", "MissingScopeError", "RoleRefusedError"]
+
+
+class FreshTokenRequiredError(TokenError):
+    """The token is valid, but does not come from a recent login (RFC 9470 section 3).
+
+    Attributes:
+        max_age: How old the login may be, in seconds, for the `max_age` attribute of the challenge; or None.
+
+    Args:
+        max_age: As above.
+        evidence: As for every `TokenError`.
+    """
+
+    code = "freshness_insufficient"
+    error = "insufficient_user_authentication"
+    description = "A fresh login is required."
+    max_age: int | None
+
+    def __init__(self, reason: str | None = None, /, *, max_age: int | None = None, **evidence: Any) -> None:
+        super().__init__(reason, max_age=max_age, **evidence)
+        self.max_age = max_age
+
+
+class ForbiddenError(TokenError):
+    """The token is valid, but does not allow this.
+
+    Attributes:
+        scope: Every scope the resource needs, space-separated, for the `scope` attribute of the challenge; or None.
+    """
+
+    code = "forbidden"
+    status = 403
+    error = "insufficient_scope"
+    description = "The token does not allow this request."
+    scope: str | None = None
+
+
+class MissingScopeError(ForbiddenError):
+    """The token lacks a scope that the resource needs (RFC 6750 section 3.1).
+
+    Args:
+        scope: All scopes that the resource needs, space-separated.
+        evidence: As for every `TokenError`.
+    """
+
+    code = "scope_missing"
+    description = "The token lacks a required scope."
+
+    def __init__(self, reason: str | None = None, /, *, scope: str | None = None, **evidence: Any) -> None:
+        super().__init__(reason, scope=scope, **evidence)
+        self.scope = scope
+
+
+class RoleRefusedError(ForbiddenError):
+    """The roles of the token are not among those allowed, or among those denied, or there are none."""
+
+    code = "role_refused"
+    description = "The role of the token is not allowed."

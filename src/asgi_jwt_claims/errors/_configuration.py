@@ -1,0 +1,57 @@
+"""Errors of the application: its settings, keys and arguments."""
+
+from __future__ import annotations
+
+from ._base import JWTError
+
+__all__ = [
+    "ConfigurationError",
+    "KeyConfigurationError",
+    "MintingError",
+    "NotGuardedError",
+    "SettingError",
+    "SigningKeyMissingError",
+    "UnsupportedScopeError",
+]
+
+
+class ConfigurationError(JWTError, ValueError):
+    """The application is wrong, not the client: a setting, a key or an argument. The message says how to mend it."""
+
+    code = "configuration_invalid"
+
+
+class SettingError(ConfigurationError):
+    """A setting cannot be used."""
+
+    code = "setting_invalid"
+
+
+class KeyConfigurationError(ConfigurationError):
+    """A key, a secret or a set of keys cannot be used."""
+
+    code = "key_invalid"
+
+
+class SigningKeyMissingError(ConfigurationError):
+    """A token was to be minted with a configuration that can only verify."""
+
+    code = "signing_key_missing"
+
+
+class MintingError(ConfigurationError):
+    """A token was to be minted that no verifier should accept, or that would say something else than was meant."""
+
+    code = "minting_refused"
+
+
+class NotGuardedError(ConfigurationError):
+    """A handler asks for the token, but nothing has examined the request: no middleware, no `install`."""
+
+    code = "not_guarded"
+
+
+class UnsupportedScopeError(ConfigurationError):
+    """The server opened an ASGI scope that is neither http, websocket nor lifespan; nobody has guarded such a thing."""
+
+    code = "scope_type_unsupported"

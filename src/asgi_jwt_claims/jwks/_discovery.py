@@ -1,0 +1,140 @@
+"""One fetch from beginning to end: where the keys are, what is there, and which keys that makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from asgi_jwt_claims.errors import SettingError
+
+from ._documents import (
+    ReadSet,
+    RefusedDocumentError,
+    read_jwks,
+    read_max_age,
+    read_metadata,
+    read_retry_after,
+)
+from ._urls import check_address, metadata_addresses
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.keys.key_set import KeySet
+
+    from .fetch import Fetch, FetchResponse
+    from .policy import RefreshPolicy
+
+__all__ = ["Provider"]
+
+_OK = 200
+
+
+class Provider:
+    """Where the keys of one issuer are.
+
+    Args:
+        url: Of the JWK Set; None: the metadata of the issuer says it.
+        issuer: Whose keys they are; None: `url` says where they are.
+        fetch: How to fetch.
+        policy: How much of an answer is read, and how long it may take.
+        algorithms: The only ones that keys may be for, if any are named.
+        loopback_http: Whether http is good enough on loopback.
+
+    Raises:
+        SettingError: An address that must not be asked.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        issuer: str | None,
+        *,
+        fetch: Fetch,
+        policy: RefreshPolicy,
+        algorithms: tuple[str, ...],
+        loopback_http: bool,
+    ) -> None:
+        for name, address in (("url", url), ("issuer", issuer)):
+            problem = None if address is None else check_address(address, loopback_http=loopback_http)
+            if problem is not None:
+                raise SettingError(f"the {name} {problem}")
+        if issuer is not None and "?" in issuer:  # RFC 8414 section 2
+            raise SettingError("the issuer has a query, which no issuer with metadata has")
+        self._url = url
+        self._issuer = issuer
+        self._fetch = fetch
+        self._policy = policy
+        self._algorithms = algorithms
+        self._loopback_http = loopback_http
+        self._discovered: str | None = None
+        self._discovered_at = 0.0
+
+    async def read(self, before: KeySet | None, now: float) -> tuple[ReadSet, float | None]:
+        """Fetch the keys.
+
+        Args:
+            before: The keys from before; those that are still there stay the same objects.
+            now: Monotonic seconds.
+
+        Returns:
+            The keys, and how long the answer may be used by its own account, in seconds, if it says.
+
+        Raises:
+            RefusedDocumentError: An answer that cannot be used.
+            TimeoutError: It took too long.
+            Exception: What the fetch raises.
+        """
+        with anyio.fail_after(self._policy.seconds("timeout")):
+            address = self._url or await self._discover(now)
+            discovered, self._discovered = self._discovered, None  # asked for again, unless this comes to a good end
+            response = await self._get(address)
+            if response.status != _OK:
+                raise RefusedDocumentError(
+                    f"the JWK Set was answered with status {response.status}",
+                    retry_after=read_retry_after(response.headers),
+                )
+            # A set of many keys takes longer than others should have to wait for the event loop.
+            found = await anyio.to_thread.run_sync(
+                read_jwks,
+                response.body,
+                self._algorithms,
+                self._policy.max_keys,
+                before,
+                limiter=anyio.CapacityLimiter(1),
+            )
+            self._discovered = discovered
+        return found, read_max_age(response.headers)
+
+    async def _discover(self, now: float) -> str:
+        if self._discovered is not None and now - self._discovered_at < self._policy.seconds("discovery_ttl"):
+            return self._discovered
+        issuer = self._issuer or ""
+        problems = []
+        for address in metadata_addresses(issuer):
+            try:
+                self._discovered = await self._read_metadata(address, issuer)
+            except RefusedDocumentError as error:
+                # RFC 8414 section 3: an issuer may have its metadata at the other address, and a page at this one.
+                problems.append(error)
+                continue
+            self._discovered_at = now
+            return self._discovered
+        raise RefusedDocumentError(
+            ", then ".join(dict.fromkeys(map(str, problems))), retry_after=max(error.retry_after for error in problems)
+        )
+
+    async def _read_metadata(self, address: str, issuer: str) -> str:
+        response = await self._get(address)
+        if response.status != _OK:
+            raise RefusedDocumentError(
+                f"the metadata was answered with status {response.status}",
+                retry_after=read_retry_after(response.headers),
+            )
+        return read_metadata(response.body, issuer, loopback_http=self._loopback_http)
+
+    async def _get(self, address: str) -> FetchResponse:
+        response = await self._fetch(address, max_size=self._policy.max_size)
+        if len(response.body) > self._policy.max_size:
+            raise RefusedDocumentError(f"the answer is longer than {self._policy.max_size} bytes")
+        return response

@@ -1,0 +1,100 @@
+"""How a remote key set is looked after: when it is fetched, how often at most, and how much of an answer is read."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import TypeVar
+
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.runtime.durations import as_duration
+
+__all__ = ["RefreshPolicy"]
+
+_NumberT = TypeVar("_NumberT", int, float)
+
+_DURATIONS = (
+    "ttl",
+    "min_ttl",
+    "max_ttl",
+    "max_stale",
+    "unknown_kid_interval",
+    "backoff",
+    "max_backoff",
+    "discovery_ttl",
+    "timeout",
+)
+_MAX_DOCUMENT_SIZE = 16 * 1024 * 1024
+_MAX_KEYS = 1024
+_MAX_BURST = 100
+_MAX_JITTER = 0.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshPolicy:
+    """When keys are fetched, and what is accepted as an answer. Frozen; keyword arguments only.
+
+    Durations are `timedelta` or seconds, and are seconds (float) afterwards.
+
+    Args:
+        ttl: How long fetched keys count as fresh where the answer's `Cache-Control` does not say.
+        min_ttl: The shortest time that `Cache-Control: max-age` (RFC 9111 section 5.2.2.1) can ask for.
+        max_ttl: The longest.
+        jitter: By which part of itself, at most, that time is lengthened or shortened at random, so that the processes
+            of an application do not fetch all at once; 0 to 0.5.
+        refresh_ahead: After which part of that time keys are fetched anew in the background; more than 0, less than 1.
+        max_stale: How long keys that are no longer fresh go on to verify after a fetch has failed. 0: not at all.
+        unknown_kid_interval: A token with an unknown `kid` leads to at most one fetch in this time,
+        unknown_kid_burst: but for so many that were saved up.
+        backoff: Pause after a failed fetch; doubled with each that fails after it, and shortened by up to a half.
+        max_backoff: The longest pause.
+        discovery_ttl: How long the address that discovery found is used before it is asked for again.
+        timeout: The longest that a fetch may take, everything included.
+        max_size: The longest document, in bytes, also after decompression.
+        max_keys: The most entries in a set of keys.
+
+    Raises:
+        SettingError: One of them cannot be used.
+    """
+
+    ttl: timedelta | float = 600.0
+    min_ttl: timedelta | float = 60.0
+    max_ttl: timedelta | float = 3600.0
+    jitter: float = 0.1
+    refresh_ahead: float = 0.8
+    max_stale: timedelta | float = 3600.0
+    unknown_kid_interval: timedelta | float = 30.0
+    unknown_kid_burst: int = 2
+    backoff: timedelta | float = 1.0
+    max_backoff: timedelta | float = 60.0
+    discovery_ttl: timedelta | float = 3600.0
+    timeout: timedelta | float = 5.0
+    max_size: int = 256 * 1024
+    max_keys: int = 64
+
+    def __post_init__(self) -> None:
+        for name in _DURATIONS:
+            duration = as_duration(getattr(self, name), name, zero=name == "max_stale")
+            object.__setattr__(self, name, duration.total_seconds())
+        if not self.seconds("min_ttl") <= self.seconds("ttl") <= self.seconds("max_ttl"):
+            raise SettingError("ttl must lie between min_ttl and max_ttl; set those as well")
+        if self.seconds("backoff") > self.seconds("max_backoff"):
+            raise SettingError("backoff must not be longer than max_backoff")
+        _check("jitter", self.jitter, 0.0, _MAX_JITTER)
+        _check("refresh_ahead", self.refresh_ahead, 0.01, 0.99)
+        _check("unknown_kid_burst", self.unknown_kid_burst, 1, _MAX_BURST)
+        _check("max_size", self.max_size, 1024, _MAX_DOCUMENT_SIZE)
+        _check("max_keys", self.max_keys, 1, _MAX_KEYS)
+
+    def seconds(self, name: str) -> float:
+        """A duration by its name, in seconds."""
+        value: float = getattr(self, name)
+        return value
+
+
+def _check(name: str, value: _NumberT, least: _NumberT, most: _NumberT) -> None:
+    kinds = (int,) if isinstance(least, int) else (int, float)
+    if type(value) not in kinds or not least <= value <= most:
+        raise SettingError(
+            f"{name} must be a number{' without fraction' if kinds == (int,) else ''}, {least} to {most}"
+        )

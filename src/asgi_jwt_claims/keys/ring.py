@@ -1,0 +1,248 @@
+"""`KeyRing`: one's own signing keys, one after the other, each published before it signs and for as long as it counts.
+
+Which key signs follows from the clock alone. Several processes that are given the same keys with the same times agree
+without a word, and a rotation is nothing but a moment that passes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
+from asgi_jwt_claims.runtime.durations import as_duration
+from asgi_jwt_claims.runtime.values import plain
+
+from .key import Key
+from .key_set import KeySet, KeySource
+
+__all__ = ["KeyRing"]
+
+
+class _Entry(NamedTuple):
+    use_from: float
+    key: Key
+    public: Key
+
+
+class _State(NamedTuple):
+    """How things stand while the clock shows `valid_from` to `valid_until`; made anew for every change.
+
+    Nothing is forgotten when its time is over: a clock that jumps ahead once, and is set right, takes no key away.
+    """
+
+    entries: tuple[_Entry, ...]  # all of them, by their times
+    kept: tuple[_Entry, ...]  # those that count now
+    current: Key
+    upcoming: tuple[Key, ...]
+    retired: tuple[Key, ...]
+    keys: KeySet
+    valid_from: float
+    valid_until: float
+
+
+class KeyRing(KeySource):
+    """Keys of one's own for `JWTConfig(key_ring=...)` and `JWKSEndpoint`.
+
+    Every key has a time from which it signs. Before that it is published already; after its successor has taken over it
+    verifies for `keep` longer. Threads may share a ring.
+
+    Args:
+        key: The key that signs, or pairs of a key and the time from which it signs, in seconds since the epoch: those
+            of a `schedule` that was saved. One of them must sign already.
+        lead: How long a key is published before its first use: longer than verifiers remember a set of keys.
+        keep: How long a key still verifies after it has signed its last token: at least as long as a token lives.
+        clock: Seconds since the epoch, as `time.time`.
+
+    Attributes:
+        lead: As above, a `timedelta`.
+        keep: As above, a `timedelta`.
+
+    Raises:
+        KeyConfigurationError: A secret, a public key, a kid or a time that comes twice, or no key that signs now.
+        SettingError: Not a duration.
+    """
+
+    __slots__ = ("_clock", "_lock", "_state", "keep", "lead")
+
+    def __init__(
+        self,
+        key: Key | Iterable[tuple[Key, float]],
+        *,
+        lead: timedelta | float = timedelta(minutes=30),
+        keep: timedelta | float = timedelta(days=15),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        pairs = ((key, 0.0),) if isinstance(key, Key) else key
+        self.lead = as_duration(lead, "lead")
+        self.keep = as_duration(keep, "keep")
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._state = self._state_of(tuple(_entry(key, use_from) for key, use_from in _pairs(pairs)))
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_state"):
+            return "<KeyRing, not built>"  # a local variable of an error about it
+        state = self._now()
+        names = [f"current {state.current.kid!r}"]
+        names += [f"next {key.kid!r}" for key in state.upcoming]
+        names += [f"retired {key.kid!r}" for key in state.retired]
+        return f"<KeyRing {', '.join(names)}>"
+
+    @property
+    def current(self) -> Key:
+        """The key that signs now."""
+        return self._now().current
+
+    @property
+    def upcoming(self) -> tuple[Key, ...]:
+        """The keys that will sign, the next one first. They are published already."""
+        return self._now().upcoming
+
+    @property
+    def retired(self) -> tuple[Key, ...]:
+        """The keys that sign no longer and still verify, the last one first."""
+        return self._now().retired
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys that verify now: all of them, by their public halves."""
+        return self._now().keys
+
+    @property
+    def schedule(self) -> tuple[tuple[str, float], ...]:
+        """The kids on the ring with the times from which they sign, in seconds since the epoch."""
+        return tuple((entry.key.kid, entry.use_from) for entry in self._now().kept)
+
+    def add(self, key: Key, *, use_from: float | None = None) -> float:
+        """Publish a key, and let it take over later.
+
+        Args:
+            key: A private key.
+            use_from: When it begins to sign, in seconds since the epoch; `lead` from now unless given, and no earlier.
+
+        Returns:
+            When it begins to sign.
+
+        Raises:
+            SettingError: Verifiers would not know the key by then.
+            KeyConfigurationError: A secret, a public key, or a kid or time that is on the ring.
+        """
+        with self._lock:
+            now = self._clock()
+            earliest = now + self.lead.total_seconds()
+            signs_from: float = plain(earliest if use_from is None else use_from)
+            if type(signs_from) not in (int, float) or not signs_from >= earliest:
+                raise SettingError(
+                    f"use_from must be at least lead, {self.lead.total_seconds():.0f} seconds, from now, in seconds "
+                    "since the epoch: those who verify have to see the key before it signs"
+                )
+            self._state = self._state_of((*self._without_long_ended(now), _entry(key, signs_from)))
+        return signs_from
+
+    def _without_long_ended(self, now: float) -> tuple[_Entry, ...]:
+        """The keys, but for those whose last token has been expired for `keep` already; or they would pile up."""
+        entries, longest = self._state.entries, 2 * self.keep.total_seconds()
+        ended = [successor.use_from + longest <= now for successor in entries[1:]]
+        return tuple(entry for entry, is_over in zip(entries, (*ended, False), strict=True) if not is_over)
+
+    def remove(self, kid: str) -> None:
+        """Take a key off at once: it is no longer published, and nothing that it has signed is accepted here.
+
+        For a key that others may have got hold of. If it is the one that signs, the next takes over now, though not
+        every verifier may know it yet: a few refused tokens are better than forged ones. In `schedule` the next key
+        takes the removed one's time, so that the key before it verifies for as long as it would have.
+
+        Raises:
+            KeyConfigurationError: No such key, or none left that may sign: add another first. A retired key will not.
+        """
+        with self._lock:
+            state = self._now()
+            entries = list(state.entries)
+            at = next((number for number, entry in enumerate(state.entries) if entry.key.kid == kid), None)
+            if at is None:
+                raise KeyConfigurationError(f"there is no key {kid!r} on the ring; see its schedule")
+            if kid == state.current.kid and not state.upcoming:
+                raise KeyConfigurationError(f"the key {kid!r} is the only one that may sign; add another first")
+            removed = entries.pop(at)
+            if removed.key not in state.upcoming:
+                entries[at] = entries[at]._replace(use_from=removed.use_from)
+            self._state = self._state_of(tuple(entries))
+
+    def public_jwks(self) -> dict[str, Any]:
+        """The JWK Set to publish (RFC 7517 section 5): the current key, those to come, the retired. Never a private part."""
+        return {"keys": [key.public_jwk() for key in self.keys]}
+
+    def _now(self) -> _State:
+        state = self._state
+        if state.valid_from <= self._clock() < state.valid_until:
+            return state
+        with self._lock:  # or a key that is being added might be forgotten again
+            self._state = state = self._state_of(self._state.entries)
+        return state
+
+    def _state_of(self, entries: tuple[_Entry, ...]) -> _State:
+        """What follows from the keys and their times now."""
+        now, keep = self._clock(), self.keep.total_seconds()
+        _check_distinct(entries)
+        ordered = sorted(entries, key=lambda entry: entry.use_from)
+        signing = [entry for entry in ordered if entry.use_from <= now]
+        upcoming = ordered[len(signing) :]
+        if not signing and not hasattr(self, "_state"):
+            raise KeyConfigurationError("no key on the ring signs yet; one needs a time that is over")
+        if not signing:  # a clock that was set back by years, in the middle of requests
+            signing, upcoming = ordered[:1], ordered[1:]
+        ends = [successor.use_from + keep for successor in signing[1:]]
+        retired = [entry for entry, end in zip(signing, ends, strict=False) if now < end]
+        current = signing[-1]
+        kept = (*retired, current, *upcoming)
+        public = KeySet(entry.public for entry in (current, *upcoming, *reversed(retired)))
+        known = getattr(self, "_state", None)
+        times = [*(entry.use_from for entry in ordered), *ends]
+        return _State(
+            entries=tuple(ordered),
+            kept=kept,
+            current=current.key,
+            upcoming=tuple(entry.key for entry in upcoming),
+            retired=tuple(entry.key for entry in reversed(retired)),
+            keys=known.keys if known is not None and set(known.keys) == set(public) else public,
+            valid_from=max((moment for moment in times if moment <= now), default=-math.inf),
+            valid_until=min((moment for moment in times if now < moment), default=math.inf),
+        )
+
+
+def _pairs(pairs: Any) -> list[tuple[Any, Any]]:
+    try:
+        return [(key, use_from) for key, use_from in pairs]
+    except (TypeError, ValueError):
+        raise KeyConfigurationError(
+            "a KeyRing is made of one private Key, or of pairs: [(key, 0), (next_key, 1800000000)]"
+        ) from None
+
+
+def _entry(key: Key, use_from: float) -> _Entry:
+    if not isinstance(key, Key):
+        raise KeyConfigurationError(f"a KeyRing holds Key objects, not {type(key).__name__}; see Key.from_pem")
+    if key.is_symmetric:
+        raise KeyConfigurationError("a secret has no public half to publish; use an asymmetric key")
+    if not key.can_sign:
+        raise KeyConfigurationError(f"the key {key.kid!r} is a public key and cannot sign; load the private one")
+    use_from = plain(use_from)
+    if type(use_from) not in (int, float) or not math.isfinite(use_from):
+        raise KeyConfigurationError("the time from which a key signs is a number of seconds since the epoch")
+    return _Entry(use_from, key, key.public())
+
+
+def _check_distinct(entries: Iterable[_Entry]) -> None:
+    kids, times = set(), set()
+    for entry in entries:
+        if entry.key.kid in kids:
+            raise KeyConfigurationError(f"two keys of the ring have the kid {entry.key.kid!r}")
+        if entry.use_from in times:
+            raise KeyConfigurationError(f"two keys of the ring sign from {entry.use_from}; give them different times")
+        kids.add(entry.key.kid)
+        times.add(entry.use_from)

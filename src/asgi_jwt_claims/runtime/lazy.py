@@ -1,0 +1,28 @@
+"""Packages that import a module only when one of its names is asked for (PEP 562)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["importer"]
+
+
+def importer(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
+    """Make the `__getattr__` of a package, since some of its modules load what most applications do without.
+
+    Args:
+        package: The name of the package.
+        modules: The names that each module of the package defines.
+    """
+    homes = {name: module for module, names in modules.items() for name in names}
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return load

@@ -1,0 +1,434 @@
+"""Sanic, on its own server and in ASGI mode: `install`, `jwt_required`, `get_token`.
+
+::
+
+    app = Sanic("example")
+    install(app, config)
+
+    @app.get("/protected")
+    @jwt_required
+    async def protected(request: Request, token: Token) -> HTTPResponse:
+        return json(token.user_claims)
+
+One code path serves both modes. Where there is an ASGI scope it is used; on Sanic's own server one is made of the
+request, and the gate that the ASGI middleware uses examines that. With sanic-ext, `token: Token` is also injected by
+its type into handlers without a guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import weakref
+from typing import TYPE_CHECKING, Any, cast
+
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.authenticator import CORS_INSIDE, gate_for_install
+from asgi_jwt_claims.auth.guard import decorator, guard_handler, note_guarded, takes_token
+from asgi_jwt_claims.auth.request import ANY_ACCESS_TOKEN, get_token, outcome_under
+from asgi_jwt_claims.connections.refusals import refusal_in
+from asgi_jwt_claims.errors import SettingError, TokenError
+from asgi_jwt_claims.middleware import with_options
+from asgi_jwt_claims.runtime.extras import needs
+from asgi_jwt_claims.runtime.log import logger
+from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.sources import DEFAULT_SOURCES
+from asgi_jwt_claims.sources.forms import read_field
+from asgi_jwt_claims.tokens.token import Token
+
+with needs("sanic"):
+    from sanic import Blueprint, Request, Sanic
+    from sanic.compat import Header
+    from sanic.exceptions import SanicException
+    from sanic.middleware import Middleware
+    from sanic.response import HTTPResponse
+
+    from ._connections import (
+        WEBSOCKETS,
+        close_websocket,
+        content_type,
+        follow,
+        follow_stream,
+        follow_websocket,
+        hide_token,
+        is_asgi,
+        speak_websocket,
+    )
+    from ._openapi import document
+    from ._routes import RouteGuard, ask_guards, check_routes, guard_head, mark
+    from ._scope import hold_during, let_go, prepared_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from typing import Unpack
+
+    from sanic.handlers import ErrorHandler
+    from sanic.response import BaseHTTPResponse
+
+    from asgi_jwt_claims.access.policy import Access
+    from asgi_jwt_claims.auth.authenticator import Gate, GateOptions
+    from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.responses import Answer
+    from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
+    from asgi_jwt_claims.sources._credentials import Source
+
+    GuardRequest = Callable[[Request], Awaitable[HTTPResponse | None]]
+
+__all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
+
+_REFUSALS = "_asgi_jwt_claims_refusals"
+_FIRST = 100  # before the application's own request middleware, which may want the token
+_LAST = -10_000  # after the listeners of sanic-ext
+
+_gates: weakref.WeakKeyDictionary[GuardRequest, Gate] = weakref.WeakKeyDictionary()
+"""The gate of each request middleware that `install` has made."""
+
+_looked_into: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
+"""What `_look_into_groups` has changed; an application cannot be referred to weakly."""
+
+
+def install(
+    app: Sanic[Any, Any] | Blueprint, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]
+) -> None:
+    """Guard every request of `app`, on Sanic's own server as well as in ASGI mode, unknown routes included.
+
+    Of a blueprint, every request to one of its routes is guarded, for http and websocket; call this before
+    `app.blueprint(...)`. Where the application is guarded as well, both have to let a request on, and the blueprint's
+    configuration decides what the token is.
+
+    The token is in `request.ctx.token`, through `get_token(request)` and `current_token()`. Wrapping the application in
+    `JWTMiddleware` as well does no harm: nothing is verified twice.
+
+    Args:
+        app: An application or a blueprint that has not started.
+        config: Keys, parties, times and names; several for several issuers.
+        options: Those of `JWTMiddleware`, listed below.
+
+    Raises:
+        SettingError: An option cannot be used, or `app` cannot be guarded, or is guarded already. Also when the
+            application starts: a guard would guard nothing, or a route of the blueprint is not guarded.
+    """
+    _check_target(app)
+    gate = _gate(config, options)
+    checked: set[Sanic[Any, Any]] = set()
+
+    async def check(app: Sanic[Any, Any]) -> None:
+        check_routes(app)
+        _check_blueprints(app)
+        checked.add(app)
+
+    async def guard_request(request: Request) -> HTTPResponse | None:
+        if request.app not in checked:  # a server may go on where starting has failed
+            await check(request.app)
+        error = await _examine(request, gate)
+        try:
+            if error is None:
+                await ask_guards(request)
+        except TokenError as refusal:
+            error = refusal
+        return None if error is None else await answer_token_error(request, error)
+
+    async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
+        return _to_response(await gate.challenges.respond(error, prepared_scope(request)))
+
+    if gate.background:
+        _keep_background(app, gate)
+    # An application's guard before that of a blueprint.
+    app.on_request(guard_request, priority=_FIRST if isinstance(app, Sanic) else _FIRST - 1)
+    app.exception(TokenError)(answer_token_error)
+    if isinstance(app, Sanic):
+        _look_into_groups(app)
+    else:
+        app.before_server_start(_look_into_groups)
+        app.before_server_start(guard_head, priority=_LAST)
+    _follow_connections(app, gate)
+    app.before_server_start(check, priority=_FIRST)
+    if gate.refuses_preflights and isinstance(app, Sanic):  # the routes of sanic-ext belong to no blueprint
+        app.before_server_start(_warn_of_cors)
+    # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
+    app.before_server_start(_extend, priority=_FIRST)
+    _gates[guard_request] = gate
+
+
+install.__doc__ = with_options(install.__doc__)
+
+
+def _keep_background(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
+    """Keep keys and stores fresh as long as the application runs."""
+    running: dict[Sanic[Any, Any], list[asyncio.Task[None]]] = {}
+
+    async def start(app: Sanic[Any, Any]) -> None:
+        # Sanic's own tasks would be left alone at the end of its ASGI mode.
+        running[app] = [asyncio.create_task(subject.keep_fresh()) for subject in gate.background]
+
+    async def stop(app: Sanic[Any, Any]) -> None:
+        for task in running.pop(app, ()):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    app.after_server_start(start)
+    app.before_server_stop(stop)
+
+
+def _look_into_groups(app: Sanic[Any, Any]) -> None:
+    """Let a group of refusals be handled as a refusal is, and leave all other groups to the application."""
+    if app.error_handler in _looked_into:
+        return
+    _looked_into.add(app.error_handler)
+    respond: Callable[[Request, Exception], Any] = app.error_handler.response
+
+    def respond_to_refusal(request: Request, exception: Exception) -> Any:
+        return respond(request, refusal_in(exception) or exception)
+
+    app.error_handler.response = respond_to_refusal  # type: ignore[method-assign]  # Sanic knows exceptions by class alone
+
+
+async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
+    # sanic-ext answers preflights in handlers, which the guard stands in front of.
+    settings = getattr(app.ctx, "cors", None)
+    if settings is not None and settings.allow_origins:
+        logger().warning(CORS_INSIDE)
+
+
+def _gate(config: JWTConfig | Iterable[JWTConfig], options: GateOptions) -> Gate:
+    gate = gate_for_install(config, options)
+    if gate.drain:
+        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
+    return gate
+
+
+def _check_target(app: object) -> None:
+    if not isinstance(app, Sanic | Blueprint):
+        raise SettingError(
+            f"install guards a Sanic application or a Blueprint, not {type(app).__name__}: install(app, config)"
+        )
+    if _guards_of(app):
+        raise SettingError(
+            "install has been called for this application or blueprint already; for tokens of several issuers give "
+            "all configurations at once: install(app, [first, second])"
+        )
+    if isinstance(app, Blueprint) and app.registered:
+        raise SettingError("call install(blueprint, config) before app.blueprint(blueprint)")
+    if isinstance(app, Sanic) and (TokenError, None) in app.error_handler.cached_handlers:
+        raise SettingError(
+            "the application has an exception handler for TokenError, which install would replace: change the answer "
+            "with install(app, config, on_error=...)"
+        )
+
+
+def _check_blueprints(app: Sanic[Any, Any]) -> None:
+    """Find routes that were added to a blueprint too late: Sanic then leaves out the middleware of the blueprint.
+
+    Raises:
+        SettingError: There is one, and the blueprint has a guard.
+    """
+    for blueprint in app.blueprints.values():
+        guards = _guards_of(blueprint)
+        for route in blueprint.routes:
+            if not guards <= {one.func for one in route.extra.request_middleware}:
+                raise SettingError(
+                    f"the route {route.name} was added to its blueprint after app.blueprint(...), so that nothing "
+                    "guards it: add the routes of a blueprint first"
+                )
+
+
+def _guards_of(app: Sanic[Any, Any] | Blueprint) -> set[GuardRequest]:
+    """The request middleware that `install` has given to an application or a blueprint, or to what it is a copy of."""
+    futures: Any = app._future_middleware  # noqa: SLF001 -- Sanic tells it nowhere else
+    functions = {getattr(one.middleware, "func", one.middleware) for one in futures}
+    return {function for function in functions if function in _gates}
+
+
+async def _inject_token(request: Request) -> Token:
+    # sanic-ext injects before any request middleware has run.
+    for gate in _gates_of(request.route):
+        await _examine(request, gate)
+    scope = prepared_scope(request)
+    outcome = outcome_under(scope, ANY_ACCESS_TOKEN)
+    await outcome.prepare(scope)
+    return outcome.admit(scope, ANY_ACCESS_TOKEN)
+
+
+async def _extend(app: Sanic[Any, Any]) -> None:
+    """Let sanic-ext, where it is installed, inject tokens and document guards."""
+    extensions = getattr(app, "_ext", None)
+    if extensions is not None:
+        with contextlib.suppress(SanicException):  # its injection is switched off
+            extensions.add_dependency(Token, _inject_token)
+        document(app, extensions.openapi, _sources_of)
+
+
+def _gates_of(route: Any) -> list[Gate]:
+    """The gates that examine the requests of a route, in that order."""
+    return [_gates[one.func] for one in route.extra.request_middleware if one.func in _gates]
+
+
+def _sources_of(route: Any) -> tuple[Source, ...]:
+    gates = _gates_of(route)
+    return gates[-1].sources if gates else DEFAULT_SOURCES
+
+
+def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
+    async def follow_opened(request: Request, websocket: Any) -> None:
+        if gate in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
+            follow_websocket(request, prepared_scope(request), gate, websocket)
+
+    async def follow_response(request: Request, response: BaseHTTPResponse) -> None:
+        if not is_asgi(request) and "event-stream" in content_type(response):
+            await follow_stream(request, response, prepared_scope(request))
+
+    async def end_websocket(request: Request, **_: Any) -> None:
+        let_go(prepared_scope(request))
+
+    app.add_signal(follow_opened, "websocket.handler.before")
+    for event in ("websocket.handler.after", "websocket.handler.exception"):
+        app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
+    if gate.end_with_token:
+        # Before all others: whichever of them returns a response is the last.
+        app.on_response(follow_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
+
+
+def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
+    """Let `endpoints` answer below `prefix`, in both modes. Sanic cannot mount an ASGI application.
+
+    Args:
+        app: An application or a blueprint that has not started.
+        endpoints: What answers.
+        prefix: Such as `"/auth"`: the application then answers `POST /auth/refresh` and so on, a blueprint below its
+            own prefix. Where `install` demands access tokens, the paths of `/refresh` and `/logout` have to be `exempt`.
+
+    Raises:
+        SettingError: An argument cannot be used.
+    """
+    if not isinstance(app, Sanic | Blueprint):
+        raise SettingError(f"endpoints are added to a Sanic application or a Blueprint, not to {type(app).__name__}")
+    from asgi_jwt_claims.sessions.endpoints import TokenEndpoints  # noqa: PLC0415 -- its caller has imported it, and others have no use for it
+
+    if not isinstance(endpoints, TokenEndpoints):
+        raise SettingError(f"endpoints must be TokenEndpoints(config, store), not {type(endpoints).__name__}")
+    prefix = plain(prefix)
+    if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
+        raise SettingError('prefix must be a path such as "/auth"')
+
+    async def respond(request: Request, path: str, **_: Any) -> HTTPResponse:
+        async def read_body(_: int) -> bytes:
+            return request.body  # Sanic has read it, and has its own limit
+
+        scope = {**prepared_scope(request), "path": f"/{path}", "root_path": ""}
+        return _to_response(await endpoints.answer(scope, read_body))
+
+    name = f"token_endpoints{prefix.replace('/', '_')}"
+    app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)
+
+
+def _refusals(request: Request) -> dict[Gate, TokenError | None]:
+    """What each gate that has examined the request has said."""
+    if not hasattr(request.ctx, _REFUSALS):
+        setattr(request.ctx, _REFUSALS, {})
+    refusals: dict[Gate, TokenError | None] = getattr(request.ctx, _REFUSALS)
+    return refusals
+
+
+async def _examine(request: Request, gate: Gate) -> TokenError | None:
+    """Let the gate examine the request, once; what it said is remembered."""
+    refusals = _refusals(request)
+    if gate not in refusals:
+        scope = prepared_scope(request)
+        protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
+        refused = None if gate.is_remote else gate.open(scope)
+        if gate.is_remote or scope[SCOPE_KEY].is_undecided:
+            refused = await gate.examine(scope, functools.partial(_read_form, request, scope))
+        if scope[SCOPE_KEY].is_untold:
+            await scope[SCOPE_KEY].tell_accepted(scope)
+        if refused is None and is_asgi(request):
+            follow(request, scope, gate, protocol)
+        refusals[gate] = refused
+        request.ctx.token = scope["token"]
+        hold_during(request, scope)
+    return refusals[gate]
+
+
+def _shake_hands(request: Request, scope: MutableMapping[str, Any], gate: Gate) -> str | None:
+    """Make of a handshake what the gate and the application can deal with; the protocol to answer with, if any."""
+    if is_asgi(request):
+        speak_websocket(request, scope)
+    protocol = gate.take_protocol(scope)
+    if protocol is not None:
+        hide_token(request, scope, protocol)
+    return protocol
+
+
+async def _read_form(request: Request, scope: MutableMapping[str, Any], field: str) -> None:
+    """Put what a form says in one field into the scope, unless its handler wants to read the body by itself."""
+    if hasattr(getattr(request.route, "handler", None), "is_stream"):
+        return
+    await cast("Any", request).receive_body()  # which Sanic would do next, or has done
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": request.body}
+
+    await read_field(scope, receive, field)
+
+
+def _to_response(answer: Answer) -> HTTPResponse:
+    return HTTPResponse(answer.body, answer.status, Header(answer.headers))
+
+
+async def _refuse(request: Request, answer: Answer, arguments: tuple[Any, ...]) -> HTTPResponse | None:
+    if any(isinstance(argument, WEBSOCKETS) for argument in arguments):
+        # The handshake is over, since `install` has not asked this guard before it (`ask_guards`).
+        await close_websocket(request, arguments, answer.status)
+        return None
+    return _to_response(answer)
+
+
+async def _call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    # Sanic calls sync handlers on the event loop, and so does this; what they return may be awaitable all the same.
+    result = handler(*args, **kwargs)
+    return await result if inspect.isawaitable(result) else result
+
+
+def _call_variadic(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A handler that takes any argument by name. A class-based view does, but not each of its methods takes a token."""
+
+    def call(*args: Any, token: Token | None, **kwargs: Any) -> Any:
+        request = next(argument for argument in args if isinstance(argument, Request))
+        view_class = getattr(getattr(request.route, "handler", None), "view_class", None)
+        # Sanic routes to a view only what the view has a method for.
+        if view_class is None or takes_token(getattr(view_class, request.method.lower())):
+            kwargs["token"] = token
+        return handler(*args, **kwargs)
+
+    return functools.update_wrapper(call, handler)
+
+
+def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+    if isinstance(handler, Middleware):  # the guard stands above `app.on_request`, which has made this of a function
+        note_guarded(handler.func)
+    is_variadic = takes_token(handler) and "token" not in inspect.signature(handler).parameters
+    guarded = guard_handler(
+        _call_variadic(handler) if is_variadic else handler,
+        access,
+        optional,
+        is_connection=lambda argument: isinstance(argument, Request),
+        refuse=_refuse,
+        call_sync=_call_sync,
+    )
+    # The guard passes the token by the rules of this handler; sanic-ext must not inject one by the rules of any other.
+    hints = handler.__annotations__ if inspect.isroutine(handler) else {}  # of an object they are others
+    guarded.__annotations__ = {name: hint for name, hint in hints.items() if name != "token"}
+
+    async def ask(request: Request) -> None:
+        scope = prepared_scope(request)
+        outcome = outcome_under(scope, access)
+        await outcome.prepare(scope, check_revocation=access.check_revocation)
+        outcome.admit(scope, access, optional=optional)
+
+    mark(guarded, RouteGuard(access, optional, ask))
+    return guarded
+
+
+jwt_required = decorator(_guard)

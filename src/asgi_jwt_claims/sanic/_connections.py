@@ -1,0 +1,321 @@
+"""Sanic's connections: how they end with their token, and how a handshake keeps the token to itself.
+
+In ASGI mode Sanic has a transport that receives and sends for it. What the middleware puts around an application is
+put around that. Sanic's own server has nothing of the kind, so:
+
+- a websocket is closed there in the way in which Sanic closes one that it cannot wait for;
+- what Sanic sends a response through is replaced by something that ends with the token, for a response of
+  `text/event-stream` only. After the response the connection is closed too: the handler may be waiting for anything at
+  all, and the client's next request would have to wait with it.
+
+On its own server Sanic itself then tells the handler, by the means it has when a client goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from sanic.compat import Header
+from sanic.exceptions import RequestCancelled
+from sanic.response import BaseHTTPResponse
+from sanic.server import HttpProtocol
+from sanic.server.websockets.connection import WebSocketConnection as ASGIWebSocket
+from sanic.server.websockets.impl import WebsocketImplProtocol
+
+from asgi_jwt_claims.connections.base import Connection
+from asgi_jwt_claims.connections.stream import EventStream, HTTPExchange
+from asgi_jwt_claims.connections.websocket import WebSocketConnection
+from asgi_jwt_claims.errors import ConnectionEndedError, TokenError
+from asgi_jwt_claims.responses import close_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+
+    from sanic import Request
+
+    from asgi_jwt_claims.auth.authenticator import Gate
+
+__all__ = [
+    "TASK_KEY",
+    "WEBSOCKETS",
+    "close_websocket",
+    "content_type",
+    "follow",
+    "follow_stream",
+    "follow_websocket",
+    "hide_token",
+    "is_asgi",
+    "is_websocket",
+    "speak_websocket",
+]
+
+TASK_KEY: Final = "asgi_jwt_claims.task"
+"""The scope key under which stands the task that handles a request of Sanic's own server."""
+
+WEBSOCKETS: Final = (WebsocketImplProtocol, ASGIWebSocket)
+"""What a handler gets to speak with: on Sanic's own server, and in ASGI mode."""
+
+_PROTOCOLS = "sec-websocket-protocol"
+
+
+class _OfTask(Connection):
+    """Left when the task of its request ends: of what becomes of a request, that alone is never left out."""
+
+    def __init__(self, *args: Any, task: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._task = task
+
+    def begin(self) -> None:
+        """See `Connection`."""
+        super().begin()
+        self._task.add_done_callback(self._let_go)
+
+    def leave(self) -> None:
+        """See `Connection`."""
+        # On Sanic's own server a task sees many requests. It must not keep something of each.
+        self._task.remove_done_callback(self._let_go)
+        super().leave()
+
+    def _let_go(self, _: asyncio.Task[Any]) -> None:
+        self.leave()
+
+
+class _Stream(_OfTask, EventStream):
+    """An event stream."""
+
+
+class _Exchange(HTTPExchange):
+    """A request that may be answered with an event stream."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any, task: asyncio.Task[Any] | None) -> None:
+        super().__init__(scope, receive, send)
+        self._task = task
+
+    def _watched(self) -> EventStream:
+        self._stream = stream = self._stream or _Stream(
+            self._scope, self._receive, self._send, self._outcome, task=self._task
+        )
+        return stream
+
+
+class _WebSocket(_OfTask, WebSocketConnection):
+    """A websocket in ASGI mode."""
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """See `WebSocketConnection`."""
+        if self.error is not None and message["type"].startswith("http."):
+            return  # Sanic's answer where accepting was not possible any more: the handshake has been refused
+        try:
+            await super().send(message)
+        except ConnectionEndedError as error:
+            error.quiet = True  # type: ignore[attr-defined]  # so Sanic does not log it, if its handler lets it go
+            raise
+
+
+class _OwnWebSocket(_OfTask):
+    """A websocket on Sanic's own server."""
+
+    def __init__(self, scope: MutableMapping[str, Any], websocket: Any, code: int) -> None:
+        super().__init__(scope, task=asyncio.current_task())
+        self._websocket = websocket
+        self._close_code = code
+
+    def end(self, error: TokenError) -> None:
+        """See `Connection`."""
+        self.error = self.error or error
+        self.release()
+        # `close` would go on delivering what the client sends, for as long as it does not answer.
+        self._websocket.end_connection(self._close_code, error.description)
+
+
+class _OwnStream:
+    """What Sanic's own server reads a request and sends its response through; all that is sent goes by the exchange."""
+
+    def __init__(self, stream: Any, exchange: HTTPExchange) -> None:
+        vars(self).update(_stream=stream, _exchange=exchange)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)["_stream"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(vars(self)["_stream"], name, value)
+
+    def __aiter__(self) -> Any:
+        return self._stream.__aiter__()
+
+    def respond(self, response: BaseHTTPResponse) -> BaseHTTPResponse:
+        """Connect a response, which middleware may have changed for another."""
+        self._stream.respond(response)
+        response.stream = self  # type: ignore[assignment]  # it does what Sanic asks of a stream
+        return response
+
+    @property
+    def send(self) -> Any:
+        """What sends a part of the response; None once it has ended by itself."""
+        return self._send if self._exchange.error is not None or self._stream.send is not None else None
+
+    async def _send(self, data: bytes, end_stream: bool) -> None:
+        try:
+            await self._exchange.send({"type": "http.response.body", "body": data, "more_body": not end_stream})
+        except ConnectionEndedError:
+            raise RequestCancelled from None  # as if the client had gone
+
+
+def is_asgi(request: Request) -> bool:
+    """Whether Sanic is an ASGI application here."""
+    return hasattr(request.transport, "scope")
+
+
+def is_websocket(request: Request) -> bool:
+    """Whether the route of a request is that of a websocket."""
+    return request.route is not None and bool(getattr(request.route.extra, "websocket", False))
+
+
+async def close_websocket(request: Request, arguments: Iterable[Any], status: int) -> None:
+    """Close the websocket among the arguments of a handler, with the code that says the same as `status`."""
+    websocket = next(argument for argument in arguments if isinstance(argument, WEBSOCKETS))
+    code = close_code(status)
+    if isinstance(websocket, ASGIWebSocket):  # whose own close() does nothing
+        transport: Any = request.transport
+        await transport.send({"type": "websocket.close", "code": code, "reason": ""})
+    else:
+        await websocket.close(code)
+
+
+def hide_token(request: Request, scope: MutableMapping[str, Any], protocol: str) -> None:
+    """Show the application a handshake without the token that was offered as a subprotocol.
+
+    Args:
+        request: The request.
+        scope: Its scope, from which the token has been taken.
+        protocol: What is answered when the route names no protocol that the client knows.
+    """
+    if is_asgi(request):
+        _offer(request, scope["subprotocols"])
+        return
+    # Sanic's own server answers only what has been offered, and what the route names. The route's come first.
+    _offer(request, (*scope["subprotocols"], protocol))
+    handler: Any = request.route.handler  # type: ignore[union-attr]  # there is one, that of a websocket
+    request.match_info["subprotocols"] = [*(handler.keywords.get("subprotocols") or ()), protocol]
+
+
+def speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
+    """In ASGI mode Sanic answers a websocket that it refuses as if it were http, which no server takes.
+
+    The answer is translated on its way out: into a denial response where the server offers that, else into a close.
+    """
+    transport: Any = request.transport  # its type is that of Sanic's own server, which has no send
+    send = transport.send
+    can_deny = "websocket.http.response" in (scope.get("extensions") or {})
+
+    async def translate(message: MutableMapping[str, Any]) -> None:
+        if not message["type"].startswith("http."):
+            await send(message)
+        elif can_deny:
+            # Sanic's headers are a generator, which a server may want to read more than once.
+            headers = {"headers": list(message["headers"])} if "headers" in message else {}
+            await send({**message, **headers, "type": f"websocket.{message['type']}"})
+        elif message["type"] == "http.response.start":
+            await send({"type": "websocket.close", "code": close_code(message["status"]), "reason": ""})
+
+    transport.send = translate
+
+
+def follow(request: Request, scope: MutableMapping[str, Any], gate: Gate, protocol: str | None) -> None:
+    """Let what this request opens end with its token, in ASGI mode.
+
+    Args:
+        request: The request, which may go on.
+        scope: Its scope.
+        gate: What has let it go on.
+        protocol: As for `hide_token`; None: there was no such token.
+    """
+    transport: Any = request.transport
+    receive, send, task = transport.receive, transport.send, asyncio.current_task()
+    connection: _WebSocket | _Exchange
+    if scope["type"] == "websocket":
+        code, ends = gate.close_code, gate.end_with_token
+        connection = _WebSocket(scope, receive, send, close_code=code, protocol=protocol, ends=ends, task=task)
+        # Sanic has made one already, from the server's own functions, and with the token among its protocols.
+        transport.create_websocket_connection(connection.send, connection.receive)
+    elif gate.end_with_token:
+        connection = _Exchange(scope, receive, send, task=task)
+    else:
+        return
+    transport.receive, transport.send = connection.receive, connection.send
+
+
+def follow_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gate, websocket: Any) -> None:
+    """Let a websocket end with its token, now that it is open; in ASGI mode `follow` has seen to that.
+
+    Args:
+        request: Its request.
+        scope: The scope of that.
+        gate: What has let it in.
+        websocket: What the handler is going to get.
+    """
+    websocket.scope = scope  # so that a handler may give it to `get_token` and `renew_token`
+    if is_asgi(request):
+        return
+    if request.match_info.pop("subprotocols", None) is not None:
+        _offer(request, scope["subprotocols"])
+    if gate.end_with_token:
+        connection = _OwnWebSocket(scope, websocket, gate.close_code)
+        connection.begin()
+        if connection.is_over:
+            # The handshake is over, too. The handler finds its client gone.
+            connection.expire()
+
+
+async def follow_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
+    """Let a response end with its token if it is an event stream, on Sanic's own server.
+
+    Args:
+        request: The request.
+        response: Its response, of which nothing has been sent.
+        scope: The scope of the request.
+    """
+    stream: Any = request.stream
+    nobody_asks: Any = anyio.sleep_forever
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            return  # Sanic sends the headers with the first of the body
+        is_last = not message["more_body"]
+        try:
+            await stream.send(message["body"], end_stream=is_last)
+            if stream.send is None and exchange.error is None:
+                exchange.leave()
+        finally:
+            if is_last and exchange.error is not None:
+                _hang_up(request)
+
+    exchange = _Exchange(scope, nobody_asks, send, task=scope[TASK_KEY])
+    request.stream = watched = _OwnStream(stream, exchange)  # type: ignore[assignment]  # see `_OwnStream.respond`
+    if isinstance(response, BaseHTTPResponse):
+        watched.respond(response)
+    kind = content_type(response)
+    await exchange.send({"type": "http.response.start", "headers": [(b"content-type", kind.encode())]})
+
+
+def content_type(response: Any) -> str:
+    """The content type of whatever a handler has responded with, in lower case."""
+    headers = getattr(response, "headers", None)
+    kinds = headers.getall("content-type", ()) if isinstance(headers, Header) else ()
+    kind = ", ".join(map(str, kinds)) or getattr(response, "content_type", None)
+    return str(kind or "").lower()
+
+
+def _offer(request: Request, protocols: Iterable[str]) -> None:
+    request.headers.popall(_PROTOCOLS, None)
+    offered = ", ".join(protocols)
+    if offered:
+        request.headers[_PROTOCOLS] = offered
+
+
+def _hang_up(request: Request) -> None:
+    protocol = request.protocol
+    if isinstance(protocol, HttpProtocol):  # HTTP/3 has other streams on the same connection
+        protocol.close()

@@ -1,0 +1,39 @@
+"""Sessions: log in, refresh, log out, and revoke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgi_jwt_claims.runtime.lazy import importer
+
+if TYPE_CHECKING:
+    from .cookies import csrf_token, set_token_cookies, unset_token_cookies
+    from .endpoints import TokenEndpoints
+    from .login import Session, list_sessions, revoke_identity, revoke_session, revoke_token, start_session
+    from .rotation import ClaimsLoader, Renewal, rotate_refresh_token
+
+__all__ = [
+    "ClaimsLoader",
+    "Renewal",
+    "Session",
+    "TokenEndpoints",
+    "csrf_token",
+    "list_sessions",
+    "revoke_identity",
+    "revoke_session",
+    "revoke_token",
+    "rotate_refresh_token",
+    "set_token_cookies",
+    "start_session",
+    "unset_token_cookies",
+]
+
+__getattr__ = importer(
+    __name__,
+    {
+        "cookies": ("csrf_token", "set_token_cookies", "unset_token_cookies"),
+        "endpoints": ("TokenEndpoints",),
+        "login": ("Session", "list_sessions", "revoke_identity", "revoke_session", "revoke_token", "start_session"),
+        "rotation": ("ClaimsLoader", "Renewal", "rotate_refresh_token"),
+    },
+)

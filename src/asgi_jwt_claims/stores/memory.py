@@ -1,0 +1,143 @@
+"""`MemoryStore`: for one process, and for tests. What it knows ends with the process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from asgi_jwt_claims.runtime.log import logger
+from asgi_jwt_claims.tokens.digests import Marks, marks_of
+
+from ._revocation_index import Ledger
+from .base import PAGE, Feed, Revocation, RevocationStore, SessionRecord
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.tokens.token import Token
+
+__all__ = ["MemoryStore"]
+
+_SWEPT_AT_ONCE = 2
+
+
+class MemoryStore(RevocationStore):
+    """Keeps everything in this process. With several worker processes each would know only its own part.
+
+    Event loops and threads may share it. The first one of a process logs a warning if that process looks like a worker:
+    `WEB_CONCURRENCY` is more than 1, or the process was started by gunicorn or through `multiprocessing`, as uvicorn,
+    hypercorn, granian and Sanic start workers. How many workers there are it cannot know.
+
+    Args:
+        clock: Seconds since the epoch, as `time.time`.
+    """
+
+    __slots__ = ("_clock", "_families", "_feed", "_ledger", "_lock", "_owners", "_sessions")
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        _warn_of_workers()
+        self._feed = Feed()
+        self._clock = clock
+        self._ledger = Ledger()
+        self._sessions: dict[bytes, SessionRecord] = {}
+        # Whose each session is, in the order in which they are looked at for whether they have expired.
+        self._owners: OrderedDict[bytes, bytes] = OrderedDict()
+        self._families: dict[bytes, set[bytes]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def feed(self) -> Feed:
+        """See `RevocationStore`; of what is revoked in this process."""
+        return self._feed
+
+    def known(self, token: Token, config: JWTConfig) -> bool:
+        """See `RevocationStore`; it always knows."""
+        return self._ledger.is_revoked(marks_of(token, config), self._clock())
+
+    async def is_revoked(self, marks: Marks) -> bool:
+        """See `RevocationStore`."""
+        return self._ledger.is_revoked(marks, self._clock())
+
+    async def revoke(self, revocations: Collection[Revocation]) -> None:
+        """See `RevocationStore`."""
+        with self._lock:
+            for revocation in revocations:
+                self._ledger.add(revocation, self._clock())
+        self._feed.tell(revocations)
+
+    async def issued_until(self, identity: bytes) -> float:
+        """See `RevocationStore`."""
+        return self._ledger.issued_until(identity, self._clock())
+
+    async def session(self, family: bytes) -> SessionRecord | None:
+        """See `RevocationStore`."""
+        return self._as_of(family, self._clock())
+
+    async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
+        """See `RevocationStore`."""
+        now = self._clock()
+        with self._lock:
+            families = sorted(family for family in self._families.get(identity, ()) if family > after)
+            found = (self._as_of(family, now) for family in families)
+            return list(islice((record for record in found if record is not None and not record.has_ended), limit))
+
+    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+        """See `RevocationStore`."""
+        now = self._clock()
+        with self._lock:
+            before = self._as_of(family, now)
+            if (b"" if before is None else before.current) != current:
+                return False
+            if before is None:
+                self._owners[family] = record.identity
+                self._families.setdefault(record.identity, set()).add(family)
+            self._sessions[family] = record
+            self._sweep(now)
+        return True
+
+    def _as_of(self, family: bytes, now: float) -> SessionRecord | None:
+        record = self._sessions.get(family)
+        if record is None or record.expires_at <= now:
+            return None
+        return record._replace(sealed=b"") if record.sealed and record.sealed_until <= now else record
+
+    def _sweep(self, now: float) -> None:
+        """Drop what has expired among a few sessions, others each time, so that no write ever looks at all of them."""
+        for _ in range(min(_SWEPT_AT_ONCE, len(self._owners))):
+            family, identity = self._owners.popitem(last=False)
+            if self._as_of(family, now) is not None:
+                self._owners[family] = identity
+                continue
+            del self._sessions[family]
+            families = self._families[identity]
+            families.discard(family)
+            if not families:
+                del self._families[identity]
+
+
+@functools.cache
+def _warn_of_workers() -> None:
+    sign = _sign_of_workers()
+    if sign:
+        logger().warning(
+            "MemoryStore is used in a worker process (%s): of several workers none knows the sessions and revocations "
+            "of the others; use SQLiteStore, RedisStore or CoredisStore",
+            sign,
+        )
+
+
+def _sign_of_workers() -> str:
+    workers = os.environ.get("WEB_CONCURRENCY", "")
+    if workers.isdecimal() and int(workers) > 1:
+        return f"WEB_CONCURRENCY is {workers}"
+    if "gunicorn.arbiter" in sys.modules:
+        return "of gunicorn"
+    # Looked up, not imported: a process that was started through it has it.
+    started = sys.modules.get("multiprocessing.process")
+    return "started through multiprocessing" if started and started.parent_process() else ""

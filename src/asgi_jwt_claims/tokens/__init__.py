@@ -1,0 +1,20 @@
+"""Tokens: mint them, verify them, and read what they say."""
+
+from __future__ import annotations
+
+from .digests import Marks
+from .minting import create_access_token, create_refresh_token, create_token_pair
+from .token import Token, TokenPair
+from .verification import verify_jws, verify_token, verify_token_async
+
+__all__ = [
+    "Marks",
+    "Token",
+    "TokenPair",
+    "create_access_token",
+    "create_refresh_token",
+    "create_token_pair",
+    "verify_jws",
+    "verify_token",
+    "verify_token_async",
+]
