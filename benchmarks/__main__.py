@@ -25,6 +25,7 @@ SECTIONS: Final = (
     "connections",
     "imports",
     "memory",
+    "trips",
     "server",
 )
 RESULTS: Final = Path(__file__).parent / "results"

