@@ -20,7 +20,7 @@ from asgi_jwt_claims import (
     create_access_token,
     verify_token_async,
 )
-from asgi_jwt_claims.jwks import FetchResponse, HTTPXFetch, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchPolicy, FetchResponse, HTTPXFetch, RemoteKeySet
 
 from . import apps
 from .asgi import RequestTask, request_headers
@@ -104,9 +104,9 @@ def _remote(loop: asyncio.AbstractEventLoop, key: Key) -> JWTConfig:
         return FetchResponse(200, {}, json.dumps({"keys": [key.public_jwk()]}).encode()[:max_size])
 
     keys = RemoteKeySet(
-        f"{ISSUER}/jwks", fetch=fetch, policy=RefreshPolicy(ttl=3600, max_ttl=3600, unknown_kid_interval=86400)
+        f"{ISSUER}/jwks", fetch=fetch, policy=FetchPolicy(ttl=3600, max_ttl=3600, unknown_kid_interval=86400)
     )
-    loop.run_until_complete(keys.refresh())
+    loop.run_until_complete(keys.fetch_now())
     return JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE)
 
 

@@ -23,11 +23,11 @@ from asgi_jwt_claims.stores import (
     MemoryStore,
     MirroredStore,
     Revocation,
-    RevocationStore,
     SessionRecord,
     SQLiteStore,
+    TokenStore,
 )
-from asgi_jwt_claims.tokens import Marks
+from asgi_jwt_claims.tokens import TokenDigests
 from asgi_jwt_claims.tokens.digests import mark
 
 from . import apps
@@ -84,8 +84,8 @@ def _added(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, fo
     tokens = [create_access_token("alice", config) for _ in range(POOL)]
     headers = [request_headers(raw) for raw in tokens]
     sqlite = SQLiteStore(folder / "revocations.db")
-    near: dict[str, RevocationStore | None] = {"no store": None, "no store again": None, "MemoryStore": MemoryStore()}
-    far: dict[str, RevocationStore | None] = {"no store": None, "SQLiteStore": sqlite}
+    near: dict[str, TokenStore | None] = {"no store": None, "no store again": None, "MemoryStore": MemoryStore()}
+    far: dict[str, TokenStore | None] = {"no store": None, "SQLiteStore": sqlite}
     with contextlib.ExitStack() as servers:
         try:
             url = servers.enter_context(valkey())
@@ -97,7 +97,7 @@ def _added(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, fo
             far["RedisStore"] = RedisStore.from_url(url, timeout=30)
             mirror = MirroredStore(RedisStore.from_url(url, timeout=30), max_lag=MAX_LAG)
             near["MirroredStore"] = mirror
-            following = loop.create_task(mirror.keep_fresh())
+            following = loop.create_task(mirror.run())
             servers.callback(_stop, loop, following)
         for store in (*near.values(), far["SQLiteStore"]):
             if store is not None:
@@ -121,7 +121,7 @@ def _compared(
     section: Section,
     loop: asyncio.AbstractEventLoop,
     config: JWTConfig,
-    stores: dict[str, RevocationStore | None],
+    stores: dict[str, TokenStore | None],
     headers: list[Any],
     rounds: int,
     batch: float,
@@ -129,7 +129,7 @@ def _compared(
     rows = []
     for case, count in (("repeated", 1), ("fresh", POOL)):
         tasks: dict[str, Task] = {
-            name: RequestTask(loop, JWTMiddleware(_handler, config, revocation=store), headers[:count])
+            name: RequestTask(loop, JWTMiddleware(_handler, config, store=store), headers[:count])
             for name, store in stores.items()
         }
         times = times_in_turn(tasks, rounds, batch)
@@ -189,17 +189,20 @@ async def _loaded_sqlite(section: Section, folder: Path) -> None:
     stores = {"empty": SQLiteStore(folder / "empty.db"), "full": SQLiteStore(folder / "full.db")}
     records = {name: _record() for name in stores}
     for name, store in stores.items():
-        await store.replace_session(records[name].family, b"", records[name])
+        await store.replace_session(records[name].session, b"", records[name])
     _fill(folder / "full.db")
     times: dict[str, list[float]] = {name: [] for name in stores}
     for _ in range(REFRESHES):
         for name, store in stores.items():
             before = records[name]
             after = before._replace(
-                current=os.urandom(16), previous=before.current, sealed=os.urandom(1500), sealed_until=time.time() + 10
+                current=os.urandom(16),
+                previous=before.current,
+                response=os.urandom(1500),
+                response_until=time.time() + 10,
             )
             began = time.perf_counter()
-            await store.replace_session(before.family, before.current, after)
+            await store.replace_session(before.session, before.current, after)
             times[name].append(time.perf_counter() - began)
             records[name] = after
     medians = {name: statistics.median(taken) for name, taken in times.items()}
@@ -229,7 +232,7 @@ def _fill(path: Path) -> None:
 
 async def _beside_a_writer(store: SQLiteStore, path: Path) -> list[float]:
     """How long each of many checks takes while another connection holds the lock, and a writer waits for it."""
-    marks = Marks(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+    marks = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     waiting = SQLiteStore(path, timeout=60)
@@ -258,7 +261,7 @@ async def _loaded_valkey(section: Section) -> None:
             from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
             store, other = (RedisStore.from_url(url, timeout=5) for _ in range(2))
-            marks = Marks(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+            marks = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
             answers = await asyncio.gather(*(store.is_revoked(marks) for _ in range(CHECKS)), return_exceptions=True)
             refused = float(sum(answer is not False for answer in answers))
             refused_after, ended_after = await _many_sessions(store, other)
@@ -276,14 +279,14 @@ async def _loaded_valkey(section: Section) -> None:
     section.targets.append(Target(f"tokens of {OWN_SESSIONS:,} sessions are refused after", until, 100.0, " ms"))
 
 
-async def _many_sessions(store: RevocationStore, other: RevocationStore) -> tuple[float, float]:
+async def _many_sessions(store: TokenStore, other: TokenStore) -> tuple[float, float]:
     """How long it takes until the tokens of an identity are refused, and until all of its sessions have ended."""
     config = JWTConfig(secret_key=os.urandom(48).hex())
     token = verify_token(create_access_token("alice", config), config)
     owner = mark("identity", config.issuer, "alice")
     for _ in range(0, OWN_SESSIONS, 500):
         records = [_record(owner) for _ in range(500)]
-        await asyncio.gather(*(store.replace_session(one.family, b"", one) for one in records))
+        await asyncio.gather(*(store.replace_session(one.session, b"", one) for one in records))
     await other.check(token, config)
     began = time.perf_counter()
     revoking = asyncio.create_task(revoke_identity("alice", config, store))

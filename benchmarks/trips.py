@@ -17,11 +17,12 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
+from asgi_jwt_claims.endpoints import TokenEndpoints
+
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, TokenError, create_access_token, get_token, renew_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.jwks import FetchResponse, RemoteKeySet
-from asgi_jwt_claims.revocation import RevocationStore, SQLiteStore, start_session
+from asgi_jwt_claims.revocation import SQLiteStore, TokenStore, start_session
 
 from . import apps
 from .asgi import request_headers, request_scope
@@ -67,7 +68,7 @@ class Trip(NamedTuple):
 
     app: Any
     prepare: Callable[[], Awaitable[Prepared]]
-    store: RevocationStore | None = None
+    store: TokenStore | None = None
 
 
 def run(_: Effort) -> Section:
@@ -94,9 +95,9 @@ async def _count_all(folder: Path, url: str | None) -> dict[str, Counts]:
     plain, sqlite = JWTMiddleware(_handler, config), SQLiteStore(folder / "trips.db")
     trips = {
         "new token, no store": _requests(plain, config),
-        "new token, SQLiteStore": _requests(JWTMiddleware(_handler, config, revocation=sqlite), config, sqlite),
+        "new token, SQLiteStore": _requests(JWTMiddleware(_handler, config, store=sqlite), config, sqlite),
         "new token, SQLiteStore, a guard in Starlette": _requests(
-            apps.starlette_guarded(config, revocation=sqlite), config, sqlite
+            apps.starlette_guarded(config, store=sqlite), config, sqlite
         ),
         "remembered token, no store": _requests(plain, config, raw=create_access_token("alice", config)),
         "new token, remote keys in hand, no store": await _remote_requests(),
@@ -109,7 +110,7 @@ async def _count_all(folder: Path, url: str | None) -> dict[str, Counts]:
         from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
         redis = RedisStore.from_url(url, timeout=30)
-        trip = _requests(JWTMiddleware(_handler, config, revocation=redis), config, redis)
+        trip = _requests(JWTMiddleware(_handler, config, store=redis), config, redis)
         counted["new token, RedisStore"] = await _count("RedisStore", trip, may_differ=True)
         await redis.aclose()
     return counted
@@ -172,7 +173,7 @@ async def _renewing(scope: Any, receive: Any, send: Any) -> None:
     await renew_token(scope, (await receive())["text"])
 
 
-def _requests(app: Any, config: JWTConfig, store: RevocationStore | None = None, raw: str = "") -> Trip:
+def _requests(app: Any, config: JWTConfig, store: TokenStore | None = None, raw: str = "") -> Trip:
     async def prepare() -> Prepared:
         return request_scope(request_headers(raw or create_access_token("alice", config))), []
 
@@ -186,12 +187,12 @@ async def _remote_requests() -> Trip:
         return FetchResponse(200, {}, json.dumps({"keys": [key.public_jwk()]}).encode())
 
     keys = RemoteKeySet(f"{ISSUER}/jwks", fetch=fetch)
-    await keys.refresh()
+    await keys.fetch_now()
     app = JWTMiddleware(_handler, JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE))
     return _requests(app, JWTConfig(signing_key=key, issuer=ISSUER, audience=AUDIENCE))
 
 
-def _refreshes(config: JWTConfig, store: RevocationStore) -> Trip:
+def _refreshes(config: JWTConfig, store: TokenStore) -> Trip:
     async def prepare() -> Prepared:
         pair = await start_session("alice", config, store)
         form = urlencode({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}).encode()

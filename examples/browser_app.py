@@ -26,7 +26,7 @@ app = FastAPI()
 install(
     app,
     config,
-    revocation=store,
+    store=store,
     sources=[BearerHeader(), Cookie()],
     exempt=["/", "/login", "/auth/refresh", "/auth/logout"],
 )

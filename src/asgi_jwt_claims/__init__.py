@@ -15,7 +15,7 @@ from .errors import ConfigurationError, JWTError, TokenError
 from .keys.key import Key
 from .keys.key_set import KeySet
 from .middleware import JWTMiddleware
-from .responses import Answer
+from .responses import ErrorResponse
 from .sessions.cookies import set_token_cookies, unset_token_cookies
 from .sources.cookie import Cookie
 from .sources.header import BearerHeader
@@ -25,11 +25,11 @@ from .tokens.token import Token, TokenPair
 from .tokens.verification import verify_token, verify_token_async
 
 __all__ = [
-    "Answer",
     "AuthEvent",
     "BearerHeader",
     "ConfigurationError",
     "Cookie",
+    "ErrorResponse",
     "JWTConfig",
     "JWTError",
     "JWTMiddleware",

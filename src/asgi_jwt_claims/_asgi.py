@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
-__all__ = ["GUARDED", "SCOPE_KEY", "ASGIApp", "Message", "Receive", "Scope", "Send"]
+__all__ = ["REQUEST_SCOPES", "SCOPE_KEY", "ASGIApp", "Message", "Receive", "Scope", "Send"]
 
 ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
 """An application of any framework: called with scope, receive and send, it returns an awaitable.
@@ -25,5 +25,5 @@ SCOPE_KEY = "asgi_jwt_claims"
 """The ASGI scope key under which the outcome of the request (token, absence or error) stands beside `scope["token"]`."""
 
 
-GUARDED: Final = ("http", "websocket")
+REQUEST_SCOPES: Final = ("http", "websocket")
 """The types of scope that carry requests."""

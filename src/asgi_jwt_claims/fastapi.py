@@ -29,7 +29,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from . import starlette
-from .access.policy import Access, naming_scopes
+from .access.policy import AccessPolicy, naming_scopes
 from .auth import request as core
 from .auth.guard import (
     annotation_of_token,
@@ -52,14 +52,14 @@ from .auth.request import (
 from .config import JWTConfig
 from .errors import MissingScopeError, SettingError, TokenError
 from .middleware import with_options
-from .responses import Answer, Challenges, close_code
+from .responses import ErrorResponder, ErrorResponse, close_code
 from .runtime.extras import needs
 from .sources import DEFAULT_SOURCES
 from .sources._credentials import Source
 from .sources.cookie import Cookie
 from .sources.header import BearerHeader
-from .stores.base import RevocationStore
-from .tokens.issuers import trust_in
+from .stores.base import TokenStore
+from .tokens.issuers import verifier_for
 from .tokens.token import NotAParameter, Token
 
 with needs("fastapi"):
@@ -109,15 +109,15 @@ class TokenHTTPException(HTTPException):
 
     Attributes:
         error: Why the request was refused.
-        answer: The middleware's answer to it.
+        response: The middleware's answer to it.
     """
 
-    def __init__(self, error: TokenError, answer: Answer) -> None:
+    def __init__(self, error: TokenError, answer: ErrorResponse) -> None:
         detail = {"error": error.error or "unauthorized", "error_description": error.description}
         headers = {name: value for name, value in answer.headers if name not in ("content-type", "content-length")}
         super().__init__(answer.status, detail=detail, headers=headers)
         self.error = error
-        self.answer = answer
+        self.response = answer
 
 
 def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: "Unpack[GateOptions]") -> None:
@@ -150,7 +150,7 @@ install.__doc__ = with_options(install.__doc__)
 def _plain_answer(_: Any, error: Exception) -> Response:
     if not isinstance(error, TokenHTTPException):
         raise error
-    return starlette.to_response(error.answer)
+    return starlette.to_response(error.response)
 
 
 class _Scheme(SecurityBase):
@@ -220,7 +220,7 @@ class JWTBearer(SecurityBase):
         deny: Roles of which the token must have none.
         scopes: Scopes the token must have, beside those of `Security`.
         check_revocation: False: do not ask the store whether the token is revoked.
-        revocation: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
+        store: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
         sources: Where the token may have been offered; empty: wherever the middleware looks, or, beside a `config`, in
             the Authorization header.
         end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
@@ -251,7 +251,7 @@ class JWTBearer(SecurityBase):
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
         check_revocation: bool = True,
-        revocation: RevocationStore | None = None,
+        store: TokenStore | None = None,
         sources: Iterable[Source] = (),
         end_with_token: bool = True,
         realm: str = "api",
@@ -261,12 +261,12 @@ class JWTBearer(SecurityBase):
     ) -> None:
         if not isinstance(optional, bool):
             raise SettingError("optional must be True or False")
-        self._trust = None if config is None else trust_in(config)
+        self._trust = None if config is None else verifier_for(config)
         self._optional = optional
-        if revocation is not None and (self._trust is None or not isinstance(revocation, RevocationStore)):
-            raise SettingError("revocation must be a RevocationStore, beside a config; else it is the middleware's")
-        self._revocation = revocation
-        self._access = Access(
+        if store is not None and (self._trust is None or not isinstance(store, TokenStore)):
+            raise SettingError("store must be a TokenStore, beside a config; else it is the middleware's")
+        self._store = store
+        self._access = AccessPolicy(
             type=type,
             fresh=fresh,
             allow=allow,
@@ -276,14 +276,14 @@ class JWTBearer(SecurityBase):
             sources=sources,
             end_with_token=end_with_token,
         )
-        self._challenges = Challenges(realm, listeners=None if self._trust is None else self._trust.on_event)
+        self._challenges = ErrorResponder(realm, listeners=None if self._trust is None else self._trust.on_event)
         if scheme_name is not None and (not isinstance(scheme_name, str) or _NAME.fullmatch(scheme_name) is None):
             raise SettingError("scheme_name must consist of letters, digits, dots, hyphens and underscores")
         wants_header = not self._access.sources or BearerHeader() in self._access.sources
         if token_url is not None and (not token_url or not isinstance(token_url, str) or not wants_header):
             raise SettingError('token_url must be the address of a login such as "login", for the Authorization header')
         self._wording = _Wording(scheme_name, description, token_url)
-        self._identity = (self._trust, revocation, optional, self._access, realm, self._wording)
+        self._identity = (self._trust, store, optional, self._access, realm, self._wording)
         first, *others = self._wording.schemes(self._access.sources or DEFAULT_SOURCES)
         self.scheme_name, self.model = first.scheme_name, first.model
         # FastAPI reads from its signature what a dependency depends on, and documents every scheme that it finds there.
@@ -370,7 +370,7 @@ class JWTBearer(SecurityBase):
             scope,
             trust,
             self._challenges,
-            self._revocation,
+            self._store,
             check_revocation=access.check_revocation,
             sources=access.sources,
         )
@@ -441,7 +441,7 @@ get_token = _usable_as_dependency(core.get_token)
 _HIDDEN = "jwt_required_token"
 
 
-def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) -> Callable[..., Any]:
     """FastAPI reads what a handler wants from its signature, so the guard is a dependency in the signature."""
     bearer = JWTBearer(optional=optional, **access.rules)
     parameters = dict(inspect.signature(handler).parameters)
@@ -513,7 +513,7 @@ def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -
     Raises:
         SettingError: `sources` are none.
     """
-    places = Access(sources=sources).sources
+    places = AccessPolicy(sources=sources).sources
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

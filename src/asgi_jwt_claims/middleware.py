@@ -6,15 +6,15 @@ import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ._asgi import GUARDED, SCOPE_KEY
+from ._asgi import REQUEST_SCOPES, SCOPE_KEY
 from .auth.authenticator import CORS_INSIDE, Gate
 from .auth.guard import check_routes
 from .auth.request import TokenHolder
 from .errors import SettingError, UnsupportedScopeError
-from .responses import UNAUTHORIZED_CLOSE, OnError, send_answer
+from .responses import UNAUTHORIZED_CLOSE, OnError, send_response
 from .runtime.log import logger
 from .sources import DEFAULT_SOURCES
-from .sources.forms import read_field
+from .sources.forms import peek_form_field
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .connections.websocket import WebSocketConnection
     from .errors import TokenError
     from .sources._credentials import Source
-    from .stores.base import RevocationStore
+    from .stores.base import TokenStore
 
 __all__ = ["JWTMiddleware"]
 
@@ -54,11 +54,11 @@ class JWTMiddleware:
         allow_preflight: Let CORS preflights on unexamined, for every path. Anyone can send one by hand, so the application
             must answer each `OPTIONS` request by itself. The better way is a CORS middleware outside of this one.
         realm: Named in `WWW-Authenticate`.
-        problem_json: Answer with RFC 9457 problem details.
-        on_error: Called with each `TokenError`, its `Answer` and the scope; may return another `Answer`. Sync or async.
+        problem_json: ErrorResponse with RFC 9457 problem details.
+        on_error: Called with each `TokenError`, its `ErrorResponse` and the scope; may return another `ErrorResponse`. Sync or async.
         sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
         set_user: Put the token into `scope["user"]`, and its scopes with `"authenticated"` into `scope["auth"]`.
-        revocation: A `RevocationStore`, asked about every token, optional or not. None: nobody asks.
+        store: A `TokenStore`, asked about every token, optional or not. None: nobody asks.
         end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
             added, or when it is revoked and the store has a feed.
         close_code: What a WebSocket is closed with then.
@@ -89,7 +89,7 @@ class JWTMiddleware:
         on_error: OnError | None = None,
         sources: Iterable[Source] = DEFAULT_SOURCES,
         set_user: bool = False,
-        revocation: RevocationStore | None = None,
+        store: TokenStore | None = None,
         end_with_token: bool = True,
         close_code: int = UNAUTHORIZED_CLOSE,
         drain: int = 0,
@@ -108,7 +108,7 @@ class JWTMiddleware:
             on_error=on_error,
             sources=sources,
             set_user=set_user,
-            revocation=revocation,
+            store=store,
             end_with_token=end_with_token,
             close_code=close_code,
             drain=drain,
@@ -122,7 +122,7 @@ class JWTMiddleware:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Guard, find, verify, put in scope, call."""
-        if scope["type"] not in GUARDED:
+        if scope["type"] not in REQUEST_SCOPES:
             await self._live(scope, receive, send)
             return
         if not self._knows_routes:
@@ -166,14 +166,14 @@ class JWTMiddleware:
             from .runtime.drain import drain_body  # noqa: PLC0415 -- as in `_live`
 
             await drain_body(scope, receive, self._gate.drain)
-        await send_answer(answer, scope, send)
+        await send_response(answer, scope, send)
 
     async def _wait(self, scope: Scope, receive: Receive) -> tuple[TokenError | None, Receive]:
         """Examine a request for which keys, a form or a store are needed; and what the application then receives by."""
 
         async def read_form(field: str) -> None:
             nonlocal receive
-            receive = await read_field(scope, receive, field)
+            receive = await peek_form_field(scope, receive, field)
 
         return await self._gate.examine(scope, read_form), receive
 
@@ -191,9 +191,9 @@ class JWTMiddleware:
         if not self._gate.background:
             await self.app(scope, receive, send)
             return
-        from .runtime.lifespan import keep_fresh_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
+        from .runtime.lifespan import run_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
 
-        await keep_fresh_during(self._gate.background, lambda: self.app(scope, receive, send))
+        await run_during(self._gate.background, lambda: self.app(scope, receive, send))
 
     def _accepting(self, scope: Scope, receive: Receive, send: Send, protocol: str | None) -> WebSocketConnection:
         gate = self._gate

@@ -1,4 +1,4 @@
-"""Challenges: a `TokenError` becomes an answer (RFC 6750 section 3), by one table, at every door.
+"""ErrorResponder: a `TokenError` becomes an answer (RFC 6750 section 3), by one table, at every door.
 
 The answer is data, so that the middleware, a Starlette response and Sanic's own server can each send it in their way.
 Nothing of the request and nothing of the token is ever in it.
@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from ._asgi import Scope, Send
     from .config.events import Listeners
 
-__all__ = ["UNAUTHORIZED_CLOSE", "Answer", "Challenges", "OnError", "close_code", "send_answer", "tell_refused"]
+__all__ = [
+    "UNAUTHORIZED_CLOSE",
+    "ErrorResponder",
+    "ErrorResponse",
+    "OnError",
+    "close_code",
+    "send_response",
+    "tell_refused",
+]
 
 _DEBUG, _INFO = 10, 20  # the levels of `logging`, which is imported when there is first something to say
 _OF_A_GOOD_TOKEN = (ForbiddenError, FreshTokenRequiredError)
@@ -53,7 +61,7 @@ TRY_AGAIN_LATER_CLOSE = 1013
 """WebSocket close code "Try Again Later" of the IANA registry."""
 
 
-class Answer(NamedTuple):
+class ErrorResponse(NamedTuple):
     """An HTTP answer, complete and independent of any framework.
 
     Attributes:
@@ -67,14 +75,16 @@ class Answer(NamedTuple):
     body: bytes
 
 
-OnError: TypeAlias = Callable[[TokenError, Answer, Mapping[str, Any]], "Awaitable[Answer | None] | Answer | None"]
+OnError: TypeAlias = Callable[
+    [TokenError, ErrorResponse, Mapping[str, Any]], "Awaitable[ErrorResponse | None] | ErrorResponse | None"
+]
 """A callback of the error, the response and the ASGI scope of a refused request. Sync or async.
 
 What it returns is sent instead of the response, unless it is None.
 """
 
 
-class Challenges:
+class ErrorResponder:
     """How an application refuses.
 
     Args:
@@ -109,7 +119,7 @@ class Challenges:
         self._problem_json = problem_json
         self._on_error = on_error
 
-    def answer(self, error: TokenError) -> Answer:
+    def response_for(self, error: TokenError) -> ErrorResponse:
         """The answer to `error`, the callback not asked."""
         content_type, body = self._body(error)
         headers = (
@@ -121,9 +131,9 @@ class Challenges:
             if isinstance(error, UnavailableError)
             else ("www-authenticate", self._challenge(error)),
         )
-        return Answer(error.status, headers, body)
+        return ErrorResponse(error.status, headers, body)
 
-    async def respond(self, error: TokenError, scope: Mapping[str, Any]) -> Answer:
+    async def respond(self, error: TokenError, scope: Mapping[str, Any]) -> ErrorResponse:
         """The answer to `error`, the callback asked.
 
         Args:
@@ -131,7 +141,7 @@ class Challenges:
             scope: The ASGI scope of the request.
         """
         await tell_refused(self._listeners, error, scope)
-        answer = self.answer(error)
+        answer = self.response_for(error)
         if self._on_error is None:
             return answer
         try:
@@ -181,23 +191,23 @@ def _takes_three(function: Any) -> bool:
 
 
 _CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status: TRY_AGAIN_LATER_CLOSE}
-_FAILED = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
+_FAILED = ErrorResponse(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
 
 
-def _usable(answer: object) -> Answer:
+def _usable(answer: object) -> ErrorResponse:
     """An answer as servers can send it; a `content-length` in it becomes that of the body.
 
     Raises:
-        TypeError: `on_error` has returned something else than an `Answer`, or one that is not made of what it should be.
+        TypeError: `on_error` has returned something else than an `ErrorResponse`, or one that is not made of what it should be.
         ValueError: A status or a header that HTTP does not have, or a body where there can be none.
     """
     if (
-        not isinstance(answer, Answer)
+        not isinstance(answer, ErrorResponse)
         or type(answer.status) is not int
         or not isinstance(answer.headers, tuple | list)
         or not isinstance(answer.body, bytes)
     ):
-        raise TypeError(f"on_error must return an Answer of int, str pairs and bytes, or None, not {answer!r}")
+        raise TypeError(f"on_error must return an ErrorResponse of int, str pairs and bytes, or None, not {answer!r}")
     if not _LOWEST_STATUS <= answer.status <= _HIGHEST_STATUS:
         raise ValueError(f"on_error must return the status of a final answer, not {answer.status}")
     if answer.body and answer.status in _WITHOUT_BODY:
@@ -215,7 +225,7 @@ def close_code(status: int) -> int:
     return _CLOSE_CODES.get(status, UNAUTHORIZED_CLOSE)
 
 
-async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
+async def send_response(answer: ErrorResponse, scope: Scope, send: Send) -> None:
     """Send `answer` to an http or websocket scope that has not been answered.
 
     A WebSocket gets it as the denial response where the server offers that (extension `websocket.http.response`);

@@ -37,7 +37,7 @@ from .auth.request import (
 )
 from .errors import SettingError, TokenError
 from .middleware import JWTMiddleware, with_options
-from .responses import Answer, close_code, send_answer
+from .responses import ErrorResponse, close_code, send_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, ExceptionHandler, Message
 
-    from .access.policy import Access
+    from .access.policy import AccessPolicy
     from .auth.authenticator import Gate, GateOptions
     from .config import JWTConfig
 
@@ -155,21 +155,21 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     return await _refuse(connection, await outcome.challenges.respond(error, connection.scope))
 
 
-def to_response(answer: Answer) -> Response:
+def to_response(answer: ErrorResponse) -> Response:
     """The answer as a Starlette response."""
     response = Response(answer.body, answer.status)
     response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     return response
 
 
-async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...] = ()) -> Response | None:
+async def _refuse(connection: HTTPConnection, answer: ErrorResponse, _: tuple[Any, ...] = ()) -> Response | None:
     if not isinstance(connection, WebSocket):
         return to_response(answer)
     outcome = outcome_of(connection.scope)
     # An exception handler gets another object than the handler had, which knows nothing of what that one has done.
     is_accepted = outcome is not None and outcome.is_accepted
     if connection.application_state is WebSocketState.CONNECTING and not is_accepted:
-        await send_answer(answer, connection.scope, connection.send)
+        await send_response(answer, connection.scope, connection.send)
     elif connection.application_state is not WebSocketState.DISCONNECTED:
         await connection.close(close_code(answer.status))
 
@@ -181,7 +181,7 @@ async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...]
     return None
 
 
-def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) -> Callable[..., Any]:
     guarded = guard_handler(
         handler,
         access,

@@ -116,7 +116,7 @@ async def test_what_is_revoked(config: JWTConfig, clock: HeldClock, alice: str, 
     """The middleware's store is asked, whichever source the token was in."""
     store = MemoryStore(clock=clock)
     app = built(Security(JWTBearer(config if own else None, sources=[Cookie()])))
-    install(app, config, required=False, revocation=store)
+    install(app, config, required=False, store=store)
     assert 200 == (await ask(app, "/", cookie(alice))).status
     await revoke_token(verify_token(alice, config), config, store)
     assert 401 == (await ask(app, "/", cookie(alice))).status

@@ -29,7 +29,7 @@ from asgi_jwt_claims import starlette as for_starlette
 from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
-from asgi_jwt_claims.stores import MemoryStore, RevocationStore, SQLiteStore
+from asgi_jwt_claims.stores import MemoryStore, SQLiteStore, TokenStore
 from tests.apps.sanic_door import new_app
 from tests.by_hand import lifespan
 from tests.conftest import HeldClock
@@ -39,7 +39,7 @@ EXEMPT = ("/login", "/auth/refresh", "/auth/logout")
 CLAIMS = {"VERI TAS": "LUX MEA"}
 
 
-def on_starlette(config: JWTConfig, store: RevocationStore) -> Any:
+def on_starlette(config: JWTConfig, store: TokenStore) -> Any:
     async def login(request: Request) -> Response:
         return JSONResponse(dict(await start_session("alice", config, store, user_claims=CLAIMS)))
 
@@ -54,13 +54,13 @@ def on_starlette(config: JWTConfig, store: RevocationStore) -> Any:
             Mount("/auth", TokenEndpoints(config, store)),
         ]
     )
-    for_starlette.install(app, config, revocation=store, exempt=EXEMPT)
+    for_starlette.install(app, config, store=store, exempt=EXEMPT)
     return app
 
 
-def on_fastapi(config: JWTConfig, store: RevocationStore) -> Any:
+def on_fastapi(config: JWTConfig, store: TokenStore) -> Any:
     app = FastAPI()
-    for_fastapi.install(app, config, revocation=store, exempt=EXEMPT)
+    for_fastapi.install(app, config, store=store, exempt=EXEMPT)
 
     @app.post("/login")
     async def login() -> dict[str, Any]:
@@ -74,9 +74,9 @@ def on_fastapi(config: JWTConfig, store: RevocationStore) -> Any:
     return app
 
 
-def on_sanic(config: JWTConfig, store: RevocationStore) -> Any:
+def on_sanic(config: JWTConfig, store: TokenStore) -> Any:
     app = new_app()
-    for_sanic.install(app, config, revocation=store, exempt=EXEMPT)
+    for_sanic.install(app, config, store=store, exempt=EXEMPT)
 
     @app.post("/login")
     async def login(request: SanicRequest) -> HTTPResponse:
@@ -182,7 +182,7 @@ async def live(user: User, clock: HeldClock, events: list[AuthEvent]) -> None:
     assert (200, 401) == (answer.status_code, await user.read())
     kinds = [event.name for event in events if event.name != "refused"]
     assert ["issued", "refreshed", "revoked", "reuse_detected", "issued", "issued"] == kinds[:6]
-    assert ["family", "identity", "family"] == [event.scope for event in events if event.name == "revoked"][1:]
+    assert ["session", "identity", "session"] == [event.revoked for event in events if event.name == "revoked"][1:]
 
 
 @pytest.mark.anyio

@@ -66,7 +66,7 @@ ADAPTERS: list[Any] = [(on_starlette, Starlette), (on_starlette, FastAPI), (on_f
         ({"sources": ["cookie"]}, "sources must be"),
         ({"required": "yes"}, "required must be True or False"),
         ({"realm": 'a"b'}, "realm must be"),
-        ({"revocation": "redis://"}, "revocation must be a RevocationStore"),
+        ({"store": "redis://"}, "store must be a TokenStore"),
         ({"close_code": 99}, "close_code must be"),
         ({"on_error": 1}, "on_error must be"),
     ],

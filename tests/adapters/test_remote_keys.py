@@ -30,13 +30,13 @@ from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, Token, TokenError, ge
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
-from asgi_jwt_claims.jwks import RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchPolicy, RemoteKeySet
 from tests.by_hand import bearer, lifespan, websocket_scope
 from tests.unit.jwks.provider import Provider, verifier
 
 pytestmark = pytest.mark.anyio
 
-IMPATIENT = RefreshPolicy(backoff=0.05, max_backoff=0.05)
+IMPATIENT = FetchPolicy(backoff=0.05, max_backoff=0.05)
 
 Door = Callable[[JWTConfig], Any]
 
@@ -288,7 +288,7 @@ async def test_sanic_keeps_keys_fresh_as_long_as_it_serves(opened: Any) -> None:
         for _ in range(2):
             async with opened(app):
                 await until_fresh(config)
-            assert [] == [task for task in asyncio.all_tasks() if "keep_fresh" in repr(task)]
+            assert [] == [task for task in asyncio.all_tasks() if ".run()" in repr(task)]
         assert 1 == len(provider.fetched)
     finally:
         Sanic.unregister_app(app)
@@ -390,6 +390,6 @@ async def test_what_cannot_wait_uses_the_keys_in_hand() -> None:
         assert (503, None) == await ask(client, provider.token())
         assert [] == provider.fetched
         assert isinstance(config.jwks, RemoteKeySet)
-        await config.jwks.refresh()
+        await config.jwks.fetch_now()
         assert (200, "alice") == await ask(client, provider.token())
     assert 1 == len(provider.fetched)

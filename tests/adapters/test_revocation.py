@@ -31,7 +31,7 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.auth.request import Outcome
 from asgi_jwt_claims.config import AuthEvent
@@ -42,7 +42,7 @@ from asgi_jwt_claims.errors import (
     SettingError,
     StoreUnavailableError,
 )
-from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sessions import (
     revoke_session,
     revoke_token,
@@ -67,7 +67,7 @@ class Distant(MemoryStore):
     kept = 0
     is_away = False
 
-    def known(self, token: Token, config: JWTConfig) -> Any:
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> Any:
         return None
 
     async def is_revoked(self, marks: Any) -> bool:
@@ -76,7 +76,7 @@ class Distant(MemoryStore):
             raise StoreUnavailableError(retry_after=7)
         return await super().is_revoked(marks)
 
-    async def keep_fresh(self) -> None:
+    async def run(self) -> None:
         self.kept += 1
 
 
@@ -94,7 +94,7 @@ def wrapped(config: JWTConfig, store: MemoryStore) -> Any:
     async def show(request: Any) -> Any:
         return JSONResponse({"identity": get_token(request).identity})
 
-    return JWTMiddleware(Starlette(routes=[Route("/", show), Route("/optional", show)]), config, revocation=store)
+    return JWTMiddleware(Starlette(routes=[Route("/", show), Route("/optional", show)]), config, store=store)
 
 
 def on_starlette(config: JWTConfig, store: MemoryStore, *, required: bool = False) -> Any:
@@ -108,7 +108,7 @@ def on_starlette(config: JWTConfig, store: MemoryStore, *, required: bool = Fals
             Route("/open", for_starlette.jwt_required(check_revocation=False)(show)),
         ]
     )
-    for_starlette.install(app, config, revocation=store, required=required, exempt=["/open"])
+    for_starlette.install(app, config, store=store, required=required, exempt=["/open"])
     return app
 
 
@@ -118,7 +118,7 @@ def on_starlette_demanded(config: JWTConfig, store: MemoryStore) -> Any:
 
 def on_fastapi(config: JWTConfig, store: MemoryStore) -> Any:
     app = FastAPI()
-    for_fastapi.install(app, config, revocation=store, required=False)
+    for_fastapi.install(app, config, store=store, required=False)
 
     async def show(token: Any) -> Any:
         return {"identity": token and token.identity}
@@ -133,7 +133,7 @@ def with_dependencies(config: JWTConfig, store: MemoryStore) -> Any:
     app = FastAPI()
 
     def route(path: str, **options: Any) -> None:
-        guard = Security(for_fastapi.JWTBearer(config, revocation=store, **options))
+        guard = Security(for_fastapi.JWTBearer(config, store=store, **options))
 
         @app.get(path)
         async def show(token: Any = guard) -> Any:
@@ -147,7 +147,7 @@ def with_dependencies(config: JWTConfig, store: MemoryStore) -> Any:
 
 def on_sanic(config: JWTConfig, store: MemoryStore) -> Any:
     app = new_app()
-    for_sanic.install(app, config, revocation=store, required=False)
+    for_sanic.install(app, config, store=store, required=False)
 
     async def show(request: Any, token: Any) -> Any:
         return json({"identity": token and token.identity})
@@ -197,7 +197,7 @@ async def test_a_revoked_token_is_refused(door: Any, opened: Any, config: JWTCon
     async with opened(door(config, store)) as client:
         for path in ("/", "/optional"):
             assert {"identity": "alice"} == (await client.get(path, headers=headers)).json()
-        await revoke_session(str(verify_token(pair.access_token, config).family), config, store)
+        await revoke_session(str(verify_token(pair.access_token, config).session_id), config, store)
         for path in ("/", "/optional"):
             answer = await client.get(path, headers=headers)
             assert (401, True) == (answer.status_code, 'error="invalid_token"' in answer.headers["www-authenticate"])
@@ -228,7 +228,7 @@ async def test_a_store_that_is_away(door: Any, opened: Any, config: JWTConfig, c
 async def test_the_store_is_asked_once(config: JWTConfig, clock: HeldClock) -> None:
     """However many guards and middlewares a request passes, one question is asked, and none about a bad token."""
     store = Distant(clock=clock)
-    app = JWTMiddleware(on_starlette(config, store), config, revocation=store)
+    app = JWTMiddleware(on_starlette(config, store), config, store=store)
     assert 200 == (await ask(app, "/", bearer(create_access_token("alice", config)))).status
     assert 1 == store.asked
     for headers in ((), (bearer(b"a.b.c"),)):
@@ -241,17 +241,17 @@ async def test_two_stores(config: JWTConfig, clock: HeldClock) -> None:
     near, far = MemoryStore(clock=clock), Distant(clock=clock)
     raw = create_access_token("alice", config)
     await revoke_token(verify_token(raw, config), config, far)
-    inner, plain = JWTMiddleware(Recorder(), config, revocation=far), JWTMiddleware(Recorder(), config)
-    assert 401 == (await ask(JWTMiddleware(inner, config, revocation=near), "/", bearer(raw))).status
+    inner, plain = JWTMiddleware(Recorder(), config, store=far), JWTMiddleware(Recorder(), config)
+    assert 401 == (await ask(JWTMiddleware(inner, config, store=near), "/", bearer(raw))).status
     assert 401 == (await ask(JWTMiddleware(inner, config), "/", bearer(raw))).status
-    assert 200 == (await ask(JWTMiddleware(plain, config, revocation=near), "/", bearer(raw))).status
-    assert 401 == (await ask(JWTMiddleware(plain, config, revocation=far), "/", bearer(raw))).status
+    assert 200 == (await ask(JWTMiddleware(plain, config, store=near), "/", bearer(raw))).status
+    assert 401 == (await ask(JWTMiddleware(plain, config, store=far), "/", bearer(raw))).status
 
 
 async def test_websockets(config: JWTConfig, store: MemoryStore) -> None:
     """A revoked token opens no websocket; where nobody can say, the close asks to come again."""
     recorder = Recorder()
-    app = JWTMiddleware(recorder, config, revocation=store)
+    app = JWTMiddleware(recorder, config, store=store)
     raw = create_access_token("alice", config)
     assert ["websocket.accept"] == (await talk(app, "/", bearer(raw))).types
     await revoke_token(verify_token(raw, config), config, store)
@@ -275,30 +275,30 @@ def test_where_nobody_can_wait(config: JWTConfig, clock: HeldClock) -> None:
     """Asked without waiting, a store that has to be asked lets nobody in; who does not want to know goes in."""
     store = Distant(clock=clock)
     scope = http_scope("/", bearer(create_access_token("alice", config)))
-    outcome = Outcome(config, DEFAULT_SOURCES, Challenges(), store)
+    outcome = Outcome(config, DEFAULT_SOURCES, ErrorResponder(), store)
     with pytest.raises(StoreUnavailableError):
-        outcome.admit(scope, Access())
+        outcome.admit(scope, AccessPolicy())
     assert outcome.is_undecided
-    assert "alice" == outcome.admit(scope, Access(check_revocation=False)).identity
+    assert "alice" == outcome.admit(scope, AccessPolicy(check_revocation=False)).identity
     finish(outcome.prepare(scope, check_revocation=False))
     assert (0, False) == (store.asked, outcome.attended)
     finish(outcome.prepare(scope))
     finish(outcome.prepare(scope))
     assert (1, True) == (store.asked, outcome.attended)
-    assert "alice" == outcome.admit(scope, Access()).identity
+    assert "alice" == outcome.admit(scope, AccessPolicy()).identity
 
 
 @pytest.mark.parametrize("store", [None], indirect=False)
 def test_what_is_no_store(config: JWTConfig, store: None) -> None:
     """Something else in the place of a store is refused when it is built, and a store without a configuration too."""
-    with pytest.raises(SettingError, match="RevocationStore"):
-        Gate(config, revocation=object())  # type: ignore[arg-type]
-    for arguments, options in (((config,), {"revocation": object()}), ((), {"revocation": MemoryStore()})):
-        with pytest.raises(SettingError, match="RevocationStore"):
+    with pytest.raises(SettingError, match="TokenStore"):
+        Gate(config, store=object())  # type: ignore[arg-type]
+    for arguments, options in (((config,), {"store": object()}), ((), {"store": MemoryStore()})):
+        with pytest.raises(SettingError, match="TokenStore"):
             for_fastapi.JWTBearer(*arguments, **options)
     known = MemoryStore()
-    assert for_fastapi.JWTBearer(config, revocation=known) == for_fastapi.JWTBearer(config, revocation=known)
-    assert for_fastapi.JWTBearer(config, revocation=known) != for_fastapi.JWTBearer(config)
+    assert for_fastapi.JWTBearer(config, store=known) == for_fastapi.JWTBearer(config, store=known)
+    assert for_fastapi.JWTBearer(config, store=known) != for_fastapi.JWTBearer(config)
 
 
 async def test_refusals_are_told(config: JWTConfig, events: list[AuthEvent], store: MemoryStore) -> None:
@@ -317,7 +317,7 @@ async def test_refusals_are_told(config: JWTConfig, events: list[AuthEvent], sto
 
 async def test_fresh_for_a_while(config: JWTConfig, clock: HeldClock, store: MemoryStore) -> None:
     """`fresh=timedelta` is counted from the login, and no refreshed token is fresh, however recent the login was."""
-    rule = Access(fresh=timedelta(minutes=5))
+    rule = AccessPolicy(fresh=timedelta(minutes=5))
     pair = await start_session("alice", config, store)
     rule.check(verify_token(pair.access_token, config))
     clock.now += 300

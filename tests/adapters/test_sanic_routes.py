@@ -365,7 +365,7 @@ async def test_endpoints_of_a_guarded_blueprint(app: Any, config: JWTConfig, sit
     """Where the blueprint is guarded the paths that need no access token are exempt."""
     store = MemoryStore()
     part = Blueprint("part", url_prefix="/api")
-    install(part, config, revocation=store, exempt=["/api/auth/refresh"])
+    install(part, config, store=store, exempt=["/api/auth/refresh"])
     add_token_endpoints(part, TokenEndpoints(config, store))
     app.blueprint(part)
     pair = await start_session("alice", config, store)

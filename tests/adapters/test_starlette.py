@@ -22,8 +22,8 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import (
-    Answer,
     BearerHeader,
+    ErrorResponse,
     JWTConfig,
     JWTMiddleware,
     Token,
@@ -660,11 +660,11 @@ async def test_an_answer_of_the_library_stays(config: JWTConfig, clock: HeldCloc
     """A 503 of a guard, or of the handler for errors, is told once and not replaced by an error of before."""
     told: list[str] = []
 
-    def on_error(error: TokenError, answer: Answer, _: Any) -> None:
+    def on_error(error: TokenError, answer: ErrorResponse, _: Any) -> None:
         told.append(error.code)
 
     class Away(MemoryStore):
-        def known(self, token: Token, config: JWTConfig) -> None:
+        def is_revoked_locally(self, token: Token, config: JWTConfig) -> None:
             return None
 
         async def check(self, token: Token, config: JWTConfig) -> bool:
@@ -685,7 +685,7 @@ async def test_an_answer_of_the_library_stays(config: JWTConfig, clock: HeldCloc
             await self.app(scope, receive, send)
 
     app = Starlette(routes=[Route("/guarded", guarded), *READS], middleware=[Middleware(Peek)])
-    install(app, config, required=False, revocation=Away(clock=clock), on_error=on_error)
+    install(app, config, required=False, store=Away(clock=clock), on_error=on_error)
     raw = create_access_token("alice", config)
     for path, header in (("/guarded", (b"x-token", raw.encode())), ("/token", bearer(raw))):
         assert 503 == (await ask(app, path, header)).status

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, renew_token
 from asgi_jwt_claims.starlette import install
-from asgi_jwt_claims.stores import MirroredStore, RevocationStore
+from asgi_jwt_claims.stores import MirroredStore, TokenStore
 from tests.by_hand import App, Receive, Scope, Send
 from tests.support import SECRET
 
@@ -32,7 +32,7 @@ TICK = "data: tick\n\n"
 diary: dict[str, str] = {}
 
 
-def store() -> RevocationStore | None:
+def store() -> TokenStore | None:
     """A mirror of the server that the tests have started, if there is one, for this event loop."""
     url, prefix = os.environ.get("TESTS_STORE", ""), os.environ.get("TESTS_PREFIX", "")
     if not url:
@@ -158,8 +158,8 @@ class Applications:
                     Route("/starlette/stream-busy", stream),
                 ]
             )
-            install(framework, CONFIG, revocation=revocation)
-            wrapped = JWTMiddleware(raw, CONFIG, exempt=("/diary",), revocation=revocation)
+            install(framework, CONFIG, store=revocation)
+            wrapped = JWTMiddleware(raw, CONFIG, exempt=("/diary",), store=revocation)
             self._made = (wrapped, framework)
         inside = scope["type"] != "lifespan" and scope["path"].startswith("/starlette")
         await self._made[inside](scope, receive, send)

@@ -12,7 +12,7 @@ functions of the core, `asgi` the middleware, `frameworks` the rest. For a new o
    function from an entry to a `Verdict` (200 and the identity, or the status and the phrase of the refusal).
 2. Where tokens come in an Authorization header, derive from `HeaderDoor`; it knows what no header can carry. Elsewhere
    say in `expects` what has to become of an entry, and in `takes` what cannot be offered at all.
-3. Await `runner.run(door)` and assert that its `failures` are an empty list and that `passed_over` is what it should
+3. Await `runner.run(door)` and assert that its `failures` are an empty list and that `skipped` is what it should
    be; or add a line to `DOORS` in `test_corpus`, which does just that.
 
 The runner offers every hostile token twice in a row, every valid one three times, so that the last time it is one that

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from asgi_jwt_claims import JWTMiddleware
 from asgi_jwt_claims.errors import MalformedCredentialsError
 from tests import by_hand
-from tests.corpus.doors import Offer, Offered, Verdict, expected, on_the_wire
+from tests.corpus.doors import Credentials, Offer, Verdict, expected, on_the_wire
 from tests.corpus.issuers import Issuer
 from tests.corpus.runner import EVERYTHING
 
@@ -34,12 +34,12 @@ class HeaderDoor:
     name = "header"
     types = ("access",)
 
-    def takes(self, entry: Offered) -> bool:
+    def takes(self, entry: Credentials) -> bool:
         """See `Door`."""
         raw = on_the_wire(entry.token)
         return entry.type in self.types and not raw.startswith(b" ") and not raw.endswith((b" ", b"\t"))
 
-    def expects(self, entry: Offered) -> Verdict:
+    def expects(self, entry: Credentials) -> Verdict:
         """See `Door`."""
         verdict = expected(entry)
         if verdict.code != "token_too_large" and TOKEN68.fullmatch(on_the_wire(entry.token)) is None:
@@ -92,7 +92,7 @@ class Middleware(HeaderDoor):
         """See `Door`."""
         app = JWTMiddleware(identify, issuer.config)
 
-        async def offer(entry: Offered) -> Verdict:
+        async def offer(entry: Credentials) -> Verdict:
             answer = await by_hand.ask(app, "/", by_hand.bearer(on_the_wire(entry.token)))
             return verdict_of(answer.status, answer.body)
 
@@ -112,7 +112,7 @@ class Websocket(HeaderDoor):
         self.name = "websocket" if denial else "websocket that can only close"
         self._denial = denial
 
-    def expects(self, entry: Offered) -> Verdict:
+    def expects(self, entry: Credentials) -> Verdict:
         """See `Door`."""
         verdict = super().expects(entry)
         return verdict if self._denial or verdict.status == 200 else Verdict(self.UNAUTHORIZED)
@@ -122,13 +122,13 @@ class Websocket(HeaderDoor):
         """See `Door`."""
         app = JWTMiddleware(identify, issuer.config)
 
-        async def offer(entry: Offered) -> Verdict:
+        async def offer(entry: Credentials) -> Verdict:
             return await talk(app, "/", entry, denial=self._denial)
 
         yield offer
 
 
-async def talk(app: by_hand.App, path: str, entry: Offered, *, denial: bool = True) -> Verdict:
+async def talk(app: by_hand.App, path: str, entry: Credentials, *, denial: bool = True) -> Verdict:
     """What a websocket says first, or how it is refused."""
     header = by_hand.bearer(on_the_wire(entry.token))
     heard = await by_hand.talk(app, path, header, says=["hello"], denial=denial)

@@ -18,9 +18,9 @@ from tests.corpus.issuers import Issuer
 
 __all__ = [
     "Core",
+    "Credentials",
     "Door",
     "Offer",
-    "Offered",
     "SignatureStep",
     "Verdict",
     "at_the_core",
@@ -28,7 +28,7 @@ __all__ = [
     "on_the_wire",
 ]
 
-Offered: TypeAlias = Entry | Oddity
+Credentials: TypeAlias = Entry | Oddity
 
 
 class Verdict(NamedTuple):
@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
     code: str | None = None
 
 
-Offer: TypeAlias = Callable[[Offered], Awaitable[Verdict]]
+Offer: TypeAlias = Callable[[Credentials], Awaitable[Verdict]]
 
 
 class Door(Protocol):
@@ -59,11 +59,11 @@ class Door(Protocol):
 
     name: str
 
-    def takes(self, entry: Offered) -> bool:
+    def takes(self, entry: Credentials) -> bool:
         """Whether this token can be offered here at all."""
         ...
 
-    def expects(self, entry: Offered) -> Verdict:
+    def expects(self, entry: Credentials) -> Verdict:
         """What has to become of it here."""
         ...
 
@@ -77,7 +77,7 @@ def on_the_wire(token: str | bytes) -> bytes:
     return token if isinstance(token, bytes) else token.encode("utf-8", "surrogatepass")
 
 
-def expected(entry: Offered) -> Verdict:
+def expected(entry: Credentials) -> Verdict:
     """What has to become of a token, seen from the core."""
     if isinstance(entry, Oddity):
         return Verdict(200, entry.identity)
@@ -90,11 +90,11 @@ class Core:
 
     name = "core"
 
-    def takes(self, entry: Offered) -> bool:
+    def takes(self, entry: Credentials) -> bool:
         """See `Door`."""
         return True
 
-    def expects(self, entry: Offered) -> Verdict:
+    def expects(self, entry: Credentials) -> Verdict:
         """See `Door`."""
         return expected(entry)
 
@@ -102,13 +102,13 @@ class Core:
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
         """See `Door`."""
 
-        async def offer(entry: Offered) -> Verdict:
+        async def offer(entry: Credentials) -> Verdict:
             return at_the_core(entry, issuer)
 
         yield offer
 
 
-def at_the_core(entry: Offered, issuer: Issuer) -> Verdict:
+def at_the_core(entry: Credentials, issuer: Issuer) -> Verdict:
     """What `verify_token` makes of a token."""
     try:
         return Verdict(200, verify_token(entry.token, issuer.config, type=entry.type).identity)
@@ -121,7 +121,7 @@ class SignatureStep(Core):
 
     name = "signature step"
 
-    def expects(self, entry: Offered) -> Verdict:
+    def expects(self, entry: Credentials) -> Verdict:
         """See `Door`."""
         if isinstance(entry, Entry) and not entry.signed:
             return expected(entry)
@@ -132,7 +132,7 @@ class SignatureStep(Core):
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
         """See `Door`."""
 
-        async def offer(entry: Offered) -> Verdict:
+        async def offer(entry: Credentials) -> Verdict:
             try:
                 _, payload = verify_jws(entry.token, issuer.config.keys)
             except TokenError as error:

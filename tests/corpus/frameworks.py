@@ -15,7 +15,7 @@ from asgi_jwt_claims.errors import MissingTokenError
 from tests import by_hand, sockets
 from tests.apps.door import asgi_site
 from tests.corpus.asgi import HeaderDoor, talk, verdict_of
-from tests.corpus.doors import Offer, Offered, Verdict, on_the_wire
+from tests.corpus.doors import Credentials, Offer, Verdict, on_the_wire
 from tests.corpus.entries import Oddity
 from tests.corpus.issuers import Issuer
 from tests.support import SECRET
@@ -25,7 +25,7 @@ __all__ = ["Bearer", "Compat", "Framework", "FrameworkWebsocket", "SanicServer"]
 PATHS = {"access": "/protected", "refresh": "/refresh"}
 
 
-async def ask(app: by_hand.App, entry: Offered) -> Verdict:
+async def ask(app: by_hand.App, entry: Credentials) -> Verdict:
     """One http request to the guarded route."""
     answer = await by_hand.ask(app, PATHS[entry.type], by_hand.bearer(on_the_wire(entry.token)))
     return verdict_of(answer.status, answer.body)
@@ -52,12 +52,12 @@ class Framework(HeaderDoor):
         """See `Door`."""
         async with self._door.open(issuer.config, required=self.required) as site:
 
-            async def offer(entry: Offered) -> Verdict:
+            async def offer(entry: Credentials) -> Verdict:
                 return await self.ask(site, entry)
 
             yield offer
 
-    async def ask(self, site: Any, entry: Offered) -> Verdict:
+    async def ask(self, site: Any, entry: Credentials) -> Verdict:
         """Offer one token."""
         return await ask(site.app, entry)
 
@@ -65,7 +65,7 @@ class Framework(HeaderDoor):
 class FrameworkWebsocket(Framework):
     """A guarded websocket."""
 
-    async def ask(self, site: Any, entry: Offered) -> Verdict:
+    async def ask(self, site: Any, entry: Credentials) -> Verdict:
         """See `Framework`."""
         return await talk(site.app, "/ws/echo" if entry.type == "access" else "/ws/refresh", entry)
 
@@ -81,7 +81,7 @@ class SanicServer(Framework):
 
     HEAD_LIMIT = 8192
 
-    def expects(self, entry: Offered) -> Verdict:
+    def expects(self, entry: Credentials) -> Verdict:
         """See `Door`."""
         status = self.gives_up(entry)
         if status is None:
@@ -89,13 +89,13 @@ class SanicServer(Framework):
         error = MissingTokenError
         return Verdict(error.status, None, error.description, error.code) if self.required else Verdict(status)
 
-    def gives_up(self, entry: Offered) -> int | None:
+    def gives_up(self, entry: Credentials) -> int | None:
         """The status with which the server refuses the request by itself."""
         if self._request(entry).index(b"\r\n\r\n") >= self.HEAD_LIMIT:
             return 413
         return 400 if b"\r\n" in on_the_wire(entry.token) else None
 
-    async def ask(self, site: Any, entry: Offered) -> Verdict:
+    async def ask(self, site: Any, entry: Credentials) -> Verdict:
         """See `Framework`."""
         host, _, port = site.address.partition(":")
         received = b""
@@ -107,7 +107,7 @@ class SanicServer(Framework):
         answer = sockets.parse(received)
         return verdict_of(answer.status, answer.body)
 
-    def _request(self, entry: Offered) -> bytes:
+    def _request(self, entry: Credentials) -> bytes:
         line = b"Authorization: Bearer " + on_the_wire(entry.token)
         return sockets.request_bytes(PATHS[entry.type].encode(), line)
 
@@ -132,7 +132,7 @@ class Bearer(HeaderDoor):
 
             app.get(path)(identify)
 
-        async def offer(entry: Offered) -> Verdict:
+        async def offer(entry: Credentials) -> Verdict:
             return await ask(app, entry)
 
         yield offer
@@ -146,7 +146,7 @@ class Compat(HeaderDoor):
 
     name = "compat"
 
-    def takes(self, entry: Offered) -> bool:
+    def takes(self, entry: Credentials) -> bool:
         """See `Door`."""
         is_before_claims = isinstance(entry, Oddity) or not entry.signed or entry.code == "token_malformed"
         return super().takes(entry) and entry.issuer == "hs256" and is_before_claims
@@ -171,7 +171,7 @@ class Compat(HeaderDoor):
 
         async with asgi_site(app) as site:
 
-            async def offer(entry: Offered) -> Verdict:
+            async def offer(entry: Credentials) -> Verdict:
                 return await ask(site.app, entry)  # type: ignore[attr-defined]
 
             yield offer

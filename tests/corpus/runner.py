@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tests.corpus import algorithm, asymmetric, claims, crossing, framing, header, json_text, parties, signature
-from tests.corpus.doors import Door, Offer, Offered, Verdict
+from tests.corpus.doors import Credentials, Door, Offer, Verdict
 from tests.corpus.entries import Entry, Oddity
 from tests.corpus.issuers import ISSUERS
 from tests.corpus.valid import ODDITIES
@@ -19,11 +19,11 @@ AREAS = (framing, json_text, algorithm, header, signature, asymmetric, claims, p
 ENTRIES: list[Entry] = [entry for area in AREAS for entry in area.ENTRIES]
 """Every hostile token."""
 
-EVERYTHING: list[Offered] = [*ENTRIES, *ODDITIES]
+EVERYTHING: list[Credentials] = [*ENTRIES, *ODDITIES]
 """Every token."""
 
 
-OFFERS: dict[type[Offered], int] = {Entry: 2, Oddity: 3}
+OFFERS: dict[type[Credentials], int] = {Entry: 2, Oddity: 3}
 """How often in a row. A good signature is remembered when it comes for the second time, so the third finds it there."""
 
 
@@ -32,12 +32,12 @@ class Report(NamedTuple):
 
     Attributes:
         offered: How many tokens were offered.
-        passed_over: The names of those that cannot be offered there.
+        skipped: The names of those that cannot be offered there.
         failures: What did not become of them what should have, a line each.
     """
 
     offered: int
-    passed_over: list[str]
+    skipped: list[str]
     failures: list[str]
 
 
@@ -48,15 +48,15 @@ def ordinary(name: str) -> Oddity:
     return Oddity("ordinary token in between", "S57", raw, "Nothing is wrong.", name)
 
 
-async def run(door: Door, entries: Iterable[Offered] = EVERYTHING) -> Report:
+async def run(door: Door, entries: Iterable[Credentials] = EVERYTHING) -> Report:
     """Offer tokens at a door, each of them repeatedly, with an ordinary token before and after those of one issuer."""
     report = Report(0, [], [])
-    taken: dict[str, list[Offered]] = {}
+    taken: dict[str, list[Credentials]] = {}
     for entry in entries:
         if door.takes(entry):
             taken.setdefault(entry.issuer, []).append(entry)
         else:
-            report.passed_over.append(entry.name)
+            report.skipped.append(entry.name)
     for name, offered in taken.items():
         between = ordinary(name)
         async with door.open(ISSUERS[name]) as offer:
@@ -65,7 +65,7 @@ async def run(door: Door, entries: Iterable[Offered] = EVERYTHING) -> Report:
     return report._replace(offered=sum(map(len, taken.values())))
 
 
-async def failures_of(door: Door, offer: Offer, entry: Offered) -> list[str]:
+async def failures_of(door: Door, offer: Offer, entry: Credentials) -> list[str]:
     """What happened otherwise than expected, at any of the times the token was offered."""
     expected = door.expects(entry)
     failures = []

@@ -23,10 +23,10 @@ class Framework:
     """An application that is an object, as those of Litestar are, or that has one as a method, as Quart's have."""
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Answer."""
+        """ErrorResponse."""
 
     async def asgi_app(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Answer."""
+        """ErrorResponse."""
 
 
 def of_asgiref(app: ASGI3Application) -> ASGI3Application:

@@ -280,11 +280,11 @@ def refresh_grace_is_how_long_an_answer_is_repeated() -> None:
     assert (True, False, False) == (finish(repeated(30)), finish(repeated(10)), finish(repeated(0)))
 
 
-def family_claim_names_the_session() -> None:
-    named = finish(started(settings(family_claim="family")))
-    assert (named.family, True) == (named.claims["family"], "sid" not in named.claims)
-    assert None is verify_token(forge({"sid": "x"}), settings(family_claim=None)).family
-    assert "x" == verify_token(forge({"sid": "x"}), settings()).family
+def session_claim_names_the_session() -> None:
+    named = finish(started(settings(session_claim="family")))
+    assert (named.session_id, True) == (named.claims["family"], "sid" not in named.claims)
+    assert None is verify_token(forge({"sid": "x"}), settings(session_claim=None)).session_id
+    assert "x" == verify_token(forge({"sid": "x"}), settings()).session_id
     assert InvalidClaimError is refused(forge({"sid": 7}), settings())
 
 
@@ -326,7 +326,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "refresh_lifetime": refresh_lifetime_is_that_of_refresh_tokens,
     "session_lifetime": session_lifetime_ends_refresh_tokens,
     "refresh_grace": refresh_grace_is_how_long_an_answer_is_repeated,
-    "family_claim": family_claim_names_the_session,
+    "session_claim": session_claim_names_the_session,
     "on_event": on_event_is_told,
     "accepted_events": accepted_events_are_told,
     "leeway": leeway_is_forgiven,
@@ -381,9 +381,9 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"refresh_grace": 61}, "refresh_grace must be at most 60 seconds"),
         ({"refresh_grace": -1}, "refresh_grace"),
         ({"session_lifetime": 0}, "session_lifetime"),
-        ({"family_claim": ""}, "family_claim"),
-        ({"family_claim": "sub"}, "sub"),
-        ({"family_claim": "auth_time"}, "auth_time"),
+        ({"session_claim": ""}, "session_claim"),
+        ({"session_claim": "sub"}, "sub"),
+        ({"session_claim": "auth_time"}, "auth_time"),
         ({"secret_key": ""}, "0 bytes and needs at least 32"),  # S33
         ({"secret_key": "secret"}, "6 bytes and needs at least 32"),
         ({"secret_key": 7}, "a secret is str or bytes"),

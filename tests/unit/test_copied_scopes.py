@@ -21,7 +21,7 @@ from asgi_jwt_claims import (
     renew_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.auth.request import examined, outcome_of, outcome_under
 from asgi_jwt_claims.errors import (
@@ -30,8 +30,8 @@ from asgi_jwt_claims.errors import (
     NotGuardedError,
     StoreUnavailableError,
 )
-from asgi_jwt_claims.responses import Challenges
-from asgi_jwt_claims.sources import InsecureWebSocketQuery, Offered, WebSocketProtocol
+from asgi_jwt_claims.responses import ErrorResponder
+from asgi_jwt_claims.sources import Credentials, InsecureWebSocketQuery, WebSocketProtocol
 from asgi_jwt_claims.sources.csrf import csrf_digest
 from asgi_jwt_claims.stores import SQLiteStore
 from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, drive, finish, http_scope, websocket_scope
@@ -57,9 +57,9 @@ def identity_in(scope: Scope) -> str | None:
         token = get_token(scope, optional=True)
     except TokenError as error:
         with pytest.raises(type(error)):
-            outcome_under(scope, Access()).admit(scope, Access(), optional=True)
+            outcome_under(scope, AccessPolicy()).admit(scope, AccessPolicy(), optional=True)
         return type(error).__name__
-    assert token is outcome_under(scope, Access()).admit(scope, Access(), optional=True)
+    assert token is outcome_under(scope, AccessPolicy()).admit(scope, AccessPolicy(), optional=True)
     return None if token is None else token.identity
 
 
@@ -181,8 +181,8 @@ def test_nested_takers_of_protocols() -> None:
 def test_a_source_of_the_application_is_asked_again() -> None:
     """It may read anything of a scope, so it is asked for each question."""
 
-    def by_client(scope: Any, max_size: int) -> Offered | None:
-        return Offered(RAWS[scope["client"][0]], "client") if scope["client"] else None
+    def by_client(scope: Any, max_size: int) -> Credentials | None:
+        return Credentials(RAWS[scope["client"][0]], "client") if scope["client"] else None
 
     scope = opened(http_scope("/", client=("alice", 1)), sources=[by_client])
     assert "alice" == identity_in(scope)
@@ -192,7 +192,7 @@ def test_a_source_of_the_application_is_asked_again() -> None:
 
 def test_headers_that_can_be_read_only_once() -> None:
     """Nothing is remembered of them, and nothing is taken from them."""
-    scope = opened(http_scope("/", client=("alice", 1)), sources=[lambda scope, _: Offered(ALICE, "x")])
+    scope = opened(http_scope("/", client=("alice", 1)), sources=[lambda scope, _: Credentials(ALICE, "x")])
     scope["headers"] = iter([bearer(BOB)])
     assert "alice" == identity_in(scope)
     assert [bearer(BOB)] == list(scope["headers"])
@@ -201,7 +201,7 @@ def test_headers_that_can_be_read_only_once() -> None:
 def test_what_has_to_be_waited_for_is_refused(tmp_path: Any) -> None:
     """In a copy too: where the caller cannot wait for the store, no token is let in."""
     scope = http_scope("/", bearer(ALICE))
-    Gate(CONFIG, required=False, revocation=SQLiteStore(tmp_path / "store")).open(scope)
+    Gate(CONFIG, required=False, store=SQLiteStore(tmp_path / "store")).open(scope)
     with pytest.raises(StoreUnavailableError):
         get_token({**scope, "headers": [bearer(BOB)]})
 
@@ -210,8 +210,8 @@ def test_a_dependency_in_a_copied_scope() -> None:
     """One with a configuration of its own looks where the middleware looks, in the copy."""
     scope = opened(http_scope("/", *cookie(ALICE)), sources=[Cookie()])
     part = {**scope, "headers": cookie(BOB)}
-    outcome = finish(examined(part, CONFIG, Challenges(), None))
-    assert "bob" == outcome.admit(part, Access()).identity
+    outcome = finish(examined(part, CONFIG, ErrorResponder(), None))
+    assert "bob" == outcome.admit(part, AccessPolicy()).identity
     assert outcome is part[SCOPE_KEY]
 
 
@@ -329,7 +329,7 @@ async def test_a_connection_does_not_end_with_the_token_of_a_part(when: str) -> 
     now = [float(NOW)]
     config = CONFIG.replace(clock=lambda: now[0])
     short = create_access_token("bob", config, lifetime=30)
-    access = Access(sources=[Cookie()])
+    access = AccessPolicy(sources=[Cookie()])
     ended: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -378,11 +378,11 @@ async def test_a_store_is_asked_after_the_form(config: JWTConfig, tmp_path: Any)
     store = Counting(tmp_path / "store")
     raw = create_access_token("alice", config)
     for value, status in ((b"wrong", 403), (csrf_digest(raw.encode()), 200)):
-        answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, revocation=store)
+        answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, store=store)
         assert status == answer.status
     assert ["alice"] == asked
     await revoke_token(verify_token(raw, config), config, store)
-    answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, revocation=store)
+    answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, store=store)
     assert 401 == answer.status
 
 
@@ -392,7 +392,7 @@ async def test_what_is_known_to_be_revoked_is_not_read_for(config: JWTConfig, cl
     raw = create_access_token("alice", config)
     await revoke_token(verify_token(raw, config), config, store)
     app = Reader()
-    answer, _ = await post(app, config, [never], typed(raw), FORM, revocation=store)  # type: ignore[list-item]
+    answer, _ = await post(app, config, [never], typed(raw), FORM, store=store)  # type: ignore[list-item]
     assert (401, []) == (answer.status, app.received)
 
 

@@ -15,7 +15,7 @@ import pytest
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, errors
 from asgi_jwt_claims.auth.authenticator import GateOptions
-from asgi_jwt_claims.jwks import RefreshPolicy
+from asgi_jwt_claims.jwks import FetchPolicy
 from tests.pages import FENCE, IDS, PAGES, blocks
 from tests.support import ROOT, for_each
 
@@ -191,16 +191,16 @@ def test_the_reference_has_every_public_name() -> None:
     modules += ["starlette", "testing"]
     public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
     internal = {
-        "Challenges",
+        "ErrorResponder",
         "UNAUTHORIZED_CLOSE",
         "close_code",
-        "send_answer",
+        "send_response",
         "DEFAULT_SOURCES",
-        "Offered",
+        "Credentials",
         "Source",
-        "find_token",
+        "extract_credentials",
         "is_source",
-        "Access",
+        "AccessPolicy",
         "why_absent",
         "check_config",
         "MAX_GRACE",
@@ -233,10 +233,10 @@ def test_the_reference_has_every_setting_and_option() -> None:
 
 
 def test_the_reference_has_every_part_of_the_policy() -> None:
-    """Every time and cap of `RefreshPolicy` has its row, with its default."""
+    """Every time and cap of `FetchPolicy` has its row, with its default."""
     text = (ROOT / "docs" / "reference.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+)(?: \w+)? \|", text, re.MULTILINE))
-    defaults = {field.name: field.default for field in dataclasses.fields(RefreshPolicy)}
+    defaults = {field.name: field.default for field in dataclasses.fields(FetchPolicy)}
     assert defaults == {name: float(rows[name]) for name in defaults}
 
 

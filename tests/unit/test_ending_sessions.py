@@ -38,7 +38,7 @@ from asgi_jwt_claims.sessions import (
 )
 from asgi_jwt_claims.starlette import install, jwt_required
 from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord
-from asgi_jwt_claims.tokens.digests import marks_of
+from asgi_jwt_claims.tokens.digests import digests_of
 from tests.by_hand import ask, bearer
 from tests.conftest import NOW, HeldClock
 from tests.support import SECRET
@@ -97,7 +97,7 @@ def access(pair: TokenPair, config: JWTConfig) -> Token:
 
 
 def family(pair: TokenPair, config: JWTConfig) -> str:
-    return str(access(pair, config).family)
+    return str(access(pair, config).session_id)
 
 
 async def test_how_many_have_ended(config: JWTConfig, store: Watched) -> None:
@@ -114,7 +114,7 @@ async def test_how_many_have_ended(config: JWTConfig, store: Watched) -> None:
 @pytest.mark.parametrize("name", [None, "", 7, b"x", ["x"]])
 async def test_no_session(name: Any, config: JWTConfig, store: Watched) -> None:
     """What names no session, such as the `family` of a token that has none, is an error and not a success."""  # S143
-    with pytest.raises(MintingError, match="family"):
+    with pytest.raises(MintingError, match="session"):
         await revoke_session(name, config, store)
     assert [] == store.told
 
@@ -124,8 +124,8 @@ async def test_an_ended_session_is_kept_apart(config: JWTConfig, store: Watched,
     pair = await start_session("alice", config, store)
     await revoke_session(family(pair, config), config, store)
     (told,) = store.told
-    assert (marks_of(access(pair, config), config).family, True) == (
-        told.mark,
+    assert (digests_of(access(pair, config), config).session, True) == (
+        told.digest,
         NOW + 900 + 20 <= told.until < NOW + 1000,
     )
     assert [] == await list_sessions("alice", config, store)
@@ -133,11 +133,11 @@ async def test_an_ended_session_is_kept_apart(config: JWTConfig, store: Watched,
     with pytest.raises(RevokedTokenError) as refused:
         await rotate_refresh_token(pair.refresh_token, config, store)
     assert "the session has ended" == refused.value.evidence["reason"]
-    record = await store.session(told.mark)
+    record = await store.session(told.digest)
     assert record is not None
-    assert (True, b"", bytes(16)) == (record.has_ended, record.sealed, record.current)
+    assert (True, b"", bytes(16)) == (record.has_ended, record.response, record.current)
     clock.now += 12
-    assert None is await store.session(told.mark)
+    assert None is await store.session(told.digest)
 
 
 @pytest.mark.parametrize("lifetime", [60, DAY, 30 * DAY])
@@ -176,7 +176,7 @@ async def test_sessions_that_never_expire(store: Watched, clock: HeldClock) -> N
 async def test_a_record_that_does_not_say(config: JWTConfig, store: Watched, clock: HeldClock) -> None:
     """A record of before sessions knew it: its tokens are revoked for as long as the longest token may live."""
     pair = await start_session("alice", config, store)
-    mark = marks_of(access(pair, config), config).family
+    mark = digests_of(access(pair, config), config).session
     record = await store.session(mark)
     assert record is not None
     await store.replace_session(mark, record.current, record._replace(access_expires_at=0.0))
@@ -212,14 +212,14 @@ async def test_many_sessions(config: JWTConfig, store: Watched, clock: HeldClock
     assert 1003 == len(await list_sessions("alice", config, store))
     store.pages.clear()
     assert 1003 == await revoke_identity("alice", config, store)
-    assert ([500, 500, 3], "identity") == (store.pages, events[-1].scope)
+    assert ([500, 500, 3], "identity") == (store.pages, events[-1].revoked)
     assert [] == await list_sessions("alice", config, store)
     assert not await store.check(access(bob, config), config)
     clock.now += 1
     assert 0 == await revoke_identity("alice", config, store)
 
 
-@pytest.mark.parametrize("failing", ["sessions", "family"])
+@pytest.mark.parametrize("failing", ["sessions", "session"])
 async def test_the_cutoff_comes_first(failing: str, config: JWTConfig, store: Watched) -> None:
     """When the sessions cannot be read, or not be ended, no token counts any more all the same, and the call says so."""
     pairs = [await start_session("alice", config, store) for _ in range(3)]
@@ -251,7 +251,7 @@ class Unmarked(MemoryStore):
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(clock=store._clock)
-        self._sessions, self._owners, self._families = store._sessions, store._owners, store._families
+        self._sessions, self._owners, self._by_identity = store._sessions, store._owners, store._by_identity
 
 
 @pytest.mark.parametrize("how", ["session", "identity"])
@@ -339,7 +339,7 @@ async def test_the_oldest_ends(config: JWTConfig, store: Watched, clock: HeldClo
     pairs.append(await start_session("alice", config, store, max_sessions=3))
     ended = [await store.check(access(pair, config), config) for pair in pairs]
     assert [True, True, False, False, False] == ended
-    assert [family(pair, config) for pair in pairs[:2]] == [one.family for one in events if one.name == "revoked"]
+    assert [family(pair, config) for pair in pairs[:2]] == [one.session_id for one in events if one.name == "revoked"]
     assert 3 == len(await list_sessions("alice", config, store))
     with pytest.raises(RevokedTokenError):
         await rotate_refresh_token(pairs[0].refresh_token, config, store)
@@ -361,7 +361,7 @@ async def test_a_hundred_by_default(config: JWTConfig, store: Watched) -> None:
     assert 100 == len(await list_sessions("alice", config, store))
 
 
-@pytest.mark.parametrize("failing", ["sessions", "family"])
+@pytest.mark.parametrize("failing", ["sessions", "session"])
 async def test_a_login_without_counting(
     failing: str, config: JWTConfig, store: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -374,7 +374,7 @@ async def test_a_login_without_counting(
     await rotate_refresh_token(second.refresh_token, config, store)
     await start_session("alice", config, store, max_sessions=1)
     assert 1 == len(await list_sessions("alice", config, store))
-    assert failing == "family" or await store.check(access(first, config), config)
+    assert failing == "session" or await store.check(access(first, config), config)
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ async def test_a_guard_for_refresh_tokens(later: float, config: JWTConfig, store
         return Response()
 
     app = Starlette(routes=[Route("/renew", renew)])
-    install(app, config, revocation=store, exempt=["/renew"])
+    install(app, config, store=store, exempt=["/renew"])
     assert 401 == (await ask(app, "/renew", bearer(first.refresh_token))).status
     assert 200 == (await ask(app, "/renew", bearer(second.refresh_token))).status
 
@@ -472,7 +472,7 @@ async def test_a_session_lives_as_long_as_its_access_tokens(store: Watched, cloc
     token = access(pair, before)
     await rotate_refresh_token(pair.refresh_token, after, store)
     clock.now += DAY
-    assert [token.family] == [one.id for one in await list_sessions("alice", after, store)]
+    assert [token.session_id] == [one.id for one in await list_sessions("alice", after, store)]
     assert 1 == await revoke_identity("alice", after, store)
     clock.now += 28 * DAY
     assert await store.check(token, after)

@@ -17,7 +17,7 @@ from asgi_jwt_claims.errors import KeysUnavailableError, MissingTokenError
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
 from asgi_jwt_claims.responses import tell_refused
 from asgi_jwt_claims.runtime import callbacks as _callbacks
-from asgi_jwt_claims.tokens.issuers import Issuers
+from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from tests.by_hand import http_scope
 from tests.support import SECRET
 
@@ -93,7 +93,7 @@ async def test_keys_arrive_whatever_their_listener_does(function: Callable[[Any]
     keys = RemoteKeySet("https://issuer.example/jwks", fetch=fetch, on_event=on_event)
     for _ in range(2):
         with pytest.raises(KeysUnavailableError):
-            await keys.refresh()
+            await keys.fetch_now()
     with anyio.fail_after(10):
         while len(told) < 2:  # noqa: ASYNC110 -- what is waited for tells nobody
             await anyio.sleep(0.01)
@@ -164,5 +164,5 @@ async def test_several_issuers_tell_each_function_once() -> None:
         JWTConfig(secret_key=SECRET, issuer=f"https://{number}.example", on_event=function)
         for number, function in enumerate((never_ends, breaks, told.append, told.append, None))
     ]
-    await tell_refused(Issuers(configs).on_event, MissingTokenError(), http_scope("/"))
+    await tell_refused(MultiIssuerVerifier(configs).on_event, MissingTokenError(), http_scope("/"))
     assert [None] == [event.issuer for event in told]

@@ -22,9 +22,9 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims.errors import ForeignOriginError, TokenError
 from asgi_jwt_claims.sessions import csrf_token
-from asgi_jwt_claims.sources import InsecureWebSocketQuery, Source, find_token
-from asgi_jwt_claims.sources.csrf import CSRF_KEY, csrf_digest
-from asgi_jwt_claims.sources.forms import MAX_FORM, read_field
+from asgi_jwt_claims.sources import InsecureWebSocketQuery, Source, extract_credentials
+from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, csrf_digest
+from asgi_jwt_claims.sources.forms import MAX_FORM, peek_form_field
 from tests.by_hand import Exchange, Header, Message, Recorder, finish, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.forging import forge
@@ -209,8 +209,8 @@ def test_any_form(body: bytes, cuts: list[int], gone: bool) -> None:
 
     async def run() -> tuple[Any, list[Message]]:
         scope = http_scope("/", method="POST")
-        again = await read_field(scope, receive, "csrf_token")
-        return scope[CSRF_KEY], [await again() for _ in messages]
+        again = await peek_form_field(scope, receive, "csrf_token")
+        return scope[CSRF_TOKEN_KEY], [await again() for _ in messages]
 
     value, received = finish(run())
     found = values_in(body, b"csrf_token")
@@ -360,7 +360,7 @@ def test_any_scope(headers: list[Header], offered: list[str], query: bytes, is_w
     more = {"headers": headers, "subprotocols": offered, "query_string": query}
     scope = (websocket_scope() if is_websocket else http_scope(method="POST")) | more
     try:
-        found = find_token(scope, SOURCES, 8192)
+        found = extract_credentials(scope, SOURCES, 8192)
     except TokenError:
         return
     if found is None:

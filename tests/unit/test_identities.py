@@ -22,7 +22,7 @@ from asgi_jwt_claims.errors import MintingError
 from asgi_jwt_claims.sessions import list_sessions, revoke_identity, start_session
 from asgi_jwt_claims.stores import MemoryStore
 from asgi_jwt_claims.tokens.claims import check_identity
-from asgi_jwt_claims.tokens.digests import _mark_again, mark, marks_of
+from asgi_jwt_claims.tokens.digests import _cached_digest, digest, digests_of
 from tests.by_hand import finish
 from tests.conftest import HeldClock
 from tests.forging import forge
@@ -137,7 +137,7 @@ def spelled(value: Any) -> str:
 @given(VALUES, VALUES)
 def test_marks_are_equal_where_values_are(one: Any, two: Any) -> None:
     """Two JSON values have one mark exactly if they are the same value."""
-    assert (spelled(one) == spelled(two)) == (mark("identity", None, one) == mark("identity", None, two))
+    assert (spelled(one) == spelled(two)) == (digest("identity", None, one) == digest("identity", None, two))
 
 
 @given(VALUES)
@@ -145,16 +145,16 @@ def test_a_mark_survives_the_token(value: Any) -> None:
     """The identity that comes out of a token has the mark of the one that went in."""
     if value is not None and value != "":
         token = verify_token(create_access_token(value, OTHER), OTHER)
-        assert mark("identity", None, check_identity(value, "who")) == marks_of(token, OTHER).identity
+        assert digest("identity", None, check_identity(value, "who")) == digests_of(token, OTHER).identity
 
 
 def test_what_is_long_is_not_remembered() -> None:
     """A client fills no memory with names that it makes up: only short ones are kept beside their marks."""
-    mark("family", None, "x" * 256)
-    before = _mark_again.cache_info().currsize
+    digest("session", None, "x" * 256)
+    before = _cached_digest.cache_info().currsize
     for number in range(20):
-        assert 16 == len(mark("family", None, f"{number:03}" + "x" * 254))
-    assert before == _mark_again.cache_info().currsize
+        assert 16 == len(digest("session", None, f"{number:03}" + "x" * 254))
+    assert before == _cached_digest.cache_info().currsize
 
 
 def test_a_clock_that_was_ahead(config: JWTConfig, clock: HeldClock, store: MemoryStore) -> None:

@@ -30,7 +30,7 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
-from asgi_jwt_claims.tokens.issuers import _MAX_KNOWN_TOKENS, Issuers, _issuer_in, trust_in
+from asgi_jwt_claims.tokens.issuers import _MAX_KNOWN_TOKENS, MultiIssuerVerifier, _issuer_in, verifier_for
 from tests.by_hand import Recorder, ask
 from tests.conftest import NOW
 from tests.forging import b64, sealed
@@ -184,7 +184,7 @@ async def test_many_members_are_not_parsed_for_an_issuer(more: dict[str, Any]) -
 
 async def test_a_choice_that_is_remembered_lets_nobody_in() -> None:
     """Which issuer a token names is remembered after it was verified; remembered wrongly, it would only be refused."""
-    issuers = Issuers([CONFIG_A, CONFIG_B])
+    issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
     raw = create_access_token("alice", CONFIG_A).encode()
     assert CONFIG_A is issuers.config_for(raw)
     issuers.learn(raw, CONFIG_B)
@@ -193,7 +193,7 @@ async def test_a_choice_that_is_remembered_lets_nobody_in() -> None:
 
 async def test_the_memory_of_choices_is_bounded() -> None:
     """However many tokens come, no more are remembered than there is room for."""
-    issuers = Issuers([CONFIG_A, CONFIG_B])
+    issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
     for number in range(3 * _MAX_KNOWN_TOKENS):
         issuers.learn(str(number).encode(), CONFIG_A)
     assert _MAX_KNOWN_TOKENS >= len(issuers._known)
@@ -216,7 +216,7 @@ async def test_every_listener_hears_of_a_refusal() -> None:
     ]
     assert 401 == (await ask(JWTMiddleware(Recorder(), configs))).status
     assert ["first token_missing", "second token_missing"] == told
-    assert {} == Issuers([CONFIG_A, CONFIG_B]).on_event
+    assert {} == MultiIssuerVerifier([CONFIG_A, CONFIG_B]).on_event
 
 
 async def test_absence_is_absence_for_all_of_them() -> None:
@@ -251,8 +251,8 @@ def test_configurations_that_cannot_be_told_apart_are_refused(configs: Callable[
 
 def test_one_of_several_is_one() -> None:
     """A list of one configuration is that configuration; lists of the same ones are equal."""
-    assert CONFIG_A is trust_in([CONFIG_A])
-    assert trust_in([CONFIG_A, CONFIG_B]) == trust_in((CONFIG_A, CONFIG_B))
-    assert hash(trust_in([CONFIG_A, CONFIG_B])) == hash(trust_in((CONFIG_A, CONFIG_B)))
-    assert trust_in([CONFIG_A, CONFIG_B]) != trust_in([CONFIG_A, config(B, KEY_B)])
-    assert trust_in([CONFIG_A, CONFIG_B]) != CONFIG_A
+    assert CONFIG_A is verifier_for([CONFIG_A])
+    assert verifier_for([CONFIG_A, CONFIG_B]) == verifier_for((CONFIG_A, CONFIG_B))
+    assert hash(verifier_for([CONFIG_A, CONFIG_B])) == hash(verifier_for((CONFIG_A, CONFIG_B)))
+    assert verifier_for([CONFIG_A, CONFIG_B]) != verifier_for([CONFIG_A, config(B, KEY_B)])
+    assert verifier_for([CONFIG_A, CONFIG_B]) != CONFIG_A

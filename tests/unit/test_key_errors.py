@@ -162,8 +162,8 @@ def test_a_kind_of_key_that_openssl_lacks(monkeypatch: pytest.MonkeyPatch) -> No
         Key.from_jwk(jwk)
     with pytest.raises(KeyConfigurationError, match="this build of OpenSSL does not support Ed448"):
         Key.generate("Ed448")
-    keys, passed_over = read_jwks(json.dumps({"keys": [jwk, good]}).encode(), (), 64, None)
-    assert (["good"], 1) == ([key.kid for key in keys], len(passed_over))
+    keys, skipped = read_jwks(json.dumps({"keys": [jwk, good]}).encode(), (), 64, None)
+    assert (["good"], 1) == ([key.kid for key in keys], len(skipped))
 
 
 def test_keys_in_the_wrong_place_are_refused() -> None:
@@ -179,4 +179,4 @@ def test_keys_in_the_wrong_place_are_refused() -> None:
             verify_jws("a.b.c", keys)  # type: ignore[arg-type]
     ring = KeyRing(key)
     with pytest.raises(SettingError, match="in seconds since the epoch"):
-        ring.add(Key.generate("ES256"), use_from="2030-01-01")  # type: ignore[arg-type]
+        ring.add(Key.generate("ES256"), starts_at="2030-01-01")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE
 from tests.conftest import NOW, HeldClock
-from tests.corpus.doors import Offered, Verdict, at_the_core, expected
+from tests.corpus.doors import Credentials, Verdict, at_the_core, expected
 from tests.corpus.entries import Entry
 from tests.corpus.issuers import ISSUERS, Issuer
 from tests.corpus.runner import ENTRIES, EVERYTHING, ODDITIES, ordinary
@@ -23,12 +23,12 @@ def renewed(name: str, clock: HeldClock | None = None, size: int = 4096) -> Issu
     return issuer._replace(config=config)
 
 
-def verdicts(entries: list[Offered], issuer: Issuer, times: int = 1) -> list[Verdict]:
+def verdicts(entries: list[Credentials], issuer: Issuer, times: int = 1) -> list[Verdict]:
     """What becomes of each token when it is offered for the last of some times in a row."""
     return [[at_the_core(entry, issuer) for _ in range(times)][-1] for entry in entries]
 
 
-def of_issuer(entries: list[Offered], name: str) -> list[Offered]:
+def of_issuer(entries: list[Credentials], name: str) -> list[Credentials]:
     return [entry for entry in entries if entry.issuer == name]
 
 
@@ -76,7 +76,11 @@ def test_only_good_tokens_take_up_room(name: str) -> None:
     """However often it comes, a hostile token is not remembered; valid ones all are, but for those that are too long."""
     issuer = renewed(name)
     # A token of another type than the one that is wanted is good elsewhere.
-    bad = [entry for entry in of_issuer([*ENTRIES], name) if isinstance(entry, Entry) and entry.code != "type_wrong"]
+    bad = [
+        entry
+        for entry in of_issuer([*ENTRIES], name)
+        if isinstance(entry, Entry) and entry.code != "invalid_token_type"
+    ]
     assert 401 == max(verdict.status for verdict in verdicts([*bad], issuer, 3))
     assert 0 == len(issuer.config.signatures)
     good = of_issuer([*ODDITIES], name)

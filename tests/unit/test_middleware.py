@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_jwt_claims import (
-    Answer,
     BearerHeader,
+    ErrorResponse,
     JWTConfig,
     JWTMiddleware,
     TokenError,
@@ -482,7 +482,7 @@ async def test_requires_of_starlette_refuses_nobody_in_particular(config: JWTCon
 async def test_on_error_raising_refuses_all_the_same(app: Recorder, config: JWTConfig) -> None:
     """A callback that raises lets nobody in (trap), and the client learns nothing."""  # S120
 
-    async def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
+    async def on_error(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse:
         raise ZeroDivisionError("secret")
 
     answer = await ask(JWTMiddleware(app, config, on_error=on_error), "/")
@@ -492,8 +492,8 @@ async def test_on_error_raising_refuses_all_the_same(app: Recorder, config: JWTC
 async def test_on_error_changes_the_answer(app: Recorder, config: JWTConfig) -> None:
     """Its answer is sent as it is, repeated headers on lines of their own."""  # S113
 
-    def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
-        return Answer(error.status, (*answer.headers[-1:], ("www-authenticate", 'Basic realm="x"')), b"no")
+    def on_error(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse:
+        return ErrorResponse(error.status, (*answer.headers[-1:], ("www-authenticate", 'Basic realm="x"')), b"no")
 
     answer = await ask(JWTMiddleware(app, config, on_error=on_error), "/")
     assert [

@@ -76,7 +76,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> None:
         (start_session, ("alice",), "start_session(identity, config, store)"),
         (list_sessions, ("alice",), "list_sessions(identity, config, store)"),
         (revoke_identity, ("alice",), "revoke_identity(identity, config, store)"),
-        (revoke_session, ("one",), "revoke_session(family, config, store)"),
+        (revoke_session, ("one",), "revoke_session(session_id, config, store)"),
         (revoke_token, (TOKEN,), "revoke_token(token, config, store)"),
         (rotate_refresh_token, (RAW,), "rotate_refresh_token(raw, config, store)"),
     ],
@@ -96,9 +96,7 @@ def test_what_is_no_configuration(function: Any, arguments: tuple[Any, ...], how
 )
 def test_what_is_no_store(function: Any, store: Any) -> None:
     """Something else in the place of the store is refused with the order of the arguments."""
-    with pytest.raises(
-        SettingError, match=rf"store must be a RevocationStore .*call {function.__name__}\(\w+, config, "
-    ):
+    with pytest.raises(SettingError, match=rf"store must be a TokenStore .*call {function.__name__}\(\w+, config, "):
         call(function, "alice", CONFIG, store)
     with pytest.raises(SettingError, match="store must be"):
         call(revoke_token, TOKEN, CONFIG, store)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Token, create_access_token, verify_token
-from asgi_jwt_claims.tokens.digests import marks_of
+from asgi_jwt_claims.tokens.digests import digests_of
 from asgi_jwt_claims.tokens.token import notes_of
 from tests.conftest import HeldClock
 from tests.support import SECRET
@@ -97,10 +97,10 @@ def test_marks_are_made_once_for_each_issuer() -> None:
     for _ in range(3):
         verify_token(raw, config)
     one, other = verify_token(raw, config), verify_token(raw, config)
-    assert marks_of(one, config) is marks_of(other, config)
+    assert digests_of(one, config) is digests_of(other, config)
     elsewhere = config.replace(issuer="https://elsewhere.example")
-    assert marks_of(one, config) != marks_of(one, elsewhere)
-    assert marks_of(other, elsewhere) is marks_of(one, elsewhere)
+    assert digests_of(one, config) != digests_of(one, elsewhere)
+    assert digests_of(other, elsewhere) is digests_of(one, elsewhere)
     assert {None, "https://elsewhere.example"} == notes_of(one).keys()
 
 

@@ -19,7 +19,7 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.request import (
     ANY_ACCESS_TOKEN,
     Outcome,
@@ -39,7 +39,7 @@ from asgi_jwt_claims.errors import (
     RoleRefusedError,
     WrongTypeError,
 )
-from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from asgi_jwt_claims.stores import MemoryStore
@@ -48,7 +48,7 @@ from tests.conftest import HeldClock
 
 
 def outcome_under(config: JWTConfig) -> Outcome:
-    return Outcome(config, DEFAULT_SOURCES, Challenges())
+    return Outcome(config, DEFAULT_SOURCES, ErrorResponder())
 
 
 def test_one_verification_for_any_number_of_questions(config: JWTConfig, verifications: list[str]) -> None:
@@ -64,8 +64,8 @@ def test_a_lax_question_answers_no_strict_one(config: JWTConfig, store: MemorySt
     """A revoked token that was let in where nothing asks for revocation is refused where something does."""
     raw = create_access_token("alice", config)
     finish(revoke_token(verify_token(raw, config), config, store))
-    scope, outcome = http_scope("/", bearer(raw)), Outcome(config, DEFAULT_SOURCES, Challenges(), store)
-    assert "alice" == outcome.admit(scope, Access(check_revocation=False)).identity
+    scope, outcome = http_scope("/", bearer(raw)), Outcome(config, DEFAULT_SOURCES, ErrorResponder(), store)
+    assert "alice" == outcome.admit(scope, AccessPolicy(check_revocation=False)).identity
     with pytest.raises(RevokedTokenError):
         outcome.admit(scope, ANY_ACCESS_TOKEN)
 
@@ -116,7 +116,7 @@ def test_rules_hold_for_optional_guards_too(config: JWTConfig, optional: bool) -
     """A token that was offered has to obey the rules (trap: checks skipped on optional routes)."""
     scope, outcome = http_scope("/", bearer(create_access_token("alice", config))), outcome_under(config)
     with pytest.raises(RoleRefusedError):
-        outcome.admit(scope, Access(allow="ADMIN"), optional=optional)
+        outcome.admit(scope, AccessPolicy(allow="ADMIN"), optional=optional)
 
 
 def test_a_refusal_by_rule_is_not_remembered(config: JWTConfig) -> None:
@@ -124,7 +124,7 @@ def test_a_refusal_by_rule_is_not_remembered(config: JWTConfig) -> None:
     scope, outcome = http_scope("/", bearer(create_refresh_token("alice", config))), outcome_under(config)
     with pytest.raises(WrongTypeError):
         outcome.admit(scope, ANY_ACCESS_TOKEN)
-    assert "refresh" == outcome.admit(scope, Access(type="refresh")).type
+    assert "refresh" == outcome.admit(scope, AccessPolicy(type="refresh")).type
 
 
 def test_an_error_that_is_not_ours_escapes(config: JWTConfig) -> None:
@@ -133,7 +133,7 @@ def test_an_error_that_is_not_ours_escapes(config: JWTConfig) -> None:
     def broken(scope: Mapping[str, Any], max_size: int) -> None:
         raise ZeroDivisionError
 
-    outcome = Outcome(config, (broken,), Challenges())
+    outcome = Outcome(config, (broken,), ErrorResponder())
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             outcome.admit({}, ANY_ACCESS_TOKEN, optional=True)

@@ -20,11 +20,11 @@ from asgi_jwt_claims import (
     create_access_token,
     get_token,
 )
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.authenticator import _PREFLIGHT_REFUSED, CORS_INSIDE, Gate
 from asgi_jwt_claims.auth.request import is_preflight, outcome_under
 from asgi_jwt_claims.errors import InvalidRequestError, MissingTokenError
-from asgi_jwt_claims.sources import Offered
+from asgi_jwt_claims.sources import Credentials
 from tests.by_hand import Header, Receive, Recorder, Scope, Send, ask, bearer, http_scope, websocket_scope
 
 ORIGIN = (b"origin", b"https://app.example")
@@ -96,10 +96,10 @@ def test_what_a_preflight_is(config: JWTConfig, method: str, headers: list[Heade
 def test_what_makes_more_than_a_preflight(config: JWTConfig, header: Header) -> None:
     """Credentials, a body, or another method to go by: no browser sends them with a preflight, so it is none."""  # S14
 
-    def mine(scope: Any, max_size: int) -> Offered | None:
+    def mine(scope: Any, max_size: int) -> Credentials | None:
         if (b"x-mine", b"") in scope["headers"]:
             raise InvalidRequestError()
-        return next((Offered(value, "mine") for name, value in scope["headers"] if name == b"x-mine"), None)
+        return next((Credentials(value, "mine") for name, value in scope["headers"] if name == b"x-mine"), None)
 
     sources = [BearerHeader(), BearerHeader("X-Token"), Cookie(TokenCookies()), mine]
     gate = Gate(config, allow_preflight=True, sources=sources)
@@ -197,7 +197,7 @@ async def test_guards_go_by_what_the_gate_calls_a_preflight(config: JWTConfig) -
         changed = ({}, {"method": "DELETE"}, {"headers": [bearer(raw), ORIGIN, ASKS]}, {"headers": []})
         seen.extend(is_preflight({**scope, **change}) for change in changed)
         with pytest.raises(MissingTokenError):
-            outcome_under({**scope, "method": "DELETE"}, Access()).admit(scope, Access())
+            outcome_under({**scope, "method": "DELETE"}, AccessPolicy()).admit(scope, AccessPolicy())
         with pytest.raises(MissingTokenError):
             get_token(scope)
         assert None is get_token(scope, optional=True)

@@ -25,7 +25,7 @@ CORE = [
 
 NAMES = {
     *(
-        "Answer",
+        "ErrorResponse",
         "AuthEvent",
         "BearerHeader",
         "ConfigurationError",

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import (
-    Answer,
+    ErrorResponse,
     JWTConfig,
     JWTMiddleware,
     TokenError,
@@ -304,7 +304,7 @@ async def test_nested_middlewares_answer_once(config: JWTConfig) -> None:
     """The innermost answers, once, and the outer ones see a refusal like any other."""
     seen: list[str] = []
 
-    def on_error(error: TokenError, answer: Answer, _: object) -> Answer | None:
+    def on_error(error: TokenError, answer: ErrorResponse, _: object) -> ErrorResponse | None:
         seen.append(error.code)
         return None
 

@@ -16,11 +16,11 @@ from asgi_jwt_claims import (
     create_access_token,
     verify_token,
 )
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.guard import decorator, guard_handler
 from asgi_jwt_claims.auth.request import examined, outcome_under
 from asgi_jwt_claims.errors import RevokedTokenError, TokenError
-from asgi_jwt_claims.responses import Answer, Challenges, send_answer
+from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, send_response
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.stores import MemoryStore
 from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope
@@ -43,7 +43,7 @@ def bob(config: JWTConfig) -> str:
     return create_access_token("bob", config)
 
 
-async def refuse(connection: Any, answer: Answer, _: tuple[Any, ...]) -> Answer:
+async def refuse(connection: Any, answer: ErrorResponse, _: tuple[Any, ...]) -> ErrorResponse:
     return answer
 
 
@@ -68,8 +68,8 @@ def served(handler: Callable[..., Any]) -> Any:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         said = await handler(scope)
-        answer = said if isinstance(said, Answer) else Answer(200, (), str(said).encode())
-        await send_answer(answer, scope, send)
+        answer = said if isinstance(said, ErrorResponse) else ErrorResponse(200, (), str(said).encode())
+        await send_response(answer, scope, send)
 
     return app
 
@@ -161,7 +161,7 @@ async def test_what_is_revoked_is_revoked_in_every_source(config: JWTConfig, clo
         return token.identity
 
     for handler, status in ((by_cookie, 401), (perhaps, 401), (lenient, 200)):
-        guarded = JWTMiddleware(served(handler), config, required=False, revocation=store)
+        guarded = JWTMiddleware(served(handler), config, required=False, store=store)
         assert status == (await ask(guarded, "/", cookie(alice))).status
 
 
@@ -169,32 +169,32 @@ async def test_a_dependency_does_not_forget_the_store(config: JWTConfig, clock: 
     """One with a configuration and sources of its own asks the middleware's store, as it does without sources."""
     store = MemoryStore(clock=clock)
     await revoke_token(verify_token(alice, config), config, store)
-    access = Access(sources=[Cookie()])
+    access = AccessPolicy(sources=[Cookie()])
     seen: list[Any] = []
 
     async def dependency(scope: Scope) -> None:
-        outcome = await examined(scope, config, Challenges(), None, sources=access.sources)
-        seen.append(outcome.revocation)
+        outcome = await examined(scope, config, ErrorResponder(), None, sources=access.sources)
+        seen.append(outcome.store)
         with pytest.raises(RevokedTokenError):
             outcome.admit(scope, access)
         again = outcome_under(scope, access)
         assert again is outcome
 
-    guarded = JWTMiddleware(served(dependency), config, required=False, revocation=store)
+    guarded = JWTMiddleware(served(dependency), config, required=False, store=store)
     await ask(guarded, "/", cookie(alice))
     assert [store] == seen
-    outcome = await examined(http_scope("/", cookie(alice)), config, Challenges(), None, sources=access.sources)
-    assert None is outcome.revocation
+    outcome = await examined(http_scope("/", cookie(alice)), config, ErrorResponder(), None, sources=access.sources)
+    assert None is outcome.store
 
 
 async def test_a_guard_takes_over_only_what_asks_its_store(config: JWTConfig, clock: HeldClock, alice: str) -> None:
     """What somebody has found without asking a store is not enough for a guard below a middleware with one."""
     store, other = MemoryStore(clock=clock), MemoryStore(clock=clock)
     await revoke_token(verify_token(alice, config), config, store)
-    access = Access(sources=[Cookie()])
+    access = AccessPolicy(sources=[Cookie()])
 
     async def both(scope: Scope) -> str:
-        lax = await examined(scope, config, Challenges(), other, sources=access.sources)
+        lax = await examined(scope, config, ErrorResponder(), other, sources=access.sources)
         assert "alice" == lax.admit(scope, access).identity
         strict = outcome_under(scope, access)
         await strict.prepare(scope)
@@ -202,5 +202,5 @@ async def test_a_guard_takes_over_only_what_asks_its_store(config: JWTConfig, cl
             strict.admit(scope, access)
         return "done"
 
-    guarded = JWTMiddleware(served(both), config, required=False, revocation=store)
+    guarded = JWTMiddleware(served(both), config, required=False, store=store)
     assert b"done" == (await ask(guarded, "/", cookie(alice))).body

@@ -18,7 +18,7 @@ from asgi_jwt_claims import (
     create_access_token,
     verify_token,
 )
-from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE, SignatureCache
+from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE, VerifiedTokenCache
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     InvalidClaimError,
@@ -150,7 +150,7 @@ def test_freshness_ends_for_a_remembered_token() -> None:
 def test_a_key_that_leaves_takes_its_tokens_along() -> None:
     """With another set of keys, what a key in both has verified stays, and what the other one has verified goes."""
     stays, leaves = Key.generate("ES256", kid="stays"), Key.generate("ES256", kid="leaves")
-    cache = SignatureCache(8)
+    cache = VerifiedTokenCache(8)
     both, one = KeySet([stays, leaves]), KeySet([stays])
     assert cache.find(b"a", both) is None
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_a_key_that_leaves_takes_its_tokens_along() -> None:
 # S107
 def test_another_key_of_the_same_name_inherits_nothing() -> None:
     """A key is the object that verified, not what it is called."""
-    cache = SignatureCache(8)
+    cache = VerifiedTokenCache(8)
     own = KeySet([KEY])
     for _ in range(2):
         cache.remember(b"a", KEY, own, SAID)
@@ -177,7 +177,7 @@ def test_another_key_of_the_same_name_inherits_nothing() -> None:
 # S107
 def test_what_old_keys_verify_meanwhile_is_not_found_with_new_ones() -> None:
     """An entry that another thread brings in by a key that has just left is passed over."""
-    cache, new = SignatureCache(8), KeySet([Key.generate("ES256", kid="new")])
+    cache, new = VerifiedTokenCache(8), KeySet([Key.generate("ES256", kid="new")])
     assert cache.find(b"a", new) is None
     for _ in range(2):
         cache.remember(b"a", KEY, KeySet([KEY]), SAID)
@@ -236,13 +236,13 @@ def test_tokens_used_once_take_up_no_room() -> None:
     for number in range(50):
         verify_token(forge({"jti": f"t{number}"}), config)
     assert 1 == len(config.signatures)
-    assert len(config.signatures._seen_once) <= 4
+    assert len(config.signatures._candidates) <= 4
 
 
 # S108
 def test_a_token_that_was_pushed_out_comes_in_as_any_other() -> None:
     """What has been forgotten must come twice again."""
-    cache, keys = SignatureCache(1), KeySet([KEY])
+    cache, keys = VerifiedTokenCache(1), KeySet([KEY])
     assert cache.find(b"a", keys) is None
     found = []
     for raw in (b"a", b"a", b"b", b"b", b"a", b"a"):
@@ -330,7 +330,7 @@ def test_threads_share_the_memory() -> None:
 
 def test_an_entry_that_another_thread_forgets_meanwhile_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found stays found, even if it is gone by the time it would be marked as used."""
-    cache, keys = SignatureCache(2), KeySet([KEY])
+    cache, keys = VerifiedTokenCache(2), KeySet([KEY])
     assert cache.find(b"a", keys) is None
     for _ in range(2):
         cache.remember(b"a", KEY, keys, SAID)
@@ -354,9 +354,9 @@ def test_a_header_is_known_only_after_a_good_signature() -> None:
     segment = forge().partition(".")[0].encode()
     with pytest.raises(InvalidSignatureError):
         verify_token(forge(secret="x" * 64), config)
-    assert config.keys.known_header(segment) is None
+    assert config.keys.get_header(segment) is None
     verify_token(forge(), config)
-    assert config.keys.known_header(segment) == (config.signing_key, {"alg": "HS256", "typ": "JWT"})
+    assert config.keys.get_header(segment) == (config.signing_key, {"alg": "HS256", "typ": "JWT"})
     with pytest.raises(InvalidSignatureError):
         verify_token(forge(secret="x" * 64), config)
 

@@ -16,13 +16,13 @@ import pytest
 from asgi_jwt_claims.errors import StoreUnavailableError
 from asgi_jwt_claims.stores import Revocation, SessionRecord, SQLiteStore
 from asgi_jwt_claims.stores import sqlite as module
-from asgi_jwt_claims.tokens import Marks
+from asgi_jwt_claims.tokens import TokenDigests
 from tests.conftest import HeldClock
 
 pytestmark = pytest.mark.anyio
 
 MARK = b"m" * 16
-MARKS = Marks(MARK, MARK, MARK, 1.0)
+MARKS = TokenDigests(MARK, MARK, MARK, 1.0)
 RECORD = SessionRecord(MARK, MARK, "id", MARK, b"p" * 16, 2.0, b"", 0.0, 1.0, 1.0, math.inf, "phone")
 LATER = 253402300799.0
 
@@ -69,7 +69,7 @@ def fill_version_1(database: sqlite3.Connection, sessions: int = 1) -> None:
     database.execute("INSERT INTO revoked VALUES (?, 'identity', ?, 7.5)", (MARK, LATER))
     for number in range(sessions):
         family = MARK if not number else number.to_bytes(16, "big")
-        row = RECORD._replace(family=family, expires_at=LATER)[:12]
+        row = RECORD._replace(session=family, expires_at=LATER)[:12]
         database.execute(f"INSERT INTO session VALUES ({', '.join('?' * 12)})", row)
 
 
@@ -79,7 +79,7 @@ async def test_a_file_of_version_1_is_kept(path: Path, other: sqlite3.Connection
     other.execute("BEGIN")
     assert [(1,)] == other.execute("SELECT count(*) FROM session").fetchall()
     store = SQLiteStore(path)
-    assert 7.5 == await store.issued_until(MARK)
+    assert 7.5 == await store.cutoff(MARK)
     assert await store.is_revoked(MARKS)
     assert RECORD == await store.session(MARK)
     assert [RECORD] == await store.sessions(MARK)
@@ -88,7 +88,7 @@ async def test_a_file_of_version_1_is_kept(path: Path, other: sqlite3.Connection
     assert ended == await store.session(MARK)
     assert [] == await store.sessions(MARK)
     other.execute("ROLLBACK")
-    assert [(2,)] == other.execute("PRAGMA user_version").fetchall()
+    assert [(3,)] == other.execute("PRAGMA user_version").fetchall()
     await store.aclose()
 
 
@@ -122,7 +122,7 @@ async def test_opening_takes_no_lock(path: Path, other: sqlite3.Connection) -> N
         assert await store.is_revoked(MARKS)
         assert None is await store.session(MARK)
         assert [] == await store.sessions(MARK)
-        assert 0.0 == await store.issued_until(MARK)
+        assert 0.0 == await store.cutoff(MARK)
     await store.aclose()
 
 
@@ -245,10 +245,10 @@ async def test_no_statement_looks_at_a_whole_table(
     monkeypatch.setattr(module.sqlite3, "connect", watched)
     store = SQLiteStore(path, clock=clock)
     await store.replace_session(MARK, b"", RECORD)
-    await store.replace_session(MARK, MARK, RECORD._replace(sealed=b"s", sealed_until=clock.now + 1))
+    await store.replace_session(MARK, MARK, RECORD._replace(response=b"s", response_until=clock.now + 1))
     await store.revoke([Revocation("token", MARK, math.inf), Revocation("identity", b"i", math.inf, 5.0)])
     await store.is_revoked(MARKS)
-    await store.issued_until(MARK)
+    await store.cutoff(MARK)
     await store.sessions(MARK, after=MARK)
     await store.aclose()
     monkeypatch.undo()
@@ -266,10 +266,10 @@ async def test_no_statement_looks_at_a_whole_table(
 async def test_sealed_answers_are_forgotten(path: Path, clock: HeldClock) -> None:
     """An answer that was sealed leaves the file once its time is over, by any writing."""
     store = SQLiteStore(path, clock=clock)
-    await store.replace_session(MARK, b"", RECORD._replace(sealed=b"sealed", sealed_until=clock.now + 10))
+    await store.replace_session(MARK, b"", RECORD._replace(response=b"sealed", response_until=clock.now + 10))
     clock.now += 11
     await store.revoke([])
     await store.aclose()
     database = sqlite3.connect(path)
-    assert [(b"",)] == database.execute("SELECT sealed FROM session").fetchall()
+    assert [(b"",)] == database.execute("SELECT response FROM session").fetchall()
     database.close()

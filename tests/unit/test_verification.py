@@ -641,7 +641,7 @@ def test_a_bound_token_is_no_bearer_token(cnf: Any, config: JWTConfig) -> None:
 
 
 # S137
-@pytest.mark.parametrize("kind", ["refresh", "Access", "access ", "id", "reset"])
+@pytest.mark.parametrize("kind", ["refresh", "AccessPolicy", "access ", "id", "reset"])
 def test_another_type_is_refused(kind: str, config: JWTConfig) -> None:
     """A token of any other type is no access token, and is accepted as what it is."""
     assert {"expected": "access", "type": kind} == refusal(forge({"type": kind}), config, WrongTypeError)

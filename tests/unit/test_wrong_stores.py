@@ -13,9 +13,9 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Token
-from asgi_jwt_claims.stores import MemoryStore, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord, TokenStore
 from asgi_jwt_claims.testing import StoreContract
-from asgi_jwt_claims.tokens import Marks
+from asgi_jwt_claims.tokens import TokenDigests
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ class LetsIn(MemoryStore):
 
     is_away = False
 
-    async def is_revoked(self, marks: Marks) -> bool:
+    async def is_revoked(self, marks: TokenDigests) -> bool:
         return not self.is_away and await super().is_revoked(marks)
 
 
@@ -46,26 +46,26 @@ class LastOneCounts(MemoryStore):
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         for one in revocations:
-            if one.kind == "family":
-                self.families[one.mark] = one.until
-        await super().revoke([one for one in revocations if one.kind != "family"])
+            if one.kind == "session":
+                self.families[one.digest] = one.until
+        await super().revoke([one for one in revocations if one.kind != "session"])
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        return self.families.get(marks.family, 0.0) > time.time() or await super().is_revoked(marks)
+    async def is_revoked(self, marks: TokenDigests) -> bool:
+        return self.families.get(marks.session, 0.0) > time.time() or await super().is_revoked(marks)
 
 
 class ShortMarks(MemoryStore):
     """It keeps the first four bytes of each mark."""
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        await super().revoke([one._replace(mark=one.mark[:4]) for one in revocations])
+        await super().revoke([one._replace(digest=one.digest[:4]) for one in revocations])
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        short = Marks(marks.token[:4], marks.family[:4], marks.identity[:4], marks.issued_at)
+    async def is_revoked(self, marks: TokenDigests) -> bool:
+        short = TokenDigests(marks.token[:4], marks.session[:4], marks.identity[:4], marks.issued_at)
         return await super().is_revoked(short)
 
-    async def issued_until(self, identity: bytes) -> float:
-        return await super().issued_until(identity[:4])
+    async def cutoff(self, identity: bytes) -> float:
+        return await super().cutoff(identity[:4])
 
 
 class WritesNothing(MemoryStore):
@@ -108,8 +108,8 @@ class Lists(MemoryStore):
 class ForgetsEnds(MemoryStore):
     """It drops the record of a session that was ended."""
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        record = await super().session(family)
+    async def session(self, session: bytes) -> SessionRecord | None:
+        record = await super().session(session)
         return None if record is None or record.has_ended else record
 
 
@@ -123,7 +123,7 @@ class ShortPages(MemoryStore):
 class KnowsNothing(MemoryStore):
     """It says at once that a token is good, whatever has been revoked."""
 
-    def known(self, token: Token, config: JWTConfig) -> bool:
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool:
         return False
 
 
@@ -132,7 +132,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
 
     class Contract(StoreContract):
         @asynccontextmanager
-        async def open_stores(self) -> AsyncIterator[tuple[RevocationStore, RevocationStore]]:
+        async def open_stores(self) -> AsyncIterator[tuple[TokenStore, TokenStore]]:
             self.store: Any = kind()
             yield self.store, self.store
 
@@ -176,7 +176,7 @@ async def test_what_a_store_cannot_do_is_skipped() -> None:
         one_loop = True
 
         @asynccontextmanager
-        async def open_stores(self) -> AsyncIterator[tuple[RevocationStore, RevocationStore]]:
+        async def open_stores(self) -> AsyncIterator[tuple[TokenStore, TokenStore]]:
             store = MemoryStore()
             yield store, store
 

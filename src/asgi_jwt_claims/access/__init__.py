@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .policy import Access
+from .policy import AccessPolicy
 
-__all__ = ["Access"]
+__all__ = ["AccessPolicy"]

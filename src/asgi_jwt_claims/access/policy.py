@@ -1,4 +1,4 @@
-"""Access: the rules a handler states about a token, as data, and the one place where they are checked."""
+"""AccessPolicy: the rules a handler states about a token, as data, and the one place where they are checked."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.sources._credentials import Source
     from asgi_jwt_claims.tokens.token import Token
 
-__all__ = ["Access"]
+__all__ = ["AccessPolicy"]
 
 
-class Access:
+class AccessPolicy:
     """What a token must be and carry. Frozen, comparable, checked when built.
 
     Args:
@@ -85,17 +85,17 @@ class Access:
         self._beside = (check_revocation, self.sources, end_with_token)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Access) and (self._rules, self._beside) == (other._rules, other._beside)
+        return isinstance(other, AccessPolicy) and (self._rules, self._beside) == (other._rules, other._beside)
 
     def __hash__(self) -> int:
         return hash((self._rules, self._beside))
 
     def __repr__(self) -> str:
-        return f"Access({', '.join(f'{name}={value!r}' for name, value in self.rules.items())})"
+        return f"AccessPolicy({', '.join(f'{name}={value!r}' for name, value in self.rules.items())})"
 
     @property
     def rules(self) -> dict[str, Any]:
-        """The arguments that make an equal `Access`."""
+        """The arguments that make an equal `AccessPolicy`."""
         kind, fresh, allow, deny, _ = self._rules
         return {
             "type": kind,
@@ -113,9 +113,9 @@ class Access:
         """The scopes demanded, in the order given."""
         return tuple(self._scope_text.split())
 
-    def with_scopes(self, scopes: Sequence[str]) -> Access:
+    def with_scopes(self, scopes: Sequence[str]) -> AccessPolicy:
         """The same rules, demanding these scopes too."""
-        return Access(**{**self.rules, "scopes": [*self.scopes, *scopes]}) if scopes else self
+        return AccessPolicy(**{**self.rules, "scopes": [*self.scopes, *scopes]}) if scopes else self
 
     def check(self, token: Token) -> None:
         """Let `token` pass, or say which rule refuses it.

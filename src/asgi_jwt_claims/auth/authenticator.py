@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError, TokenError
-from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, Challenges, OnError
+from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, ErrorResponder, OnError
 from asgi_jwt_claims.runtime.log import logger
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, find_token
-from asgi_jwt_claims.sources._credentials import Source, is_source, single_values
+from asgi_jwt_claims.sources import DEFAULT_SOURCES, extract_credentials
+from asgi_jwt_claims.sources._credentials import Source, header_values, is_source
 from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.header import BearerHeader
 from asgi_jwt_claims.sources.websocket import WebSocketProtocol
-from asgi_jwt_claims.stores.base import RevocationStore
-from asgi_jwt_claims.tokens.issuers import trust_in
+from asgi_jwt_claims.stores.base import TokenStore
+from asgi_jwt_claims.tokens.issuers import verifier_for
 from asgi_jwt_claims.tokens.token import Anonymous, Granted, Token
 
 from .exempt import Exemptions, overrides_method
@@ -24,7 +24,7 @@ from .request import ANY_ACCESS_TOKEN, Outcome, outcome_for
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys.key_set import KeySource
-    from asgi_jwt_claims.tokens.issuers import Trust
+    from asgi_jwt_claims.tokens.issuers import Verifier
 
     from .request import ReadForm
 
@@ -61,7 +61,7 @@ class GateOptions(TypedDict, total=False):
     on_error: OnError | None
     sources: Iterable[Source]
     set_user: bool
-    revocation: RevocationStore | None
+    store: TokenStore | None
     end_with_token: bool
     close_code: int
     drain: int
@@ -85,7 +85,7 @@ class Gate:
         sources: Where tokens may be offered, in order.
         set_user: Whether the token also becomes `scope["user"]`, and its scopes with `"authenticated"` become
             `scope["auth"]`, for Starlette's `@requires`.
-        revocation: What knows which tokens are revoked. None: nobody asks.
+        store: What knows which tokens are revoked. None: nobody asks.
         end_with_token: Whether connections that outlive their request end with their token.
         close_code: What a WebSocket is closed with then.
         drain: Bytes of its body that are read before an http request is refused.
@@ -115,12 +115,12 @@ class Gate:
         on_error: OnError | None = None,
         sources: Iterable[Source] = DEFAULT_SOURCES,
         set_user: bool = False,
-        revocation: RevocationStore | None = None,
+        store: TokenStore | None = None,
         end_with_token: bool = True,
         close_code: int = UNAUTHORIZED_CLOSE,
         drain: int = 0,
     ) -> None:
-        self._trust = trust_in(config)
+        self._trust = verifier_for(config)
         for name, value in (
             ("required", required),
             ("allow_preflight", allow_preflight),
@@ -158,17 +158,15 @@ class Gate:
             raise SettingError("drain must be an int of bytes such as 1024 * 1024, or 0")
         self.drain = drain
         self._set_user = set_user
-        if revocation is not None and not isinstance(revocation, RevocationStore):
-            raise SettingError("revocation must be a RevocationStore such as SQLiteStore(path)")
-        self._revocation = revocation
-        self.challenges = Challenges(
+        if store is not None and not isinstance(store, TokenStore):
+            raise SettingError("store must be a TokenStore such as SQLiteStore(path)")
+        self._store = store
+        self.challenges = ErrorResponder(
             realm, problem_json=problem_json, on_error=on_error, listeners=self._trust.on_event
         )
         self.is_remote = self._trust.is_remote
         remote_keys = tuple(config.jwks for config in _configs(self._trust) if config.jwks is not None)
-        self.background: tuple[KeySource | RevocationStore, ...] = (
-            remote_keys if revocation is None else (*remote_keys, revocation)
-        )
+        self.background: tuple[KeySource | TokenStore, ...] = remote_keys if store is None else (*remote_keys, store)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -194,9 +192,9 @@ class Gate:
 
     def _outcome_in(self, scope: MutableMapping[str, Any]) -> Outcome:
         """The outcome of a request, which stands in its scope then: one of a middleware around this one, or a new one."""
-        outcome = outcome_for(scope, self._trust, self._sources, self._revocation) if SCOPE_KEY in scope else None
+        outcome = outcome_for(scope, self._trust, self._sources, self._store) if SCOPE_KEY in scope else None
         if outcome is None:
-            outcome = Outcome(self._trust, self._sources, self.challenges, self._revocation)
+            outcome = Outcome(self._trust, self._sources, self.challenges, self._store)
             outcome.is_of_gate = True
         else:
             # The middleware around this one has verified the token already; only the way to refuse may be another.
@@ -246,7 +244,7 @@ class Gate:
         """
         if scope["type"] != "http" or scope.get("method") != "OPTIONS":
             return False
-        values = single_values(scope["headers"], (b"origin", _REQUEST_METHOD))
+        values = header_values(scope["headers"], (b"origin", _REQUEST_METHOD))
         is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
         if (
             not is_asked
@@ -255,7 +253,7 @@ class Gate:
         ):
             return False
         try:
-            return find_token(scope, self._sources, self._trust.max_token_size) is None
+            return extract_credentials(scope, self._sources, self._trust.max_token_size) is None
         except TokenError:
             return False
 
@@ -287,5 +285,5 @@ def gate_for_install(config: JWTConfig | Iterable[JWTConfig], options: Mapping[s
     return Gate(config, **options)
 
 
-def _configs(trust: Trust) -> tuple[JWTConfig, ...]:
+def _configs(trust: Verifier) -> tuple[JWTConfig, ...]:
     return (trust,) if isinstance(trust, JWTConfig) else tuple(trust)

@@ -17,14 +17,14 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
 
-from asgi_jwt_claims.access.policy import Access, naming_scopes
+from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
 from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError, TokenError
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
 from .request import forget_error, is_preflight, outcome_under, scope_of
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.responses import Answer
+    from asgi_jwt_claims.responses import ErrorResponse
     from asgi_jwt_claims.sources._credentials import Source
 
 __all__ = [
@@ -43,8 +43,8 @@ __all__ = [
 ]
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
-Wrap = Callable[[Callable[..., Any], Access, bool], Callable[..., Any]]
-Refuse = Callable[[Any, "Answer", tuple[Any, ...]], Awaitable[Any]]
+Wrap = Callable[[Callable[..., Any], AccessPolicy, bool], Callable[..., Any]]
+Refuse = Callable[[Any, "ErrorResponse", tuple[Any, ...]], Awaitable[Any]]
 Call = Callable[..., Awaitable[Any]]
 
 _NO_DEPENDENCY = NotAParameter(
@@ -130,7 +130,7 @@ def decorator(wrap: Wrap) -> JWTRequired:
     ) -> Any:
         if not isinstance(optional, bool):
             raise SettingError("optional must be True or False")
-        access = Access(
+        access = AccessPolicy(
             type=type,
             fresh=fresh,
             allow=allow,
@@ -339,7 +339,7 @@ def is_async_callable(handler: Callable[..., Any]) -> bool:
 
 def guard_handler(
     handler: Callable[..., Any],
-    access: Access,
+    access: AccessPolicy,
     optional: bool,
     *,
     is_connection: Callable[[Any], bool],

@@ -18,7 +18,7 @@ from contextvars import Token as Reset
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, cast, overload
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access.policy import Access
+from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.config.events import AuthEvent, request_facts, tell
 from asgi_jwt_claims.errors import (
@@ -30,10 +30,10 @@ from asgi_jwt_claims.errors import (
     TokenError,
 )
 from asgi_jwt_claims.jose.compact import as_ascii, split_compact
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, find_token, why_absent
-from asgi_jwt_claims.sources._credentials import Offered, Source
+from asgi_jwt_claims.sources import DEFAULT_SOURCES, extract_credentials, why_absent
+from asgi_jwt_claims.sources._credentials import Credentials, Source
 from asgi_jwt_claims.sources.cookie import Cookie
-from asgi_jwt_claims.sources.csrf import CSRF_KEY, SAFE_METHODS, check_csrf
+from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, SAFE_METHODS, check_csrf
 from asgi_jwt_claims.sources.header import BearerHeader
 from asgi_jwt_claims.sources.websocket import InsecureWebSocketQuery, WebSocketProtocol, offered_protocols
 from asgi_jwt_claims.stores.base import is_of_session
@@ -41,9 +41,9 @@ from asgi_jwt_claims.tokens.token import NotAParameter, Token, about, facts_of
 from asgi_jwt_claims.tokens.verification import verify
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.responses import Challenges
-    from asgi_jwt_claims.stores.base import RevocationStore
-    from asgi_jwt_claims.tokens.issuers import Issuers, Trust
+    from asgi_jwt_claims.responses import ErrorResponder
+    from asgi_jwt_claims.stores.base import TokenStore
+    from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier, Verifier
 
 __all__ = [
     "ANY_ACCESS_TOKEN",
@@ -68,7 +68,7 @@ __all__ = [
     "scope_of",
 ]
 
-ANY_ACCESS_TOKEN = Access()
+ANY_ACCESS_TOKEN = AccessPolicy()
 """The rule where none is stated: a valid access token."""
 
 
@@ -126,7 +126,7 @@ ReadForm: TypeAlias = Callable[[str], Awaitable[None]]
 _ACCESS = "access"
 _OUR_SOURCES = frozenset({BearerHeader, Cookie, InsecureWebSocketQuery, WebSocketProtocol})
 _PAIRS = frozenset({tuple})
-_UNREADABLE = Offered(b"", "")
+_UNREADABLE = Credentials(b"", "")
 """Stands for what no source could read. It is equal to nothing that a source offers, as that is never empty."""
 
 
@@ -151,7 +151,7 @@ class Outcome:
         config: The configuration; None of several as long as no token has named one.
         challenges: How to answer when a guard refuses.
         attended: Whether there is nothing, or nothing any more, to wait for before `admit`.
-        revocation: What knows which tokens are revoked; None: nobody asks.
+        store: What knows which tokens are revoked; None: nobody asks.
         following: The outcome under another configuration, or by other sources, if one was asked for too.
         passed: The rules that the request was let in by.
         held: The token that was let in; None as long as nobody has.
@@ -197,26 +197,26 @@ class Outcome:
         "is_untold",
         "passed",
         "raised",
-        "revocation",
+        "store",
         "trust",
     )
 
     _headers: Any
-    _offered: Offered | None
+    _offered: Credentials | None
     _is_exact: bool | None
 
     def __init__(
         self,
-        trust: Trust,
+        trust: Verifier,
         sources: tuple[Source, ...],
-        challenges: Challenges,
-        revocation: RevocationStore | None = None,
+        challenges: ErrorResponder,
+        store: TokenStore | None = None,
     ) -> None:
         self.trust = trust
         self.config = trust if isinstance(trust, JWTConfig) else None
         self.challenges = challenges
         self.following: Outcome | None = None
-        self.passed: tuple[Access, ...] = ()
+        self.passed: tuple[AccessPolicy, ...] = ()
         self.held: Token | None = None
         self.end_with_token = True
         self.heeds_revocation = True
@@ -228,9 +228,9 @@ class Outcome:
         self.is_preflight: Callable[[Mapping[str, Any]], bool] | None = None
         self.raised: TokenError | None = None
         self._sources = sources
-        self.revocation = revocation
+        self.store = store
         self._awaits_keys = trust.is_remote
-        self.attended = not self._awaits_keys and revocation is None
+        self.attended = not self._awaits_keys and store is None
         self._awaits_form = False
         self._examined = False
         self._revoked: bool | TokenError | None = False
@@ -238,12 +238,12 @@ class Outcome:
         self._error: TokenError | None = None
 
     @overload
-    def admit(self, scope: Mapping[str, Any], access: Access, *, optional: Literal[False] = ...) -> Token: ...
+    def admit(self, scope: Mapping[str, Any], access: AccessPolicy, *, optional: Literal[False] = ...) -> Token: ...
 
     @overload
-    def admit(self, scope: Mapping[str, Any], access: Access, *, optional: bool) -> Token | None: ...
+    def admit(self, scope: Mapping[str, Any], access: AccessPolicy, *, optional: bool) -> Token | None: ...
 
-    def admit(self, scope: Mapping[str, Any], access: Access, *, optional: bool = False) -> Token | None:
+    def admit(self, scope: Mapping[str, Any], access: AccessPolicy, *, optional: bool = False) -> Token | None:
         """The token, if it is valid and `access` lets it pass.
 
         Args:
@@ -312,13 +312,13 @@ class Outcome:
             and scope.get("method") == self._method
             and scope.get("type") == self._kind
             and scope.get("scheme") == self._scheme
-            and scope.get(CSRF_KEY) == self._csrf_value
+            and scope.get(CSRF_TOKEN_KEY) == self._csrf_value
             and (self._handshake is None or _handshake(scope) == self._handshake)
             and (self._is_exact or self._find_exactness())
         ):
             return True
         try:
-            offered = find_token(scope, self._sources, self.trust.max_token_size)
+            offered = extract_credentials(scope, self._sources, self.trust.max_token_size)
         except TokenError:  # with which the scope is refused
             return False
         is_safe = _is_safe(scope.get("type"), scope.get("method"))
@@ -337,7 +337,7 @@ class Outcome:
 
     def anew(self) -> Outcome:
         """An outcome by the same settings, not yet worked out, for a scope to which this one does not belong."""
-        outcome = Outcome(self.trust, self._sources, self.challenges, self.revocation)
+        outcome = Outcome(self.trust, self._sources, self.challenges, self.store)
         outcome.is_of_gate, outcome.is_preflight, outcome.is_accepted = (
             self.is_of_gate,
             self.is_preflight,
@@ -371,12 +371,12 @@ class Outcome:
             await self._attend_keys(scope)
         if read_form is not None:
             await self._attend_form(scope, read_form)
-        if self._token is None or self._revoked is not None or self.revocation is None or self.config is None:
+        if self._token is None or self._revoked is not None or self.store is None or self.config is None:
             self.attended = True
         elif check_revocation:
             self.attended = True
             try:
-                self._revoked = await self.revocation.check(self._token, self.config)
+                self._revoked = await self.store.check(self._token, self.config)
             except TokenError as error:
                 self._revoked = error
 
@@ -400,9 +400,9 @@ class Outcome:
         await read_form(offered.csrf_field)
         self._awaits_form = False
         self._offered = offered._replace(csrf_field=None)
-        self._csrf_value = scope.get(CSRF_KEY)
+        self._csrf_value = scope.get(CSRF_TOKEN_KEY)
         try:
-            check_csrf(scope.get(CSRF_KEY), offered.raw)
+            check_csrf(scope.get(CSRF_TOKEN_KEY), offered.raw)
         except TokenError as error:
             self._token, self._error = None, error
 
@@ -410,12 +410,12 @@ class Outcome:
         # All that our own sources read of a scope.
         headers, self._kind, self._method = scope.get("headers"), scope.get("type"), scope.get("method")
         self._headers = headers[:] if type(headers) is list else headers  # a list may be changed in place
-        self._scheme, self._csrf_value = scope.get("scheme"), scope.get(CSRF_KEY)
+        self._scheme, self._csrf_value = scope.get("scheme"), scope.get(CSRF_TOKEN_KEY)
         self._handshake = _handshake(scope) if self._kind == "websocket" else None
         self._is_exact = None
         self._offered = _UNREADABLE
         try:
-            self._offered = offered = find_token(scope, self._sources, self.trust.max_token_size)
+            self._offered = offered = extract_credentials(scope, self._sources, self.trust.max_token_size)
             if offered is not None:
                 trust = self.trust
                 self._token = (
@@ -424,15 +424,15 @@ class Outcome:
                     else self._verified_by(trust, offered)
                 )
                 self._awaits_form = offered.csrf_field is not None
-                if self.revocation is not None and self.config is not None:
-                    revoked = self.revocation.known(self._token, self.config)
+                if self.store is not None and self.config is not None:
+                    revoked = self.store.is_revoked_locally(self._token, self.config)
                     # A store that knows every mark may still have to look for the session of a refresh token.
                     self._revoked = None if revoked is False and is_of_session(self._token) else revoked
         except TokenError as error:
             self._error = error
         self._examined = True
 
-    def _verified_by(self, trust: Issuers, offered: Offered) -> Token:
+    def _verified_by(self, trust: MultiIssuerVerifier, offered: Credentials) -> Token:
         raw = as_ascii(offered.raw, trust.max_token_size)
         framed = None if trust.knows(raw) else split_compact(raw)
         self.config = trust.config_for(raw, framed)
@@ -473,9 +473,9 @@ def outcome_of(scope: MutableMapping[str, Any]) -> Outcome | None:
 
 def outcome_for(
     scope: Mapping[str, Any],
-    trust: Trust,
+    trust: Verifier,
     sources: tuple[Source, ...] = (),
-    revocation: RevocationStore | None = None,
+    store: TokenStore | None = None,
 ) -> Outcome | None:
     """The outcome that already stands in the scope, and is of this very scope.
 
@@ -483,14 +483,14 @@ def outcome_for(
         scope: The scope of the request.
         trust: Under this configuration, or these.
         sources: Found in these places; empty: wherever it was found.
-        revocation: Held against what this store knows; None: whether or not against any.
+        store: Held against what this store knows; None: whether or not against any.
     """
     outcome = scope.get(SCOPE_KEY)
     while isinstance(outcome, Outcome):  # as `outcomes_from`, in less time
         if (
             (outcome.config is trust or outcome.trust == trust)
             and sources in ((), outcome._sources)  # noqa: SLF001 -- this module's own class
-            and (revocation is None or outcome.revocation is revocation)
+            and (store is None or outcome.store is store)
             and outcome.is_of(scope)
         ):
             return outcome
@@ -523,7 +523,7 @@ def is_preflight(scope: Mapping[str, Any]) -> bool:
     return isinstance(outcome, Outcome) and outcome.is_preflight is not None and outcome.is_preflight(scope)
 
 
-def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
+def outcome_under(scope: MutableMapping[str, Any], access: AccessPolicy) -> Outcome:
     """The outcome that a guard with these rules goes by: the middleware's, or one by the guard's own sources.
 
     Raises:
@@ -537,9 +537,9 @@ def outcome_under(scope: MutableMapping[str, Any], access: Access) -> Outcome:
         )
     if not access.sources:
         return first
-    outcome = outcome_for(scope, first.trust, access.sources, first.revocation)
+    outcome = outcome_for(scope, first.trust, access.sources, first.store)
     if outcome is None:
-        outcome = Outcome(first.trust, access.sources, first.challenges, first.revocation)
+        outcome = Outcome(first.trust, access.sources, first.challenges, first.store)
         attach(scope, outcome)
     return outcome
 
@@ -563,9 +563,9 @@ def attach(scope: MutableMapping[str, Any], outcome: Outcome) -> None:
 
 async def examined(
     scope: MutableMapping[str, Any],
-    trust: Trust,
-    challenges: Challenges,
-    revocation: RevocationStore | None,
+    trust: Verifier,
+    challenges: ErrorResponder,
+    store: TokenStore | None,
     *,
     check_revocation: bool = True,
     sources: tuple[Source, ...] = (),
@@ -576,25 +576,25 @@ async def examined(
         scope: The scope of the request.
         trust: Under this configuration, or these.
         challenges: How to answer when nobody else has said.
-        revocation: What knows which tokens are revoked.
+        store: What knows which tokens are revoked.
         check_revocation: Whether anybody wants to know if the token is.
         sources: Where it may be offered; empty: wherever a middleware looks, or in the Authorization header.
     """
     outcome_of(scope)  # so that the settings of a middleware are found in a copied scope, too
     if not sources and not _gate_looks(scope, trust):
         sources = DEFAULT_SOURCES  # what another guard has found in sources of its own is nothing to this one
-    found = outcome_for(scope, trust, sources, revocation)
-    if found is None and revocation is None and (beside := outcome_for(scope, trust)) is not None:
+    found = outcome_for(scope, trust, sources, store)
+    if found is None and store is None and (beside := outcome_for(scope, trust)) is not None:
         # By sources of its own a guard finds what the middleware has not; that may be revoked all the same.
-        revocation = beside.revocation
-    outcome = Outcome(trust, sources or DEFAULT_SOURCES, challenges, revocation) if found is None else found
+        store = beside.store
+    outcome = Outcome(trust, sources or DEFAULT_SOURCES, challenges, store) if found is None else found
     await outcome.prepare(scope, check_revocation=check_revocation)
     if found is None:
         attach(scope, outcome)
     return outcome
 
 
-def _gate_looks(scope: Mapping[str, Any], trust: Trust) -> bool:
+def _gate_looks(scope: Mapping[str, Any], trust: Verifier) -> bool:
     first = outcome_for(scope, trust)
     return any(outcome.is_of_gate for outcome in outcomes_from(first))
 

@@ -23,12 +23,12 @@ from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 from asgi_jwt_claims.runtime.values import plain
 
 from . import _environment as _settings
-from ._cache import SignatureCache
+from ._cache import VerifiedTokenCache
 from ._keys import (
     Signer,
+    check_exclusive,
     check_jwks,
     check_key_ring,
-    check_stands_alone,
     own_keys,
     signer_for,
 )
@@ -92,7 +92,7 @@ class JWTConfig:
             any service that gets one can use it here.
         roles_claim: The claim with the roles.
         scope_claim: The claim with the scopes.
-        family_claim: The claim that names the session, shared by all tokens that come from one login (`sid`, OpenID
+        session_claim: The claim that names the session, shared by all tokens that come from one login (`sid`, OpenID
             Connect Front-Channel Logout 1.0 section 3). None: no token has one.
         required_claims: Further claims that a token must carry, beside identity and type, `iss` and `aud` if set.
         send_kid: Whether minted tokens name their key in the header.
@@ -131,7 +131,7 @@ class JWTConfig:
     accept_id_tokens: bool = False
     roles_claim: str = "roles"
     scope_claim: str = "scope"
-    family_claim: str | None = "sid"
+    session_claim: str | None = "sid"
     required_claims: Iterable[str] = ("exp", "iat", "jti")
     send_kid: bool = True
     max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
@@ -144,7 +144,7 @@ class JWTConfig:
     # What follows from the settings, worked out once. Read by minting and verification.
     key_source: KeySource | None = dataclasses.field(init=False, repr=False)
     own_keys: KeySet = dataclasses.field(init=False, repr=False)
-    signatures: SignatureCache[Any] = dataclasses.field(init=False, repr=False)
+    signatures: VerifiedTokenCache[Any] = dataclasses.field(init=False, repr=False)
     audiences: frozenset[str] = dataclasses.field(init=False, repr=False)
     minted_audience: str | list[str] | None = dataclasses.field(init=False, repr=False)
     signers: dict[Key, Signer] = dataclasses.field(init=False, repr=False)
@@ -163,15 +163,15 @@ class JWTConfig:
         for field in dataclasses.fields(self):
             if field.init:
                 self._set(field.name, plain(getattr(self, field.name)))
-        self._settle_parties()
-        self._settle_times()
+        self._init_parties()
+        self._init_times()
         self._set("signers", {})
         if self.jwks is not None or self.key_ring is not None:
-            self._settle_key_source(secret_key, algorithm)
+            self._init_key_source(secret_key, algorithm)
         else:
             self._set("key_source", None)
-            self._settle_keys(secret_key, algorithm)
-        self._settle_names()
+            self._init_keys(secret_key, algorithm)
+        self._init_names()
         if not isinstance(self.cookies, TokenCookies):
             raise SettingError("cookies must be TokenCookies(...)")
         for name in ("send_kid", "accepted_events"):
@@ -186,20 +186,20 @@ class JWTConfig:
         size = self.signature_cache_size
         if type(size) is not int or not 0 <= size <= _MAX_REMEMBERED_TOKENS:
             raise SettingError(f"signature_cache_size must be an int from 0 to {_MAX_REMEMBERED_TOKENS} (tokens)")
-        self._set("signatures", SignatureCache(size))
+        self._set("signatures", VerifiedTokenCache(size))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
-    def _settle_keys(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
+    def _init_keys(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
         signing_key, others = own_keys(secret_key, algorithm, self.signing_key, self.verification_keys)
         self._set("signing_key", signing_key)
         self._set("verification_keys", others)
         self._set("own_keys", KeySet(others if signing_key is None else (signing_key, *others)))
         self._set("key_source", None)
 
-    def _settle_key_source(self, *settings: object) -> None:
-        check_stands_alone(self.jwks, self.key_ring, (*settings, self.signing_key, self.verification_keys or None))
+    def _init_key_source(self, *settings: object) -> None:
+        check_exclusive(self.jwks, self.key_ring, (*settings, self.signing_key, self.verification_keys or None))
         if self.jwks is not None:
             check_jwks(self.jwks, self.issuer, self.audiences)
         else:
@@ -242,7 +242,7 @@ class JWTConfig:
             signer = self.signers[key] = signer_for(key, send_kid=self.send_kid)
         return signer
 
-    def _settle_parties(self) -> None:
+    def _init_parties(self) -> None:
         if self.issuer is not None and not _is_name(self.issuer):
             raise SettingError("issuer must be a non-empty str, exactly as it stands in the tokens")
         audience = self.audience
@@ -256,7 +256,7 @@ class JWTConfig:
         # RFC 7519 section 4.1.3: one may stand as a string of its own.
         self._set("minted_audience", list(names) if len(names) > 1 else next(iter(names), None))
 
-    def _settle_times(self) -> None:
+    def _init_times(self) -> None:
         for name in ("access_lifetime", "refresh_lifetime", "session_lifetime", "max_age", "max_lifetime"):
             value = getattr(self, name)
             if value is not None:
@@ -285,9 +285,9 @@ class JWTConfig:
         if not callable(self.clock) or type(self.clock()) not in (int, float):
             raise SettingError("clock must be a callable that returns seconds since the epoch, as time.time does")
 
-    def _settle_names(self) -> None:
-        names = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "family_claim")
-        optional = ("user_claims_claim", "type_claim", "family_claim")
+    def _init_names(self) -> None:
+        names = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "session_claim")
+        optional = ("user_claims_claim", "type_claim", "session_claim")
         chosen = [getattr(self, name) for name in names]
         for name, value in zip(names, chosen, strict=True):
             if not (_is_name(value) or (value is None and name in optional)):

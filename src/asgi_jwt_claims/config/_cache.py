@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.keys.key import Key
     from asgi_jwt_claims.keys.key_set import KeySet
 
-__all__ = ["MAX_REMEMBERED_SIZE", "SignatureCache"]
+__all__ = ["MAX_REMEMBERED_SIZE", "VerifiedTokenCache"]
 
 MAX_REMEMBERED_SIZE = 4096
 """Characters of the longest token that is remembered."""
@@ -33,7 +33,7 @@ class _Entry(NamedTuple, Generic[SaidT]):
     said: SaidT
 
 
-class SignatureCache(Generic[SaidT]):
+class VerifiedTokenCache(Generic[SaidT]):
     """Good signatures by token, the least recently seen forgotten first.
 
     Threads may share it: each step on a container is one operation, and no step relies on another.
@@ -42,13 +42,13 @@ class SignatureCache(Generic[SaidT]):
         size: Most entries; 0 remembers nothing.
     """
 
-    __slots__ = ("_entries", "_keys", "_seen_once", "_size")
+    __slots__ = ("_candidates", "_entries", "_keys", "_size")
 
     def __init__(self, size: int) -> None:
         self._size = size
         # By Python's hash, which costs little and only narrows the search; the digest decides.
         self._entries: OrderedDict[int, _Entry[SaidT]] = OrderedDict()
-        self._seen_once: set[int] = set()
+        self._candidates: set[int] = set()
         self._keys: KeySet | None = None
 
     def __len__(self) -> int:
@@ -75,13 +75,13 @@ class SignatureCache(Generic[SaidT]):
     def remember(self, raw: bytes, key: Key, keys: KeySet, said: SaidT) -> None:
         """Note that `key`, one of `keys`, has verified a token, and what it says."""
         found_by = hash(raw)
-        if found_by not in self._seen_once:
-            if len(self._seen_once) >= self._size:
-                self._seen_once.clear()
-            self._seen_once.add(found_by)
+        if found_by not in self._candidates:
+            if len(self._candidates) >= self._size:
+                self._candidates.clear()
+            self._candidates.add(found_by)
         elif len(raw) <= MAX_REMEMBERED_SIZE and self._size:
             self._entries[found_by] = _Entry(hashlib.sha256(raw).digest(), key, keys, said)
-            self._seen_once.discard(found_by)
+            self._candidates.discard(found_by)
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 

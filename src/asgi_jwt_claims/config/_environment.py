@@ -18,7 +18,7 @@ _NULLABLE = (
     "session_lifetime",
     "user_claims_claim",
     "type_claim",
-    "family_claim",
+    "session_claim",
 )
 _LISTS = ("audience", "required_claims")
 _DURATIONS = (

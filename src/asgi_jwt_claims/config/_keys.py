@@ -12,7 +12,7 @@ from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 from asgi_jwt_claims.keys.key import Key
 from asgi_jwt_claims.keys.key_set import KeySet, KeySource
 
-__all__ = ["Signer", "check_jwks", "check_key_ring", "check_stands_alone", "own_keys", "signer_for"]
+__all__ = ["Signer", "check_exclusive", "check_jwks", "check_key_ring", "own_keys", "signer_for"]
 
 
 class Signer(NamedTuple):
@@ -75,7 +75,7 @@ def own_keys(
     return signing_key, others
 
 
-def check_stands_alone(jwks: object, key_ring: object, others: Iterable[object]) -> None:
+def check_exclusive(jwks: object, key_ring: object, others: Iterable[object]) -> None:
     """Refuse `jwks` or `key_ring` beside keys of any other kind.
 
     Raises:
@@ -121,7 +121,7 @@ def check_key_ring(key_ring: object, longest: int | None, leeway: float) -> None
         raise SettingError(f"key_ring must be a KeyRing, not {type(key_ring).__name__}")
     if longest is None:
         raise SettingError("key_ring cannot keep a retired key for as long as its tokens live: let them expire")
-    if longest + leeway > key_ring.keep.total_seconds():
+    if longest + leeway > key_ring.retain.total_seconds():
         raise SettingError(
-            f"key_ring must keep a retired key for as long as its tokens live: KeyRing(..., keep={longest + leeway:.0f})"
+            f"key_ring must keep a retired key for as long as its tokens live: KeyRing(..., retain={longest + leeway:.0f})"
         )

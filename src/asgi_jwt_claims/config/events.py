@@ -25,14 +25,14 @@ class AuthEvent:
         name: `issued` (a login began a session), `refused` (a request was), `accepted` (a request was let in with its
             token; only with `JWTConfig(accepted_events=True)`), `refreshed`, `refresh_repeated` (a refresh token was
             sent again within the grace, and answered again), `reuse_detected` (a refresh token was used twice, or every
-            one for a long time was sent again; its family is revoked), or `revoked`.
+            one for a long time was sent again; its session has ended), or `revoked`.
         code: For `refused`: the stable code of the error.
         type: The type of the token. This and the next four are None for a token whose signature has not been verified.
         issuer: Its issuer.
         identity: Whom it speaks for. Personal data: think before writing it to a log.
         jti: Its identifier.
-        family: The session that it belongs to.
-        scope: For `revoked`: how much was, `token`, `family` or `identity`.
+        session_id: The session that it belongs to.
+        revoked: For `revoked`: how much was, `token`, `session` or `identity`.
         method: For `refused` and `accepted`, as the next three: the method of the request; None for a websocket.
         path: The template of the path, such as `/items/{id}`, where the framework has found the route by then, relative
             to where the route's application is mounted; None elsewhere. Never the path itself, which may be personal.
@@ -47,8 +47,8 @@ class AuthEvent:
     issuer: str | None = None
     identity: Any = None
     jti: str | None = None
-    family: str | None = None
-    scope: Literal["token", "family", "identity"] | None = None
+    session_id: str | None = None
+    revoked: Literal["token", "session", "identity"] | None = None
     method: str | None = None
     path: str | None = None
     client: str | None = None

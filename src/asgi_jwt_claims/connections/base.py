@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.auth.request import Outcome, outcome_of, outcomes_from
 from asgi_jwt_claims.errors import ExpiredTokenError, RevokedTokenError, TokenError
-from asgi_jwt_claims.stores.base import Feed
-from asgi_jwt_claims.tokens.digests import marks_of
-from asgi_jwt_claims.tokens.verification import good_until
+from asgi_jwt_claims.stores.base import RevocationFeed
+from asgi_jwt_claims.tokens.digests import digests_of
+from asgi_jwt_claims.tokens.verification import valid_until
 
 from .registry import connections_here
 
@@ -32,10 +32,21 @@ class Connection(ABC):
     Attributes:
         error: Why it has to end, or has ended; None: it has not.
         place: Where it waits for the end of its token.
-        marks: By what revocations its tokens are known, while the connection listens to any.
+        digests: By what revocations its tokens are known, while the connection listens to any.
     """
 
-    __slots__ = ("_clock", "_ends_at", "_first", "_home", "_outcomes", "_registry", "_scope", "error", "marks", "place")
+    __slots__ = (
+        "_clock",
+        "_ends_at",
+        "_first",
+        "_home",
+        "_outcomes",
+        "_registry",
+        "_scope",
+        "digests",
+        "error",
+        "place",
+    )
 
     def __init__(self, scope: MutableMapping[str, Any], outcome: Outcome | None = None) -> None:
         self._scope = scope
@@ -48,7 +59,7 @@ class Connection(ABC):
         self._registry: Connections | None = None
         self.error: TokenError | None = None
         self.place: tuple[Schedule, int] | None = None
-        self.marks: tuple[bytes, ...] = ()
+        self.digests: tuple[bytes, ...] = ()
 
     def begin(self) -> None:
         """From now on the connection is open: watch it, if it has a token to end with."""
@@ -122,25 +133,25 @@ class Connection(ABC):
 
     def _watch(self) -> None:
         self.release()
-        feeds, marks = set[Feed](), set[bytes]()
+        feeds, digests = set[RevocationFeed](), set[bytes]()
         for outcome in self._own(self._outcomes):
             token, config = outcome.held, outcome.config
             if token is None or config is None or not outcome.end_with_token:
                 continue
-            until = good_until(token, config)
+            until = valid_until(token, config)
             if until is not None and until < self._ends_at:
                 self._ends_at, self._clock = until, config.clock
-            feed = None if outcome.revocation is None else outcome.revocation.feed
+            feed = None if outcome.store is None else outcome.store.feed
             if feed is not None and outcome.heeds_revocation:
                 feeds.add(feed)
-                marks.update(mark for mark in marks_of(token, config)[:3] if mark)
+                digests.update(mark for mark in digests_of(token, config)[:3] if mark)
         if feeds or self._ends_at != math.inf:
-            self.marks = tuple(marks)
+            self.digests = tuple(digests)
             self._registry = self._home = self._home or connections_here()
             self._registry.add(self, self._ends_at, self._clock, feeds)
 
 
 def _is_revoked(outcome: Outcome) -> bool:
-    if outcome.revocation is None or outcome.held is None or outcome.config is None or not outcome.heeds_revocation:
+    if outcome.store is None or outcome.held is None or outcome.config is None or not outcome.heeds_revocation:
         return False
-    return outcome.revocation.known(outcome.held, outcome.config) is True
+    return outcome.store.is_revoked_locally(outcome.held, outcome.config) is True

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, cast
 
 from asgi_jwt_claims.auth.request import noted_error
 from asgi_jwt_claims.errors import TokenError
-from asgi_jwt_claims.responses import send_answer
+from asgi_jwt_claims.responses import send_response
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Scope, Send
-    from asgi_jwt_claims.responses import Challenges
+    from asgi_jwt_claims.responses import ErrorResponder
 
 __all__ = ["Refusing", "refusal_in"]
 
@@ -37,7 +37,7 @@ class Refusing:
 
     __slots__ = ()
 
-    _challenges: Challenges | None
+    _challenges: ErrorResponder | None
     _scope: Scope
     _send: Send
     is_started: bool
@@ -48,7 +48,7 @@ class Refusing:
         return self._send is _nothing
 
     async def answer_for(self, raised: Exception) -> bool:
-        """Answer what the application has raised, if that is a refusal and nothing has been answered yet.
+        """ErrorResponse what the application has raised, if that is a refusal and nothing has been answered yet.
 
         Returns:
             Whether it has been answered, now or before.
@@ -64,8 +64,8 @@ class Refusing:
     async def _refuse(self, error: TokenError) -> None:
         self.is_started = True  # type: ignore[misc]  # a slot of the classes that derive from this one
         send, self._send = self._send, _nothing
-        challenges = cast("Challenges", self._challenges)  # without any, no refusal is looked for
-        await send_answer(await challenges.respond(error, self._scope), self._scope, send)
+        challenges = cast("ErrorResponder", self._challenges)  # without any, no refusal is looked for
+        await send_response(await challenges.respond(error, self._scope), self._scope, send)
 
     def _refusal_behind(self, status: int) -> TokenError | None:
         """The refusal of which an application makes an error of the server's; None: there is none behind it."""

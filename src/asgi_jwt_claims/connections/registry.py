@@ -16,7 +16,7 @@ from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import caller_from_any_thread, spawn
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.stores.base import Feed, Revocation
+    from asgi_jwt_claims.stores.base import Revocation, RevocationFeed
 
 __all__ = ["Connections", "Schedule", "Watched", "connections_here"]
 
@@ -31,11 +31,11 @@ class Watched(Protocol):
 
     Attributes:
         place: Where it waits for the end of its token.
-        marks: By what revocations its tokens are known.
+        digests: By what revocations its tokens are known.
     """
 
     place: tuple[Schedule, int] | None
-    marks: tuple[bytes, ...]
+    digests: tuple[bytes, ...]
 
     def expire(self) -> None:
         """Its time has come."""
@@ -102,7 +102,7 @@ class Connections:
     def __init__(self) -> None:
         self._schedules: dict[int, Schedule] = {}
         self._by_mark: dict[bytes, set[Watched]] = {}
-        self._feeds: set[Feed] = set()
+        self._feeds: set[RevocationFeed] = set()
         self._news: deque[Collection[Revocation]] = deque()
         self._thread = threading.get_ident()
         self._is_watched = False
@@ -115,7 +115,9 @@ class Connections:
         """Whether this is the thread of the event loop."""
         return self._thread == threading.get_ident()
 
-    def add(self, connection: Watched, ends_at: float, clock: Callable[[], float], feeds: Collection[Feed]) -> None:
+    def add(
+        self, connection: Watched, ends_at: float, clock: Callable[[], float], feeds: Collection[RevocationFeed]
+    ) -> None:
         """Watch a connection whose token ends then, by that clock (infinity: never by itself)."""
         self._count += 1
         if ends_at != math.inf:
@@ -124,12 +126,12 @@ class Connections:
                 schedule = self._schedules[id(clock)] = Schedule(clock)
             if schedule.add(connection, ends_at):
                 self._changed.set()
-        for mark in connection.marks:
+        for mark in connection.digests:
             self._by_mark.setdefault(mark, set()).add(connection)
         for feed in feeds:
             if feed not in self._feeds:
                 self._feeds.add(feed)
-                feed.join(self._hear)
+                feed.subscribe(self._hear)
         if not self._is_watched:
             self._is_watched = True
             spawn(self._watch)
@@ -143,9 +145,9 @@ class Connections:
             schedule.remove(connection, tick)
             if not schedule.by_tick and self._schedules.get(id(schedule.clock)) is schedule:
                 del self._schedules[id(schedule.clock)]
-        for mark in connection.marks:
+        for mark in connection.digests:
             _discard(self._by_mark, mark, connection)
-        connection.marks = ()
+        connection.digests = ()
         if self._count == 0:
             self._changed.set()
 
@@ -178,7 +180,7 @@ class Connections:
     def _rest(self) -> None:
         self._is_watched = False
         for feed in self._feeds:
-            feed.leave(self._hear)
+            feed.unsubscribe(self._hear)
         self._feeds.clear()
         self._news.clear()
 
@@ -200,7 +202,7 @@ class Connections:
                 yield connection.expire
         while self._news:
             for revocation in self._news.popleft():
-                for connection in tuple(self._by_mark.get(revocation.mark, ())):
+                for connection in tuple(self._by_mark.get(revocation.digest, ())):
                     yield connection.recheck
 
 

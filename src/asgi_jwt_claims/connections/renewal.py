@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims.auth.request import holders_of, outcome_of, outcomes_from, scope_of
 from asgi_jwt_claims.errors import NotGuardedError, RevokedTokenError, WrongIdentityError
-from asgi_jwt_claims.tokens.digests import marks_of
+from asgi_jwt_claims.tokens.digests import digests_of
 from asgi_jwt_claims.tokens.token import Granted, about
 from asgi_jwt_claims.tokens.verification import verify_token_async
 
@@ -46,9 +46,9 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     outcomes = [outcome for outcome in outcomes if outcome.config is config]
     held = [outcome.held for outcome in outcomes if outcome.held is not None]
     token = await verify_token_async(raw, config, type=held[0].type)
-    # By the marks, since 1 and True are the same to Python, and two identities to JSON.
-    if {(one.issuer, marks_of(one, config).identity) for one in held} != {
-        (token.issuer, marks_of(token, config).identity)
+    # By the digests, since 1 and True are the same to Python, and two identities to JSON.
+    if {(one.issuer, digests_of(one, config).identity) for one in held} != {
+        (token.issuer, digests_of(token, config).identity)
     }:
         raise about(WrongIdentityError(), token)
     for outcome in outcomes:
@@ -83,6 +83,6 @@ async def _check(token: Token, outcome: Outcome) -> None:
     """Whether the connection would have been let in with this token."""
     for access in outcome.passed:
         access.check(token)
-    store, config = outcome.revocation, outcome.config
+    store, config = outcome.store, outcome.config
     if store is not None and config is not None and outcome.heeds_revocation and await store.check(token, config):
         raise about(RevokedTokenError(), token)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.request import Outcome
     from asgi_jwt_claims.errors import TokenError
-    from asgi_jwt_claims.responses import Challenges
+    from asgi_jwt_claims.responses import ErrorResponder
 
 __all__ = ["EventStream", "HTTPExchange"]
 
@@ -50,7 +50,7 @@ class HTTPExchange(Refusing):
         scope: Scope,
         receive: Receive,
         send: Send,
-        challenges: Challenges | None = None,
+        challenges: ErrorResponder | None = None,
         ends: bool = True,
     ) -> None:
         self._challenges = challenges

@@ -14,7 +14,7 @@ from .refusals import Refusing
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
-    from asgi_jwt_claims.responses import Challenges
+    from asgi_jwt_claims.responses import ErrorResponder
 
 __all__ = ["WebSocketConnection"]
 
@@ -53,7 +53,7 @@ class WebSocketConnection(ASGIConnection, Refusing):
         close_code: int,
         protocol: str | None,
         ends: bool,
-        challenges: Challenges | None = None,
+        challenges: ErrorResponder | None = None,
     ) -> None:
         super().__init__(scope, receive, send, scope.get(SCOPE_KEY))
         self._challenges = challenges

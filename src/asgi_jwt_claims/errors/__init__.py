@@ -4,45 +4,45 @@
 
     JWTError
     ├── ConfigurationError (also ValueError)      the application is wrong: settings, keys, arguments
-    │   ├── SettingError                            setting_invalid
-    │   ├── KeyConfigurationError                   key_invalid
-    │   ├── SigningKeyMissingError                  signing_key_missing
+    │   ├── SettingError                            invalid_setting
+    │   ├── KeyConfigurationError                   invalid_key
+    │   ├── SigningKeyMissingError                  missing_signing_key
     │   ├── MintingError                            minting_refused
     │   ├── NotGuardedError                         not_guarded
-    │   └── UnsupportedScopeError                   scope_type_unsupported
+    │   └── UnsupportedScopeError                   unsupported_scope_type
     ├── ConnectionEndedError (also OSError)       connection_ended: its token has ended, and so has it
     └── TokenError                                the request is refused: its token, or how it was sent
         ├── MissingTokenError              401      token_missing
         ├── InvalidRequestError            400
-        │   ├── MalformedCredentialsError           credentials_malformed
-        │   ├── RepeatedCredentialsError            credentials_repeated
+        │   ├── MalformedCredentialsError           malformed_credentials
+        │   ├── RepeatedCredentialsError            repeated_credentials
         │   └── CrossSiteRequestError      403
-        │       ├── CSRFTokenError                  csrf_token_wrong
-        │       └── ForeignOriginError              origin_foreign
+        │       ├── CSRFTokenError                  invalid_csrf_token
+        │       └── ForeignOriginError              foreign_origin
         ├── InvalidTokenError              401
         │   ├── TokenTooLargeError                  token_too_large
         │   ├── MalformedTokenError                 token_malformed
         │   │   └── EncryptedTokenError             token_encrypted
-        │   ├── InvalidHeaderError                  header_invalid
-        │   ├── AlgorithmRefusedError               algorithm_refused
-        │   ├── UnknownKeyError                     key_unknown
-        │   ├── InvalidSignatureError               signature_invalid
-        │   ├── MissingClaimError                   claim_missing
-        │   ├── InvalidClaimError                   claim_invalid
+        │   ├── InvalidHeaderError                  invalid_header
+        │   ├── AlgorithmRefusedError               invalid_algorithm
+        │   ├── UnknownKeyError                     unknown_key
+        │   ├── InvalidSignatureError               invalid_signature
+        │   ├── MissingClaimError                   missing_claim
+        │   ├── InvalidClaimError                   invalid_claim
         │   ├── ExpiredTokenError                   token_expired
         │   ├── NotYetValidError                    token_not_yet_valid
-        │   ├── WrongIssuerError                    issuer_wrong
-        │   ├── WrongAudienceError                  audience_wrong
-        │   ├── WrongTypeError                      type_wrong
+        │   ├── WrongIssuerError                    invalid_issuer
+        │   ├── WrongAudienceError                  invalid_audience
+        │   ├── WrongTypeError                      invalid_token_type
         │   ├── BoundTokenError                     token_bound
-        │   ├── WrongClientError                    client_wrong
-        │   ├── WrongIdentityError                  identity_wrong
+        │   ├── WrongClientError                    wrong_client
+        │   ├── WrongIdentityError                  wrong_identity
         │   ├── IdentityRefusedError                identity_refused
         │   └── RevokedTokenError                   token_revoked
         │       └── ReusedTokenError                token_reused
-        ├── FreshTokenRequiredError        401      freshness_insufficient
+        ├── FreshTokenRequiredError        401      insufficient_freshness
         ├── ForbiddenError                 403
-        │   ├── MissingScopeError                   scope_missing
+        │   ├── MissingScopeError                   missing_scope
         │   └── RoleRefusedError                    role_refused
         └── UnavailableError               503
             ├── KeysUnavailableError                keys_unavailable

@@ -20,7 +20,7 @@ class FreshTokenRequiredError(TokenError):
         evidence: As for every `TokenError`.
     """
 
-    code = "freshness_insufficient"
+    code = "insufficient_freshness"
     error = "insufficient_user_authentication"
     description = "A fresh login is required."
     max_age: int | None
@@ -52,7 +52,7 @@ class MissingScopeError(ForbiddenError):
         evidence: As for every `TokenError`.
     """
 
-    code = "scope_missing"
+    code = "missing_scope"
     description = "The token lacks a required scope."
 
     def __init__(self, reason: str | None = None, /, *, scope: str | None = None, **evidence: Any) -> None:

@@ -39,7 +39,7 @@ class TokenError(JWTError):
         evidence: What was seen, for logs: names, reasons, times; strings are cut at 256 characters, never a token. Some
             of it is what the client has sent, so that it belongs into no answer; neither `str` nor `repr` shows it.
         verified: What the token says of itself, if its signature is good: `type`, `issuer`, `identity`, `jti` and
-            `family`, as far as it has them. Empty for any other token.
+            `session_id`, as far as it has them. Empty for any other token.
 
     Args:
         reason: Why, in the words of an application that refuses by itself, `ForbiddenError("not the owner")`. It is

@@ -18,25 +18,25 @@ __all__ = [
 class ConfigurationError(JWTError, ValueError):
     """The application is wrong, not the client: a setting, a key or an argument. The message says how to mend it."""
 
-    code = "configuration_invalid"
+    code = "invalid_configuration"
 
 
 class SettingError(ConfigurationError):
     """A setting cannot be used."""
 
-    code = "setting_invalid"
+    code = "invalid_setting"
 
 
 class KeyConfigurationError(ConfigurationError):
     """A key, a secret or a set of keys cannot be used."""
 
-    code = "key_invalid"
+    code = "invalid_key"
 
 
 class SigningKeyMissingError(ConfigurationError):
     """A token was to be minted with a configuration that can only verify."""
 
-    code = "signing_key_missing"
+    code = "missing_signing_key"
 
 
 class MintingError(ConfigurationError):
@@ -54,4 +54,4 @@ class NotGuardedError(ConfigurationError):
 class UnsupportedScopeError(ConfigurationError):
     """The server opened an ASGI scope that is neither http, websocket nor lifespan; nobody has guarded such a thing."""
 
-    code = "scope_type_unsupported"
+    code = "unsupported_scope_type"

@@ -26,7 +26,7 @@ class MissingTokenError(TokenError):
 class InvalidRequestError(TokenError):
     """The token was sent in a way that no token may be sent."""
 
-    code = "request_invalid"
+    code = "invalid_request"
     status = 400
     error = "invalid_request"
     description = "The credentials are malformed."
@@ -35,21 +35,21 @@ class InvalidRequestError(TokenError):
 class MalformedCredentialsError(InvalidRequestError):
     """The Authorization header is not `Bearer` followed by a token (RFC 6750 section 2.1)."""
 
-    code = "credentials_malformed"
+    code = "malformed_credentials"
     description = "The Authorization header is malformed."
 
 
 class RepeatedCredentialsError(InvalidRequestError):
     """More than one credential was sent (RFC 6750 section 2: never more than one method)."""
 
-    code = "credentials_repeated"
+    code = "repeated_credentials"
     description = "More than one credential was sent."
 
 
 class CrossSiteRequestError(InvalidRequestError):
     """A cookie came along with a request that its user may not have meant to make (RFC 6749 section 10.12)."""
 
-    code = "request_cross_site"
+    code = "cross_site_request"
     status = 403
     description = "The request may have been forged by another site."
 
@@ -57,12 +57,12 @@ class CrossSiteRequestError(InvalidRequestError):
 class CSRFTokenError(CrossSiteRequestError):
     """A request that changes something, with a cookie, but without the CSRF value that belongs to the cookie's token."""
 
-    code = "csrf_token_wrong"
+    code = "invalid_csrf_token"
     description = "The request lacks the CSRF value of its token."
 
 
 class ForeignOriginError(CrossSiteRequestError):
     """The browser says that another site has made it send the cookie (RFC 6454 section 7; Fetch Metadata)."""
 
-    code = "origin_foreign"
+    code = "foreign_origin"
     description = "The request comes from another origin."

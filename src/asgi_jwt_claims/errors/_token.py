@@ -32,7 +32,7 @@ __all__ = [
 class InvalidTokenError(TokenError):
     """The token itself is refused."""
 
-    code = "token_invalid"
+    code = "invalid_token"
 
 
 class TokenTooLargeError(InvalidTokenError):
@@ -59,21 +59,21 @@ class EncryptedTokenError(MalformedTokenError):
 class InvalidHeaderError(InvalidTokenError):
     """The JOSE header asks for something that is not understood or not allowed (RFC 7515 section 4)."""
 
-    code = "header_invalid"
+    code = "invalid_header"
     description = "The token header is not acceptable."
 
 
 class AlgorithmRefusedError(InvalidTokenError):
     """`alg` is not the algorithm of the key (RFC 8725 sections 3.1 and 3.2)."""
 
-    code = "algorithm_refused"
+    code = "invalid_algorithm"
     description = "The token algorithm is not acceptable."
 
 
 class UnknownKeyError(InvalidTokenError):
     """No key, or no single key, belongs to the token."""
 
-    code = "key_unknown"
+    code = "unknown_key"
     # The same phrase as for a bad signature: a client learns nothing about which keys exist.
     description = "The token signature could not be verified."
 
@@ -81,21 +81,21 @@ class UnknownKeyError(InvalidTokenError):
 class InvalidSignatureError(InvalidTokenError):
     """The signature is not one of the key over these bytes."""
 
-    code = "signature_invalid"
+    code = "invalid_signature"
     description = "The token signature could not be verified."
 
 
 class MissingClaimError(InvalidTokenError):
     """A required claim is absent."""
 
-    code = "claim_missing"
+    code = "missing_claim"
     description = "The token lacks a required claim."
 
 
 class InvalidClaimError(InvalidTokenError):
     """A claim has the wrong JSON type or an unusable value. Wrong is never counted as absent."""
 
-    code = "claim_invalid"
+    code = "invalid_claim"
     description = "The token has an invalid claim."
 
 
@@ -116,21 +116,21 @@ class NotYetValidError(InvalidTokenError):
 class WrongIssuerError(InvalidTokenError):
     """`iss` is not the expected issuer, code point for code point (RFC 7519 section 4.1.1)."""
 
-    code = "issuer_wrong"
+    code = "invalid_issuer"
     description = "The token is from another issuer."
 
 
 class WrongAudienceError(InvalidTokenError):
     """`aud` does not name this application (RFC 7519 section 4.1.3)."""
 
-    code = "audience_wrong"
+    code = "invalid_audience"
     description = "The token is for another audience."
 
 
 class WrongTypeError(InvalidTokenError):
     """A refresh token where an access token belongs, or the reverse (RFC 8725 sections 3.11 and 3.12)."""
 
-    code = "type_wrong"
+    code = "invalid_token_type"
     description = "The token is of the wrong type."
 
 
@@ -144,14 +144,14 @@ class BoundTokenError(InvalidTokenError):
 class WrongClientError(InvalidTokenError):
     """A refresh token of another client (RFC 6749 section 10.4), or none was named where the token names one."""
 
-    code = "client_wrong"
+    code = "wrong_client"
     description = "The token was issued to another client."
 
 
 class WrongIdentityError(InvalidTokenError):
     """A connection was to be renewed with a token of somebody else."""
 
-    code = "identity_wrong"
+    code = "wrong_identity"
     description = "The token is of another identity."
 
 
@@ -163,7 +163,7 @@ class IdentityRefusedError(InvalidTokenError):
 
 
 class RevokedTokenError(InvalidTokenError):
-    """The token, its family or its identity was revoked; or a store does not know the session of a refresh token."""
+    """The token, its session or its identity was revoked; or a store does not know the session of a refresh token."""
 
     code = "token_revoked"
     description = "The token has been revoked."

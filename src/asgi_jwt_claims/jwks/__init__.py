@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from .endpoint import JWKSEndpoint
     from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
     from .fetch import Fetch, FetchResponse, HTTPXFetch
-    from .policy import RefreshPolicy
+    from .policy import FetchPolicy
     from .remote import RemoteKeySet
 
 __all__ = [
     "Fetch",
+    "FetchPolicy",
     "FetchResponse",
     "HTTPXFetch",
     "JWKSEndpoint",
     "KeySetEvent",
     "KeySetStatus",
     "OnKeySetEvent",
-    "RefreshPolicy",
     "RemoteKeySet",
 ]
 
@@ -36,7 +36,7 @@ __getattr__ = importer(
         "endpoint": ("JWKSEndpoint",),
         "events": ("KeySetEvent", "KeySetStatus", "OnKeySetEvent"),
         "fetch": ("Fetch", "FetchResponse", "HTTPXFetch"),
-        "policy": ("RefreshPolicy",),
+        "policy": ("FetchPolicy",),
         "remote": ("RemoteKeySet",),
     },
 )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.keys.key_set import KeySet
 
     from .fetch import Fetch, FetchResponse
-    from .policy import RefreshPolicy
+    from .policy import FetchPolicy
 
 __all__ = ["Provider"]
 
@@ -51,7 +51,7 @@ class Provider:
         issuer: str | None,
         *,
         fetch: Fetch,
-        policy: RefreshPolicy,
+        policy: FetchPolicy,
         algorithms: tuple[str, ...],
         loopback_http: bool,
     ) -> None:

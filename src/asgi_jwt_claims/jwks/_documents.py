@@ -35,15 +35,15 @@ class RefusedDocumentError(Exception):
     """An answer cannot be used.
 
     Args:
-        reason: Why, in words that are fixed but for the reasons of `passed_over`, which are cut to a length, and the issuer
+        reason: Why, in words that are fixed but for the reasons of `skipped`, which are cut to a length, and the issuer
             that metadata names, which is cut and quoted.
-        passed_over: Why entries of a JWK Set are not used, one reason for each.
+        skipped: Why entries of a JWK Set are not used, one reason for each.
         retry_after: How long the provider asks to be left alone, in seconds.
     """
 
-    def __init__(self, reason: str, *, passed_over: tuple[str, ...] = (), retry_after: float = 0.0) -> None:
+    def __init__(self, reason: str, *, skipped: tuple[str, ...] = (), retry_after: float = 0.0) -> None:
         super().__init__(reason)
-        self.passed_over = passed_over
+        self.skipped = skipped
         self.retry_after = retry_after
 
 
@@ -52,11 +52,11 @@ class ReadSet(NamedTuple):
 
     Attributes:
         keys: Its keys; the very object that was there before if they are the same.
-        passed_over: Why entries are not used, one reason for each.
+        skipped: Why entries are not used, one reason for each.
     """
 
     keys: KeySet
-    passed_over: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def read_jwks(
@@ -87,27 +87,27 @@ def read_jwks(
         raise RefusedDocumentError("the JWK Set has no array of keys")
     if len(entries) > max_keys:
         raise RefusedDocumentError(f"the JWK Set has more than {max_keys} keys")
-    passed_over: list[str] = []
+    skipped: list[str] = []
     by_name: dict[tuple[str, str], Key | None] = {}
     for entry in entries:
         try:
             key = _key(entry, algorithms, thorough=time.monotonic() < end)
         except (KeyConfigurationError, RecursionError) as error:  # the latter by an entry nested as deep as Python goes
-            passed_over.append(str(error)[:_MAX_REASON])
+            skipped.append(str(error)[:_MAX_REASON])
             continue
         known = by_name.setdefault((key.kid, key.algorithm), key)
         if known is None or known.public_jwk() != key.public_jwk():
             # RFC 7517 section 4.5: only keys of several kinds may have one kid, and `alg` says which of those is meant.
             # Which of two keys of one algorithm is meant cannot be known, so neither is.
-            passed_over.append(f"several keys have the kid {key.kid!r} and the algorithm {key.algorithm}")
+            skipped.append(f"several keys have the kid {key.kid!r} and the algorithm {key.algorithm}")
             by_name[key.kid, key.algorithm] = None
     found = [key for key in by_name.values() if key is not None]
     if not found:
         reason = "the JWK Set has no key that could be used"
-        if passed_over:
-            reason += f"; of {len(passed_over)} passed over, the last because: {passed_over[-1]}"
-        raise RefusedDocumentError(reason, passed_over=tuple(passed_over))
-    return ReadSet(_with_known(found, before), tuple(passed_over))
+        if skipped:
+            reason += f"; of {len(skipped)} passed over, the last because: {skipped[-1]}"
+        raise RefusedDocumentError(reason, skipped=tuple(skipped))
+    return ReadSet(_with_known(found, before), tuple(skipped))
 
 
 def _key(entry: Any, algorithms: tuple[str, ...], *, thorough: bool) -> Key:

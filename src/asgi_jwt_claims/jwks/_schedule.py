@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .policy import RefreshPolicy
+    from .policy import FetchPolicy
 
 __all__ = ["MAX_UNKNOWN_KIDS", "Schedule"]
 
@@ -51,7 +51,7 @@ class Schedule:
         "next_attempt",
     )
 
-    def __init__(self, policy: RefreshPolicy, uniform: Callable[[float, float], float]) -> None:
+    def __init__(self, policy: FetchPolicy, uniform: Callable[[float, float], float]) -> None:
         self._policy = policy
         self._uniform = uniform
         self.fetched_at: float | None = None

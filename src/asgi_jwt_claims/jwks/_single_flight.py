@@ -12,13 +12,13 @@ from anyio.lowlevel import RunVar
 
 from asgi_jwt_claims.runtime.tasks import spawn
 
-__all__ = ["Flight", "Flights"]
+__all__ = ["Fetching", "SingleFlight"]
 
 # Old versions of anyio tell such variables apart by their names.
 _numbers = itertools.count()
 
 
-class Flight:
+class Fetching:
     """A fetch under way.
 
     Attributes:
@@ -34,7 +34,7 @@ class Flight:
         self.cancel: Callable[[], object]
 
 
-class Flights:
+class SingleFlight:
     """Lets one fetch at a time be under way on each event loop.
 
     Args:
@@ -43,24 +43,24 @@ class Flights:
 
     __slots__ = ("_current", "_fetch")
 
-    def __init__(self, fetch: Callable[[Flight], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, fetch: Callable[[Fetching], Coroutine[Any, Any, None]]) -> None:
         self._fetch = fetch
         # Events and tasks belong to one event loop, and several may share a set of keys.
-        self._current: RunVar[Flight | None] = RunVar(f"asgi_jwt_claims.jwks.flight.{next(_numbers)}", None)
+        self._current: RunVar[Fetching | None] = RunVar(f"asgi_jwt_claims.jwks.flight.{next(_numbers)}", None)
 
     @property
-    def current(self) -> Flight | None:
+    def current(self) -> Fetching | None:
         """The one under way on this event loop."""
         return self._current.get()
 
-    def launch(self) -> Flight:
+    def launch(self) -> Fetching:
         """Begin one, where there is none."""
-        flight = Flight()
+        flight = Fetching()
         self._current.set(flight)
         flight.cancel = spawn(functools.partial(self._fetch, flight))
         return flight
 
-    def land(self, flight: Flight) -> None:
+    def land(self, flight: Fetching) -> None:
         """Let the next one begin, and those who wait for this one go on."""
         if self._current.get() is flight:
             self._current.set(None)

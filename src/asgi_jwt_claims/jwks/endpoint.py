@@ -29,7 +29,7 @@ class JWKSEndpoint:
 
     Args:
         keys: A `KeyRing`, or keys that stay as they are.
-        max_age: How long the answer may be kept, a `timedelta` or seconds; at most half of the ring's `lead`.
+        max_age: How long the answer may be kept, a `timedelta` or seconds; at most half of the ring's `publish_ahead`.
 
     Raises:
         KeyConfigurationError: A secret is among the keys.
@@ -41,9 +41,9 @@ class JWKSEndpoint:
     ) -> None:
         duration = as_duration(max_age, "max_age")
         if isinstance(keys, KeyRing):
-            if duration > keys.lead / 2:
+            if duration > keys.publish_ahead / 2:
                 raise SettingError(
-                    f"max_age must be at most half of the ring's lead, {keys.lead.total_seconds() / 2:.0f} seconds: "
+                    f"max_age must be at most half of the ring's lead, {keys.publish_ahead.total_seconds() / 2:.0f} seconds: "
                     "those who keep the answer have to see a key before it signs"
                 )
             self._ring: KeyRing | None = keys
@@ -57,7 +57,7 @@ class JWKSEndpoint:
         self._body, self._etag = _encoded(self._keys)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI; no body is read
-        """Answer one request."""
+        """ErrorResponse one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return

@@ -20,7 +20,7 @@ class KeySetStatus:
         last_success: When keys were last fetched, in seconds since the epoch; None: never.
         next_refresh: When they will be fetched next, likewise. In the past where no request has asked yet.
         keys: Number of keys in hand.
-        passed_over: Number of entries of the set that are not used: for another purpose, secret, ambiguous or bad.
+        skipped: Number of entries of the set that are not used: for another purpose, secret, ambiguous or bad.
         consecutive_failures: Scheduled fetches that have failed since the last success.
         last_failure: Why the last fetch that failed did so; None: none has.
         fetches: Fetches that were started.
@@ -34,7 +34,7 @@ class KeySetStatus:
     last_success: float | None
     next_refresh: float
     keys: int
-    passed_over: int
+    skipped: int
     consecutive_failures: int
     last_failure: str | None
     fetches: int
@@ -54,7 +54,7 @@ class KeySetEvent:
         reason: Why a fetch failed; None otherwise.
         added: The kids that are new, after a rotation.
         removed: Those that are gone. Nothing they have signed is accepted from now on.
-        passed_over: Why entries of the fetched set are not used, one reason for each, also where none could be used.
+        skipped: Why entries of the fetched set are not used, one reason for each, also where none could be used.
     """
 
     name: Literal["fetched", "failed", "rotated"]
@@ -62,7 +62,7 @@ class KeySetEvent:
     reason: str | None = None
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    passed_over: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 OnKeySetEvent: TypeAlias = Callable[[KeySetEvent], "Awaitable[object] | object"]

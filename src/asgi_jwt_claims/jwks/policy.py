@@ -9,7 +9,7 @@ from typing import TypeVar
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 
-__all__ = ["RefreshPolicy"]
+__all__ = ["FetchPolicy"]
 
 _NumberT = TypeVar("_NumberT", int, float)
 
@@ -31,7 +31,7 @@ _MAX_JITTER = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RefreshPolicy:
+class FetchPolicy:
     """When keys are fetched, and what is accepted as an answer. Frozen; keyword arguments only.
 
     Durations are `timedelta` or seconds, and are seconds (float) afterwards.

@@ -26,17 +26,17 @@ from asgi_jwt_claims.runtime.values import plain
 from ._discovery import Provider
 from ._documents import ReadSet, RefusedDocumentError
 from ._schedule import Schedule
-from ._single_flight import Flight, Flights
+from ._single_flight import Fetching, SingleFlight
 from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
 from .fetch import Fetch, HTTPXFetch, why_not_fetched
-from .policy import RefreshPolicy
+from .policy import FetchPolicy
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.errors import TokenError
 
 __all__ = ["RemoteKeySet"]
 
-_DEFAULT_POLICY = RefreshPolicy()
+_DEFAULT_POLICY = FetchPolicy()
 _LOOK_AGAIN = 30.0  # seconds; a fetch for an unknown key may meanwhile have brought the next one forward
 
 # Processes that were forked from one another must not draw the same numbers.
@@ -95,7 +95,7 @@ class RemoteKeySet(KeySource):
         *,
         issuer: str | None = None,
         algorithms: Iterable[str] = (),
-        policy: RefreshPolicy = _DEFAULT_POLICY,
+        policy: FetchPolicy = _DEFAULT_POLICY,
         fetch: Fetch | None = None,
         on_event: OnKeySetEvent | None = None,
         loopback_http: bool = False,
@@ -104,8 +104,8 @@ class RemoteKeySet(KeySource):
         url, issuer = plain(url), plain(issuer)
         if (url is None) == (issuer is None):
             raise SettingError("give the url of a JWK Set, or the issuer whose metadata says where that is")
-        if not isinstance(policy, RefreshPolicy):
-            raise SettingError(f"policy must be a RefreshPolicy, not {type(policy).__name__}")
+        if not isinstance(policy, FetchPolicy):
+            raise SettingError(f"policy must be a FetchPolicy, not {type(policy).__name__}")
         for name, function in (("fetch", fetch), ("on_event", on_event)):
             if function is not None and not callable(function):
                 raise SettingError(f"{name} must be a function")
@@ -127,7 +127,7 @@ class RemoteKeySet(KeySource):
         self._on_event = on_event
         self._monotonic = monotonic
         self._schedule = Schedule(policy, _uniform)
-        self._flights = Flights(self._fly)
+        self._flights = SingleFlight(self._fly)
         self._keys: KeySet | None = None
         self._usable_until = -math.inf
         self._passed_over: tuple[str, ...] = ()
@@ -176,7 +176,7 @@ class RemoteKeySet(KeySource):
         await flight.landed.wait()
         return True
 
-    async def refresh(self) -> None:
+    async def fetch_now(self) -> None:
         """Fetch now, also where the schedule does not ask for it; a fetch that is under way is waited for instead.
 
         For programs that verify without an event loop most of the time, and to start with keys in hand.
@@ -186,7 +186,7 @@ class RemoteKeySet(KeySource):
         """
         await self._landed(self._flights.current or self._launch())
 
-    async def keep_fresh(self) -> None:
+    async def run(self) -> None:
         """Fetch whenever it is time to, until cancelled. `JWTMiddleware` and `install` run it with the lifespan."""
         try:
             while True:
@@ -207,7 +207,7 @@ class RemoteKeySet(KeySource):
             last_success=None if schedule.fetched_at is None else epoch + schedule.fetched_at,
             next_refresh=epoch + max(schedule.next_attempt, now if schedule.fetched_at is None else -math.inf),
             keys=len(self._keys or ()),
-            passed_over=len(self._passed_over),
+            skipped=len(self._passed_over),
             consecutive_failures=schedule.failures,
             last_failure=self._last_failure,
             fetches=self._fetches,
@@ -244,7 +244,7 @@ class RemoteKeySet(KeySource):
         self._schedule.note_unknown(kid, now)
         return True
 
-    def _launch_for(self, kid: str, now: float) -> Flight | None:
+    def _launch_for(self, kid: str, now: float) -> Fetching | None:
         """Begin a fetch because of an unknown key; None if it is known not to be there."""
         schedule = self._schedule
         if schedule.is_due(now):
@@ -261,7 +261,7 @@ class RemoteKeySet(KeySource):
         schedule.look(now)
         return self._launch()
 
-    async def _landed(self, flight: Flight) -> None:
+    async def _landed(self, flight: Fetching) -> None:
         await flight.landed.wait()
         if flight.failed:
             raise self._unavailable()
@@ -274,11 +274,11 @@ class RemoteKeySet(KeySource):
             reason=reason or self._last_failure or "not fetched yet",
         )
 
-    def _launch(self) -> Flight:
+    def _launch(self) -> Fetching:
         self._fetches += 1
         return self._flights.launch()
 
-    async def _fly(self, flight: Flight) -> None:
+    async def _fly(self, flight: Fetching) -> None:
         try:
             found, max_age = await self._provider.read(self._keys, self._monotonic())
         except BaseException as error:
@@ -296,10 +296,10 @@ class RemoteKeySet(KeySource):
 
     def _arrived(self, found: ReadSet, max_age: float | None) -> list[KeySetEvent]:
         before, self._keys = self._keys, found.keys
-        self._passed_over = found.passed_over
+        self._passed_over = found.skipped
         self._schedule.succeeded(self._monotonic(), max_age)
         self._usable_until = self._schedule.usable_until
-        events = [KeySetEvent(name="fetched", url=self._where, passed_over=found.passed_over)]
+        events = [KeySetEvent(name="fetched", url=self._where, skipped=found.skipped)]
         if before is not None and before is not found.keys:
             self._rotations += 1
             added = tuple(key.kid for key in found.keys if key not in before)
@@ -309,22 +309,22 @@ class RemoteKeySet(KeySource):
         return events
 
     def _failed(self, error: BaseException) -> KeySetEvent:
-        passed_over: tuple[str, ...] = ()
+        skipped: tuple[str, ...] = ()
         retry_after = 0.0
         if isinstance(error, RefusedDocumentError):
-            reason, passed_over, retry_after = str(error), error.passed_over, error.retry_after
+            reason, skipped, retry_after = str(error), error.skipped, error.retry_after
         elif isinstance(error, TimeoutError):
             reason = f"no answer within {self.policy.timeout} seconds"
         else:
             reason = why_not_fetched(error)
         self._failures += 1
         self._last_failure = reason
-        self._passed_over = passed_over or self._passed_over
+        self._passed_over = skipped or self._passed_over
         self._schedule.failed(self._monotonic(), retry_after)
         self._usable_until = self._schedule.usable_until
         logger().warning("keys of %s could not be fetched: %s", self._where, reason)
         logger().debug("what the fetch raised", exc_info=error)
-        return KeySetEvent(name="failed", url=self._where, reason=reason, passed_over=passed_over)
+        return KeySetEvent(name="failed", url=self._where, reason=reason, skipped=skipped)
 
 
 def _checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:

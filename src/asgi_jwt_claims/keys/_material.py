@@ -47,7 +47,7 @@ CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
 """By the name that `cryptography` gives a curve: its name in a JWK, its algorithm (RFC 7518 section 3.4), its class."""
 
 
-class Edwards(NamedTuple):
+class EdwardsCurve(NamedTuple):
     """A curve for EdDSA (RFC 8032 section 5), whose name in a JWK is also its algorithm (RFC 9864 section 2.2)."""
 
     name: str
@@ -71,7 +71,7 @@ _P448 = 2**448 - 2**224 - 1
 # these two.
 _ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022
 EDWARDS = (
-    Edwards(
+    EdwardsCurve(
         "Ed25519",
         ed25519.Ed25519PrivateKey,
         ed25519.Ed25519PublicKey,
@@ -79,7 +79,7 @@ EDWARDS = (
         _P25519,
         frozenset({0, 1, _P25519 - 1, _ORDER_8, _P25519 - _ORDER_8}),
     ),
-    Edwards("Ed448", ed448.Ed448PrivateKey, ed448.Ed448PublicKey, 114, _P448, frozenset({0, 1, _P448 - 1})),
+    EdwardsCurve("Ed448", ed448.Ed448PrivateKey, ed448.Ed448PublicKey, 114, _P448, frozenset({0, 1, _P448 - 1})),
 )
 
 _MIN_RSA_BITS = 2048
@@ -192,7 +192,7 @@ def coordinate_size(curve: ec.EllipticCurve) -> int:
     return (curve.key_size + 7) // 8
 
 
-def _edwards(key: EdwardsKey) -> Edwards:
+def _edwards(key: EdwardsKey) -> EdwardsCurve:
     return next(edwards for edwards in EDWARDS if isinstance(key, (edwards.private, edwards.public)))
 
 

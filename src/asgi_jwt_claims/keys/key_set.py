@@ -136,11 +136,11 @@ class KeySet:
         """Whether any key has this name."""
         return kid in self._kids
 
-    def known_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
+    def get_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
         """The key and the checked header that an encoded header meant when it last came with a good signature."""
         return self._known_headers.get(segment)
 
-    def learn_header(self, segment: bytes, key: Key, header: dict[str, Any]) -> None:
+    def put_header(self, segment: bytes, key: Key, header: dict[str, Any]) -> None:
         """Note what an encoded header means, once a signature over it has been verified; never before.
 
         Args:
@@ -180,5 +180,5 @@ class KeySource(abc.ABC):
         """
         return False
 
-    async def keep_fresh(self) -> None:  # noqa: B027 -- nothing to do, for all but those that fetch
+    async def run(self) -> None:  # noqa: B027 -- nothing to do, for all but those that fetch
         """Look after the keys in the background, until cancelled, as long as the application runs."""

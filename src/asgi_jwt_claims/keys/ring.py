@@ -24,7 +24,7 @@ __all__ = ["KeyRing"]
 
 
 class _Entry(NamedTuple):
-    use_from: float
+    starts_at: float
     key: Key
     public: Key
 
@@ -49,40 +49,40 @@ class KeyRing(KeySource):
     """Keys of one's own for `JWTConfig(key_ring=...)` and `JWKSEndpoint`.
 
     Every key has a time from which it signs. Before that it is published already; after its successor has taken over it
-    verifies for `keep` longer. Threads may share a ring.
+    verifies for `retain` longer. Threads may share a ring.
 
     Args:
         key: The key that signs, or pairs of a key and the time from which it signs, in seconds since the epoch: those
             of a `schedule` that was saved. One of them must sign already.
-        lead: How long a key is published before its first use: longer than verifiers remember a set of keys.
-        keep: How long a key still verifies after it has signed its last token: at least as long as a token lives.
+        publish_ahead: How long a key is published before its first use: longer than verifiers remember a set of keys.
+        retain: How long a key still verifies after it has signed its last token: at least as long as a token lives.
         clock: Seconds since the epoch, as `time.time`.
 
     Attributes:
-        lead: As above, a `timedelta`.
-        keep: As above, a `timedelta`.
+        publish_ahead: As above, a `timedelta`.
+        retain: As above, a `timedelta`.
 
     Raises:
         KeyConfigurationError: A secret, a public key, a kid or a time that comes twice, or no key that signs now.
         SettingError: Not a duration.
     """
 
-    __slots__ = ("_clock", "_lock", "_state", "keep", "lead")
+    __slots__ = ("_clock", "_lock", "_state", "publish_ahead", "retain")
 
     def __init__(
         self,
         key: Key | Iterable[tuple[Key, float]],
         *,
-        lead: timedelta | float = timedelta(minutes=30),
-        keep: timedelta | float = timedelta(days=15),
+        publish_ahead: timedelta | float = timedelta(minutes=30),
+        retain: timedelta | float = timedelta(days=15),
         clock: Callable[[], float] = time.time,
     ) -> None:
         pairs = ((key, 0.0),) if isinstance(key, Key) else key
-        self.lead = as_duration(lead, "lead")
-        self.keep = as_duration(keep, "keep")
+        self.publish_ahead = as_duration(publish_ahead, "publish_ahead")
+        self.retain = as_duration(retain, "retain")
         self._clock = clock
         self._lock = threading.RLock()
-        self._state = self._state_of(tuple(_entry(key, use_from) for key, use_from in _pairs(pairs)))
+        self._state = self._state_of(tuple(_entry(key, starts_at) for key, starts_at in _pairs(pairs)))
 
     def __repr__(self) -> str:
         if not hasattr(self, "_state"):
@@ -116,14 +116,14 @@ class KeyRing(KeySource):
     @property
     def schedule(self) -> tuple[tuple[str, float], ...]:
         """The kids on the ring with the times from which they sign, in seconds since the epoch."""
-        return tuple((entry.key.kid, entry.use_from) for entry in self._now().kept)
+        return tuple((entry.key.kid, entry.starts_at) for entry in self._now().kept)
 
-    def add(self, key: Key, *, use_from: float | None = None) -> float:
+    def add(self, key: Key, *, starts_at: float | None = None) -> float:
         """Publish a key, and let it take over later.
 
         Args:
             key: A private key.
-            use_from: When it begins to sign, in seconds since the epoch; `lead` from now unless given, and no earlier.
+            starts_at: When it begins to sign, in seconds since the epoch; `publish_ahead` from now unless given, and no earlier.
 
         Returns:
             When it begins to sign.
@@ -134,20 +134,20 @@ class KeyRing(KeySource):
         """
         with self._lock:
             now = self._clock()
-            earliest = now + self.lead.total_seconds()
-            signs_from: float = plain(earliest if use_from is None else use_from)
+            earliest = now + self.publish_ahead.total_seconds()
+            signs_from: float = plain(earliest if starts_at is None else starts_at)
             if type(signs_from) not in (int, float) or not signs_from >= earliest:
                 raise SettingError(
-                    f"use_from must be at least lead, {self.lead.total_seconds():.0f} seconds, from now, in seconds "
+                    f"starts_at must be at least publish_ahead, {self.publish_ahead.total_seconds():.0f} seconds, from now, in seconds "
                     "since the epoch: those who verify have to see the key before it signs"
                 )
             self._state = self._state_of((*self._without_long_ended(now), _entry(key, signs_from)))
         return signs_from
 
     def _without_long_ended(self, now: float) -> tuple[_Entry, ...]:
-        """The keys, but for those whose last token has been expired for `keep` already; or they would pile up."""
-        entries, longest = self._state.entries, 2 * self.keep.total_seconds()
-        ended = [successor.use_from + longest <= now for successor in entries[1:]]
+        """The keys, but for those whose last token has been expired for `retain` already; or they would pile up."""
+        entries, longest = self._state.entries, 2 * self.retain.total_seconds()
+        ended = [successor.starts_at + longest <= now for successor in entries[1:]]
         return tuple(entry for entry, is_over in zip(entries, (*ended, False), strict=True) if not is_over)
 
     def remove(self, kid: str) -> None:
@@ -170,7 +170,7 @@ class KeyRing(KeySource):
                 raise KeyConfigurationError(f"the key {kid!r} is the only one that may sign; add another first")
             removed = entries.pop(at)
             if removed.key not in state.upcoming:
-                entries[at] = entries[at]._replace(use_from=removed.use_from)
+                entries[at] = entries[at]._replace(starts_at=removed.starts_at)
             self._state = self._state_of(tuple(entries))
 
     def public_jwks(self) -> dict[str, Any]:
@@ -187,22 +187,22 @@ class KeyRing(KeySource):
 
     def _state_of(self, entries: tuple[_Entry, ...]) -> _State:
         """What follows from the keys and their times now."""
-        now, keep = self._clock(), self.keep.total_seconds()
+        now, retain = self._clock(), self.retain.total_seconds()
         _check_distinct(entries)
-        ordered = sorted(entries, key=lambda entry: entry.use_from)
-        signing = [entry for entry in ordered if entry.use_from <= now]
+        ordered = sorted(entries, key=lambda entry: entry.starts_at)
+        signing = [entry for entry in ordered if entry.starts_at <= now]
         upcoming = ordered[len(signing) :]
         if not signing and not hasattr(self, "_state"):
             raise KeyConfigurationError("no key on the ring signs yet; one needs a time that is over")
         if not signing:  # a clock that was set back by years, in the middle of requests
             signing, upcoming = ordered[:1], ordered[1:]
-        ends = [successor.use_from + keep for successor in signing[1:]]
+        ends = [successor.starts_at + retain for successor in signing[1:]]
         retired = [entry for entry, end in zip(signing, ends, strict=False) if now < end]
         current = signing[-1]
         kept = (*retired, current, *upcoming)
         public = KeySet(entry.public for entry in (current, *upcoming, *reversed(retired)))
         known = getattr(self, "_state", None)
-        times = [*(entry.use_from for entry in ordered), *ends]
+        times = [*(entry.starts_at for entry in ordered), *ends]
         return _State(
             entries=tuple(ordered),
             kept=kept,
@@ -217,24 +217,24 @@ class KeyRing(KeySource):
 
 def _pairs(pairs: Any) -> list[tuple[Any, Any]]:
     try:
-        return [(key, use_from) for key, use_from in pairs]
+        return [(key, starts_at) for key, starts_at in pairs]
     except (TypeError, ValueError):
         raise KeyConfigurationError(
             "a KeyRing is made of one private Key, or of pairs: [(key, 0), (next_key, 1800000000)]"
         ) from None
 
 
-def _entry(key: Key, use_from: float) -> _Entry:
+def _entry(key: Key, starts_at: float) -> _Entry:
     if not isinstance(key, Key):
         raise KeyConfigurationError(f"a KeyRing holds Key objects, not {type(key).__name__}; see Key.from_pem")
     if key.is_symmetric:
         raise KeyConfigurationError("a secret has no public half to publish; use an asymmetric key")
     if not key.can_sign:
         raise KeyConfigurationError(f"the key {key.kid!r} is a public key and cannot sign; load the private one")
-    use_from = plain(use_from)
-    if type(use_from) not in (int, float) or not math.isfinite(use_from):
+    starts_at = plain(starts_at)
+    if type(starts_at) not in (int, float) or not math.isfinite(starts_at):
         raise KeyConfigurationError("the time from which a key signs is a number of seconds since the epoch")
-    return _Entry(use_from, key, key.public())
+    return _Entry(starts_at, key, key.public())
 
 
 def _check_distinct(entries: Iterable[_Entry]) -> None:
@@ -242,7 +242,7 @@ def _check_distinct(entries: Iterable[_Entry]) -> None:
     for entry in entries:
         if entry.key.kid in kids:
             raise KeyConfigurationError(f"two keys of the ring have the kid {entry.key.kid!r}")
-        if entry.use_from in times:
-            raise KeyConfigurationError(f"two keys of the ring sign from {entry.use_from}; give them different times")
+        if entry.starts_at in times:
+            raise KeyConfigurationError(f"two keys of the ring sign from {entry.starts_at}; give them different times")
         kids.add(entry.key.kid)
-        times.add(entry.use_from)
+        times.add(entry.starts_at)

@@ -7,28 +7,28 @@ from typing import Protocol
 
 import anyio
 
-__all__ = ["KeptFresh", "keep_fresh_during"]
+__all__ = ["Background", "run_during"]
 
 
-class KeptFresh(Protocol):
+class Background(Protocol):
     """Something that has to be looked after in the background."""
 
-    async def keep_fresh(self) -> None:
+    async def run(self) -> None:
         """Look after it, until cancelled."""
 
 
-async def keep_fresh_during(subjects: Iterable[KeptFresh], run: Callable[[], Awaitable[object]]) -> None:
-    """Look after `subjects` while `run` runs, and no longer.
+async def run_during(subjects: Iterable[Background], call: Callable[[], Awaitable[object]]) -> None:
+    """Look after `subjects` while `call` runs, and no longer.
 
     Raises:
-        Exception: What `run` raises, as it is: servers tell by it whether an application has a lifespan at all.
+        Exception: What `call` raises, as it is: servers tell by it whether an application has a lifespan at all.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as background:
         for subject in subjects:
-            background.start_soon(subject.keep_fresh)
+            background.start_soon(subject.run)
         try:
-            await run()
+            await call()
         except Exception as error:  # noqa: BLE001 -- a task group would raise it in a group
             failure = error
         background.cancel_scope.cancel()

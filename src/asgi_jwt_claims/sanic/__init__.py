@@ -35,7 +35,7 @@ from asgi_jwt_claims.runtime.extras import needs
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
-from asgi_jwt_claims.sources.forms import read_field
+from asgi_jwt_claims.sources.forms import peek_form_field
 from asgi_jwt_claims.tokens.token import Token
 
 with needs("sanic"):
@@ -50,11 +50,11 @@ with needs("sanic"):
         close_websocket,
         content_type,
         follow,
-        follow_stream,
-        follow_websocket,
-        hide_token,
         is_asgi,
-        speak_websocket,
+        strip_token,
+        translate_denials,
+        watch_stream,
+        watch_websocket,
     )
     from ._openapi import document
     from ._routes import RouteGuard, ask_guards, check_routes, guard_head, mark
@@ -67,10 +67,10 @@ if TYPE_CHECKING:
     from sanic.handlers import ErrorHandler
     from sanic.response import BaseHTTPResponse
 
-    from asgi_jwt_claims.access.policy import Access
+    from asgi_jwt_claims.access.policy import AccessPolicy
     from asgi_jwt_claims.auth.authenticator import Gate, GateOptions
     from asgi_jwt_claims.config import JWTConfig
-    from asgi_jwt_claims.responses import Answer
+    from asgi_jwt_claims.responses import ErrorResponse
     from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
     from asgi_jwt_claims.sources._credentials import Source
 
@@ -161,7 +161,7 @@ def _keep_background(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
 
     async def start(app: Sanic[Any, Any]) -> None:
         # Sanic's own tasks would be left alone at the end of its ASGI mode.
-        running[app] = [asyncio.create_task(subject.keep_fresh()) for subject in gate.background]
+        running[app] = [asyncio.create_task(subject.run()) for subject in gate.background]
 
     async def stop(app: Sanic[Any, Any]) -> None:
         for task in running.pop(app, ()):
@@ -272,23 +272,23 @@ def _sources_of(route: Any) -> tuple[Source, ...]:
 
 
 def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
-    async def follow_opened(request: Request, websocket: Any) -> None:
+    async def watch_opened(request: Request, websocket: Any) -> None:
         if gate in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
-            follow_websocket(request, prepared_scope(request), gate, websocket)
+            watch_websocket(request, prepared_scope(request), gate, websocket)
 
-    async def follow_response(request: Request, response: BaseHTTPResponse) -> None:
+    async def watch_response(request: Request, response: BaseHTTPResponse) -> None:
         if not is_asgi(request) and "event-stream" in content_type(response):
-            await follow_stream(request, response, prepared_scope(request))
+            await watch_stream(request, response, prepared_scope(request))
 
     async def end_websocket(request: Request, **_: Any) -> None:
         let_go(prepared_scope(request))
 
-    app.add_signal(follow_opened, "websocket.handler.before")
+    app.add_signal(watch_opened, "websocket.handler.before")
     for event in ("websocket.handler.after", "websocket.handler.exception"):
         app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
     if gate.end_with_token:
         # Before all others: whichever of them returns a response is the last.
-        app.on_response(follow_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
+        app.on_response(watch_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
 
 
 def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
@@ -318,7 +318,7 @@ def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoi
             return request.body  # Sanic has read it, and has its own limit
 
         scope = {**prepared_scope(request), "path": f"/{path}", "root_path": ""}
-        return _to_response(await endpoints.answer(scope, read_body))
+        return _to_response(await endpoints.respond(scope, read_body))
 
     name = f"token_endpoints{prefix.replace('/', '_')}"
     app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)
@@ -337,7 +337,7 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
     refusals = _refusals(request)
     if gate not in refusals:
         scope = prepared_scope(request)
-        protocol = _shake_hands(request, scope, gate) if scope["type"] == "websocket" else None
+        protocol = _prepare_handshake(request, scope, gate) if scope["type"] == "websocket" else None
         refused = None if gate.is_remote else gate.open(scope)
         if gate.is_remote or scope[SCOPE_KEY].is_undecided:
             refused = await gate.examine(scope, functools.partial(_read_form, request, scope))
@@ -351,13 +351,13 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
     return refusals[gate]
 
 
-def _shake_hands(request: Request, scope: MutableMapping[str, Any], gate: Gate) -> str | None:
+def _prepare_handshake(request: Request, scope: MutableMapping[str, Any], gate: Gate) -> str | None:
     """Make of a handshake what the gate and the application can deal with; the protocol to answer with, if any."""
     if is_asgi(request):
-        speak_websocket(request, scope)
+        translate_denials(request, scope)
     protocol = gate.take_protocol(scope)
     if protocol is not None:
-        hide_token(request, scope, protocol)
+        strip_token(request, scope, protocol)
     return protocol
 
 
@@ -370,14 +370,14 @@ async def _read_form(request: Request, scope: MutableMapping[str, Any], field: s
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": request.body}
 
-    await read_field(scope, receive, field)
+    await peek_form_field(scope, receive, field)
 
 
-def _to_response(answer: Answer) -> HTTPResponse:
+def _to_response(answer: ErrorResponse) -> HTTPResponse:
     return HTTPResponse(answer.body, answer.status, Header(answer.headers))
 
 
-async def _refuse(request: Request, answer: Answer, arguments: tuple[Any, ...]) -> HTTPResponse | None:
+async def _refuse(request: Request, answer: ErrorResponse, arguments: tuple[Any, ...]) -> HTTPResponse | None:
     if any(isinstance(argument, WEBSOCKETS) for argument in arguments):
         # The handshake is over, since `install` has not asked this guard before it (`ask_guards`).
         await close_websocket(request, arguments, answer.status)
@@ -405,7 +405,7 @@ def _call_variadic(handler: Callable[..., Any]) -> Callable[..., Any]:
     return functools.update_wrapper(call, handler)
 
 
-def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) -> Callable[..., Any]:
     if isinstance(handler, Middleware):  # the guard stands above `app.on_request`, which has made this of a function
         note_guarded(handler.func)
     is_variadic = takes_token(handler) and "token" not in inspect.signature(handler).parameters

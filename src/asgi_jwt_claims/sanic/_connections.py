@@ -43,12 +43,12 @@ __all__ = [
     "close_websocket",
     "content_type",
     "follow",
-    "follow_stream",
-    "follow_websocket",
-    "hide_token",
     "is_asgi",
     "is_websocket",
-    "speak_websocket",
+    "strip_token",
+    "translate_denials",
+    "watch_stream",
+    "watch_websocket",
 ]
 
 TASK_KEY: Final = "asgi_jwt_claims.task"
@@ -60,7 +60,7 @@ WEBSOCKETS: Final = (WebsocketImplProtocol, ASGIWebSocket)
 _PROTOCOLS = "sec-websocket-protocol"
 
 
-class _OfTask(Connection):
+class TaskBound(Connection):
     """Left when the task of its request ends: of what becomes of a request, that alone is never left out."""
 
     def __init__(self, *args: Any, task: Any, **options: Any) -> None:
@@ -82,7 +82,7 @@ class _OfTask(Connection):
         self.leave()
 
 
-class _Stream(_OfTask, EventStream):
+class _Stream(TaskBound, EventStream):
     """An event stream."""
 
 
@@ -100,7 +100,7 @@ class _Exchange(HTTPExchange):
         return stream
 
 
-class _WebSocket(_OfTask, WebSocketConnection):
+class _WebSocket(TaskBound, WebSocketConnection):
     """A websocket in ASGI mode."""
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
@@ -114,7 +114,7 @@ class _WebSocket(_OfTask, WebSocketConnection):
             raise
 
 
-class _OwnWebSocket(_OfTask):
+class _OwnWebSocket(TaskBound):
     """A websocket on Sanic's own server."""
 
     def __init__(self, scope: MutableMapping[str, Any], websocket: Any, code: int) -> None:
@@ -184,7 +184,7 @@ async def close_websocket(request: Request, arguments: Iterable[Any], status: in
         await websocket.close(code)
 
 
-def hide_token(request: Request, scope: MutableMapping[str, Any], protocol: str) -> None:
+def strip_token(request: Request, scope: MutableMapping[str, Any], protocol: str) -> None:
     """Show the application a handshake without the token that was offered as a subprotocol.
 
     Args:
@@ -201,7 +201,7 @@ def hide_token(request: Request, scope: MutableMapping[str, Any], protocol: str)
     request.match_info["subprotocols"] = [*(handler.keywords.get("subprotocols") or ()), protocol]
 
 
-def speak_websocket(request: Request, scope: MutableMapping[str, Any]) -> None:
+def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None:
     """In ASGI mode Sanic answers a websocket that it refuses as if it were http, which no server takes.
 
     The answer is translated on its way out: into a denial response where the server offers that, else into a close.
@@ -230,7 +230,7 @@ def follow(request: Request, scope: MutableMapping[str, Any], gate: Gate, protoc
         request: The request, which may go on.
         scope: Its scope.
         gate: What has let it go on.
-        protocol: As for `hide_token`; None: there was no such token.
+        protocol: As for `strip_token`; None: there was no such token.
     """
     transport: Any = request.transport
     receive, send, task = transport.receive, transport.send, asyncio.current_task()
@@ -247,7 +247,7 @@ def follow(request: Request, scope: MutableMapping[str, Any], gate: Gate, protoc
     transport.receive, transport.send = connection.receive, connection.send
 
 
-def follow_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gate, websocket: Any) -> None:
+def watch_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gate, websocket: Any) -> None:
     """Let a websocket end with its token, now that it is open; in ASGI mode `follow` has seen to that.
 
     Args:
@@ -269,7 +269,7 @@ def follow_websocket(request: Request, scope: MutableMapping[str, Any], gate: Ga
             connection.expire()
 
 
-async def follow_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
+async def watch_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
     """Let a response end with its token if it is an event stream, on Sanic's own server.
 
     Args:

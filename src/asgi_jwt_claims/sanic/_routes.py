@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sanic import Request, Sanic
 
-    from asgi_jwt_claims.access.policy import Access
+    from asgi_jwt_claims.access.policy import AccessPolicy
 
 __all__ = ["RouteGuard", "ask_guards", "check_routes", "endpoints_of", "guard_head", "guards_of", "mark"]
 
@@ -32,7 +32,7 @@ _GUARDS = "__jwt_guards__"
 class RouteGuard(NamedTuple):
     """One guard of a handler."""
 
-    access: Access
+    access: AccessPolicy
     optional: bool
     ask: Callable[[Request], Awaitable[None]]
     """Raises what the guard refuses the request with."""

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from .cookies import csrf_token, set_token_cookies, unset_token_cookies
     from .endpoints import TokenEndpoints
     from .login import Session, list_sessions, revoke_identity, revoke_session, revoke_token, start_session
-    from .rotation import ClaimsLoader, Renewal, rotate_refresh_token
+    from .rotation import ClaimsLoader, RefreshedClaims, rotate_refresh_token
 
 __all__ = [
     "ClaimsLoader",
-    "Renewal",
+    "RefreshedClaims",
     "Session",
     "TokenEndpoints",
     "csrf_token",
@@ -34,6 +34,6 @@ __getattr__ = importer(
         "cookies": ("csrf_token", "set_token_cookies", "unset_token_cookies"),
         "endpoints": ("TokenEndpoints",),
         "login": ("Session", "list_sessions", "revoke_identity", "revoke_session", "revoke_token", "start_session"),
-        "rotation": ("ClaimsLoader", "Renewal", "rotate_refresh_token"),
+        "rotation": ("ClaimsLoader", "RefreshedClaims", "rotate_refresh_token"),
     },
 )

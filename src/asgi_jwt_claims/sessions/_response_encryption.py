@@ -16,22 +16,22 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from asgi_jwt_claims.tokens.token import TokenPair
 
-__all__ = ["open_sealed", "seal"]
+__all__ = ["decrypt_response", "encrypt_response"]
 
 _NONCE_SIZE = 12
 _PURPOSE = b"asgi-jwt-claims: answer to a refresh token\0"
 
 
-def seal(pair: TokenPair, raw: bytes, family: bytes) -> bytes:
-    """Seal `pair`, the answer to the refresh token `raw`; AES-256-GCM, bound to the family."""
+def encrypt_response(pair: TokenPair, raw: bytes, session: bytes) -> bytes:
+    """Seal `pair`, the answer to the refresh token `raw`; AES-256-GCM, bound to the session."""
     nonce = os.urandom(_NONCE_SIZE)
-    return nonce + AESGCM(_key(raw)).encrypt(nonce, json.dumps(dict(pair)).encode(), family)
+    return nonce + AESGCM(_key(raw)).encrypt(nonce, json.dumps(dict(pair)).encode(), session)
 
 
-def open_sealed(sealed: bytes, raw: bytes, family: bytes) -> TokenPair | None:
+def decrypt_response(sealed: bytes, raw: bytes, session: bytes) -> TokenPair | None:
     """The answer; None if it was not sealed with this very token."""
     try:
-        text = AESGCM(_key(raw)).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], family)
+        text = AESGCM(_key(raw)).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], session)
     except (InvalidTag, ValueError):  # the latter for what is too short to be anything sealed
         return None
     answer = cast("dict[str, Any]", json.loads(text))

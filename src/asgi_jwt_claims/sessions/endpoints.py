@@ -29,12 +29,12 @@ from asgi_jwt_claims.errors import (
     UnavailableError,
     UnsupportedScopeError,
 )
-from asgi_jwt_claims.responses import Answer, Challenges, send_answer, tell_refused
+from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, send_response, tell_refused
 from asgi_jwt_claims.sources.cookie import Cookie
-from asgi_jwt_claims.sources.csrf import CSRF_KEY
+from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.header import BearerHeader
-from asgi_jwt_claims.stores.base import RevocationStore
-from asgi_jwt_claims.tokens.digests import mark
+from asgi_jwt_claims.stores.base import TokenStore
+from asgi_jwt_claims.tokens.digests import digest
 from asgi_jwt_claims.tokens.verification import check_type, verify_attended
 
 from .cookies import cookie_headers, expired_cookie_headers
@@ -94,7 +94,7 @@ class TokenEndpoints:
     def __init__(
         self,
         config: JWTConfig,
-        store: RevocationStore,
+        store: TokenStore,
         *,
         claims_loader: ClaimsLoader | None = None,
         realm: str = "api",
@@ -102,8 +102,8 @@ class TokenEndpoints:
     ) -> None:
         if not isinstance(config, JWTConfig):
             raise SettingError("config must be one JWTConfig, that which mints the tokens")
-        if not isinstance(store, RevocationStore):
-            raise SettingError("store must be a RevocationStore such as SQLiteStore(path)")
+        if not isinstance(store, TokenStore):
+            raise SettingError("store must be a TokenStore such as SQLiteStore(path)")
         if claims_loader is not None and not callable(claims_loader):
             raise SettingError("claims_loader must be a function of the refresh token")
         if not isinstance(cookies, bool):
@@ -117,10 +117,10 @@ class TokenEndpoints:
         self._config = config
         self._store = store
         self._claims_loader = claims_loader
-        self._challenges = Challenges(realm, listeners=config.on_event)
+        self._challenges = ErrorResponder(realm, listeners=config.on_event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
+        """ErrorResponse one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return
@@ -138,13 +138,13 @@ class TokenEndpoints:
                     return bytes(body)
 
         try:
-            answer = await self.answer(scope, read_body)
+            answer = await self.respond(scope, read_body)
         except _GoneError:
             return
         forget_error(scope)
-        await send_answer(answer, scope, send)
+        await send_response(answer, scope, send)
 
-    async def answer(self, scope: Any, read_body: ReadBody) -> Answer:
+    async def respond(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
         """The answer to an http scope, for whoever sends it in another way than by ASGI.
 
         Args:
@@ -160,7 +160,7 @@ class TokenEndpoints:
             path, session = "/sessions/", path.removeprefix("/sessions/")
         else:
             session = ""
-        routes: dict[str, tuple[str, Callable[[], Awaitable[Answer]]]] = {
+        routes: dict[str, tuple[str, Callable[[], Awaitable[ErrorResponse]]]] = {
             "/refresh": ("POST", lambda: self._refresh(scope, read_body)),
             "/logout": ("POST", lambda: self._logout(scope, read_body)),
             "/logout-everywhere": ("POST", lambda: self._logout_everywhere(scope)),
@@ -179,7 +179,7 @@ class TokenEndpoints:
         except TokenError as error:  # a cookie that cannot be used
             return await self._challenges.respond(error, scope)
 
-    async def _refresh(self, scope: Any, read_body: ReadBody) -> Answer:
+    async def _refresh(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
         form = await self._form(scope, read_body)
         in_cookie = self._in_cookie(scope, form, "refresh_token", self._refresh_cookie)
         if in_cookie is None and form.get("grant_type") != "refresh_token":
@@ -206,7 +206,7 @@ class TokenEndpoints:
         shown = {name: value for name, value in pair.items() if name not in ("access_token", "refresh_token")}
         return _json(200, shown, *cookie_headers(pair, self._config))
 
-    async def _logout(self, scope: Any, read_body: ReadBody) -> Answer:
+    async def _logout(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
         form = await self._form(scope, read_body)
         raw = self._in_cookie(scope, form, "token", self._refresh_cookie)
         if raw is None:
@@ -235,7 +235,7 @@ class TokenEndpoints:
         if cookie is None:
             return None
         value = form.get(cookie.cookies.csrf_field)
-        offered = cookie({**scope, CSRF_KEY: value and value.encode()}, self._config.max_token_size)
+        offered = cookie({**scope, CSRF_TOKEN_KEY: value and value.encode()}, self._config.max_token_size)
         if offered is None:
             return None
         if field in form:
@@ -257,22 +257,22 @@ class TokenEndpoints:
         return None
 
     async def _revoke(self, token: Token) -> None:
-        if token.family:
+        if token.session_id:
             expires_at = _expiry(token) if token.type == "access" else 0.0
-            await end_session(token.family, self._config, self._store, expires_at=expires_at)
+            await end_session(token.session_id, self._config, self._store, expires_at=expires_at)
         elif token.jti:
             await revoke_token(token, self._config, self._store)
 
-    async def _logout_everywhere(self, scope: Any) -> Answer:
-        async def log_out(token: Token) -> Answer:
+    async def _logout_everywhere(self, scope: Any) -> ErrorResponse:
+        async def log_out(token: Token) -> ErrorResponse:
             await end_identity(token.identity, self._config, self._store, expires_at=_expiry(token))
             is_cookie = token.source == "cookie"
             return _json(200, {}, *(expired_cookie_headers(self._config) if is_cookie else ()))
 
         return await self._for_bearer(scope, log_out)
 
-    async def _sessions(self, scope: Any) -> Answer:
-        async def show(token: Token) -> Answer:
+    async def _sessions(self, scope: Any) -> ErrorResponse:
+        async def show(token: Token) -> ErrorResponse:
             sessions = await list_sessions(token.identity, self._config, self._store)
             shown = [
                 {
@@ -281,7 +281,7 @@ class TokenEndpoints:
                     "started_at": one.started_at,
                     "refreshed_at": one.refreshed_at,
                     "expires_at": None if one.expires_at == math.inf else one.expires_at,
-                    "current": one.id == token.family,
+                    "current": one.id == token.session_id,
                 }
                 for one in sessions
             ]
@@ -289,26 +289,26 @@ class TokenEndpoints:
 
         return await self._for_bearer(scope, show)
 
-    async def _end_session(self, scope: Any, session: str) -> Answer:
-        async def end(token: Token) -> Answer:
+    async def _end_session(self, scope: Any, session: str) -> ErrorResponse:
+        async def end(token: Token) -> ErrorResponse:
             issuer = self._config.issuer
             # What is no session id is not looked for, however long it is.
             is_id = _SESSION_ID.fullmatch(session) is not None
-            record = await self._store.session(mark("family", issuer, session)) if is_id else None
+            record = await self._store.session(digest("session", issuer, session)) if is_id else None
             # A session of another identity is answered as one that does not exist.
             if (
                 record is None
                 or record.has_ended
-                or not hmac.compare_digest(record.identity, mark("identity", issuer, token.identity))
+                or not hmac.compare_digest(record.identity, digest("identity", issuer, token.identity))
             ):
                 return _json(404, {"error": "not_found"})
-            expires_at = _expiry(token) if token.family == session else 0.0
+            expires_at = _expiry(token) if token.session_id == session else 0.0
             await end_session(session, self._config, self._store, expires_at=expires_at)
             return _json(200, {})
 
         return await self._for_bearer(scope, end)
 
-    async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[Answer]]) -> Answer:
+    async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[ErrorResponse]]) -> ErrorResponse:
         outcome = await examined(scope, self._config, self._challenges, self._store, sources=self._sources)
         try:
             token = outcome.admit(scope, ANY_ACCESS_TOKEN)
@@ -337,7 +337,7 @@ class TokenEndpoints:
             raise _RequestError("invalid_request", "A parameter is repeated.")  # RFC 6749 section 3.2
         return form
 
-    async def _failed(self, error: TokenError, scope: Any, *, forget: bool = False) -> Answer:
+    async def _failed(self, error: TokenError, scope: Any, *, forget: bool = False) -> ErrorResponse:
         """RFC 6749 section 5.2, and section 2.2.1 of RFC 7009."""
         await tell_refused(self._config.on_event, error, scope)
         if isinstance(error, UnavailableError):
@@ -375,7 +375,7 @@ def _needed(form: Mapping[str, str], name: str) -> str:
     return form[name]
 
 
-def _json(status: int, content: Mapping[str, Any], *more: tuple[str, str]) -> Answer:
+def _json(status: int, content: Mapping[str, Any], *more: tuple[str, str]) -> ErrorResponse:
     body = json.dumps(content).encode()
     headers = (
         ("content-type", "application/json"),
@@ -383,4 +383,4 @@ def _json(status: int, content: Mapping[str, Any], *more: tuple[str, str]) -> An
         ("cache-control", "no-store"),
         *more,
     )
-    return Answer(status, headers, body)
+    return ErrorResponse(status, headers, body)

@@ -1,9 +1,9 @@
 """Sessions: begun by a login, listed, and ended; and single tokens revoked.
 
-A session is a family of tokens, known by its `sid` claim: the access and refresh token of one login and all that come
+A session is a session_id of tokens, known by its `sid` claim: the access and refresh token of one login and all that come
 of them by refreshing. It is ended twice over. Its record says so, and is kept for as long as its refresh token lives;
-the mark of its family is revoked, and is kept for as long as its last access token lives. The record knows how long that
-is, also of tokens that were minted under other lifetimes. Every process has to know the marks, but not the records.
+the mark of its session_id is revoked, and is kept for as long as its last access token lives. The record knows how long that
+is, also of tokens that were minted under other lifetimes. Every process has to know the digests, but not the records.
 
 Nothing that is minted lives longer than `longest_seconds` of its configuration, so a revocation that is kept for so long
 outlives every token that it is about. Clocks may differ by the leeway: a token may be minted by one that is ahead, and
@@ -28,9 +28,9 @@ from asgi_jwt_claims.jose.strict_json import dump_json, has_lone_surrogate
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
-from asgi_jwt_claims.stores.base import PAGE, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims.stores.base import PAGE, Revocation, SessionRecord, TokenStore
 from asgi_jwt_claims.tokens.claims import check_identity, granted_scope, read_once
-from asgi_jwt_claims.tokens.digests import Kind, mark
+from asgi_jwt_claims.tokens.digests import digest
 from asgi_jwt_claims.tokens.minting import mint
 from asgi_jwt_claims.tokens.token import Token, TokenPair
 
@@ -43,7 +43,7 @@ __all__ = [
     "end_session",
     "list_sessions",
     "mint_pair",
-    "refresh_mark",
+    "refresh_digest",
     "revoke_identity",
     "revoke_session",
     "revoke_token",
@@ -63,7 +63,7 @@ class Session:
     """One login that has not ended. Times are seconds since the epoch.
 
     Attributes:
-        id: The family of its tokens: their `sid`.
+        id: The session_id of its tokens: their `sid`.
         started_at: When the user logged in.
         refreshed_at: When it was last refreshed.
         expires_at: When it ends unless it is refreshed.
@@ -80,7 +80,7 @@ class Session:
 async def start_session(  # noqa: PLR0913 -- what may be said about a login, all of it by name
     identity: Any,
     config: JWTConfig,
-    store: RevocationStore,
+    store: TokenStore,
     *,
     user_claims: Mapping[str, Any] | None = None,
     fresh: bool | timedelta | float = True,
@@ -95,7 +95,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
 
     Args:
         identity: Whom the tokens speak for.
-        config: Needs a signing key, a `type_claim` and a `family_claim`.
+        config: Needs a signing key, a `type_claim` and a `session_claim`.
         store: Where the session is kept.
         user_claims: The application's claims.
         fresh: Whether, or for how long (a `timedelta` or seconds), the access token counts as a login with credentials.
@@ -113,7 +113,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
         SettingError: `fresh` is no duration, or `config` or `store` is none.
     """
     check_arguments(config, store, "start_session(identity, config, store)")
-    family_claim = check_settings(config)
+    session_claim = check_settings(config)
     label, max_sessions = plain(label), plain(max_sessions)
     if not isinstance(label, str) or len(label) > _MAX_LABEL or has_lone_surrogate(label):
         raise MintingError(f"label must be a str of at most {_MAX_LABEL} whole characters")
@@ -121,26 +121,26 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
         raise MintingError("client_id must be a non-empty str of whole characters")
     if max_sessions is not None and (type(max_sessions) is not int or max_sessions < 1):
         raise MintingError("max_sessions must be an int of 1 or more, or None for no limit")
-    owner = _mark_of_identity(identity, config)
-    now = await _after(await store.issued_until(owner), config)
-    family = os.urandom(16).hex()
+    owner = _digest_of_identity(identity, config)
+    now = await _after(await store.cutoff(owner), config)
+    session_id = os.urandom(16).hex()
     grant: dict[str, Any] = {
         "user_claims": user_claims,
         "scope": granted_scope(scope),
         "roles": read_once(roles),
         "audience": read_once(audience),
     }
-    claims = {family_claim: family, "auth_time": now, "client_id": client_id}
+    claims = {session_claim: session_id, "auth_time": now, "client_id": client_id}
     pair, life = mint_pair(identity, config, now, now, grant, claims, fresh=_fresh(fresh, now))
     record = SessionRecord(
-        family=mark("family", config.issuer, family),
+        session=digest("session", config.issuer, session_id),
         identity=owner,
-        id=family,
-        current=refresh_mark(config, life.refresh_jti),
+        session_id=session_id,
+        current=refresh_digest(config, life.refresh_jti),
         previous=b"",
-        spent_at=0.0,
-        sealed=b"",
-        sealed_until=0.0,
+        previous_used_at=0.0,
+        response=b"",
+        response_until=0.0,
         started_at=float(now),
         refreshed_at=float(now),
         expires_at=life.refresh_end + config.leeway_seconds,
@@ -148,27 +148,27 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
         access_expires_at=life.access_end,
         audience="" if audience is None else dump_json(grant["audience"]).decode(),
     )
-    await store.replace_session(record.family, b"", record)
+    await store.replace_session(record.session, b"", record)
     issuer = config.issuer
-    await tell(config.on_event, AuthEvent(name="issued", issuer=issuer, identity=identity, family=family))
+    await tell(config.on_event, AuthEvent(name="issued", issuer=issuer, identity=identity, session_id=session_id))
     if max_sessions is not None:
         await _end_oldest(max_sessions - 1, record, config, store)
     return pair
 
 
-async def _end_oldest(kept: int, newest: SessionRecord, config: JWTConfig, store: RevocationStore) -> None:
+async def _end_oldest(kept: int, newest: SessionRecord, config: JWTConfig, store: TokenStore) -> None:
     """End the oldest sessions of an identity until so many are left beside the newest."""
     try:
-        others = [one for one in await _all_sessions(newest.identity, store) if one.family != newest.family]
+        others = [one for one in await _all_sessions(newest.identity, store) if one.session != newest.session]
         others.sort(key=lambda one: one.started_at, reverse=True)
         for one in others[kept:]:
-            await end_session(one.id, config, store)
+            await end_session(one.session_id, config, store)
     except StoreUnavailableError as error:
         # The login is in the store already. The next one counts again.
         logger().warning("the sessions beyond max_sessions could not be ended: %r %r", error, error.evidence)
 
 
-async def list_sessions(identity: Any, config: JWTConfig, store: RevocationStore) -> list[Session]:
+async def list_sessions(identity: Any, config: JWTConfig, store: TokenStore) -> list[Session]:
     """The live sessions of `identity`, the one refreshed last first.
 
     Raises:
@@ -179,18 +179,18 @@ async def list_sessions(identity: Any, config: JWTConfig, store: RevocationStore
     check_arguments(config, store, "list_sessions(identity, config, store)")
     sessions = [
         Session(
-            id=one.id,
+            id=one.session_id,
             started_at=one.started_at,
             refreshed_at=one.refreshed_at,
             expires_at=one.expires_at,
             label=one.label,
         )
-        for one in await _all_sessions(_mark_of_identity(identity, config), store)
+        for one in await _all_sessions(_digest_of_identity(identity, config), store)
     ]
     return sorted(sessions, key=lambda session: session.refreshed_at, reverse=True)
 
 
-async def revoke_token(token: Token, config: JWTConfig, store: RevocationStore) -> None:
+async def revoke_token(token: Token, config: JWTConfig, store: TokenStore) -> None:
     """Revoke one token by its `jti`.
 
     Raises:
@@ -204,18 +204,23 @@ async def revoke_token(token: Token, config: JWTConfig, store: RevocationStore) 
     if not token.jti:
         raise MintingError("a token without jti cannot be revoked by itself; revoke its session or its identity")
     until = _outlasting(math.inf if token.expires_at is None else token.expires_at, config)
-    await store.revoke([Revocation("token", mark("token", config.issuer, token.jti), until)])
+    await store.revoke([Revocation("token", digest("token", config.issuer, token.jti), until)])
     event = AuthEvent(
-        name="revoked", scope="token", issuer=config.issuer, identity=token.identity, jti=token.jti, family=token.family
+        name="revoked",
+        revoked="token",
+        issuer=config.issuer,
+        identity=token.identity,
+        jti=token.jti,
+        session_id=token.session_id,
     )
     await tell(config.on_event, event)
 
 
-async def revoke_session(family: str, config: JWTConfig, store: RevocationStore) -> int:
+async def revoke_session(session_id: str, config: JWTConfig, store: TokenStore) -> int:
     """End a session: no token that comes from this login counts any more.
 
     Args:
-        family: The `id` of a `Session`, or the `family` of any of its tokens.
+        session_id: The `id` of a `Session`, or the `session_id` of any of its tokens.
         config: That of its tokens.
         store: Where it is kept.
 
@@ -224,32 +229,34 @@ async def revoke_session(family: str, config: JWTConfig, store: RevocationStore)
         revoked in any case.
 
     Raises:
-        MintingError: `family` is no non-empty str: the token has no session. Revoke the token or its identity instead.
+        MintingError: `session_id` is no non-empty str: the token has no session. Revoke the token or its identity instead.
         SettingError: `config` or `store` is none.
         StoreUnavailableError: The session may not have ended; do it again.
     """
-    check_arguments(config, store, "revoke_session(family, config, store)")
-    family = plain(family)
-    if not (isinstance(family, str) and family):
+    check_arguments(config, store, "revoke_session(session_id, config, store)")
+    session_id = plain(session_id)
+    if not (isinstance(session_id, str) and session_id):
         raise MintingError(
-            "the family must be the non-empty str that names a session; a token that has none comes from no session, so "
+            "the session_id must be the non-empty str that names a session; a token that has none comes from no session, so "
             "revoke the token or its identity"
         )
-    return await end_session(family, config, store)
+    return await end_session(session_id, config, store)
 
 
-async def end_session(family: str, config: JWTConfig, store: RevocationStore, *, expires_at: float = 0.0) -> int:
+async def end_session(session_id: str, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:
     """As `revoke_session`, and until `expires_at` at least: the `exp` of a token at hand, in seconds since the epoch."""
-    marked = mark("family", config.issuer, family)
-    record = await store.session(marked)
+    session = digest("session", config.issuer, session_id)
+    record = await store.session(session)
     # First the record: a refresh that is under way then issues nothing of which the record does not know.
     state = None if record is None else await _close(record, store)
-    await store.revoke([_of_family(marked, state, config, expires_at)])
-    await tell(config.on_event, AuthEvent(name="revoked", scope="family", issuer=config.issuer, family=family))
+    await store.revoke([_of_session(session, state, config, expires_at)])
+    await tell(
+        config.on_event, AuthEvent(name="revoked", revoked="session", issuer=config.issuer, session_id=session_id)
+    )
     return int(state is not None and not state.has_ended)
 
 
-async def revoke_identity(identity: Any, config: JWTConfig, store: RevocationStore) -> int:
+async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore) -> int:
     """Log `identity` out everywhere: no token issued up to now counts any more.
 
     Its live sessions end by name as well, so that a clock that is a little ahead elsewhere saves none of them. For the
@@ -272,9 +279,9 @@ async def revoke_identity(identity: Any, config: JWTConfig, store: RevocationSto
     return await end_identity(check_identity(identity, config.identity_claim), config, store)
 
 
-async def end_identity(identity: Any, config: JWTConfig, store: RevocationStore, *, expires_at: float = 0.0) -> int:
+async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:
     """As `revoke_identity`, and until `expires_at` at least: the `exp` of a token at hand, in seconds since the epoch."""
-    owner = mark("identity", config.issuer, identity)
+    owner = digest("identity", config.issuer, identity)
     until = _outlasting(max(expires_at, _issued_now(config, config.longest_seconds)), config)
     cutoff = config.clock()
     # One write, and nearly everything is done: these tokens are refused, also when the rest fails.
@@ -284,19 +291,19 @@ async def end_identity(identity: Any, config: JWTConfig, store: RevocationStore,
     while page:
         # With many sessions this takes a while, in which the user may have logged in again.
         due = [one for one in page if one.started_at <= cutoff + config.leeway_seconds]
-        await store.revoke([_of_family(one.family, one, config) for one in due])
+        await store.revoke([_of_session(one.session, one, config) for one in due])
         states = [await _close(one, store) for one in due]
         ended += sum(1 for state in states if state is not None and not state.has_ended)
         # What was refreshed in the meantime, by a release with other lifetimes even, may have a later end.
         moved = [
-            _of_family(one.family, state, config)
+            _of_session(one.session, state, config)
             for one, state in zip(due, states, strict=True)
             if state is None or state.access_expires_at != one.access_expires_at
         ]
         if moved:
             await store.revoke(moved)
         page = await _page_after(page, owner, store)
-    event = AuthEvent(name="revoked", scope="identity", issuer=config.issuer, identity=identity)
+    event = AuthEvent(name="revoked", revoked="identity", issuer=config.issuer, identity=identity)
     await tell(config.on_event, event)
     return ended
 
@@ -308,23 +315,22 @@ def check_arguments(config: object, store: object, call: str) -> None:
         SettingError: For these.
     """
     check_config(config, call)
-    if not isinstance(store, RevocationStore):
+    if not isinstance(store, TokenStore):
         raise SettingError(
-            f"store must be a RevocationStore such as SQLiteStore(path), not {type(store).__name__}; call {call}"
+            f"store must be a TokenStore such as SQLiteStore(path), not {type(store).__name__}; call {call}"
         )
 
 
 def check_settings(config: JWTConfig) -> str:
     """The name of the claim that names sessions; or refuse a configuration whose tokens cannot have any."""
-    if config.family_claim is None or config.type_claim is None:
-        raise MintingError("sessions need a family_claim, which names them, and a type_claim")
-    return config.family_claim
+    if config.session_claim is None or config.type_claim is None:
+        raise MintingError("sessions need a session_claim, which names them, and a type_claim")
+    return config.session_claim
 
 
-def refresh_mark(config: JWTConfig, jti: str) -> bytes:
+def refresh_digest(config: JWTConfig, jti: str) -> bytes:
     """What a session knows its refresh tokens by."""
-    kind: Kind = "token"
-    return mark(kind, config.issuer, jti)
+    return digest("token", config.issuer, jti)
 
 
 class Life(NamedTuple):
@@ -368,8 +374,8 @@ def mint_pair(
     return TokenPair(access, refresh, expires_in=expires_in, scope=scope), Life(access_end, refresh_end, jti)
 
 
-def _mark_of_identity(identity: Any, config: JWTConfig) -> bytes:
-    return mark("identity", config.issuer, check_identity(identity, config.identity_claim))
+def _digest_of_identity(identity: Any, config: JWTConfig) -> bytes:
+    return digest("identity", config.issuer, check_identity(identity, config.identity_claim))
 
 
 async def _after(issued_until: float, config: JWTConfig) -> int:
@@ -392,7 +398,7 @@ def _fresh(fresh: bool | timedelta | float, now: int) -> bool | int:
     return fresh if isinstance(fresh, bool) else now + whole_seconds(as_duration(fresh, "fresh"))
 
 
-async def _all_sessions(identity: bytes, store: RevocationStore) -> list[SessionRecord]:
+async def _all_sessions(identity: bytes, store: TokenStore) -> list[SessionRecord]:
     page = await store.sessions(identity)
     found = [*page]
     while page := await _page_after(page, identity, store):
@@ -400,12 +406,12 @@ async def _all_sessions(identity: bytes, store: RevocationStore) -> list[Session
     return found
 
 
-async def _page_after(page: list[SessionRecord], identity: bytes, store: RevocationStore) -> list[SessionRecord]:
+async def _page_after(page: list[SessionRecord], identity: bytes, store: TokenStore) -> list[SessionRecord]:
     """The live sessions that follow a page; none when it was the last."""
-    return await store.sessions(identity, after=page[-1].family) if len(page) == PAGE else []
+    return await store.sessions(identity, after=page[-1].session) if len(page) == PAGE else []
 
 
-async def _close(record: SessionRecord, store: RevocationStore) -> SessionRecord | None:
+async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | None:
     """Let the record of a session say that it has ended, also while it is refreshed.
 
     Returns:
@@ -416,20 +422,20 @@ async def _close(record: SessionRecord, store: RevocationStore) -> SessionRecord
     for _ in range(_ATTEMPTS):
         if state is None or state.has_ended:
             return state
-        ended = state._replace(current=_ENDED, sealed=b"", has_ended=True)
-        if await store.replace_session(state.family, state.current, ended):
+        ended = state._replace(current=_ENDED, response=b"", has_ended=True)
+        if await store.replace_session(state.session, state.current, ended):
             return state
-        state = await store.session(record.family)
+        state = await store.session(record.session)
     return None
 
 
-def _of_family(family: bytes, state: SessionRecord | None, config: JWTConfig, expires_at: float = 0.0) -> Revocation:
-    """The revocation of a family whose session ended in this state; None: in one that is not known."""
+def _of_session(session: bytes, state: SessionRecord | None, config: JWTConfig, expires_at: float = 0.0) -> Revocation:
+    """The revocation of a session_id whose session ended in this state; None: in one that is not known."""
     known = 0.0 if state is None else state.access_expires_at
     access = math.inf if config.access_seconds is None else config.access_seconds
     # What a refresh under way still issues, or one that a store has lost, is issued by now.
     latest = _issued_now(config, access if known else config.longest_seconds)
-    return Revocation("family", family, _outlasting(max(known, latest, expires_at), config))
+    return Revocation("session", session, _outlasting(max(known, latest, expires_at), config))
 
 
 def _issued_now(config: JWTConfig, lifetime: float) -> float:

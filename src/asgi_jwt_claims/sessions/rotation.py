@@ -42,31 +42,31 @@ from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import ends_task
 from asgi_jwt_claims.runtime.values import plain
-from asgi_jwt_claims.stores.base import RevocationStore, SessionRecord, is_marked
+from asgi_jwt_claims.stores.base import SessionRecord, TokenStore, is_digest_revoked
 from asgi_jwt_claims.tokens.claims import read_once, scope_text
-from asgi_jwt_claims.tokens.digests import Marks, marks_of
+from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
 from asgi_jwt_claims.tokens.token import Token, TokenPair, about, facts_of
 from asgi_jwt_claims.tokens.verification import verify_token_async
 
-from ._response_encryption import open_sealed, seal
+from ._response_encryption import decrypt_response, encrypt_response
 from .login import (
     check_arguments,
     check_settings,
     end_session,
     mint_pair,
-    refresh_mark,
+    refresh_digest,
     session_end,
 )
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
 
-__all__ = ["ClaimsLoader", "Renewal", "check_client", "rotate_refresh_token"]
+__all__ = ["ClaimsLoader", "RefreshedClaims", "check_client", "rotate_refresh_token"]
 
 _MAX_REPEATS = 50  # rotations in a row, each followed by a repeat: half a day, with access tokens of 15 minutes
 
 
-class Renewal(NamedTuple):
+class RefreshedClaims(NamedTuple):
     """What a `claims_loader` may return where user claims alone are not enough.
 
     Attributes:
@@ -79,7 +79,7 @@ class Renewal(NamedTuple):
 
 
 ClaimsLoader: TypeAlias = Callable[
-    [Token], "Awaitable[Mapping[str, Any] | Renewal | None] | Mapping[str, Any] | Renewal | None"
+    [Token], "Awaitable[Mapping[str, Any] | RefreshedClaims | None] | Mapping[str, Any] | RefreshedClaims | None"
 ]
 """Given the refresh token, the user claims as they are today; None when the identity may not go on. Sync or async."""
 
@@ -87,7 +87,7 @@ ClaimsLoader: TypeAlias = Callable[
 async def rotate_refresh_token(
     raw: str | bytes,
     config: JWTConfig,
-    store: RevocationStore,
+    store: TokenStore,
     *,
     claims_loader: ClaimsLoader | None = None,
     scope: str | None = None,
@@ -124,12 +124,12 @@ async def rotate_refresh_token(
             sent again.
     """
     check_arguments(config, store, "rotate_refresh_token(raw, config, store)")
-    family_claim = check_settings(config)
+    session_claim = check_settings(config)
     token = await verify_token_async(raw, config, type="refresh")
     try:
         check_client(token, client_id)
         return await _rotate(
-            token, raw, config, store, family_claim, claims_loader=claims_loader, scope=scope, check=check
+            token, raw, config, store, session_claim, claims_loader=claims_loader, scope=scope, check=check
         )
     except TokenError as error:
         about(error, token)
@@ -140,18 +140,18 @@ async def _rotate(
     token: Token,
     raw: str | bytes,
     config: JWTConfig,
-    store: RevocationStore,
-    family_claim: str,
+    store: TokenStore,
+    session_claim: str,
     *,
     claims_loader: ClaimsLoader | None,
     scope: str | None,
     check: Callable[[TokenPair], object] | None,
 ) -> TokenPair:
-    marks = marks_of(token, config)
-    record = await _find_session(marks, config, store)
+    digests = digests_of(token, config)
+    record = await _find_session(digests, config, store)
     encoded = as_ascii(raw, config.max_token_size)
-    if not hmac.compare_digest(record.current, marks.token):
-        return _checked(await _answer_again(token, marks, record, encoded, config, store), check)
+    if not hmac.compare_digest(record.current, digests.token):
+        return _checked(await _answer_again(token, digests, record, encoded, config, store), check)
     logged_in_at = token.authenticated_at
     if logged_in_at is None:
         raise MissingClaimError(claim="auth_time")
@@ -168,7 +168,7 @@ async def _rotate(
         "roles": said.get(config.roles_claim) if renewal.roles is None else read_once(renewal.roles),
         "audience": json.loads(record.audience) if record.audience else None,
     }
-    claims = {family_claim: token.family, "auth_time": logged_in_at, "client_id": said.get("client_id")}
+    claims = {session_claim: token.session_id, "auth_time": logged_in_at, "client_id": said.get("client_id")}
     try:
         pair, life = mint_pair(
             token.identity, config, now, logged_in_at, grant, claims, fresh=False, access_scope=narrowed
@@ -179,11 +179,11 @@ async def _rotate(
     _checked(pair, check)
     moment = config.clock()
     after = record._replace(
-        current=refresh_mark(config, life.refresh_jti),
-        previous=marks.token,
-        spent_at=moment,
-        sealed=seal(pair, encoded, marks.family) if config.grace_seconds else b"",
-        sealed_until=moment + config.grace_seconds,
+        current=refresh_digest(config, life.refresh_jti),
+        previous=digests.token,
+        previous_used_at=moment,
+        response=encrypt_response(pair, encoded, digests.session) if config.grace_seconds else b"",
+        response_until=moment + config.grace_seconds,
         # Not before the `iat` of any of its tokens, though clocks differ.
         refreshed_at=max(record.refreshed_at, moment),
         # Access tokens that were minted under longer lifetimes may outlive the refresh token.
@@ -194,30 +194,30 @@ async def _rotate(
     )
     if not await _move_on(record, after, store):
         # Another request was quicker with the same token.
-        record = await _find_session(marks, config, store)
-        return _checked(await _answer_again(token, marks, record, encoded, config, store), check)
+        record = await _find_session(digests, config, store)
+        return _checked(await _answer_again(token, digests, record, encoded, config, store), check)
     await tell(config.on_event, AuthEvent(name="refreshed", **facts_of(token)))
     return pair
 
 
-async def _move_on(before: SessionRecord, after: SessionRecord, store: RevocationStore) -> bool:
+async def _move_on(before: SessionRecord, after: SessionRecord, store: TokenStore) -> bool:
     """Whether the session has moved from the one state to the other, and not by another request."""
     try:
-        return await store.replace_session(before.family, before.current, after)
+        return await store.replace_session(before.session, before.current, after)
     except StoreUnavailableError:
         # It may have, and only the answer was lost. The client would come back with a token that has been used.
-        record = await store.session(before.family)
+        record = await store.session(before.session)
         if record is not None and record.current == before.current:
             raise
         return record is not None and record.current == after.current
 
 
-async def _find_session(marks: Marks, config: JWTConfig, store: RevocationStore) -> SessionRecord:
-    if not marks.family or not marks.token:
-        raise MissingClaimError(claim=config.family_claim if not marks.family else "jti")
-    if await is_marked(store, marks):
+async def _find_session(digests: TokenDigests, config: JWTConfig, store: TokenStore) -> SessionRecord:
+    if not digests.session or not digests.token:
+        raise MissingClaimError(claim=config.session_claim if not digests.session else "jti")
+    if await is_digest_revoked(store, digests):
         raise RevokedTokenError()
-    record = await store.session(marks.family)
+    record = await store.session(digests.session)
     if record is None:
         # With a store of its own in each process it is another process that knows the session.
         raise RevokedTokenError(reason="no such session here")
@@ -227,32 +227,30 @@ async def _find_session(marks: Marks, config: JWTConfig, store: RevocationStore)
 
 
 async def _answer_again(
-    token: Token, marks: Marks, record: SessionRecord, encoded: bytes, config: JWTConfig, store: RevocationStore
+    token: Token, digests: TokenDigests, record: SessionRecord, encoded: bytes, config: JWTConfig, store: TokenStore
 ) -> TokenPair:
     """The answer to a token that is not the one that the session is waiting for."""
-    is_previous = hmac.compare_digest(record.previous, marks.token)
+    is_previous = hmac.compare_digest(record.previous, digests.token)
     repeats = record.repeats if record.was_repeated else record.repeats + 1
-    if is_previous and record.sealed and config.clock() - record.spent_at < config.grace_seconds:
-        pair = open_sealed(record.sealed, encoded, marks.family)
+    if is_previous and record.response and config.clock() - record.previous_used_at < config.grace_seconds:
+        pair = decrypt_response(record.response, encoded, digests.session)
         if pair is not None and repeats < _MAX_REPEATS:
             await _note_repeat(token, record, repeats, config, store)
             return pair
     expires_at = math.inf if token.expires_at is None else token.expires_at
-    await end_session(str(token.family), config, store, expires_at=expires_at)
+    await end_session(str(token.session_id), config, store, expires_at=expires_at)
     if not is_previous and token.issued_at is not None and token.issued_at > record.refreshed_at:
-        logger().warning("the store has lost the last state of session %s, which has ended", token.family)
+        logger().warning("the store has lost the last state of session %s, which has ended", token.session_id)
         raise RevokedTokenError(reason="the store has lost the state of the session", jti=token.jti)
-    logger().warning("a refresh token was used twice; its session %s has ended", token.family)
+    logger().warning("a refresh token was used twice; its session %s has ended", token.session_id)
     await tell(config.on_event, AuthEvent(name="reuse_detected", **facts_of(token)))
     raise ReusedTokenError(jti=token.jti)
 
 
-async def _note_repeat(
-    token: Token, record: SessionRecord, repeats: int, config: JWTConfig, store: RevocationStore
-) -> None:
+async def _note_repeat(token: Token, record: SessionRecord, repeats: int, config: JWTConfig, store: TokenStore) -> None:
     if not record.was_repeated:
         # If the session has moved on meanwhile, the repeat was good when it came, and is not counted.
-        await store.replace_session(record.family, record.current, record._replace(repeats=repeats, was_repeated=True))
+        await store.replace_session(record.session, record.current, record._replace(repeats=repeats, was_repeated=True))
     await tell(config.on_event, AuthEvent(name="refresh_repeated", **facts_of(token)))
 
 
@@ -282,10 +280,10 @@ def check_client(token: Token, client_id: str | None) -> None:
         raise about(WrongClientError(), token)
 
 
-async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) -> Renewal:
+async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) -> RefreshedClaims:
     if loader is None:
         name = config.user_claims_claim
-        return Renewal(token.user_claims if name is None else token.claims.get(name))
+        return RefreshedClaims(token.user_claims if name is None else token.claims.get(name))
     try:
         loaded = loader(token)
         if inspect.isawaitable(loaded):
@@ -299,7 +297,7 @@ async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) ->
         raise ClaimsUnavailableError(reason=type(error).__name__) from error
     if loaded is None:
         raise IdentityRefusedError()
-    return loaded if isinstance(loaded, Renewal) else Renewal(loaded)
+    return loaded if isinstance(loaded, RefreshedClaims) else RefreshedClaims(loaded)
 
 
 def _narrowed(scope: str | None, token: Token) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError
 
-from ._credentials import Offered, Source, is_source
+from ._credentials import Credentials, Source, is_source
 from .cookie import Cookie
 from .header import BearerHeader
 from .websocket import InsecureWebSocketQuery, WebSocketProtocol
@@ -23,11 +23,11 @@ __all__ = [
     "DEFAULT_SOURCES",
     "BearerHeader",
     "Cookie",
+    "Credentials",
     "InsecureWebSocketQuery",
-    "Offered",
     "Source",
     "WebSocketProtocol",
-    "find_token",
+    "extract_credentials",
     "is_source",
     "why_absent",
 ]
@@ -36,17 +36,17 @@ DEFAULT_SOURCES: tuple[Source, ...] = (BearerHeader(),)
 """Where tokens are looked for unless said otherwise. One object, so that nested guards know that they agree."""
 
 
-def find_token(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: int) -> Offered | None:
+def extract_credentials(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: int) -> Credentials | None:
     """What the sources find, in their order. Only absence moves on to the next one.
 
     Raises:
         RepeatedCredentialsError: A token was offered in two places (RFC 6750 section 2).
-        TokenError: A source found something that was offered badly, or returned what is no `Offered`.
+        TokenError: A source found something that was offered badly, or returned what is no `Credentials`.
     """
     if len(sources) == 1:
         offered = sources[0](scope, max_size)
-        return offered if offered is None or type(offered) is Offered else _checked(offered)
-    found: Offered | None = None
+        return offered if offered is None or type(offered) is Credentials else _checked(offered)
+    found: Credentials | None = None
     for source in sources:
         offered = _checked(source(scope, max_size))
         if offered is not None:
@@ -56,10 +56,10 @@ def find_token(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: 
     return found
 
 
-def _checked(offered: Offered | None) -> Offered | None:
+def _checked(offered: Credentials | None) -> Credentials | None:
     # A source may be the application's own. What it gets wrong must not let anyone in, nor be an error 500.
-    if offered is not None and not isinstance(offered, Offered):
-        raise InvalidRequestError(reason=f"a source must return Offered or None, not {type(offered).__name__}")
+    if offered is not None and not isinstance(offered, Credentials):
+        raise InvalidRequestError(reason=f"a source must return Credentials or None, not {type(offered).__name__}")
     return offered
 
 

@@ -12,11 +12,11 @@ __all__ = [
     "FIELD_NAME",
     "OWS",
     "ComparableSource",
-    "Offered",
+    "Credentials",
     "Source",
-    "check_characters",
+    "check_b64token",
+    "header_values",
     "is_source",
-    "single_values",
 ]
 
 OWS = b" \t"
@@ -29,7 +29,7 @@ _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _TOKEN68 = re.compile(b"[" + re.escape(_PLAIN) + b"]+=*")  # RFC 9110 section 11.2; RFC 6750 section 2.1: b64token
 
 
-class Offered(NamedTuple):
+class Credentials(NamedTuple):
     """A token as it was offered.
 
     Attributes:
@@ -47,7 +47,7 @@ class Offered(NamedTuple):
 class Source(Protocol):
     """One place to look for a token."""
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """What was offered, None when nothing was, or a `TokenError` when it was offered badly.
 
         Args:
@@ -75,7 +75,7 @@ class ComparableSource:
         return tuple(vars(self).values())
 
 
-def check_characters(
+def check_b64token(
     raw: bytes, max_size: int, source: str, error: type[InvalidRequestError] = InvalidRequestError
 ) -> None:
     """Refuse what cannot be one token, by its length and its characters alone.
@@ -91,7 +91,7 @@ def check_characters(
         raise error(source=source, reason="not one token of the characters that a token may have")
 
 
-def single_values(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> dict[bytes, bytes | None]:
+def header_values(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> dict[bytes, bytes | None]:
     """The values of those headers that are there, without white space around them; None for one that is repeated."""
     wanted = frozenset(names)
     values: dict[bytes, bytes | None] = {}

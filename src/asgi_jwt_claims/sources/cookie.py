@@ -27,11 +27,11 @@ from asgi_jwt_claims.errors import (
 from ._credentials import (
     OWS,
     ComparableSource,
-    Offered,
-    check_characters,
-    single_values,
+    Credentials,
+    check_b64token,
+    header_values,
 )
-from .csrf import _FORM, CSRF_KEY, SAFE_METHODS, _shown, check_csrf
+from .csrf import _FORM, CSRF_TOKEN_KEY, SAFE_METHODS, _shown, check_csrf
 
 __all__ = ["Cookie", "cookie_values"]
 
@@ -77,7 +77,7 @@ class Cookie(ComparableSource):
         """The cookie's name."""
         return self._name.decode()
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """See `Source`."""
         found = cookie_values(scope, self._name)
         if not found:
@@ -85,31 +85,31 @@ class Cookie(ComparableSource):
         if len(found) > 1:
             raise RepeatedCredentialsError(cookie=self._name.decode())
         raw = found[0]
-        check_characters(raw, max_size, "cookie")
+        check_b64token(raw, max_size, "cookie")
         is_websocket = scope.get("type") == "websocket"
         if is_websocket or scope.get("method") not in SAFE_METHODS:
             self.check_origin(scope, required=is_websocket)
             if not is_websocket:
                 field = self._wanted_field(scope)
                 if field is not None:
-                    return Offered(raw, "cookie", field)
+                    return Credentials(raw, "cookie", field)
                 self._check_csrf(scope, raw)
-        return Offered(raw, "cookie")
+        return Credentials(raw, "cookie")
 
     def _place(self) -> tuple[object, ...]:
         return (self.cookies, self._name)
 
     def _wanted_field(self, scope: Mapping[str, Any]) -> str | None:
         """The field of a form that has not been read yet, where nothing else has the CSRF value of the request."""
-        if CSRF_KEY in scope:
+        if CSRF_TOKEN_KEY in scope:
             return None
-        headers = single_values(scope["headers"], (b"content-type", self.csrf_header))
+        headers = header_values(scope["headers"], (b"content-type", self.csrf_header))
         kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
         return self.cookies.csrf_field if kind == _FORM and self.csrf_header not in headers else None
 
     def _check_csrf(self, scope: Mapping[str, Any], raw: bytes) -> None:
-        headers = single_values(scope["headers"], (self.csrf_header,))
-        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_KEY), raw)
+        headers = header_values(scope["headers"], (self.csrf_header,))
+        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_TOKEN_KEY), raw)
 
     def check_origin(self, scope: Mapping[str, Any], *, required: bool = False) -> None:
         """Refuse what another site has made the browser send, as far as the browser says so.
@@ -121,7 +121,7 @@ class Cookie(ComparableSource):
         Raises:
             ForeignOriginError: It comes from another origin, or from nobody knows where though that is required.
         """
-        headers = single_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
+        headers = header_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
         site = headers.get(b"sec-fetch-site", b"none")
         if b"origin" in headers:
             origin = headers[b"origin"]

@@ -11,7 +11,7 @@ from asgi_jwt_claims.errors import (
     CSRFTokenError,
 )
 
-__all__ = ["CSRF_KEY", "SAFE_METHODS", "_FORM", "_shown", "check_csrf", "csrf_digest"]
+__all__ = ["CSRF_TOKEN_KEY", "SAFE_METHODS", "_FORM", "_shown", "check_csrf", "csrf_digest"]
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 section 9.2.1); another letter case is another method."""
@@ -49,5 +49,5 @@ def _shown(value: bytes | None) -> str:
     return "repeated" if value is None else value[:_SHOWN].decode("latin-1")
 
 
-CSRF_KEY: Final = "asgi_jwt_claims.csrf"
+CSRF_TOKEN_KEY: Final = "asgi_jwt_claims.csrf"  # noqa: S105 -- the name of a scope key
 """The scope key under which stands what a form said in its CSRF field; bytes, or None."""

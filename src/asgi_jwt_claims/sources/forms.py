@@ -12,12 +12,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from .csrf import CSRF_KEY
+from .csrf import CSRF_TOKEN_KEY
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive
 
-__all__ = ["MAX_FORM", "read_field", "values_of"]
+__all__ = ["MAX_FORM", "peek_form_field", "values_of"]
 
 MAX_FORM: Final = 64 * 1024
 """Bytes of a form that are read ahead, and not one more: the field of a longer form counts as absent."""
@@ -76,11 +76,11 @@ def _only_value(body: bytes, name: str) -> bytes | None:
     return values[0] if len(values) == 1 else None
 
 
-async def read_field(scope: MutableMapping[str, Any], receive: Receive, name: str) -> Receive:
+async def peek_form_field(scope: MutableMapping[str, Any], receive: Receive, name: str) -> Receive:
     """Read a form ahead, and put what it says in one field into the scope.
 
     Args:
-        scope: Of the request, in which `CSRF_KEY` is set.
+        scope: Of the request, in which `CSRF_TOKEN_KEY` is set.
         receive: The server's.
         name: The field.
 
@@ -97,7 +97,7 @@ async def read_field(scope: MutableMapping[str, Any], receive: Receive, name: st
         more = message.get("more_body", False)
     # The client may have gone in the middle of it.
     is_whole = received[-1]["type"] == "http.request" and not more and len(body) <= MAX_FORM
-    scope[CSRF_KEY] = _only_value(bytes(body), name) if is_whole else None
+    scope[CSRF_TOKEN_KEY] = _only_value(bytes(body), name) if is_whole else None
 
     async def receive_again() -> Message:
         return received.popleft() if received else await receive()

@@ -15,7 +15,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.runtime.values import plain
 
-from ._credentials import FIELD_NAME, OWS, ComparableSource, Offered, check_characters
+from ._credentials import FIELD_NAME, OWS, ComparableSource, Credentials, check_b64token
 
 __all__ = ["BearerHeader"]
 
@@ -25,8 +25,8 @@ _FRAMING_ALLOWANCE = 64
 """Bytes that a header value may have beyond the longest token: the scheme, and spaces."""
 
 
-_offered: Callable[[tuple[bytes, str, None]], Offered] = functools.partial(tuple.__new__, Offered)
-"""As `Offered`, whose own way to make one takes nearly twice as long."""
+_offered: Callable[[tuple[bytes, str, None]], Credentials] = functools.partial(tuple.__new__, Credentials)
+"""As `Credentials`, whose own way to make one takes nearly twice as long."""
 
 _MAX_SHOWN, _MAX_SCHEME = 256, 16
 
@@ -64,7 +64,7 @@ class BearerHeader(ComparableSource):
         """The word before the token, in lower case; an empty string when the token stands alone."""
         return self._scheme.decode()
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """See `Source`."""
         header, found = self.header, None
         for name, value in scope["headers"]:
@@ -77,7 +77,7 @@ class BearerHeader(ComparableSource):
         credentials = self._credentials(found.strip(OWS), max_size)
         if credentials is None:
             return None
-        check_characters(credentials, max_size, "header", MalformedCredentialsError)
+        check_b64token(credentials, max_size, "header", MalformedCredentialsError)
         return _offered((credentials, "header", None))
 
     def why_absent(self, scope: Mapping[str, Any]) -> dict[str, str]:

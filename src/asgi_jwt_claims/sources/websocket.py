@@ -15,7 +15,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.runtime.values import plain
 
-from ._credentials import FIELD_NAME, ComparableSource, Offered, check_characters
+from ._credentials import FIELD_NAME, ComparableSource, Credentials, check_b64token
 from .forms import values_of
 
 __all__ = ["InsecureWebSocketQuery", "WebSocketProtocol", "offered_protocols"]
@@ -57,7 +57,7 @@ class WebSocketProtocol(ComparableSource):
             raise SettingError('the name of a WebSocketProtocol must be an HTTP token such as "bearer"')
         self.name = name
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """See `Source`."""
         if scope.get("type") != "websocket":
             return None
@@ -71,8 +71,8 @@ class WebSocketProtocol(ComparableSource):
         raw = "".join(protocols[protocols.index(self.name) + 1 :][:1])
         if not raw.isascii():
             raise InvalidRequestError(source="websocket_protocol", reason="not ASCII")
-        check_characters(raw.encode(), max_size, "websocket_protocol")
-        return Offered(raw, "websocket_protocol")
+        check_b64token(raw.encode(), max_size, "websocket_protocol")
+        return Credentials(raw, "websocket_protocol")
 
     def take_out(self, scope: MutableMapping[str, Any]) -> bool:
         """Take the name and the token out of the handshake that the application sees.
@@ -115,7 +115,7 @@ class InsecureWebSocketQuery(ComparableSource):
             )
         self._name = name.encode()
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """See `Source`."""
         if scope.get("type") != "websocket":
             return None
@@ -132,8 +132,8 @@ class InsecureWebSocketQuery(ComparableSource):
             return None
         if len(found) > 1:
             raise RepeatedCredentialsError(parameter=self._name.decode())
-        check_characters(found[0], max_size, "websocket_query")
-        return Offered(found[0], "websocket_query")
+        check_b64token(found[0], max_size, "websocket_query")
+        return Credentials(found[0], "websocket_query")
 
 
 def offered_protocols(scope: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Stores of revocations and sessions, behind one contract: `RevocationStore`.
+"""Stores of revocations and sessions, behind one contract: `TokenStore`.
 
 `MemoryStore` and `SQLiteStore` need no server; `RedisStore` is in `.redis` (extra `redis`), `CoredisStore` in `.coredis`
 (extra `coredis`), and `MirroredStore` stands in front of one of these two.
@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from asgi_jwt_claims.runtime.lazy import importer
 
 if TYPE_CHECKING:
-    from .base import Revocation, RevocationStore, SessionRecord
+    from .base import Revocation, SessionRecord, TokenStore
     from .memory import MemoryStore
     from .mirrored import MirroredStore
     from .sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "MirroredStore", "Revocation", "RevocationStore", "SQLiteStore", "SessionRecord"]
+__all__ = ["MemoryStore", "MirroredStore", "Revocation", "SQLiteStore", "SessionRecord", "TokenStore"]
 
 __getattr__ = importer(
     __name__,
     {
-        "base": ("Revocation", "RevocationStore", "SessionRecord"),
+        "base": ("Revocation", "TokenStore", "SessionRecord"),
         "memory": ("MemoryStore",),
         "mirrored": ("MirroredStore",),
         "sqlite": ("SQLiteStore",),

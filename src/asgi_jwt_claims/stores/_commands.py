@@ -2,13 +2,13 @@
 
 All keys carry one hash tag, so that in a cluster they are on one node and every script can touch what it needs:
 
-- `{prefix}:revoked`: sorted set of all that is revoked: the mark by when that is forgotten; `-` and the mark of an
+- `{prefix}:revoked`: sorted set of all that is revoked: the digest by when that is forgotten; `-` and the digest of an
   identity by up to when its tokens are revoked, as a negative number; and `number` by that of the last entry of the feed.
   One key, so that a server that loses any of it loses all of it, and mirrors see by the number that it has;
 - `{prefix}:feed`: stream of what is revoked, for mirrors. Entries are numbered without a gap, and a server that has lost
   the number begins elsewhere;
-- `{prefix}:session:<family>`: hash, a session; `{prefix}:sealed:<family>`: its last answer, for as long as the grace;
-- `{prefix}:sessions:<identity>`: sorted set, the families of an identity that have not ended by when they expire.
+- `{prefix}:session:<session>`: hash, a session; `{prefix}:sealed:<session>`: its last answer, for as long as the grace;
+- `{prefix}:sessions:<identity>`: sorted set, the sessions of an identity that have not ended by when they expire.
 
 Scripts are sent whole each time: a server that has just been restarted knows none. Each begins its writing with a
 command that a full server refuses (`ZADD`, `HSET`), before anything is done; what it deletes, it deletes after.
@@ -35,10 +35,10 @@ from asgi_jwt_claims.jose.compact import b64url_decode, b64url_encode
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 
-from .base import PAGE, Revocation, RevocationStore, SessionRecord
+from .base import PAGE, Revocation, SessionRecord, TokenStore
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.tokens.digests import Marks
+    from asgi_jwt_claims.tokens.digests import TokenDigests
 
 __all__ = ["CommandStore", "FeedEntry", "FeedStore", "Position"]
 
@@ -68,7 +68,7 @@ for i = 1, #old do redis.call('ZREM', KEYS[1], old[i], '-' .. old[i]) end
 return 1
 """
 
-_ISSUED_UNTIL = """
+_CUTOFF = """
 local found = redis.call('ZMSCORE', KEYS[1], ARGV[1], '-' .. ARGV[1])
 if not found[1] or tonumber(found[1]) <= tonumber(ARGV[2]) then return '0' end
 return found[2] or '0'
@@ -104,7 +104,7 @@ end
 return cjson.encode(found)
 """
 
-_FAMILIES = """
+_SESSION_NAMES = """
 local found = {}
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
   if name > ARGV[2] then found[#found + 1] = name end
@@ -138,7 +138,7 @@ for i = 1, #found / 2 do cutoffs[i] = cutoffs[i] or '0' end
 return {page[1], found, cutoffs}
 """
 
-# A version before this one kept what `-` marks, and the number, under names of their own. A server may forbid `INFO`.
+# A version before this one kept what `-` digests, and the number, under names of their own. A server may forbid `INFO`.
 _BEGIN = """
 if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
   local old = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
@@ -149,24 +149,24 @@ local info = redis.pcall('INFO', 'memory')
 return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''
 """
 
-_FIELDS: dict[str, Callable[[str], Any]] = {
-    "identity": bytes.fromhex,
-    "id": str,
-    "current": bytes.fromhex,
-    "previous": bytes.fromhex,
-    "spent_at": float,
-    "sealed_until": float,
-    "started_at": float,
-    "refreshed_at": float,
-    "expires_at": float,
-    "label": str,
-    "access_expires_at": float,
-    "audience": str,
-    "repeats": int,
-    "was_repeated": "1".__eq__,
-    "has_ended": "1".__eq__,
+_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "identity": ("identity", bytes.fromhex),
+    "session_id": ("id", str),
+    "current": ("current", bytes.fromhex),
+    "previous": ("previous", bytes.fromhex),
+    "previous_used_at": ("spent_at", float),
+    "response_until": ("sealed_until", float),
+    "started_at": ("started_at", float),
+    "refreshed_at": ("refreshed_at", float),
+    "expires_at": ("expires_at", float),
+    "label": ("label", str),
+    "access_expires_at": ("access_expires_at", float),
+    "audience": ("audience", str),
+    "repeats": ("repeats", int),
+    "was_repeated": ("was_repeated", "1".__eq__),
+    "has_ended": ("has_ended", "1".__eq__),
 }
-"""The fields of the hash of a session, and how each is read."""
+"""The fields of a record, what each is called in the hash of a session, and how it is read."""
 
 _FETCHED_AT_ONCE = 500
 
@@ -185,7 +185,7 @@ class FeedEntry(NamedTuple):
     revocation: Revocation
 
 
-class FeedStore(RevocationStore):
+class FeedStore(TokenStore):
     """A store that can be mirrored: it says what is revoked now, and tells of whatever is revoked after."""
 
     __slots__ = ()
@@ -221,71 +221,71 @@ class CommandStore(FeedStore):
         self._has_begun = False
 
     @abstractmethod
-    async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    async def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         """Run a script on the server."""
 
     @abstractmethod
     async def _read_stream(self, key: str, after: str, milliseconds: int) -> list[tuple[Any, dict[Any, Any]]]:
         """Entries of a stream after an identifier."""
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        """See `RevocationStore`."""
-        arguments = (marks.token.hex(), marks.family.hex(), marks.identity.hex(), repr(marks.issued_at))
+    async def is_revoked(self, digests: TokenDigests) -> bool:
+        """See `TokenStore`."""
+        arguments = (digests.token.hex(), digests.session.hex(), digests.identity.hex(), repr(digests.issued_at))
         found = await self._evaluate(_IS_REVOKED, (self._revoked,), repr(self._clock()), *arguments)
         return int(found) == 1
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         now = self._clock()
         arguments = [
             text
             for one in revocations
             if one.until > now
-            for text in (one.mark.hex(), _number(one.until), repr(one.issued_until) if one.issued_until else "0")
+            for text in (one.digest.hex(), _number(one.until), repr(one.cutoff) if one.cutoff else "0")
         ]
         # The server does nothing else meanwhile.
         for start in range(0, len(arguments), 1500):
             await self._evaluate(_REVOKE, (self._revoked, self._feed), *arguments[start : start + 1500])
 
-    async def issued_until(self, identity: bytes) -> float:
-        """See `RevocationStore`."""
-        found = await self._evaluate(_ISSUED_UNTIL, (self._revoked,), identity.hex(), repr(self._clock()))
+    async def cutoff(self, identity: bytes) -> float:
+        """See `TokenStore`."""
+        found = await self._evaluate(_CUTOFF, (self._revoked,), identity.hex(), repr(self._clock()))
         return abs(float(found))
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        """See `RevocationStore`."""
-        found = await self._fetch([family])
+    async def session(self, session: bytes) -> SessionRecord | None:
+        """See `TokenStore`."""
+        found = await self._fetch([session])
         return found[0] if found else None
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         found: list[SessionRecord] = []
         while len(found) < limit:
             count = min(limit - len(found), _FETCHED_AT_ONCE)
             arguments = (repr(self._clock()), after.hex(), str(count))
-            names = await self._evaluate(_FAMILIES, (self._list_of(identity),), *arguments)
-            families = [bytes.fromhex(_text(name)) for name in names]
+            names = await self._evaluate(_SESSION_NAMES, (self._list_of(identity),), *arguments)
+            sessions = [bytes.fromhex(_text(name)) for name in names]
             # Some may have ended since.
-            found += [record for record in await self._fetch(families) if not record.has_ended]
-            if len(families) < count:
+            found += [record for record in await self._fetch(sessions) if not record.has_ended]
+            if len(sessions) < count:
                 break
-            after = families[-1]
+            after = sessions[-1]
         return found
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `RevocationStore`."""
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        """See `TokenStore`."""
         now = self._clock()
         arguments = (
             current.hex(),
-            family.hex(),
+            session.hex(),
             _number(record.expires_at),
             _milliseconds(record.expires_at - now),
-            _milliseconds(record.sealed_until - now) if record.sealed else "0",
-            b64url_encode(record.sealed).decode(),
+            _milliseconds(record.response_until - now) if record.response else "0",
+            b64url_encode(record.response).decode(),
             _written(record.has_ended),
         )
-        fields = [text for name in _FIELDS for text in (name, _written(getattr(record, name)))]
-        keys = (*self._places_of(family), self._list_of(record.identity))
+        fields = [text for name, (stored, _) in _FIELDS.items() for text in (stored, _written(getattr(record, name)))]
+        keys = (*self._places_of(session), self._list_of(record.identity))
         return int(await self._evaluate(_REPLACE, keys, *arguments, *fields)) == 1
 
     async def position(self) -> Position:
@@ -314,22 +314,22 @@ class CommandStore(FeedStore):
             for identifier, fields in read
         ]
 
-    def _places_of(self, family: bytes) -> tuple[str, str]:
-        name = family.hex()
+    def _places_of(self, session: bytes) -> tuple[str, str]:
+        name = session.hex()
         return f"{self._prefix}:session:{name}", f"{self._prefix}:sealed:{name}"
 
     def _list_of(self, identity: bytes) -> str:
         return f"{self._prefix}:sessions:{identity.hex()}"
 
-    async def _fetch(self, families: Sequence[bytes]) -> list[SessionRecord]:
-        """The sessions of some families, by one script; without those that are no longer there."""
-        keys = [key for family in families for key in self._places_of(family)]
+    async def _fetch(self, sessions: Sequence[bytes]) -> list[SessionRecord]:
+        """The sessions of some sessions, by one script; without those that are no longer there."""
+        keys = [key for session in sessions for key in self._places_of(session)]
         found = await self._evaluate(_SESSIONS, keys) if keys else "[]"
         now = self._clock()
         with _guarded():
             records = [
-                _record(family, dict(zip(fields[::2], fields[1::2], strict=True)), sealed, now)
-                for family, (fields, sealed) in zip(families, json.loads(found), strict=True)
+                _record(session, dict(zip(fields[::2], fields[1::2], strict=True)), sealed, now)
+                for session, (fields, sealed) in zip(sessions, json.loads(found), strict=True)
                 if fields
             ]
         return [record for record in records if record.expires_at > now]
@@ -338,7 +338,7 @@ class CommandStore(FeedStore):
         with _guarded(), anyio.fail_after(self._timeout):
             if not self._has_begun:
                 await self._begin()
-            return await self._run(script, keys, arguments)
+            return await self._run_script(script, keys, arguments)
 
     async def _greet(self) -> None:
         """Begin together with the application; where the server is not there yet, the first call begins."""
@@ -347,8 +347,8 @@ class CommandStore(FeedStore):
 
     async def _begin(self) -> None:
         """Bring what the server has up to date, and look whether it keeps what it is told."""
-        old = (f"{self._prefix}:issued_until", f"{self._prefix}:number")
-        policy = _text(await self._run(_BEGIN, (self._revoked, *old), ()))
+        old = (f"{self._prefix}:cutoff_at", f"{self._prefix}:number")
+        policy = _text(await self._run_script(_BEGIN, (self._revoked, *old), ()))
         if policy not in ("", "noeviction") and not self._has_begun:
             logger().warning(
                 "the server drops data when its memory is full (maxmemory-policy %s): what it drops is no longer "
@@ -381,8 +381,8 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _revocation(name: str, until: str, cutoff: str) -> Revocation:
-    issued_until = float(cutoff)
-    return Revocation("identity" if issued_until else "token", bytes.fromhex(name), float(until), issued_until)
+    at = float(cutoff)
+    return Revocation("identity" if at else "token", bytes.fromhex(name), float(until), at)
 
 
 def _written(value: bytes | str | float) -> str:
@@ -393,8 +393,8 @@ def _written(value: bytes | str | float) -> str:
     return str(int(value)) if isinstance(value, bool) else _number(value)
 
 
-def _record(family: bytes, texts: dict[str, str], sealed: str, now: float) -> SessionRecord:
+def _record(session: bytes, texts: dict[str, str], sealed: str, now: float) -> SessionRecord:
     # One that a version before this one has written lacks the latest fields.
-    values = {name: read(texts[name]) for name, read in _FIELDS.items() if name in texts}
-    is_sealed = values["sealed_until"] > now
-    return SessionRecord(family=family, sealed=b64url_decode(sealed.encode()) if is_sealed else b"", **values)
+    values = {name: read(texts[stored]) for name, (stored, read) in _FIELDS.items() if stored in texts}
+    is_kept = values["response_until"] > now
+    return SessionRecord(session=session, response=b64url_decode(sealed.encode()) if is_kept else b"", **values)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from .base import Revocation
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.tokens.digests import Marks
+    from asgi_jwt_claims.tokens.digests import TokenDigests
 
-__all__ = ["Ledger"]
+__all__ = ["RevocationIndex"]
 
 _PRUNED_AT_ONCE = 64
 _BUCKET = 60.0  # seconds
 
 
-class Ledger:
+class RevocationIndex:
     """Which tokens are revoked. Looking one up takes the same time however many there are.
 
     Entries whose tokens have expired are dropped little by little as others come in, so that nothing ever waits for
@@ -29,7 +29,7 @@ class Ledger:
     def __init__(self) -> None:
         self._until: dict[bytes, float] = {}
         self._cutoffs: dict[bytes, float] = {}
-        # Marks by the minute of their expiry, and those minutes in order.
+        # TokenDigests by the minute of their expiry, and those minutes in order.
         self._buckets: dict[int, list[bytes]] = {}
         self._order: list[int] = []
         self._doomed: list[bytes] = []
@@ -39,44 +39,44 @@ class Ledger:
 
     def add(self, revocation: Revocation, now: float) -> None:
         """Remember one."""
-        _, mark, until, issued_until = revocation
-        if until > now and until > self._until.get(mark, 0.0):
-            self._until[mark] = until
+        _, digest, until, cutoff = revocation
+        if until > now and until > self._until.get(digest, 0.0):
+            self._until[digest] = until
             if until != math.inf:
-                self._schedule(mark, until)
-        if issued_until and mark in self._until:
-            self._cutoffs[mark] = max(issued_until, self._cutoffs.get(mark, 0.0))
+                self._schedule(digest, until)
+        if cutoff and digest in self._until:
+            self._cutoffs[digest] = max(cutoff, self._cutoffs.get(digest, 0.0))
         self._prune(now)
 
-    def is_revoked(self, marks: Marks, now: float) -> bool:
+    def is_revoked(self, digests: TokenDigests, now: float) -> bool:
         """Whether a token is revoked."""
         # Each is asked for once, and may be gone: another thread may drop what has expired at any moment.
         until = self._until.get
-        token, family, identity, issued_at = marks
-        if until(token, 0.0) > now or until(family, 0.0) > now:
+        token, session, identity, issued_at = digests
+        if until(token, 0.0) > now or until(session, 0.0) > now:
             return True
         return issued_at <= self._cutoffs.get(identity, -math.inf) and until(identity, 0.0) > now
 
-    def issued_until(self, identity: bytes, now: float) -> float:
+    def cutoff(self, identity: bytes, now: float) -> float:
         """Up to when tokens of an identity are revoked; 0 when none are."""
         return self._cutoffs.get(identity, 0.0) if self._until.get(identity, 0.0) > now else 0.0
 
     def entries(self) -> list[tuple[bytes, float]]:
-        """All marks, and until when each is revoked."""
+        """All digests, and until when each is revoked."""
         return list(self._until.items())
 
-    def revocation(self, mark: bytes, until: float) -> Revocation:
-        """What is known of a mark, to be told elsewhere."""
-        cutoff = self._cutoffs.get(mark, 0.0)
-        return Revocation("identity" if cutoff else "token", mark, until, cutoff)
+    def revocation(self, digest: bytes, until: float) -> Revocation:
+        """What is known of a digest, to be told elsewhere."""
+        cutoff = self._cutoffs.get(digest, 0.0)
+        return Revocation("identity" if cutoff else "token", digest, until, cutoff)
 
-    def _schedule(self, mark: bytes, until: float) -> None:
+    def _schedule(self, digest: bytes, until: float) -> None:
         minute = int(until // _BUCKET) + 1
         bucket = self._buckets.get(minute)
         if bucket is None:
             bucket = self._buckets[minute] = []
             heapq.heappush(self._order, minute)
-        bucket.append(mark)
+        bucket.append(digest)
 
     def _prune(self, now: float) -> None:
         if not self._doomed:
@@ -84,7 +84,7 @@ class Ledger:
                 return
             self._doomed = self._buckets.pop(heapq.heappop(self._order))
         for _ in range(min(_PRUNED_AT_ONCE, len(self._doomed))):
-            mark = self._doomed.pop()
-            if self._until.get(mark, math.inf) <= now:  # else it has been revoked for longer since
-                del self._until[mark]
-                self._cutoffs.pop(mark, None)
+            digest = self._doomed.pop()
+            if self._until.get(digest, math.inf) <= now:  # else it has been revoked for longer since
+                del self._until[digest]
+                self._cutoffs.pop(digest, None)

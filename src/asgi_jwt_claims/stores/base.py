@@ -1,10 +1,10 @@
 """What a store of revocations and sessions does: the contract that every one of them keeps.
 
 Two kinds of thing are kept. *Revocations* only ever grow until the tokens they are about have expired; to hear of one
-twice, or late, changes nothing. A *session* is the state of one family of refresh tokens: it is replaced as a whole,
+twice, or late, changes nothing. A *session* is the state of one session of refresh tokens: it is replaced as a whole,
 and only by whoever has seen the state it replaces. Every rule about tokens stands elsewhere, once, for all stores.
 
-Nothing here is a token or can be turned into one: stores know tokens, families and identities by digests.
+Nothing here is a token or can be turned into one: stores know tokens, sessions and identities by digests.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.tokens.token import Token
 
-from asgi_jwt_claims.tokens.digests import Kind, Marks, marks_of
+from asgi_jwt_claims.tokens.digests import Kind, TokenDigests, digests_of
 
-__all__ = ["PAGE", "Feed", "Revocation", "RevocationStore", "SessionRecord", "is_marked", "is_of_session"]
+__all__ = ["PAGE", "Revocation", "RevocationFeed", "SessionRecord", "TokenStore", "is_digest_revoked", "is_of_session"]
 
 PAGE: Final = 500
 """How many sessions are read at once."""
@@ -33,29 +33,29 @@ class Revocation(NamedTuple):
 
     Attributes:
         kind: What is revoked.
-        mark: Whose mark.
+        digest: Whose digest.
         until: When the last token that this is about will have expired, in seconds since the epoch; infinity: never.
-        issued_until: For an identity: tokens issued then or before are revoked. 0 otherwise.
+        cutoff: For an identity: tokens issued then or before are revoked. 0 otherwise.
     """
 
     kind: Kind
-    mark: bytes
+    digest: bytes
     until: float
-    issued_until: float = 0.0
+    cutoff: float = 0.0
 
 
 class SessionRecord(NamedTuple):
-    """The state of one family of refresh tokens.
+    """The state of one session of refresh tokens.
 
     Attributes:
-        family: The mark of the family.
-        identity: The mark of the identity.
-        id: The family as it stands in the tokens, for a list of sessions.
-        current: The mark of the refresh token that has not been used.
-        previous: The mark of the one before; empty at first.
-        spent_at: When that was used, in seconds since the epoch.
-        sealed: The answer it was used for, sealed so that only who has the token can open it.
-        sealed_until: When a store has forgotten `sealed`, in seconds since the epoch.
+        session: The digest of the session.
+        identity: The digest of the identity.
+        session_id: The session as it stands in the tokens, for a list of sessions.
+        current: The digest of the refresh token that has not been used.
+        previous: The digest of the one before; empty at first.
+        previous_used_at: When that was used, in seconds since the epoch.
+        response: The answer it was used for, sealed so that only who has the token can open it.
+        response_until: When a store has forgotten `response`, in seconds since the epoch.
         started_at: When the login was.
         refreshed_at: When the session was last refreshed.
         expires_at: When it ends by itself.
@@ -69,14 +69,14 @@ class SessionRecord(NamedTuple):
             refused for as long as it lives.
     """
 
-    family: bytes
+    session: bytes
     identity: bytes
-    id: str
+    session_id: str
     current: bytes
     previous: bytes
-    spent_at: float
-    sealed: bytes
-    sealed_until: float
+    previous_used_at: float
+    response: bytes
+    response_until: float
     started_at: float
     refreshed_at: float
     expires_at: float
@@ -92,7 +92,7 @@ Listener: TypeAlias = Callable[[Collection[Revocation]], None]
 """What is told of revocations, in whatever thread they become known. Must not raise, nor take long."""
 
 
-class Feed:
+class RevocationFeed:
     """Who wants to know at once what is revoked: connections that are open."""
 
     __slots__ = ("_listeners", "_lock")
@@ -101,23 +101,23 @@ class Feed:
         self._listeners: tuple[Listener, ...] = ()
         self._lock = threading.Lock()  # event loops in several threads may share a store
 
-    def join(self, listener: Listener) -> None:
+    def subscribe(self, listener: Listener) -> None:
         """Tell `listener` from now on."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
-    def leave(self, listener: Listener) -> None:
+    def unsubscribe(self, listener: Listener) -> None:
         """Tell `listener` no longer."""
         with self._lock:
             self._listeners = tuple(one for one in self._listeners if one != listener)
 
-    def tell(self, revocations: Collection[Revocation]) -> None:
+    def publish(self, revocations: Collection[Revocation]) -> None:
         """Tell everybody of what has become known here."""
         for listener in self._listeners:
             listener(revocations)
 
 
-class RevocationStore(ABC):
+class TokenStore(ABC):
     """A place for revocations and sessions. Subclass it for one of your own, and run `StoreContract` of
     `asgi_jwt_claims.testing` against it.
 
@@ -128,31 +128,31 @@ class RevocationStore(ABC):
     __slots__ = ()
 
     @property
-    def feed(self) -> Feed | None:
+    def feed(self) -> RevocationFeed | None:
         """Told of every revocation as soon as it is known in this process; None: the store has no way to hear of any.
 
-        A store that has one overrides `known`, which is asked about the tokens of the connections that are open.
+        A store that has one overrides `is_revoked_locally`, which is asked about the tokens of the connections that are open.
         """
         return None
 
     @abstractmethod
-    async def is_revoked(self, marks: Marks) -> bool:
-        """Whether a token is revoked: it, its family, or its identity as of when it was issued."""
+    async def is_revoked(self, digests: TokenDigests) -> bool:
+        """Whether a token is revoked: it, its session, or its identity as of when it was issued."""
 
     @abstractmethod
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         """Remember revocations, each until its `until` and no longer.
 
-        Of two for the same mark the later `until` and the later `issued_until` count.
+        Of two for the same digest the later `until` and the later `cutoff` count.
         """
 
     @abstractmethod
-    async def issued_until(self, identity: bytes) -> float:
+    async def cutoff(self, identity: bytes) -> float:
         """Up to when tokens of an identity are revoked, in seconds since the epoch; 0 when none are."""
 
     @abstractmethod
-    async def session(self, family: bytes) -> SessionRecord | None:
-        """The session with this mark, ended or not; None when there is none, or its `expires_at` has passed."""
+    async def session(self, session: bytes) -> SessionRecord | None:
+        """The session with this digest, ended or not; None when there is none, or its `expires_at` has passed."""
 
     @abstractmethod
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
@@ -160,19 +160,19 @@ class RevocationStore(ABC):
 
         Args:
             identity: Whose.
-            after: Only sessions whose `family` is greater; for the next page, the `family` of the last one.
+            after: Only sessions whose `session` is greater; for the next page, the `session` of the last one.
             limit: How many at most.
 
         Returns:
-            The sessions in ascending order of `family`. A page that is shorter than `limit` is the last.
+            The sessions in ascending order of `session`. A page that is shorter than `limit` is the last.
         """
 
     @abstractmethod
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         """Replace the state of a session, if it is still what the caller has seen; atomic, across processes.
 
         Args:
-            family: Which session.
+            session: Which session.
             current: The `current` of the state to replace; empty: there must be none yet.
             record: The new state.
 
@@ -180,7 +180,7 @@ class RevocationStore(ABC):
             Whether it was replaced; False: `current` is no longer what it was.
         """
 
-    def known(self, token: Token, config: JWTConfig) -> bool | None:  # noqa: ARG002 -- for those that do know
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:  # noqa: ARG002 -- for those that do know
         """Whether `token` is revoked, if that can be said without waiting; None: it cannot, `check` can."""
         return None
 
@@ -190,28 +190,28 @@ class RevocationStore(ABC):
         Raises:
             StoreUnavailableError: The store could not be asked.
         """
-        marks = marks_of(token, config)
-        if await is_marked(self, marks):
+        digests = digests_of(token, config)
+        if await is_digest_revoked(self, digests):
             return True
         if not is_of_session(token):
             return False
-        record = await self.session(marks.family)
+        record = await self.session(digests.session)
         return record is None or record.has_ended
 
-    async def keep_fresh(self) -> None:  # noqa: B027 -- most have nothing to do
+    async def run(self) -> None:  # noqa: B027 -- most have nothing to do
         """Whatever has to be done in the background, for as long as the application runs; until cancelled."""
 
     async def aclose(self) -> None:  # noqa: B027 -- most have nothing to close
         """Let go of connections and files. The store can still be used, and opens them again."""
 
 
-async def is_marked(store: RevocationStore, marks: Marks) -> bool:
-    """Whether the store says that one of the marks is revoked.
+async def is_digest_revoked(store: TokenStore, digests: TokenDigests) -> bool:
+    """Whether the store says that one of the digests is revoked.
 
     Raises:
         StoreUnavailableError: The store could not be asked, or its answer is neither yes nor no.
     """
-    revoked: Any = await store.is_revoked(marks)
+    revoked: Any = await store.is_revoked(digests)
     if revoked is not True and revoked is not False:
         raise StoreUnavailableError(reason=f"is_revoked returned {type(revoked).__name__}")
     return revoked
@@ -220,6 +220,6 @@ async def is_marked(store: RevocationStore, marks: Marks) -> bool:
 def is_of_session(token: Token) -> bool:
     """Whether only the record of its session says for how long the token counts.
 
-    The mark of an ended session is kept for as long as its access tokens live, and its refresh tokens live longer.
+    The digest of an ended session is kept for as long as its access tokens live, and its refresh tokens live longer.
     """
-    return token.type == "refresh" and token.family is not None
+    return token.type == "refresh" and token.session_id is not None

@@ -72,8 +72,8 @@ class CoredisStore(CommandStore):
         store._owned = True
         return store
 
-    async def keep_fresh(self) -> None:
-        """See `RevocationStore`; the client is open meanwhile."""
+    async def run(self) -> None:
+        """See `TokenStore`; the client is open meanwhile."""
         if not self._owned:
             await self._greet()
             return
@@ -81,7 +81,7 @@ class CoredisStore(CommandStore):
             await self._greet()
             await anyio.sleep_forever()
 
-    async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    async def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         with anyio.CancelScope(shield=True):
             return await self._client.eval(script, keys, arguments)
 

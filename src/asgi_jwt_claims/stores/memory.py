@@ -13,10 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from asgi_jwt_claims.runtime.log import logger
-from asgi_jwt_claims.tokens.digests import Marks, marks_of
+from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
 
-from ._revocation_index import Ledger
-from .base import PAGE, Feed, Revocation, RevocationStore, SessionRecord
+from ._revocation_index import RevocationIndex
+from .base import PAGE, Revocation, RevocationFeed, SessionRecord, TokenStore
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -27,7 +27,7 @@ __all__ = ["MemoryStore"]
 _SWEPT_AT_ONCE = 2
 
 
-class MemoryStore(RevocationStore):
+class MemoryStore(TokenStore):
     """Keeps everything in this process. With several worker processes each would know only its own part.
 
     Event loops and threads may share it. The first one of a process logs a warning if that process looks like a worker:
@@ -38,87 +38,87 @@ class MemoryStore(RevocationStore):
         clock: Seconds since the epoch, as `time.time`.
     """
 
-    __slots__ = ("_clock", "_families", "_feed", "_ledger", "_lock", "_owners", "_sessions")
+    __slots__ = ("_by_identity", "_clock", "_feed", "_index", "_lock", "_owners", "_sessions")
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         _warn_of_workers()
-        self._feed = Feed()
+        self._feed = RevocationFeed()
         self._clock = clock
-        self._ledger = Ledger()
+        self._index = RevocationIndex()
         self._sessions: dict[bytes, SessionRecord] = {}
         # Whose each session is, in the order in which they are looked at for whether they have expired.
         self._owners: OrderedDict[bytes, bytes] = OrderedDict()
-        self._families: dict[bytes, set[bytes]] = {}
+        self._by_identity: dict[bytes, set[bytes]] = {}
         self._lock = threading.Lock()
 
     @property
-    def feed(self) -> Feed:
-        """See `RevocationStore`; of what is revoked in this process."""
+    def feed(self) -> RevocationFeed:
+        """See `TokenStore`; of what is revoked in this process."""
         return self._feed
 
-    def known(self, token: Token, config: JWTConfig) -> bool:
-        """See `RevocationStore`; it always knows."""
-        return self._ledger.is_revoked(marks_of(token, config), self._clock())
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool:
+        """See `TokenStore`; it always knows."""
+        return self._index.is_revoked(digests_of(token, config), self._clock())
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        """See `RevocationStore`."""
-        return self._ledger.is_revoked(marks, self._clock())
+    async def is_revoked(self, digests: TokenDigests) -> bool:
+        """See `TokenStore`."""
+        return self._index.is_revoked(digests, self._clock())
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         with self._lock:
             for revocation in revocations:
-                self._ledger.add(revocation, self._clock())
-        self._feed.tell(revocations)
+                self._index.add(revocation, self._clock())
+        self._feed.publish(revocations)
 
-    async def issued_until(self, identity: bytes) -> float:
-        """See `RevocationStore`."""
-        return self._ledger.issued_until(identity, self._clock())
+    async def cutoff(self, identity: bytes) -> float:
+        """See `TokenStore`."""
+        return self._index.cutoff(identity, self._clock())
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        """See `RevocationStore`."""
-        return self._as_of(family, self._clock())
+    async def session(self, session: bytes) -> SessionRecord | None:
+        """See `TokenStore`."""
+        return self._as_of(session, self._clock())
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         now = self._clock()
         with self._lock:
-            families = sorted(family for family in self._families.get(identity, ()) if family > after)
-            found = (self._as_of(family, now) for family in families)
+            sessions = sorted(session for session in self._by_identity.get(identity, ()) if session > after)
+            found = (self._as_of(session, now) for session in sessions)
             return list(islice((record for record in found if record is not None and not record.has_ended), limit))
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `RevocationStore`."""
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        """See `TokenStore`."""
         now = self._clock()
         with self._lock:
-            before = self._as_of(family, now)
+            before = self._as_of(session, now)
             if (b"" if before is None else before.current) != current:
                 return False
             if before is None:
-                self._owners[family] = record.identity
-                self._families.setdefault(record.identity, set()).add(family)
-            self._sessions[family] = record
+                self._owners[session] = record.identity
+                self._by_identity.setdefault(record.identity, set()).add(session)
+            self._sessions[session] = record
             self._sweep(now)
         return True
 
-    def _as_of(self, family: bytes, now: float) -> SessionRecord | None:
-        record = self._sessions.get(family)
+    def _as_of(self, session: bytes, now: float) -> SessionRecord | None:
+        record = self._sessions.get(session)
         if record is None or record.expires_at <= now:
             return None
-        return record._replace(sealed=b"") if record.sealed and record.sealed_until <= now else record
+        return record._replace(response=b"") if record.response and record.response_until <= now else record
 
     def _sweep(self, now: float) -> None:
         """Drop what has expired among a few sessions, others each time, so that no write ever looks at all of them."""
         for _ in range(min(_SWEPT_AT_ONCE, len(self._owners))):
-            family, identity = self._owners.popitem(last=False)
-            if self._as_of(family, now) is not None:
-                self._owners[family] = identity
+            session, identity = self._owners.popitem(last=False)
+            if self._as_of(session, now) is not None:
+                self._owners[session] = identity
                 continue
-            del self._sessions[family]
-            families = self._families[identity]
-            families.discard(family)
-            if not families:
-                del self._families[identity]
+            del self._sessions[session]
+            sessions = self._by_identity[identity]
+            sessions.discard(session)
+            if not sessions:
+                del self._by_identity[identity]
 
 
 @functools.cache

@@ -21,11 +21,11 @@ import anyio.lowlevel
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
-from asgi_jwt_claims.tokens.digests import Marks, marks_of
+from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
 
 from ._commands import FeedStore, Position
-from ._revocation_index import Ledger
-from .base import PAGE, Feed, Revocation, RevocationStore, SessionRecord
+from ._revocation_index import RevocationIndex
+from .base import PAGE, Revocation, RevocationFeed, SessionRecord, TokenStore
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -38,7 +38,7 @@ _TOLD_AT_ONCE = 500
 _LEARNED_AT_ONCE = 100
 
 
-class MirroredStore(RevocationStore):
+class MirroredStore(TokenStore):
     """A store in front of another: it answers from memory, and everything else it hands on.
 
     It needs the application's lifespan (the middleware and Sanic's `install` see to it). Without one, or before the
@@ -57,7 +57,7 @@ class MirroredStore(RevocationStore):
         SettingError: An option cannot be used.
     """
 
-    __slots__ = ("_allows", "_clock", "_feed", "_heard_at", "_heartbeat", "_ledger", "_max_lag", "_monotonic", "_store")
+    __slots__ = ("_allows", "_clock", "_feed", "_heard_at", "_heartbeat", "_index", "_max_lag", "_monotonic", "_store")
 
     def __init__(
         self,
@@ -77,21 +77,21 @@ class MirroredStore(RevocationStore):
         self._heartbeat = as_duration(heartbeat, "heartbeat").total_seconds()
         if self._heartbeat > self._max_lag / 2:
             raise SettingError("heartbeat must be at most half of max_lag")
-        self._feed = Feed()
+        self._feed = RevocationFeed()
         self._store = store
         self._allows = when_unreachable == "allow_possibly_revoked_tokens"
         self._clock = clock
         self._monotonic = monotonic
-        self._ledger = Ledger()
+        self._index = RevocationIndex()
         self._heard_at = float("-inf")
 
     def __len__(self) -> int:
         """How many revocations are known here."""
-        return len(self._ledger)
+        return len(self._index)
 
     @property
-    def feed(self) -> Feed:
-        """See `RevocationStore`; of what is revoked by any process."""
+    def feed(self) -> RevocationFeed:
+        """See `TokenStore`; of what is revoked by any process."""
         return self._feed
 
     @property
@@ -99,20 +99,20 @@ class MirroredStore(RevocationStore):
         """Whether the feed has been heard within `max_lag`, so that requests need not ask."""
         return self._monotonic() - self._heard_at <= self._max_lag
 
-    def known(self, token: Token, config: JWTConfig) -> bool | None:
-        """See `RevocationStore`."""
-        if self._ledger.is_revoked(marks_of(token, config), self._clock()):
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:
+        """See `TokenStore`."""
+        if self._index.is_revoked(digests_of(token, config), self._clock()):
             return True
         return False if self._monotonic() - self._heard_at <= self._max_lag else None
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        """See `RevocationStore`; from memory while the mirror is current, else by asking."""
-        if self._ledger.is_revoked(marks, self._clock()):
+    async def is_revoked(self, digests: TokenDigests) -> bool:
+        """See `TokenStore`; from memory while the mirror is current, else by asking."""
+        if self._index.is_revoked(digests, self._clock()):
             return True
         if self.is_current:
             return False
         try:
-            return await self._store.is_revoked(marks)
+            return await self._store.is_revoked(digests)
         except StoreUnavailableError:
             if not self._allows:
                 raise
@@ -120,34 +120,34 @@ class MirroredStore(RevocationStore):
             return False
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `RevocationStore`; known here at once, and to the other mirrors by the feed."""
+        """See `TokenStore`; known here at once, and to the other mirrors by the feed."""
         await self._store.revoke(revocations)
         await self._learn(tuple(revocations))
 
-    async def issued_until(self, identity: bytes) -> float:
-        """See `RevocationStore`."""
-        return max(self._ledger.issued_until(identity, self._clock()), await self._store.issued_until(identity))
+    async def cutoff(self, identity: bytes) -> float:
+        """See `TokenStore`."""
+        return max(self._index.cutoff(identity, self._clock()), await self._store.cutoff(identity))
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        """See `RevocationStore`."""
-        return await self._store.session(family)
+    async def session(self, session: bytes) -> SessionRecord | None:
+        """See `TokenStore`."""
+        return await self._store.session(session)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         return await self._store.sessions(identity, after=after, limit=limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `RevocationStore`."""
-        return await self._store.replace_session(family, current, record)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        """See `TokenStore`."""
+        return await self._store.replace_session(session, current, record)
 
     async def aclose(self) -> None:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         await self._store.aclose()
 
-    async def keep_fresh(self) -> None:
+    async def run(self) -> None:
         """Follow the feed until cancelled; whatever happens to the server, try again."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._store.keep_fresh)
+            tasks.start_soon(self._store.run)
             pause = 0.05
             while True:
                 try:
@@ -165,14 +165,14 @@ class MirroredStore(RevocationStore):
     async def _read_everything(self) -> Position:
         position = await self._store.position()  # first, so that what comes meanwhile is in the feed
         begun_at = self._monotonic()
-        known_before = self._ledger.entries()
+        known_before = self._index.entries()
         on_server: dict[bytes, tuple[float, float]] = {}
         cursor = 0
         while True:
             cursor, revocations = await self._store.page(cursor)
             await self._learn(revocations)
             if known_before:
-                on_server.update((one.mark, (one.until, one.issued_until)) for one in revocations)
+                on_server.update((one.digest, (one.until, one.cutoff)) for one in revocations)
             if not cursor:
                 break
         await self._tell_again(known_before, on_server)
@@ -182,19 +182,19 @@ class MirroredStore(RevocationStore):
     async def _tell_again(
         self, known_before: Sequence[tuple[bytes, float]], on_server: dict[bytes, tuple[float, float]]
     ) -> None:
-        """Tell the server what it has lost of what was known here: a mark, or the later of two times of it."""
+        """Tell the server what it has lost of what was known here: a digest, or the later of two times of it."""
         told = 0
         for start in range(0, len(known_before), _TOLD_AT_ONCE):
             soon = self._clock() + 1
             known = [
-                self._ledger.revocation(mark, until)
-                for mark, until in known_before[start : start + _TOLD_AT_ONCE]
+                self._index.revocation(digest, until)
+                for digest, until in known_before[start : start + _TOLD_AT_ONCE]
                 if until > soon
             ]
             lost = []
             for one in known:
-                until, issued_until = on_server.get(one.mark, (0.0, 0.0))
-                if until < one.until or issued_until < one.issued_until:
+                until, cutoff = on_server.get(one.digest, (0.0, 0.0))
+                if until < one.until or cutoff < one.cutoff:
                     lost.append(one)
             if lost:
                 await self._store.revoke(lost)
@@ -226,8 +226,8 @@ class MirroredStore(RevocationStore):
             now = self._clock()
             some = revocations[start : start + _LEARNED_AT_ONCE]
             for revocation in some:
-                self._ledger.add(revocation, now)
-            self._feed.tell(some)
+                self._index.add(revocation, now)
+            self._feed.publish(some)
 
 
 class _GapError(Exception):

@@ -73,8 +73,8 @@ class RedisStore(CommandStore):
         store._owned = True
         return store
 
-    async def keep_fresh(self) -> None:
-        """See `RevocationStore`; closes a client of its own at the end."""
+    async def run(self) -> None:
+        """See `TokenStore`; closes a client of its own at the end."""
         try:
             await self._greet()
             await anyio.sleep_forever()
@@ -83,11 +83,11 @@ class RedisStore(CommandStore):
                 await self.aclose()
 
     async def aclose(self) -> None:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         if self._owned:
             await self._client.aclose()
 
-    async def _run(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    async def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
         return await self._client.eval(script, len(keys), *keys, *arguments)
 
     async def _read_stream(self, key: str, after: str, milliseconds: int) -> list[tuple[Any, dict[Any, Any]]]:

@@ -33,10 +33,10 @@ from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 
-from .base import PAGE, Revocation, RevocationStore, SessionRecord
+from .base import PAGE, Revocation, SessionRecord, TokenStore
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.tokens.digests import Marks
+    from asgi_jwt_claims.tokens.digests import TokenDigests
 
 __all__ = ["SQLiteStore"]
 
@@ -67,14 +67,23 @@ DROP INDEX session_identity;
 CREATE INDEX session_live ON session (identity, family) WHERE has_ended = 0;
 CREATE INDEX session_sealed_until ON session (sealed_until) WHERE sealed <> x''
 """,
+    """
+ALTER TABLE revoked RENAME COLUMN mark TO digest;
+ALTER TABLE revoked RENAME COLUMN issued_until TO cutoff;
+ALTER TABLE session RENAME COLUMN family TO session;
+ALTER TABLE session RENAME COLUMN id TO session_id;
+ALTER TABLE session RENAME COLUMN spent_at TO previous_used_at;
+ALTER TABLE session RENAME COLUMN sealed TO response;
+ALTER TABLE session RENAME COLUMN sealed_until TO response_until
+""",
 )
 _COLUMNS = ", ".join(SessionRecord._fields)
 _PLACES = ", ".join("?" * len(SessionRecord._fields))
 _PRUNING = (
-    "DELETE FROM revoked WHERE mark IN (SELECT mark FROM revoked WHERE until <= ? LIMIT ?)",
-    "DELETE FROM session WHERE family IN (SELECT family FROM session WHERE expires_at <= ? LIMIT ?)",
-    """UPDATE session SET sealed = x'' WHERE family IN (
-        SELECT family FROM session WHERE sealed_until <= ? AND sealed <> x'' LIMIT ?
+    "DELETE FROM revoked WHERE digest IN (SELECT digest FROM revoked WHERE until <= ? LIMIT ?)",
+    "DELETE FROM session WHERE session IN (SELECT session FROM session WHERE expires_at <= ? LIMIT ?)",
+    """UPDATE session SET response = x'' WHERE session IN (
+        SELECT session FROM session WHERE response_until <= ? AND response <> x'' LIMIT ?
     )""",
 )
 _PRUNED_AT_ONCE = 256
@@ -84,7 +93,7 @@ _THREADS = 5  # for each event loop: a writer, and four readers
 _PAUSES = (0.001, 0.02)  # seconds, the shortest and the longest, until a locked file is tried again
 
 
-class SQLiteStore(RevocationStore):
+class SQLiteStore(TokenStore):
     """Keeps everything in an SQLite file that all processes on a machine share. The embedded default.
 
     Event loops and threads may share a store, and a process may fork while it is in use. Not for a network file system,
@@ -117,65 +126,65 @@ class SQLiteStore(RevocationStore):
     def __repr__(self) -> str:
         return f"<SQLiteStore {self._connections.path}>"
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        """See `RevocationStore`."""
+    async def is_revoked(self, digests: TokenDigests) -> bool:
+        """See `TokenStore`."""
 
         def ask(database: sqlite3.Connection) -> bool:
             found = database.execute(
-                "SELECT 1 FROM revoked WHERE until > ? AND (mark IN (?, ?) OR (mark = ? AND issued_until >= ?)) LIMIT 1",
-                (self._clock(), marks.token, marks.family, marks.identity, marks.issued_at),
+                "SELECT 1 FROM revoked WHERE until > ? AND (digest IN (?, ?) OR (digest = ? AND cutoff >= ?)) LIMIT 1",
+                (self._clock(), digests.token, digests.session, digests.identity, digests.issued_at),
             )
             return found.fetchone() is not None
 
-        return await self._run(ask)
+        return await self._execute(ask)
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
 
         def write(database: sqlite3.Connection) -> None:
             now = self._clock()
             _prune(database, now)
             database.executemany(
-                "INSERT INTO revoked VALUES (?, ?, ?, ?) ON CONFLICT (mark) DO UPDATE SET "
-                "until = max(until, excluded.until), issued_until = max(issued_until, excluded.issued_until)",
+                "INSERT INTO revoked VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET "
+                "until = max(until, excluded.until), cutoff = max(cutoff, excluded.cutoff)",
                 [
-                    (one.mark, one.kind, min(one.until, _FOREVER), one.issued_until)
+                    (one.digest, one.kind, min(one.until, _FOREVER), one.cutoff)
                     for one in revocations
                     if one.until > now
                 ],
             )
 
-        await self._run(write, writes=True)
+        await self._execute(write, writes=True)
 
-    async def issued_until(self, identity: bytes) -> float:
-        """See `RevocationStore`."""
+    async def cutoff(self, identity: bytes) -> float:
+        """See `TokenStore`."""
 
         def ask(database: sqlite3.Connection) -> float:
             found = database.execute(
-                "SELECT issued_until FROM revoked WHERE mark = ? AND until > ?", (identity, self._clock())
+                "SELECT cutoff FROM revoked WHERE digest = ? AND until > ?", (identity, self._clock())
             ).fetchone()
             return 0.0 if found is None else float(found[0])
 
-        return await self._run(ask)
+        return await self._execute(ask)
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        """See `RevocationStore`."""
-        found = await self._select("family = ?", family)
+    async def session(self, session: bytes) -> SessionRecord | None:
+        """See `TokenStore`."""
+        found = await self._select("session = ?", session)
         return found[0] if found else None
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `RevocationStore`."""
-        condition = "identity = ? AND has_ended = 0 AND family > ? ORDER BY family LIMIT ?"
+        """See `TokenStore`."""
+        condition = "identity = ? AND has_ended = 0 AND session > ? ORDER BY session LIMIT ?"
         return await self._select(condition, identity, after, limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `RevocationStore`."""
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        """See `TokenStore`."""
 
         def write(database: sqlite3.Connection) -> bool:
             now = self._clock()
             _prune(database, now)
             before = database.execute(
-                "SELECT current FROM session WHERE family = ? AND expires_at > ?", (family, now)
+                "SELECT current FROM session WHERE session = ? AND expires_at > ?", (session, now)
             ).fetchone()
             if (b"" if before is None else before[0]) != current:
                 return False
@@ -185,14 +194,14 @@ class SQLiteStore(RevocationStore):
             database.execute(f"INSERT OR REPLACE INTO session ({_COLUMNS}) VALUES ({_PLACES})", row)  # noqa: S608 -- names of fields
             return True
 
-        return await self._run(write, writes=True)
+        return await self._execute(write, writes=True)
 
     async def aclose(self) -> None:
-        """See `RevocationStore`."""
+        """See `TokenStore`."""
         await anyio.to_thread.run_sync(self._connections.close)
 
-    async def keep_fresh(self) -> None:
-        """See `RevocationStore`; closes the file at the end."""
+    async def run(self) -> None:
+        """See `TokenStore`; closes the file at the end."""
         try:
             await anyio.sleep_forever()
         finally:
@@ -208,9 +217,9 @@ class SQLiteStore(RevocationStore):
             )
             return [_record(row, now) for row in rows]
 
-        return await self._run(ask)
+        return await self._execute(ask)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = False) -> T:
+    async def _execute(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = False) -> T:
         limits = self._limits.get(None)
         if limits is None:
             self._limits.set(limits := (anyio.CapacityLimiter(_THREADS), anyio.Lock()))
@@ -347,7 +356,7 @@ getattr(os, "register_at_fork", dict)(before=_before_fork, after_in_parent=_afte
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    # A locked file is an error at once: waiting is done by `_run`, without a connection.
+    # A locked file is an error at once: waiting is done by `_execute`, without a connection.
     database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
     try:
         (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -382,7 +391,7 @@ def _is_busy(error: sqlite3.OperationalError) -> bool:
 def _record(row: tuple[Any, ...], now: float) -> SessionRecord:
     one = SessionRecord(*row)
     return one._replace(
-        sealed=one.sealed if one.sealed_until > now else b"",
+        response=one.response if one.response_until > now else b"",
         expires_at=math.inf if one.expires_at >= _FOREVER else one.expires_at,
         access_expires_at=math.inf if one.access_expires_at >= _FOREVER else one.access_expires_at,
         was_repeated=bool(one.was_repeated),

@@ -1,4 +1,4 @@
-"""For the tests of applications: `StoreContract`, which every `RevocationStore` has to fulfil."""
+"""For the tests of applications: `StoreContract`, which every `TokenStore` has to fulfil."""
 
 from .store_contract import StoreContract
 

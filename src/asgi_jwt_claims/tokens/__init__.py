@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .digests import Marks
+from .digests import TokenDigests
 from .minting import create_access_token, create_refresh_token, create_token_pair
 from .token import Token, TokenPair
 from .verification import verify_jws, verify_token, verify_token_async
 
 __all__ = [
-    "Marks",
     "Token",
+    "TokenDigests",
     "TokenPair",
     "create_access_token",
     "create_refresh_token",

@@ -15,34 +15,34 @@ if TYPE_CHECKING:
 
     from .token import Token
 
-__all__ = ["Kind", "Marks", "mark", "marks_of"]
+__all__ = ["Kind", "TokenDigests", "digest", "digests_of"]
 
-Kind: TypeAlias = Literal["token", "family", "identity"]
+Kind: TypeAlias = Literal["token", "session", "identity"]
 """What can be revoked: one token, all tokens of one login, or all of an identity up to now."""
 
 _MAX_CACHED = 256  # characters
 
-_LETTERS = {"token": "t", "family": "f", "identity": "i"}
+_LETTERS = {"token": "t", "session": "f", "identity": "i"}
 
 
-class Marks(NamedTuple):
+class TokenDigests(NamedTuple):
     """What a store knows a token by.
 
     Attributes:
-        token: The mark of its `jti`; empty when it has none.
-        family: The mark of its family; empty when it has none.
-        identity: The mark of its identity.
+        token: The digest of its `jti`; empty when it has none.
+        session: The digest of its session; empty when it has none.
+        identity: The digest of its identity.
         issued_at: From when on it counts as issued, in seconds since the epoch, for the revocation of its identity.
     """
 
     token: bytes
-    family: bytes
+    session: bytes
     identity: bytes
     issued_at: float
 
 
-def mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
-    """What stores know a token, a family or an identity by: 16 bytes, from which it cannot be read back.
+def digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
+    """What stores know a token, a session or an identity by: 16 bytes, from which it cannot be read back.
 
     The members of an object may come in any order, and a number in either spelling (`7`, `7.0`): it is the same identity
     (RFC 8259 sections 4 and 6).
@@ -50,16 +50,16 @@ def mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
     Args:
         kind: Which of them.
         issuer: The configuration's issuer: two issuers may name their tokens and their users alike.
-        value: The `jti`, the family, or the identity, which may be any JSON value.
+        value: The `jti`, the session, or the identity, which may be any JSON value.
     """
     if type(value) is str and kind != "token" and len(value) <= _MAX_CACHED:
-        return _mark_again(kind, issuer, value)
-    return _mark(kind, issuer, value)
+        return _cached_digest(kind, issuer, value)
+    return _digest(kind, issuer, value)
 
 
-def _mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
+def _digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
     digest = _begun(kind, issuer).copy()
-    # No text in UTF-8 has this byte, so no text has the mark of another value.
+    # No text in UTF-8 has this byte, so no text has the digest of another value.
     digest.update(
         value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"\xff" + dump_json(_canonical(value))
     )
@@ -67,7 +67,7 @@ def _mark(kind: Kind, issuer: str | None, value: Any) -> bytes:
 
 
 def _canonical(value: Any) -> Any:
-    """A JSON value as it is spelled for its mark."""
+    """A JSON value as it is spelled for its digest."""
     if isinstance(value, dict):
         return {name: _canonical(value[name]) for name in sorted(value)}
     if isinstance(value, list):
@@ -75,7 +75,7 @@ def _canonical(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_mark_again = functools.lru_cache(4096)(_mark)
+_cached_digest = functools.lru_cache(4096)(_digest)
 """Users and their sessions come with many tokens, each of which would have the same digest made again."""
 
 
@@ -85,22 +85,22 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
     return hashlib.blake2b(f"{_LETTERS[kind]}{len(named)}:{named}".encode("utf-8", "surrogatepass"), digest_size=16)
 
 
-def marks_of(token: Token, config: JWTConfig) -> Marks:
-    """The marks of a token, made once for all requests that bring it."""
+def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
+    """The digests of a token, made once for all requests that bring it."""
     notes, issuer = notes_of(token), config.issuer
-    marks: Marks | None = notes.get(issuer)
-    if marks is None:
-        jti, family, issued_at = token.jti, token.family, token.issued_at
+    digests: TokenDigests | None = notes.get(issuer)
+    if digests is None:
+        jti, session, issued_at = token.jti, token.session_id, token.issued_at
         if issued_at is None:
             issued_at = 0.0  # the beginning of time
-        elif family is None:
+        elif session is None:
             # The clock that it was minted by may be ahead of the one by which its identity is revoked. (A session ends by
             # its name as well, so that no clock matters.)
             issued_at -= config.leeway_seconds
-        marks = notes[issuer] = Marks(
-            mark("token", issuer, jti) if jti else b"",
-            mark("family", issuer, family) if family else b"",
-            mark("identity", issuer, token.identity),
+        digests = notes[issuer] = TokenDigests(
+            digest("token", issuer, jti) if jti else b"",
+            digest("session", issuer, session) if session else b"",
+            digest("identity", issuer, token.identity),
             issued_at,
         )
-    return marks
+    return digests

@@ -22,7 +22,7 @@ from asgi_jwt_claims.jose.strict_json import load_json
 
 from .claims import read_string
 
-__all__ = ["Issuers", "Trust", "trust_in"]
+__all__ = ["MultiIssuerVerifier", "Verifier", "verifier_for"]
 
 _MAX_KNOWN_TOKENS = 1024
 _MAX_COMMAS = 256  # of a short payload that is parsed before its signature is verified
@@ -33,7 +33,7 @@ _ISSUER = re.compile(rb'"iss"[ \t\n\r]*:[ \t\n\r]*"(?:[^"\\]|\\.){1,2048}"', re.
 _ESCAPED_LETTERS = (rb"\u0069", rb"\u0073")  # with which the name of the claim could be spelled in another way
 
 
-class Issuers:
+class MultiIssuerVerifier:
     """Configurations, each for an issuer of its own. Frozen; two with the same configurations are equal.
 
     Args:
@@ -70,7 +70,7 @@ class Issuers:
         return iter(self._by_issuer.values())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Issuers) and self._by_issuer == other._by_issuer
+        return isinstance(other, MultiIssuerVerifier) and self._by_issuer == other._by_issuer
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -127,12 +127,12 @@ def _issuer_in(payload: bytes) -> str | None:
     return read_string(claims, "iss")
 
 
-Trust: TypeAlias = JWTConfig | Issuers
+Verifier: TypeAlias = JWTConfig | MultiIssuerVerifier
 """Whose tokens are accepted: those of one configuration, or of several."""
 
 
-def trust_in(config: JWTConfig | Iterable[JWTConfig]) -> Trust:
-    """One configuration, or several as `Issuers`.
+def verifier_for(config: JWTConfig | Iterable[JWTConfig]) -> Verifier:
+    """One configuration, or several as `MultiIssuerVerifier`.
 
     Raises:
         SettingError: Neither, or several that cannot be told apart.
@@ -148,4 +148,4 @@ def trust_in(config: JWTConfig | Iterable[JWTConfig]) -> Trust:
         raise SettingError("config must be a JWTConfig, or several; these are none")
     if len(configs) == 1 and isinstance(configs[0], JWTConfig):
         return configs[0]
-    return Issuers(configs)
+    return MultiIssuerVerifier(configs)

@@ -228,7 +228,7 @@ def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float 
         )
     if seconds is None:
         return None
-    if config.key_ring is not None and seconds + config.leeway_seconds > config.key_ring.keep.total_seconds():
+    if config.key_ring is not None and seconds + config.leeway_seconds > config.key_ring.retain.total_seconds():
         raise MintingError(f"a lifetime of {seconds} seconds is longer than the key_ring keeps its keys")
     return now + seconds
 

@@ -49,7 +49,7 @@ class TokenFields(NamedTuple):
     type: str
     fresh: float | None
     authenticated_at: float | None
-    family: str | None
+    session_id: str | None
     jti: str | None
     issuer: str | None
     audience: tuple[str, ...]
@@ -171,9 +171,9 @@ class Token(Generic[ClaimsT]):
         return verified_at - authenticated_at
 
     @property
-    def family(self) -> str | None:
-        """The session that the token belongs to: the `sid` claim, or the claim named by `family_claim`."""
-        return self._verified[0].family
+    def session_id(self) -> str | None:
+        """The session that the token belongs to: the `sid` claim, or the claim named by `session_claim`."""
+        return self._verified[0].session_id
 
     @property
     def jti(self) -> str | None:
@@ -268,7 +268,7 @@ def facts_of(token: Token[Any]) -> dict[str, Any]:
         "issuer": token.issuer,
         "identity": token.identity,
         "jti": token.jti,
-        "family": token.family,
+        "session_id": token.session_id,
     }
 
 

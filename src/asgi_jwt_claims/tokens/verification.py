@@ -60,7 +60,7 @@ from .claims import (
 )
 from .token import Token, TokenFields, about, copy_json, facts_of
 
-__all__ = ["check_type", "good_until", "verify", "verify_attended", "verify_jws", "verify_token", "verify_token_async"]
+__all__ = ["check_type", "valid_until", "verify", "verify_attended", "verify_jws", "verify_token", "verify_token_async"]
 
 _NONE: frozenset[str] = frozenset()
 
@@ -182,7 +182,7 @@ def verify(
     said = signatures.find(raw, keys)
     if said is not None:
         try:
-            return Token(said, _judge(said, config, heed_exp=heed_exp), source)
+            return Token(said, check_claims(said, config, heed_exp=heed_exp), source)
         except TokenError as error:
             about(error, Token(said, 0.0))
             raise
@@ -191,7 +191,7 @@ def verify(
     try:
         text, claims = load_json(payload)
         said = _read(claims, header, text, config)
-        verified_at = _judge(said, config, heed_exp=heed_exp)
+        verified_at = check_claims(said, config, heed_exp=heed_exp)
     except TokenError as error:
         error.verified = _facts(claims, config) if said is None else facts_of(Token(said, 0.0))
         raise
@@ -201,12 +201,12 @@ def verify(
 
 def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
     encoded_header, payload, signature, signing_input = framed
-    known = keys.known_header(encoded_header)
+    known = keys.get_header(encoded_header)
     key, header = known or _find_key(encoded_header, keys)
     if not key.verify(signing_input, signature):
         raise InvalidSignatureError(alg=key.algorithm, kid=key.kid)
     if known is None:
-        keys.learn_header(encoded_header, key, header)
+        keys.put_header(encoded_header, key, header)
     return key, header, payload
 
 
@@ -240,8 +240,8 @@ def _read_header(encoded: bytes) -> dict[str, Any]:
 
 def _facts(claims: Any, config: JWTConfig) -> dict[str, Any]:
     """As `facts_of`, of claims that are signed and yet refused: none of them needs to be there, or of its type."""
-    identity, family = config.identity_claim, config.family_claim
-    names = {"type": config.type_claim, "issuer": "iss", "identity": identity, "jti": "jti", "family": family}
+    identity, session = config.identity_claim, config.session_claim
+    names = {"type": config.type_claim, "issuer": "iss", "identity": identity, "jti": "jti", "session_id": session}
     said = claims if type(claims) is dict else {}
     return {
         fact: said[name]
@@ -274,14 +274,14 @@ def _read(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) 
         authenticated_at = read_numeric_date(claims, "auth_time")
     elif fresh:
         authenticated_at = read_numeric_date(claims, "iat")
-    family = config.family_claim
+    session = config.session_claim
     # In the order of the fields: a call that names them takes more than twice as long.
     return TokenFields(
         subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
         _type(claims, header, config),
         fresh,
         authenticated_at,
-        read_string(claims, family) if family is not None and family in claims else None,
+        read_string(claims, session) if session is not None and session in claims else None,
         jti if type(jti) is str and jti else read_string(claims, "jti"),
         issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
         read_audience(claims),
@@ -322,7 +322,7 @@ def _type(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig) -> 
 # Whether that holds here and now: asked for every request, whether or not the signature is remembered.
 
 
-def _judge(said: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> float:
+def check_claims(said: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> float:
     """Refuse what is out of its time, too old, by another issuer or for another audience; return when that was."""
     now = config.clock()
     leeway = config.leeway_seconds
@@ -347,7 +347,7 @@ def _judge(said: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> fl
     return now
 
 
-def good_until(token: Token, config: JWTConfig) -> float | None:
+def valid_until(token: Token, config: JWTConfig) -> float | None:
     """When a good token will begin to be refused for its times, in seconds since the epoch; None: never."""
     ends = []
     if token.expires_at is not None:

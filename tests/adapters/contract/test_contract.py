@@ -9,8 +9,8 @@ import pytest
 import starlette
 
 from asgi_jwt_claims import (
-    Answer,
     AuthEvent,
+    ErrorResponse,
     JWTConfig,
     Token,
     TokenError,
@@ -34,7 +34,7 @@ from asgi_jwt_claims.errors import (
     TokenTooLargeError,
     WrongTypeError,
 )
-from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.responses import ErrorResponder
 from tests.apps.door import ROUTES, Door
 from tests.by_hand import bearer
 from tests.conftest import HeldClock
@@ -42,7 +42,7 @@ from tests.conftest import HeldClock
 pytestmark = pytest.mark.anyio
 
 CLAIMS = {"VERI TAS": "LUX MEA", "nested": {"list": [1, None, "\u00fc"]}}
-GUARDED = ("protected", "synchronous", "tokenless", "method")
+REQUEST_SCOPES = ("protected", "synchronous", "tokenless", "method")
 LAX = {"optional", "optional_admin", "perhaps", "current"}  # what answers without a token when nothing demands one
 
 
@@ -58,7 +58,7 @@ def tampered(raw: str) -> str:
 
 def is_answer(response: Any, error: TokenError) -> None:
     """The response is the answer to `error`, byte for byte, under every framework."""  # S111
-    expected = Challenges().answer(error)
+    expected = ErrorResponder().response_for(error)
     headers = {name: response.headers.get_list(name) for name, _ in expected.headers}
     assert expected.status == response.status_code
     assert expected.body == response.content
@@ -99,7 +99,7 @@ async def test_methods_of_a_class(door: Door, config: JWTConfig, required: bool)
 async def test_absence(door: Door, config: JWTConfig, required: bool) -> None:
     """Without credentials nobody gets in; the challenge carries no error code."""
     async with door.open(config, required=required) as site:
-        for name in GUARDED:
+        for name in REQUEST_SCOPES:
             is_answer(await site.get(f"/{name}"), MissingTokenError())
             is_answer(await site.lines(f"/{name}", b"Basic dXNlcjpwYXNz"), MissingTokenError())  # S4
 
@@ -201,7 +201,7 @@ async def test_types(door: Door, config: JWTConfig, alice: str, required: bool) 
         is_answer(await site.get("/refresh", alice), WrongTypeError())
         is_answer(await site.get("/refresh"), MissingTokenError())
         is_answer(await site.get("/refresh", tampered(raw)), InvalidSignatureError())
-        for name in (*GUARDED, "optional", "unguarded", "perhaps"):
+        for name in (*REQUEST_SCOPES, "optional", "unguarded", "perhaps"):
             is_answer(await site.get(f"/{name}", raw), WrongTypeError())
 
 
@@ -288,7 +288,9 @@ async def test_the_current_token(door: Door, config: JWTConfig, required: bool) 
         assert [{"identity": "alice"}, {"identity": "bob"}, {"identity": "alice"}] == seen
         anonymous = await site.get("/current")
         nobody = {"identity": None}
-        expected = (401, json.loads(Challenges().answer(MissingTokenError()).body)) if required else (200, nobody)
+        expected = (
+            (401, json.loads(ErrorResponder().response_for(MissingTokenError()).body)) if required else (200, nobody)
+        )
         assert expected == (anonymous.status_code, anonymous.json())
 
 
@@ -313,7 +315,7 @@ async def test_one_verification(door: Door, config: JWTConfig, monkeypatch: pyte
 
 async def test_head(door: Door, config: JWTConfig) -> None:
     """A refused HEAD has the headers of the answer, the length of the body that GET would have had included."""  # S114
-    expected = Challenges().answer(MissingTokenError())
+    expected = ErrorResponder().response_for(MissingTokenError())
     async with door.open(config) as site:
         response = await site.client.head("/protected")
     assert expected.status == response.status_code
@@ -325,7 +327,7 @@ async def test_the_settings_of_the_answers(door: Door, config: JWTConfig, requir
     """Realm, problem details and the callback, which sees the scope, rule the guards' answers and the middleware's."""  # S117
     seen: list[tuple[str, str]] = []
 
-    async def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
+    async def on_error(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse:
         seen.append((error.code, scope["path"]))
         return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
 
@@ -369,7 +371,7 @@ async def test_events(door: Door, config: JWTConfig, events: list[AuthEvent], re
 async def test_a_failing_callback(door: Door, config: JWTConfig, required: bool) -> None:
     """A callback that raises lets nobody in and says nothing (trap: a callback that raised let the request in)."""  # S120
 
-    def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
+    def on_error(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse:
         raise ZeroDivisionError("secret")
 
     async with door.open(config, required=required, on_error=on_error) as site:
@@ -398,7 +400,7 @@ async def test_a_websocket_without_a_token(door: Door, config: JWTConfig, alice:
             ((alice, alice), RepeatedCredentialsError()),
         ):
             talk = await site.talk("/ws/echo", *raws)
-            expected = dict(Challenges().answer(error).headers)
+            expected = dict(ErrorResponder().response_for(error).headers)
             assert (error.status, expected["www-authenticate"]) == (talk.status, talk.headers["www-authenticate"])
 
 

@@ -33,7 +33,7 @@ from asgi_jwt_claims.errors import (
     TokenTooLargeError,
     WrongTypeError,
 )
-from asgi_jwt_claims.responses import Challenges
+from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
 from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.adapters.contract.test_contract import CLAIMS, is_answer, tampered
@@ -129,7 +129,7 @@ async def shake(site: Site, path: str, sent: Sent, *headers: Header, says: str =
 
 def is_refusal(talk: Talk, error: TokenError) -> None:
     """The handshake was refused with the answer to `error`."""
-    expected = dict(Challenges().answer(error).headers)
+    expected = dict(ErrorResponder().response_for(error).headers)
     assert (error.status, expected["www-authenticate"]) == (talk.status, talk.headers["www-authenticate"])
 
 

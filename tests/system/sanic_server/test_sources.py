@@ -310,9 +310,7 @@ async def test_the_scheme_of_the_page(app: Any, config: JWTConfig) -> None:
 async def test_endpoints(app: Any, config: JWTConfig, serve: Serve) -> None:
     """They refresh and log out by cookie alone."""
     store = MemoryStore()
-    install(
-        app, config, revocation=store, sources=[Cookie(COOKIES)], exempt=["/login", "/auth/refresh", "/auth/logout"]
-    )
+    install(app, config, store=store, sources=[Cookie(COOKIES)], exempt=["/login", "/auth/refresh", "/auth/logout"])
     add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
 
     @app.get("/login")

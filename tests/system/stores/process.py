@@ -14,8 +14,8 @@ import anyio.to_thread
 
 from asgi_jwt_claims import JWTConfig, TokenError
 from asgi_jwt_claims.sessions import rotate_refresh_token
-from asgi_jwt_claims.stores import MirroredStore, Revocation, RevocationStore, SQLiteStore
-from asgi_jwt_claims.tokens import Marks
+from asgi_jwt_claims.stores import MirroredStore, Revocation, SQLiteStore, TokenStore
+from asgi_jwt_claims.tokens import TokenDigests
 from tests.support import SECRET
 
 PATIENCE = 60.0
@@ -26,7 +26,7 @@ def answer(content: Any) -> None:
     print(json.dumps(content), flush=True)  # noqa: T201 -- this is how it speaks
 
 
-def open_store(kind: str, place: str, prefix: str) -> RevocationStore:
+def open_store(kind: str, place: str, prefix: str) -> TokenStore:
     """A store on a place that is shared with other processes."""
     if kind == "sqlite":
         return SQLiteStore(place, timeout=PATIENCE)
@@ -36,9 +36,9 @@ def open_store(kind: str, place: str, prefix: str) -> RevocationStore:
     return MirroredStore(store) if kind == "mirrored" else store
 
 
-def marks_for(name: str) -> Marks:
+def marks_for(name: str) -> TokenDigests:
     """What a token of this mark is known by."""
-    return Marks(bytes.fromhex(name), b"", b"", 0.0)
+    return TokenDigests(bytes.fromhex(name), b"", b"", 0.0)
 
 
 def revocation_of(name: str) -> Revocation:
@@ -63,15 +63,15 @@ class Process:
         self.store = open_store(kind, place, prefix)
         self.config = JWTConfig(secret_key=SECRET, refresh_grace=grace)
         self.scope = anyio.CancelScope()
-        self.tasks.start_soon(self.keep_fresh, self.store, self.scope)
+        self.tasks.start_soon(self.run, self.store, self.scope)
         while isinstance(self.store, MirroredStore) and not self.store.is_current:  # noqa: ASYNC110 -- that says nothing
             await anyio.sleep(0.01)
         return await self.store.is_revoked(marks_for("00" * 16)) is False
 
-    async def keep_fresh(self, store: RevocationStore, scope: anyio.CancelScope) -> None:
+    async def run(self, store: TokenStore, scope: anyio.CancelScope) -> None:
         """Let the store hear what others revoke, until another one is opened."""
         with scope:
-            await store.keep_fresh()
+            await store.run()
 
     async def rotate(self, raw: str, times: int) -> list[Any]:
         """Use one refresh token many times at once: the pairs, and the codes of the errors."""

@@ -14,11 +14,11 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_jwt_claims.stores import MemoryStore, MirroredStore, RevocationStore, SQLiteStore
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, SQLiteStore, TokenStore
 from asgi_jwt_claims.testing import StoreContract
 from tests.valkey import Valkey
 
-Pair = tuple[RevocationStore, RevocationStore]
+Pair = tuple[TokenStore, TokenStore]
 
 
 def server_store(library: str) -> Any:
@@ -112,7 +112,7 @@ class OnServer(StoreContract):
         """The stores, looked after."""
         async with anyio.create_task_group() as tasks:
             for store in stores:
-                tasks.start_soon(store.keep_fresh)
+                tasks.start_soon(store.run)
             await anyio.sleep(0.1)
             yield stores[0], stores[1]
             tasks.cancel_scope.cancel()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from asgi_jwt_claims.stores import Revocation, SQLiteStore
-from asgi_jwt_claims.tokens import Marks
+from asgi_jwt_claims.tokens import TokenDigests
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
@@ -24,8 +24,8 @@ PATIENCE = 60  # seconds
 MARK = b"m" * 16
 
 
-def marks(number: int) -> Marks:
-    return Marks(number.to_bytes(16, "big"), b"", b"", 1.0)
+def marks(number: int) -> TokenDigests:
+    return TokenDigests(number.to_bytes(16, "big"), b"", b"", 1.0)
 
 
 def revocation(number: int) -> Revocation:

@@ -17,7 +17,7 @@ from asgi_jwt_claims.sessions import (
     rotate_refresh_token,
     start_session,
 )
-from asgi_jwt_claims.stores import MirroredStore, RevocationStore
+from asgi_jwt_claims.stores import MirroredStore, TokenStore
 from tests.by_hand import ask, bearer, lifespan
 from tests.support import SECRET
 from tests.system.stores.test_contract import server_store
@@ -63,8 +63,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 class Load:
     """Requests with two tokens, one of them revoked, one after the other from several clients, without an end."""
 
-    def __init__(self, store: RevocationStore) -> None:
-        self.app = JWTMiddleware(application, CONFIG, revocation=store)
+    def __init__(self, store: TokenStore) -> None:
+        self.app = JWTMiddleware(application, CONFIG, store=store)
         self.good = create_access_token("bob", CONFIG)
         self.revoked = create_access_token("alice", CONFIG)
         self.ever: dict[str, set[int]] = {"good": set(), "revoked": set()}
@@ -103,7 +103,7 @@ async def at_last(do: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
 
 
 @asynccontextmanager
-async def loaded(store: RevocationStore) -> AsyncIterator[Load]:
+async def loaded(store: TokenStore) -> AsyncIterator[Load]:
     load = Load(store)
     async with lifespan(load.app), anyio.create_task_group() as tasks:
         for _ in range(CLIENTS):

@@ -21,12 +21,12 @@ from asgi_jwt_claims.stores import (
     MemoryStore,
     MirroredStore,
     Revocation,
-    RevocationStore,
     SQLiteStore,
+    TokenStore,
 )
-from asgi_jwt_claims.stores._revocation_index import Ledger
-from asgi_jwt_claims.tokens import Marks
-from asgi_jwt_claims.tokens.digests import marks_of
+from asgi_jwt_claims.stores._revocation_index import RevocationIndex
+from asgi_jwt_claims.tokens import TokenDigests
+from asgi_jwt_claims.tokens.digests import digests_of
 from tests.conftest import NOW, HeldClock
 from tests.records import MARK, MARKS, RECORD
 from tests.support import SECRET, free_port
@@ -37,17 +37,17 @@ pytestmark = pytest.mark.anyio
 
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-CALLS: dict[str, Callable[[RevocationStore], Awaitable[Any]]] = {
+CALLS: dict[str, Callable[[TokenStore], Awaitable[Any]]] = {
     "is_revoked": lambda store: store.is_revoked(MARKS),
     "revoke": lambda store: store.revoke([Revocation("token", MARK, math.inf)]),
-    "issued_until": lambda store: store.issued_until(MARK),
+    "issued_until": lambda store: store.cutoff(MARK),
     "session": lambda store: store.session(MARK),
     "sessions": lambda store: store.sessions(MARK),
     "replace_session": lambda store: store.replace_session(MARK, b"", RECORD),
 }
 
 
-async def all_fail(store: RevocationStore) -> None:
+async def all_fail(store: TokenStore) -> None:
     """Every call says that the store cannot be asked, and nothing else is raised."""
     for name, call in CALLS.items():
         failed: str | None = None
@@ -63,10 +63,10 @@ class Told(MemoryStore):
 
     answer: Any = None
 
-    def known(self, token: Any, config: Any) -> Any:
+    def is_revoked_locally(self, token: Any, config: Any) -> Any:
         return None
 
-    async def is_revoked(self, marks: Marks) -> bool:
+    async def is_revoked(self, marks: TokenDigests) -> bool:
         answer: bool = self.answer
         return answer
 
@@ -83,7 +83,7 @@ async def test_only_yes_and_no_are_answers(config: JWTConfig, answer: Any) -> No
 async def test_marks_tell_nothing_and_no_kind_passes_for_another(config: JWTConfig, store: MemoryStore) -> None:
     """A `jti`, a session and an identity of the same name are three things."""  # S141
     await store.revoke([Revocation("token", MARK, math.inf), Revocation("identity", b"i" * 16, math.inf, 5.0)])
-    assert not await store.is_revoked(Marks(b"x", b"y", MARK, 1.0))
+    assert not await store.is_revoked(TokenDigests(b"x", b"y", MARK, 1.0))
     pair = await start_session("alice", config, store)
     token = verify_token(pair.access_token, config)
     await store.revoke(
@@ -96,25 +96,25 @@ async def test_memory_forgets_sessions(store: MemoryStore, clock: HeldClock) -> 
     """Sessions that have ended are taken out of memory as others begin."""
     for number in range(1030):
         family = number.to_bytes(16, "big")
-        await store.replace_session(family, b"", RECORD._replace(family=family, expires_at=clock.now + 0.5))
+        await store.replace_session(family, b"", RECORD._replace(session=family, expires_at=clock.now + 0.5))
         clock.now += 1
     assert 10 > len(store._sessions)
 
 
 def test_the_ledger_forgets() -> None:
     """What has expired is dropped as others come in; what was prolonged in the meantime is not."""
-    ledger, now = Ledger(), float(NOW)
+    ledger, now = RevocationIndex(), float(NOW)
     for number in range(2000):
         ledger.add(Revocation("token", number.to_bytes(16, "big"), now + 60), now)
-    prolonged = Marks((7).to_bytes(16, "big"), b"", b"", 0)
+    prolonged = TokenDigests((7).to_bytes(16, "big"), b"", b"", 0)
     ledger.add(Revocation("token", prolonged.token, now + 9999), now)
     ledger.add(Revocation("identity", MARK, now + 60, now), now)
-    assert (2001, now) == (len(ledger), ledger.issued_until(MARK, now))
+    assert (2001, now) == (len(ledger), ledger.cutoff(MARK, now))
     for number in range(60):
         ledger.add(Revocation("token", os.urandom(16), now + 8000), now + 200 + number)
     assert 61 == len(ledger)
     assert ledger.is_revoked(prolonged, now + 300)
-    assert 0 == ledger.issued_until(MARK, now + 30)
+    assert 0 == ledger.cutoff(MARK, now + 30)
 
 
 # SQLite ---------------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ async def test_sqlite_tidies_up(tmp_path: Path, clock: HeldClock) -> None:
     await store.revoke([Revocation("token", os.urandom(16), clock.now + 1) for _ in range(300)])
     for number in range(5):
         family = bytes([number]) * 16
-        await store.replace_session(family, b"", RECORD._replace(family=family, expires_at=clock.now + 1))
+        await store.replace_session(family, b"", RECORD._replace(session=family, expires_at=clock.now + 1))
     clock.now += 2
     for _ in range(2):
         await store.revoke([Revocation("token", MARK, math.inf)])
@@ -221,7 +221,7 @@ async def test_the_file_is_closed_at_the_end(tmp_path: Path) -> None:
     """Looked after by an application, the store lets go of its file when that ends."""
     store = SQLiteStore(tmp_path / "db")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(store.keep_fresh)
+        tasks.start_soon(store.run)
         assert not await store.is_revoked(MARKS)
         assert 1 == len(store._connections._idle)
         tasks.cancel_scope.cancel()
@@ -283,7 +283,7 @@ async def test_keys_are_on_one_node_and_end(client: Any) -> None:
     for raw in (pair.access_token, pair.refresh_token, successor.access_token, successor.refresh_token):
         assert all(part.encode() not in content for part in raw.split("."))
     assert b"alice" not in content
-    family = marks_of(verify_token(pair.access_token, config), config).family
+    family = digests_of(verify_token(pair.access_token, config), config).session
     assert await store.session(family)
     clock.now += 10**8  # the server does not know yet that it is so late
     assert None is await store.session(family)
@@ -300,7 +300,7 @@ async def test_lists_of_sessions_last_as_long_as_their_sessions(client: Any) -> 
 
     async def begin(number: int, seconds: float) -> int:
         family = bytes([number]) * 16
-        await store.replace_session(family, b"", RECORD._replace(family=family, expires_at=now + seconds))
+        await store.replace_session(family, b"", RECORD._replace(session=family, expires_at=now + seconds))
         left: int = await client.ttl(key)
         return left
 
@@ -335,7 +335,7 @@ async def test_the_application_owns_its_client(valkey: Valkey) -> None:
             server_store("coredis")(impatient)
     async with coredis.Redis.from_url(valkey.url, verify_version=False, **timeouts) as client:
         store = server_store("coredis")(client, prefix=os.urandom(8).hex())
-        await store.keep_fresh()
+        await store.run()
         assert not await store.is_revoked(MARKS)
         await store.aclose()
         assert not await store.is_revoked(MARKS)

@@ -68,12 +68,12 @@ async def test_whichever_comes_first(config: JWTConfig, clock: HeldClock, alice:
 async def test_two_stores(config: JWTConfig, raw: str, clock: HeldClock, alice: Header) -> None:
     """Each middleware heeds its own store."""
     stores = [MemoryStore(clock=clock) for _ in range(2)]
-    app = JWTMiddleware(JWTMiddleware(Talker(), config, revocation=stores[1]), config, revocation=stores[0])
+    app = JWTMiddleware(JWTMiddleware(Talker(), config, store=stores[1]), config, store=stores[0])
     for store in stores:
         async with connected(app, hello(alice)) as line:
             await revoke_token(line.scope["token"], config, store)
             await until(lambda line=line: REVOKED == line.end)
-        store._ledger = type(store._ledger)()
+        store._index = type(store._index)()
 
 
 async def test_one_of_them_opts_out(config: JWTConfig, clock: HeldClock, alice: Header, expire: Expire) -> None:

@@ -224,7 +224,7 @@ async def test_revoked_tokens(app: Renewing, config: JWTConfig, alice: Header, s
     old = verify_token(alice[1].split()[1], config)
     revoked, new = (create_access_token("alice", config) for _ in range(2))
     await revoke_token(verify_token(revoked, config), config, store)
-    async with connected(JWTMiddleware(app, config, revocation=store), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as line:
         line.say(revoked)
         await until(lambda: ["refused"] == line.texts)
         assert RevokedTokenError is type(app.error)
@@ -248,7 +248,7 @@ async def test_revoked_while_it_renews(app: Renewing, config: JWTConfig, alice: 
             return answer
 
     new = create_access_token("alice", config)
-    async with connected(JWTMiddleware(app, config, revocation=Slow(clock=clock)), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config, store=Slow(clock=clock)), hello(alice)) as line:
         line.say(new)
         await until(lambda: REVOKED == line.end)
 
@@ -265,7 +265,7 @@ async def test_it_has_ended_meanwhile(
 
     later = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=timedelta(days=1))
     new = create_access_token("alice", later)
-    async with connected(JWTMiddleware(app, config, revocation=Slow(clock=clock)), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config, store=Slow(clock=clock)), hello(alice)) as line:
         line.say(new)
         await a_while()
         expire()

@@ -27,7 +27,7 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.request import outcome_under
 from asgi_jwt_claims.errors import RevokedTokenError, WrongIdentityError
 from asgi_jwt_claims.sessions import revoke_token
@@ -43,12 +43,12 @@ from tests.unit.connections.test_websockets import EXPIRED
 pytestmark = pytest.mark.anyio
 
 Expire = Callable[[], None]
-LAX, STRICT = Access(check_revocation=False), Access()
+LAX, STRICT = AccessPolicy(check_revocation=False), AccessPolicy()
 
 
 @pytest.mark.parametrize("guards", [(LAX, STRICT), (STRICT, LAX), (LAX, STRICT, LAX)])
 async def test_a_lax_guard_beside_a_strict_one(
-    config: JWTConfig, alice: Header, raw: str, store: MemoryStore, guards: tuple[Access, ...]
+    config: JWTConfig, alice: Header, raw: str, store: MemoryStore, guards: tuple[AccessPolicy, ...]
 ) -> None:
     """As long as one guard wants to know, a revoked token ends the connection and renews none."""  # S133
     refused: list[bool] = []
@@ -67,7 +67,7 @@ async def test_a_lax_guard_beside_a_strict_one(
         await revoke_token(verify_token(raw, config), config, store)
         assert "websocket.disconnect" == (await receive())["type"]
 
-    lenient = JWTMiddleware(app, config, required=False, revocation=store)
+    lenient = JWTMiddleware(app, config, required=False, store=store)
     async with connected(lenient, hello(alice)) as line:
         await until(lambda: line.is_over)
     assert ([True], REVOKED, None) == (refused, line.end, line.error)
@@ -109,7 +109,7 @@ async def test_a_guard_that_comes_after_the_accept(
             heard.append(token.identity)
 
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
-    install(app, config, required=False, revocation=store)
+    install(app, config, required=False, store=store)
     headers = ((b"cookie", b"__Host-access_token=" + raw.encode()), (b"origin", b"https://testserver"))
     async with connected(app, websocket_scope("/", *headers)) as line:  # type: ignore[arg-type]
         line.say("hello")
@@ -194,7 +194,7 @@ async def test_an_inner_middleware_without_the_store(config: JWTConfig, alice: H
         await send({"type": "http.response.body", "body": b"ok"})
 
     store = SQLiteStore(tmp_path / "store.db", clock=config.clock)
-    nested = JWTMiddleware(JWTMiddleware(app, config), config, exempt=["/x"], revocation=store)
+    nested = JWTMiddleware(JWTMiddleware(app, config), config, exempt=["/x"], store=store)
     assert 200 == (await ask(nested, "/x", alice)).status
     await store.aclose()
 

@@ -87,7 +87,7 @@ async def test_nothing_is_kept(
         await receive()
 
     with without_collector():
-        async with connected(JWTMiddleware(app, config, revocation=store), hello(alice)) as line:
+        async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as line:
             if end == "it expires":
                 expire()
             if end == "it is revoked":
@@ -154,7 +154,7 @@ async def test_one_task_for_a_thousand(config: JWTConfig, anyio_backend: str) ->
 
 async def test_many_of_one_user(config: JWTConfig, alice: Header, store: MemoryStore) -> None:
     """All connections of one identity end when it is revoked, and others get their turn meanwhile."""
-    middleware = JWTMiddleware(Talker(), config, revocation=store)
+    middleware = JWTMiddleware(Talker(), config, store=store)
     async with crowded(middleware, [hello(alice) for _ in range(450)]) as lines:
         await revoke_identity("alice", config, store)
         await until(lambda: all(line.end for line in lines))
@@ -296,7 +296,7 @@ def test_an_event_loop_that_has_ended(
 
     async def leave_open() -> None:
         recorder = Recorder()
-        await talk(JWTMiddleware(recorder, config, revocation=store), "/", bearer(raw))
+        await talk(JWTMiddleware(recorder, config, store=store), "/", bearer(raw))
         connection = module.WebSocketConnection(
             recorder.scope, *recorder.calls[0][1:], close_code=3000, protocol=None, ends=True
         )
@@ -317,7 +317,7 @@ async def test_event_loops_are_not_kept(config: JWTConfig, alice: Header, store:
 
     async def connect() -> None:
         loops.append(weakref.ref(asyncio.get_running_loop()))
-        async with connected(JWTMiddleware(Talker(), config, revocation=store), hello(alice)) as line:
+        async with connected(JWTMiddleware(Talker(), config, store=store), hello(alice)) as line:
             await revoke_token(verify_token(alice[1].split()[1], config), config, store)
             await until(lambda: line.end)
 
@@ -356,7 +356,7 @@ def test_calling_an_event_loop_that_has_ended(backend: str) -> None:
 async def test_streams_are_freed(config: JWTConfig, alice: Header, store: MemoryStore, expire: Expire) -> None:
     """The same for a stream."""
     with without_collector():
-        async with connected(JWTMiddleware(Silent(), config, revocation=store), http_scope("/", alice)) as line:
+        async with connected(JWTMiddleware(Silent(), config, store=store), http_scope("/", alice)) as line:
             await until(lambda: line.body)
             outcome = line.scope[SCOPE_KEY]
             assert 1 == len(outcome.connections)

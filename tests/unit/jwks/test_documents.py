@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key, KeySet
-from asgi_jwt_claims.jwks import RefreshPolicy
+from asgi_jwt_claims.jwks import FetchPolicy
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, read_max_age, read_metadata
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS, Schedule
 from asgi_jwt_claims.jwks._urls import check_address, metadata_addresses
@@ -26,8 +26,8 @@ PRIVATE_EC = {**EC, "kid": "private", "d": "AAAA"}
 
 
 def read(*entries: Any, algorithms: tuple[str, ...] = (), before: KeySet | None = None) -> tuple[set[str], list[str]]:
-    keys, passed_over = read_jwks(json.dumps({"keys": entries}).encode(), algorithms, 64, before)
-    return {key.kid for key in keys}, list(passed_over)
+    keys, skipped = read_jwks(json.dumps({"keys": entries}).encode(), algorithms, 64, before)
+    return {key.kid for key in keys}, list(skipped)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def read(*entries: Any, algorithms: tuple[str, ...] = (), before: KeySet | None 
 def test_one_bad_entry_does_not_void_the_set(bad: Any, reason: str) -> None:
     """An entry that cannot be used is passed over with its reason, wherever it stands; the others are used."""  # S97
     for entries in ([bad, EC, RSA], [EC, bad, RSA], [EC, RSA, bad]):
-        kids, passed_over = read(*entries)
+        kids, skipped = read(*entries)
         assert {"ES256", "RS256"} == kids
-        assert [True] == [said.startswith(reason) for said in passed_over]
+        assert [True] == [said.startswith(reason) for said in skipped]
     with pytest.raises(RefusedDocumentError, match="the JWK Set has no key that could be used"):
         read(bad)
 
@@ -234,7 +234,7 @@ def test_no_address_but_https_or_loopback_is_asked(address: str) -> None:
 
 def test_the_memory_of_unknown_kids_is_bounded() -> None:
     """However many there are, the oldest are forgotten; one that comes again counts as new."""  # S91
-    schedule = Schedule(RefreshPolicy(), lambda low, _: low)
+    schedule = Schedule(FetchPolicy(), lambda low, _: low)
     for number in range(10 * MAX_UNKNOWN_KIDS):
         schedule.note_unknown(f"kid-{number}", 0.0)
         schedule.note_unknown("always", 0.0)
@@ -257,7 +257,7 @@ def test_the_memory_of_unknown_kids_is_bounded() -> None:
 )
 def test_the_schedule_keeps_its_promises(steps: list[tuple[float, str, float | None]]) -> None:
     """Whatever happens when: keys outlive no bound, a success is never far from the next attempt, the budget holds."""  # S91, S93, S95
-    policy = RefreshPolicy()
+    policy = FetchPolicy()
     schedule = Schedule(policy, lambda low, high: (low + high) / 2)
     now, looked, succeeded_at = 0.0, [], -math.inf
     for pause, step, max_age in steps:

@@ -272,7 +272,7 @@ class Away(MemoryStore):
 
     is_away = False
 
-    def known(self, token: Any, config: JWTConfig) -> Any:
+    def is_revoked_locally(self, token: Any, config: JWTConfig) -> Any:
         return None
 
     async def is_revoked(self, marks: Any) -> bool:
@@ -283,9 +283,9 @@ class Away(MemoryStore):
         self.reach()
         await super().revoke(revocations)
 
-    async def session(self, family: bytes) -> SessionRecord | None:
+    async def session(self, session: bytes) -> SessionRecord | None:
         self.reach()
-        return await super().session(family)
+        return await super().session(session)
 
     def reach(self) -> None:
         if self.is_away:
@@ -408,9 +408,9 @@ async def test_log_out_everywhere(app: Any, browser: Browser, config: JWTConfig,
 
 async def test_sessions(browser: Browser, config: JWTConfig, store: MemoryStore) -> None:
     """They are listed by the access cookie alone, and ended by it with the CSRF value."""
-    other = verify_token((await start_session("alice", config, store)).access_token, config).family
+    other = verify_token((await start_session("alice", config, store)).access_token, config).session_id
     sessions = (await browser.send("/sessions", method="GET", csrf=False)).json["sessions"]
-    assert {other, verify_token(browser.jar[NAMES[0]], config).family} == {one["id"] for one in sessions}
+    assert {other, verify_token(browser.jar[NAMES[0]], config).session_id} == {one["id"] for one in sessions}
     assert 403 == (await browser.send(f"/sessions/{other}", method="DELETE", csrf=False)).status
     for evil in EVIL:
         assert 403 == (await browser.send(f"/sessions/{other}", evil, method="DELETE")).status
@@ -447,7 +447,7 @@ async def test_below_a_middleware(
     """Its paths are exempt, and what the middleware has found in a cookie is not verified again."""
     sources = [BearerHeader(), Cookie()]
     exempt = ["/refresh", "/logout"]
-    browser = Browser(JWTMiddleware(app, config, sources=sources, revocation=store, exempt=exempt), pair, config)
+    browser = Browser(JWTMiddleware(app, config, sources=sources, store=store, exempt=exempt), pair, config)
     assert 200 == (await browser.send("/sessions", method="GET")).status
     assert [pair.access_token] == verifications
     assert 200 == (await browser.send("/refresh", form={"csrf_token": browser.jar[NAMES[2]]}, csrf=False)).status
@@ -462,7 +462,7 @@ async def test_below_a_middleware_that_looks_at_headers_only(
     app: Any, config: JWTConfig, store: MemoryStore, pair: TokenPair
 ) -> None:
     """Where the middleware demands nothing, the endpoints look for themselves."""
-    browser = Browser(JWTMiddleware(app, config, revocation=store, required=False), pair, config)
+    browser = Browser(JWTMiddleware(app, config, store=store, required=False), pair, config)
     assert 200 == (await browser.send("/sessions", method="GET")).status
     assert 200 == (await browser.send("/logout-everywhere")).status
     assert 401 == (await Browser(browser.app, pair, config).send("/sessions", method="GET")).status
@@ -471,7 +471,7 @@ async def test_below_a_middleware_that_looks_at_headers_only(
 @pytest.mark.parametrize("framework", ["starlette", "fastapi"])
 async def test_mounted(app: Any, config: JWTConfig, store: MemoryStore, pair: TokenPair, framework: str) -> None:
     """Mounted where the refresh path says, below the framework's own middleware."""
-    options = {"sources": [BearerHeader(), Cookie()], "revocation": store, "exempt": EXEMPT}
+    options = {"sources": [BearerHeader(), Cookie()], "store": store, "exempt": EXEMPT}
     if framework == "starlette":
         mounted: Any = Starlette(
             routes=[Mount("/auth", app)], middleware=[Middleware(JWTMiddleware, config, **options)]
@@ -518,7 +518,7 @@ async def test_below_a_prefix_of_sanic(store: MemoryStore, clock: HeldClock, is_
     config = JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies)
     app = door.new_app()
     sources = [BearerHeader(), Cookie(cookies)]
-    adapter.install(app, config, revocation=store, sources=sources, exempt=EXEMPT)
+    adapter.install(app, config, store=store, sources=sources, exempt=EXEMPT)
     adapter.add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
 
     async def login(request: Any) -> Any:

@@ -142,7 +142,7 @@ class Away(MemoryStore):
 
     is_away = False
 
-    def known(self, token: Any, config: JWTConfig) -> Any:
+    def is_revoked_locally(self, token: Any, config: JWTConfig) -> Any:
         return None
 
     async def is_revoked(self, marks: Any) -> bool:
@@ -155,10 +155,10 @@ class Away(MemoryStore):
             raise StoreUnavailableError(retry_after=7)
         await super().revoke(revocations)
 
-    async def session(self, family: bytes) -> SessionRecord | None:
+    async def session(self, session: bytes) -> SessionRecord | None:
         if self.is_away:
             raise StoreUnavailableError(retry_after=7)
-        return await super().session(family)
+        return await super().session(session)
 
 
 async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None:
@@ -166,7 +166,7 @@ async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None
     store = Away(clock=clock)
     app = TokenEndpoints(config, store)
     pair = await start_session("alice", config, store)
-    family = verify_token(pair.access_token, config).family
+    family = verify_token(pair.access_token, config).session_id
     store.is_away = True
     mine = bearer(pair.access_token)
     for answer in (
@@ -240,7 +240,7 @@ async def test_the_list_of_sessions(app: Any, config: JWTConfig, store: MemorySt
     sessions = is_json(await ask(app, "/sessions", mine), 200)["sessions"]
     assert [("laptop", False), ("phone", True)] == [(one["label"], one["current"]) for one in sessions]
     assert [clock.now, clock.now - 5] == [one["started_at"] for one in sessions]
-    assert verify_token(laptop.access_token, config).family == sessions[0]["id"]
+    assert verify_token(laptop.access_token, config).session_id == sessions[0]["id"]
     is_json(await ask(app, f"/sessions/{sessions[0]['id']}", mine, method="DELETE"), 200)
     assert ["phone"] == [one["label"] for one in is_json(await ask(app, "/sessions", mine), 200)["sessions"]]
     assert 401 == (await ask(app, "/sessions", bearer(laptop.access_token))).status
@@ -261,7 +261,7 @@ async def test_nobody_ends_the_sessions_of_others(app: Any, config: JWTConfig, s
     alice, bob = await start_session("alice", config, store), await start_session("bob", config, store)
     answers = [
         await ask(app, f"/sessions/{name}", bearer(alice.access_token), method="DELETE")
-        for name in (verify_token(bob.access_token, config).family, "no-such-session", "\udcff", "")
+        for name in (verify_token(bob.access_token, config).session_id, "no-such-session", "\udcff", "")
     ]
     assert [404] * 4 == [answer.status for answer in answers]
     assert 1 == len({answer.body for answer in answers})
@@ -315,7 +315,7 @@ async def test_other_paths_and_methods(app: Any, method: str, path: str, status:
 
 async def test_below_a_middleware(app: Any, config: JWTConfig, store: MemoryStore) -> None:
     """Its paths are exempt, and what the middleware has verified is not verified again."""
-    wrapped = JWTMiddleware(app, config, revocation=store, exempt=["/refresh", "/logout"])
+    wrapped = JWTMiddleware(app, config, store=store, exempt=["/refresh", "/logout"])
     pair = await start_session("alice", config, store)
     assert 1 == len(is_json(await ask(wrapped, "/sessions", bearer(pair.access_token)), 200)["sessions"])
     is_json(await post(wrapped, "/refresh", refreshing(pair)), 200)
@@ -347,7 +347,7 @@ def test_settings(config: JWTConfig, store: MemoryStore) -> None:
         with pytest.raises(SettingError):
             TokenEndpoints(*arguments, **options)  # type: ignore[arg-type]
     with pytest.raises(MintingError):
-        TokenEndpoints(JWTConfig(secret_key=SECRET, family_claim=None), store)
+        TokenEndpoints(JWTConfig(secret_key=SECRET, session_claim=None), store)
 
 
 async def test_no_answer_shows_more_than_it_has_to(app: Any, config: JWTConfig, store: MemoryStore) -> None:

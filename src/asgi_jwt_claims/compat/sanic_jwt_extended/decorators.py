@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from sanic import Request
 
-from asgi_jwt_claims.access.policy import Access
+from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.auth.guard import check_token_argument, note_guarded
 from asgi_jwt_claims.sanic._connections import WEBSOCKETS, close_websocket
 from asgi_jwt_claims.sanic._routes import RouteGuard, mark
@@ -24,7 +24,7 @@ Handler: TypeAlias = Callable[..., Any]
 Roles: TypeAlias = str | Iterable[str] | None
 
 
-def _guard(handler: Handler, access: Access, *, optional: bool = False) -> Handler:
+def _guard(handler: Handler, access: AccessPolicy, *, optional: bool = False) -> Handler:
     @functools.wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         request = next(argument for argument in args if isinstance(argument, Request))
@@ -51,7 +51,7 @@ def _guard(handler: Handler, access: Access, *, optional: bool = False) -> Handl
 def _role_guard(function: Handler | None, allow: Roles, deny: Roles, *, fresh: bool) -> Any:
     if allow is not None and deny is not None:
         raise ConfigurationConflictError("allow and deny cannot be given together")
-    access = Access(fresh=fresh, allow=allow, deny=deny)
+    access = AccessPolicy(fresh=fresh, allow=allow, deny=deny)
     if function is None:
         return lambda handler: _guard(handler, access)
     return _guard(function, access)
@@ -75,9 +75,9 @@ def fresh_jwt_required(function: Handler | None = None, allow: Roles = None, den
 
 def jwt_optional(fn: Handler) -> Handler:
     """Let a request without a token through, with an empty `Token`. A bad token, or a bad header, is refused."""
-    return _guard(fn, Access(), optional=True)
+    return _guard(fn, AccessPolicy(), optional=True)
 
 
 def jwt_refresh_token_required(fn: Handler) -> Handler:
     """Guard a handler by a refresh token."""
-    return _guard(fn, Access(type="refresh"))
+    return _guard(fn, AccessPolicy(type="refresh"))

@@ -8,8 +8,8 @@ from sanic.response import HTTPResponse, json
 
 from asgi_jwt_claims.auth.request import Outcome, attach, outcome_for
 from asgi_jwt_claims.errors import ExpiredTokenError, TokenError
-from asgi_jwt_claims.responses import Challenges
-from asgi_jwt_claims.sanic._connections import is_asgi, is_websocket, speak_websocket
+from asgi_jwt_claims.responses import ErrorResponder
+from asgi_jwt_claims.sanic._connections import is_asgi, is_websocket, translate_denials
 from asgi_jwt_claims.sanic._routes import ask_guards, check_routes
 from asgi_jwt_claims.sanic._scope import prepared_scope
 
@@ -25,14 +25,14 @@ from .settings import Settings, read_settings, set_defaults
 if TYPE_CHECKING:
     from sanic import Request, Sanic
 
-    from asgi_jwt_claims.access.policy import Access
+    from asgi_jwt_claims.access.policy import AccessPolicy
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["JWTManager", "admit", "settings_of"]
 
 _CONTEXT = "sanic_jwt_extended"
 _FIRST = 100  # before the application's own request middleware, as that of `install`
-_CHALLENGES = Challenges()
+_CHALLENGES = ErrorResponder()
 
 
 class JWTManager:
@@ -42,7 +42,7 @@ class JWTManager:
 
     Args:
         app: The application, or None to call `init_app` later.
-        legacy_status: Answer with the status codes of 0.4.4 and without `WWW-Authenticate`, instead of RFC 6750's.
+        legacy_status: ErrorResponse with the status codes of 0.4.4 and without `WWW-Authenticate`, instead of RFC 6750's.
 
     Raises:
         ConfigurationError: A setting cannot be used; the message says what to write instead.
@@ -69,7 +69,7 @@ class JWTManager:
         body = {settings_of(request.app).message_key: str(exception)}
         if self._legacy_status:
             return json(body, status=_legacy_status(exception))
-        answer = _CHALLENGES.answer(exception.error)
+        answer = _CHALLENGES.response_for(exception.error)
         headers = {name: value for name, value in answer.headers if name in ("www-authenticate", "cache-control")}
         return json(body, status=answer.status, headers=headers)
 
@@ -78,7 +78,7 @@ async def _guard_handshake(request: Request) -> None:
     """Let the guard of a websocket refuse before the handshake."""
     if is_websocket(request):
         if is_asgi(request):
-            speak_websocket(request, prepared_scope(request))
+            translate_denials(request, prepared_scope(request))
         await ask_guards(request)
 
 
@@ -110,7 +110,7 @@ def settings_of(app: Sanic[Any, Any]) -> Settings:
     return settings
 
 
-def admit(request: Request, access: Access, *, optional: bool) -> Token | None:
+def admit(request: Request, access: AccessPolicy, *, optional: bool) -> Token | None:
     """The token of a request, verified at most once.
 
     Raises:
