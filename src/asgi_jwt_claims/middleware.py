@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ._asgi import REQUEST_SCOPES, SCOPE_KEY
 from .auth.authenticator import CORS_INSIDE, Gate
-from .auth.guard import check_routes
 from .auth.request import TokenHolder
+from .auth.routes import check_routes
 from .errors import SettingError, UnsupportedScopeError
 from .responses import UNAUTHORIZED_CLOSE, OnError, send_response
 from .runtime.log import logger

@@ -21,13 +21,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from .auth.authenticator import Gate, gate_for_install
-from .auth.guard import (
-    annotation_of_token,
-    decorator,
-    guard_handler,
-    mark_path_parameter,
-    may_be_token,
-)
+from .auth.guard import annotation_of_token, decorator, guard_handler, may_be_token
 from .auth.request import (
     ANY_ACCESS_TOKEN,
     forget_error,
@@ -35,6 +29,7 @@ from .auth.request import (
     outcome_of,
     outcome_under,
 )
+from .auth.routes import mark_path_parameter
 from .errors import SettingError, TokenError
 from .middleware import JWTMiddleware, with_options
 from .responses import ErrorResponse, close_code, send_response

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.auth.authenticator import CORS_INSIDE, gate_for_install
-from asgi_jwt_claims.auth.guard import decorator, guard_handler, note_guarded, takes_token
+from asgi_jwt_claims.auth.guard import decorator, guard_handler, takes_token
 from asgi_jwt_claims.auth.request import ANY_ACCESS_TOKEN, get_token, outcome_under
+from asgi_jwt_claims.auth.routes import note_guarded
 from asgi_jwt_claims.connections.refusals import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.middleware import with_options

@@ -11,7 +11,8 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asgi_jwt_claims.auth.guard import takes_token, without_guard
+from asgi_jwt_claims.auth.guard import takes_token
+from asgi_jwt_claims.auth.routes import without_guard
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.log import logger
 

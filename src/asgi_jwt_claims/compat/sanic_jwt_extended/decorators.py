@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 from sanic import Request
 
 from asgi_jwt_claims.access.policy import AccessPolicy
-from asgi_jwt_claims.auth.guard import check_token_argument, note_guarded
+from asgi_jwt_claims.auth.guard import check_token_argument
+from asgi_jwt_claims.auth.routes import note_guarded
 from asgi_jwt_claims.sanic._connections import WEBSOCKETS, close_websocket
 from asgi_jwt_claims.sanic._routes import RouteGuard, mark
 

@@ -1,0 +1,288 @@
+"""`JWTBearer`, the security dependency whose value is the token, and its aliases."""
+
+# No `from __future__ import annotations` here: FastAPI evaluates the annotations of a dependency's `__call__`, and for
+# an instance it has no module to evaluate them in.
+
+import contextlib
+import inspect
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from datetime import timedelta
+from typing import Annotated, Any, Optional, TypeAlias
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+
+from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
+from asgi_jwt_claims.auth.request import (
+    Outcome,
+    TokenHolder,
+    current_token,
+    examined,
+    forget_error,
+    is_guarded,
+    is_preflight,
+    outcome_under,
+)
+from asgi_jwt_claims.auth.routes import check_routes
+from asgi_jwt_claims.config import JWTConfig
+from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
+from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
+from asgi_jwt_claims.runtime.extras import needs
+from asgi_jwt_claims.sources import DEFAULT_SOURCES
+from asgi_jwt_claims.sources._credentials import Source
+from asgi_jwt_claims.sources.header import BearerHeader
+from asgi_jwt_claims.stores.base import TokenStore
+from asgi_jwt_claims.tokens.issuers import verifier_for
+from asgi_jwt_claims.tokens.token import NotAParameter, Token
+
+with needs("fastapi"):
+    from fastapi import HTTPException, Security, WebSocketException
+    from fastapi.security import SecurityScopes
+    from fastapi.security.base import SecurityBase
+
+
+from ._schemes import SCHEME_NAME, Scheme, Wording
+
+__all__ = ["CurrentToken", "JWTBearer", "OptionalToken", "TokenHTTPException", "guards_below"]
+
+
+class TokenHTTPException(HTTPException):
+    """How a dependency refuses.
+
+    FastAPI renders it as any `HTTPException`, `{"detail": {"error": ...}}`, with the right status and
+    `WWW-Authenticate`; after `install`, as the middleware's own answer, `{"error": ...}`.
+
+    Attributes:
+        error: Why the request was refused.
+        response: The middleware's answer to it.
+    """
+
+    def __init__(self, error: TokenError, answer: ErrorResponse) -> None:
+        detail = {"error": error.error or "unauthorized", "error_description": error.description}
+        headers = {name: value for name, value in answer.headers if name not in ("content-type", "content-length")}
+        super().__init__(answer.status, detail=detail, headers=headers)
+        self.error = error
+        self.response = answer
+
+
+class JWTBearer(SecurityBase):
+    """A security dependency whose value is the `Token`.
+
+    Works for http and websocket, on routes, routers and applications, below other dependencies, with
+    `Security(..., scopes=[...])`, and with or without a middleware: whatever has verified the token before, under the
+    same configuration, is asked instead. The OpenAPI document names each place where the token may be: the bearer scheme
+    for the Authorization header, an API key for a cookie or another header.
+
+    Two of them with the same arguments are equal, so `app.dependency_overrides[JWTBearer()]` finds `CurrentToken`.
+
+    Args:
+        config: Keys, parties, times and names; several for several issuers. None: those of the middleware that
+            `install` has put in.
+        optional: Whether absence is tolerated; the value is None then. A bad token never is.
+        fresh: Whether the token must come from a recent login; a `timedelta` says how recent.
+        type: The type of token wanted.
+        allow: Roles of which the token must have one; an empty collection allows nobody.
+        deny: Roles of which the token must have none.
+        scopes: Scopes the token must have, beside those of `Security`.
+        check_revocation: False: do not ask the store whether the token is revoked.
+        store: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
+        sources: Where the token may have been offered; empty: wherever the middleware looks, or, beside a `config`, in
+            the Authorization header.
+        end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
+            revoked. Without a middleware it does so in any case.
+        realm: Named in `WWW-Authenticate` where there is no middleware.
+        scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword-` and the
+            address, or `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
+        description: What the document says about it.
+        token_url: The address of the login, relative to the application, that takes a form with `username` and
+            `password` and answers with a `TokenPair` (RFC 6749 section 4.3). The documentation page then logs in by
+            itself. For the Authorization header.
+
+    Raises:
+        SettingError: Rules that make no sense.
+    """
+
+    def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
+        self,
+        config: Annotated[
+            JWTConfig | Iterable[JWTConfig] | None,
+            NotAParameter("JWTBearer is a class: Depends(JWTBearer()) and Security(JWTBearer()) have parentheses"),
+        ] = None,
+        *,
+        optional: bool = False,
+        fresh: bool | timedelta = False,
+        type: str = "access",  # noqa: A002 -- the field's name
+        allow: str | Iterable[str] | None = None,
+        deny: str | Iterable[str] | None = None,
+        scopes: str | Iterable[str] = (),
+        check_revocation: bool = True,
+        store: TokenStore | None = None,
+        sources: Iterable[Source] = (),
+        end_with_token: bool = True,
+        realm: str = "api",
+        scheme_name: str | None = None,
+        description: str | None = None,
+        token_url: str | None = None,
+    ) -> None:
+        if not isinstance(optional, bool):
+            raise SettingError("optional must be True or False")
+        self._trust = None if config is None else verifier_for(config)
+        self._optional = optional
+        if store is not None and (self._trust is None or not isinstance(store, TokenStore)):
+            raise SettingError("store must be a TokenStore, beside a config; else it is the middleware's")
+        self._store = store
+        self._access = AccessPolicy(
+            type=type,
+            fresh=fresh,
+            allow=allow,
+            deny=deny,
+            scopes=scopes,
+            check_revocation=check_revocation,
+            sources=sources,
+            end_with_token=end_with_token,
+        )
+        self._challenges = ErrorResponder(realm, listeners=None if self._trust is None else self._trust.on_event)
+        if scheme_name is not None and (not isinstance(scheme_name, str) or SCHEME_NAME.fullmatch(scheme_name) is None):
+            raise SettingError("scheme_name must consist of letters, digits, dots, hyphens and underscores")
+        wants_header = not self._access.sources or BearerHeader() in self._access.sources
+        if token_url is not None and (not token_url or not isinstance(token_url, str) or not wants_header):
+            raise SettingError('token_url must be the address of a login such as "login", for the Authorization header')
+        self._wording = Wording(scheme_name, description, token_url)
+        self._identity = (self._trust, store, optional, self._access, realm, self._wording)
+        first, *others = self._wording.schemes(self._access.sources or DEFAULT_SOURCES)
+        self.scheme_name, self.model = first.scheme_name, first.model
+        # FastAPI reads from its signature what a dependency depends on, and documents every scheme that it finds there.
+        own = [one for one in inspect.signature(self.__call__).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        alternatives = [
+            inspect.Parameter(
+                f"scheme_{number}", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[None, Security(one)]
+            )
+            for number, one in enumerate(others)
+        ]
+        self.__signature__ = inspect.Signature([*own, *alternatives])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JWTBearer) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    async def __call__(
+        self,
+        connection: HTTPConnection,
+        security_scopes: SecurityScopes,
+        **schemes: None,  # noqa: ARG002 -- FastAPI passes the values of all dependencies; these have none
+    ) -> Token | None:
+        """The token of the connection.
+
+        Raises:
+            TokenHTTPException: The request is refused.
+            WebSocketException: The same for a websocket on a server that cannot send a denial response.
+        """
+        if self._trust is not None:  # so there may be no middleware, which would have looked at all routes
+            _check_once(connection.scope.get("app"))
+        outcome = await self._outcome(connection)
+        if is_preflight(connection.scope):
+            return None  # the handler runs without a token, which a preflight never has
+        access = self._access.with_scopes(security_scopes.scopes)
+        try:
+            token = outcome.admit(connection.scope, access, optional=self._optional)
+        except TokenError as error:
+            forget_error(connection.scope)
+            refusal = error
+            if isinstance(error, MissingScopeError):
+                refusal = naming_scopes(error, (*self._demanded_by_route(connection.scope), *access.scopes))
+            answer = await outcome.challenges.respond(refusal, connection.scope)
+            extensions = connection.scope.get("extensions") or {}
+            if connection.scope["type"] == "websocket" and "websocket.http.response" not in extensions:
+                raise WebSocketException(close_code(answer.status)) from error
+            raise TokenHTTPException(refusal, answer) from error
+        if outcome.is_untold:
+            await outcome.tell_accepted(connection.scope)
+        if self._trust is not None and token is not None and not is_guarded(connection.scope):
+            _hold_during(connection.scope, token)
+        return token
+
+    def _demanded_by_route(self, scope: Mapping[str, Any]) -> Iterator[str]:
+        """The scopes that all guards of the route demand of this token, in the order in which they are asked."""
+        included = scope.get("fastapi", {}).get("effective_route_context")  # the route as a router has included it
+        for route in (included, getattr(included, "starlette_route", None), scope.get("route")):
+            dependant = getattr(route, "dependant", None)
+            if dependant is not None:
+                for guard, scopes in guards_below(dependant):
+                    trusts = (guard._trust, self._trust)  # noqa: SLF001 -- of this very class
+                    if None in trusts or trusts[0] == trusts[1]:
+                        yield from (*guard._access.scopes, *scopes)  # noqa: SLF001 -- of this very class
+                return
+
+    @property
+    def looks_where_middleware_does(self) -> bool:
+        """Whether it has neither a configuration nor sources of its own."""
+        return self._trust is None and not self._access.sources
+
+    def places(self, sources: Iterable[Source]) -> list[Scheme]:
+        """How the OpenAPI document names these sources, if it is this guard that looks there."""
+        return self._wording.schemes(sources)
+
+    async def _outcome(self, connection: HTTPConnection) -> Outcome:
+        scope, trust, access = connection.scope, self._trust, self._access
+        if trust is None:
+            outcome = outcome_under(scope, access)
+            if not outcome.attended:
+                await outcome.prepare(scope, check_revocation=access.check_revocation)
+            return outcome
+        return await examined(
+            scope,
+            trust,
+            self._challenges,
+            self._store,
+            check_revocation=access.check_revocation,
+            sources=access.sources,
+        )
+
+
+_checked: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The applications whose routes have been looked at."""
+
+
+def _check_once(app: object) -> None:
+    if isinstance(app, Starlette) and app not in _checked:
+        check_routes(app)
+        _checked.add(app)
+
+
+def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
+    """Let `current_token()` be this access token until the request ends, where no middleware has said so."""
+    # FastAPI ends here what its dependencies have opened with `yield`, after the response and its background tasks.
+    stack: contextlib.AsyncExitStack | None = scope.get("fastapi_inner_astack")
+    if stack is not None and token.type == "access" and token is not current_token():
+        stack.callback(_release, TokenHolder(scope, token))
+
+
+def _release(holder: TokenHolder) -> None:
+    with contextlib.suppress(ValueError):  # a route class of the application has run the dependencies in another task
+        holder.release()
+
+
+CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]
+"""In a handler, `token: CurrentToken` is the access token; without one, the handler does not run.
+
+Short for `token: Annotated[Token, Security(JWTBearer())]`.
+"""
+
+
+OptionalToken: TypeAlias = Annotated[Optional[Token], Security(JWTBearer(optional=True))]  # noqa: UP045 -- evaluated, and Token | None is not an alias to every FastAPI
+"""In a handler, `token: OptionalToken` is the access token, or None where none was sent. A bad one is refused.
+
+Short for `token: Annotated[Token | None, Security(JWTBearer(optional=True))]`.
+"""
+
+
+def guards_below(dependant: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[JWTBearer, tuple[str, ...]]]:
+    """The guards among the dependencies of a route, each with the scopes of the `Security` above it."""
+    for below in dependant.dependencies:
+        scopes = (*above, *(below.own_oauth_scopes or ()))
+        if isinstance(below.call, JWTBearer):
+            yield below.call, scopes
+        yield from guards_below(below, scopes)
