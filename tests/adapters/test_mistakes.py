@@ -17,6 +17,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from asgi_jwt_claims import (
+    BearerHeader,
     JWTConfig,
     JWTMiddleware,
     Token,
@@ -93,7 +94,7 @@ def test_configurations_of_install(adapter: Any, kind: Any, config: Any) -> None
 async def test_options_that_can_be_read_once(adapter: Any, kind: Any, config: JWTConfig) -> None:
     """Options may be iterators, although they are looked at before the application is built."""
     app = kind()
-    adapter.install(app, iter([config]), exempt=iter(["/open"]), sources=iter([on_fastapi.BearerHeader()]))
+    adapter.install(app, iter([config]), exempt=iter(["/open"]), sources=iter([BearerHeader()]))
     assert [404, 401] == [(await ask(app, path)).status for path in ("/open", "/closed")]
 
 

@@ -19,14 +19,10 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
-from starlette.responses import Response
-
 from asgi_jwt_claims import starlette
-from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.auth import request as core
 from asgi_jwt_claims.auth.guard import annotation_of_token, decorator, is_async_callable, may_be_token
 from asgi_jwt_claims.auth.routes import mark_path_parameter
-from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.middleware import with_options
 from asgi_jwt_claims.runtime.extras import needs
@@ -43,7 +39,11 @@ with needs("fastapi"):
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from starlette.responses import Response
+
+    from asgi_jwt_claims.access.policy import AccessPolicy
     from asgi_jwt_claims.auth.authenticator import GateOptions
+    from asgi_jwt_claims.config import JWTConfig
 
 __all__ = [
     "CurrentToken",
