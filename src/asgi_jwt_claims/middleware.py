@@ -54,7 +54,7 @@ class JWTMiddleware:
         allow_preflight: Let CORS preflights on unexamined, for every path. Anyone can send one by hand, so the application
             must answer each `OPTIONS` request by itself. The better way is a CORS middleware outside of this one.
         realm: Named in `WWW-Authenticate`.
-        problem_json: ErrorResponse with RFC 9457 problem details.
+        problem_json: Answer with RFC 9457 problem details.
         on_error: Called with each `TokenError`, its `ErrorResponse` and the scope; may return another `ErrorResponse`. Sync or async.
         sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
         set_user: Put the token into `scope["user"]`, and its scopes with `"authenticated"` into `scope["auth"]`.

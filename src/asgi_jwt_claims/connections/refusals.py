@@ -48,7 +48,7 @@ class Refusing:
         return self._send is _nothing
 
     async def answer_for(self, raised: Exception) -> bool:
-        """ErrorResponse what the application has raised, if that is a refusal and nothing has been answered yet.
+        """Answer what the application has raised, if that is a refusal and nothing has been answered yet.
 
         Returns:
             Whether it has been answered, now or before.

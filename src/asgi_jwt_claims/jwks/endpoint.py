@@ -57,7 +57,7 @@ class JWKSEndpoint:
         self._body, self._etag = _encoded(self._keys)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI; no body is read
-        """ErrorResponse one request."""
+        """Answer one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return

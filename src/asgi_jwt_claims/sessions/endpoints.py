@@ -120,7 +120,7 @@ class TokenEndpoints:
         self._challenges = ErrorResponder(realm, listeners=config.on_event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """ErrorResponse one request."""
+        """Answer one request."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return

@@ -144,7 +144,7 @@ class Server:
         self.seen: list[str] = []
 
     def listen(self, certificate: str | None) -> int:
-        """ErrorResponse on a port of its own; without a certificate, in plain text."""
+        """Answer on a port of its own; without a certificate, in plain text."""
         listener = socket.create_server(("127.0.0.1", 0))
         context = None
         if certificate is not None:
