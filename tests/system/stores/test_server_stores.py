@@ -80,7 +80,7 @@ async def test_more_calls_than_connections(library: str, server: Valkey) -> None
     async def ask(store: Any) -> None:
         answers.append(await store.is_revoked(MARKS))
 
-    async with running(library, server) as store:
+    async with running(library, server, timeout=60) as store:
         async with anyio.create_task_group() as tasks:
             for _ in range(500):
                 tasks.start_soon(ask, store)
