@@ -35,6 +35,7 @@ __all__ = [
     "ErrorResponse",
     "OnError",
     "close_code",
+    "json_response",
     "send_response",
     "tell_refused",
 ]
@@ -73,6 +74,22 @@ class ErrorResponse(NamedTuple):
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+def json_response(
+    status: int, content: Mapping[str, Any], *headers: tuple[str, str], content_type: str = "application/json"
+) -> ErrorResponse:
+    """A JSON response that no cache keeps.
+
+    Args:
+        status: The status code.
+        content: The members of the JSON object.
+        headers: Further headers, sent after those of the body.
+        content_type: The media type of the body.
+    """
+    body = json.dumps(content).encode()
+    of_body = (("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store"))
+    return ErrorResponse(status, of_body + headers, body)
 
 
 OnError: TypeAlias = Callable[
@@ -120,18 +137,26 @@ class ErrorResponder:
         self._on_error = on_error
 
     def response_for(self, error: TokenError) -> ErrorResponse:
-        """The answer to `error`, the callback not asked."""
-        content_type, body = self._body(error)
-        headers = (
-            ("content-type", content_type),
-            ("content-length", str(len(body))),
-            ("cache-control", "no-store"),
-            # Other credentials would be of no use where none can be checked.
+        """The response to `error`, before `on_error` is called."""
+        # Other credentials do not help where none can be checked.
+        header = (
             ("retry-after", str(error.retry_after))
             if isinstance(error, UnavailableError)
-            else ("www-authenticate", self._challenge(error)),
+            else ("www-authenticate", self._challenge(error))
         )
-        return ErrorResponse(error.status, headers, body)
+        content = {"error": error.error or "unauthorized", "error_description": error.description}
+        if not self._problem_json:
+            return json_response(error.status, content, header)
+        from http import HTTPStatus  # noqa: PLC0415 -- half a millisecond of import, for an option
+
+        # RFC 9457 section 4.2.1: about:blank, with the phrase of the status as the title.
+        problem = {
+            "type": "about:blank",
+            "title": HTTPStatus(error.status).phrase,
+            "status": error.status,
+            "detail": error.description,
+        }
+        return json_response(error.status, {**problem, **content}, header, content_type="application/problem+json")
 
     async def respond(self, error: TokenError, scope: Mapping[str, Any]) -> ErrorResponse:
         """The answer to `error`, the callback asked.
@@ -163,21 +188,6 @@ class ErrorResponder:
         if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
             attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
         return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in attributes)
-
-    def _body(self, error: TokenError) -> tuple[str, bytes]:
-        content = {"error": error.error or "unauthorized", "error_description": error.description}
-        if not self._problem_json:
-            return "application/json", json.dumps(content).encode()
-        from http import HTTPStatus  # noqa: PLC0415 -- half a millisecond of import, for an option
-
-        # RFC 9457 section 4.2.1: about:blank, with the phrase of the status as the title.
-        problem = {
-            "type": "about:blank",
-            "title": HTTPStatus(error.status).phrase,
-            "status": error.status,
-            "detail": error.description,
-        }
-        return "application/problem+json", json.dumps({**problem, **content}).encode()
 
 
 def _takes_three(function: Any) -> bool:

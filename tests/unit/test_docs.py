@@ -194,6 +194,7 @@ def test_the_reference_has_every_public_name() -> None:
         "ErrorResponder",
         "UNAUTHORIZED_CLOSE",
         "close_code",
+        "json_response",
         "send_response",
         "DEFAULT_SOURCES",
         "Credentials",
