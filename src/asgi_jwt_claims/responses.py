@@ -110,9 +110,11 @@ class ErrorResponder:
         on_error: Called with the error, the response and the scope before the response is sent; what it returns is
             sent instead, unless it is None. If it raises, the client gets a bare 500, and the request stays refused.
         listeners: Told of every refusal.
+        schemes: The authentication schemes to challenge with, in this order.
 
     Raises:
-        SettingError: A realm that cannot be quoted in a header, or an `on_error` that does not take three arguments.
+        SettingError: A realm that cannot be quoted in a header, an `on_error` that does not take three arguments, or a
+            scheme that is no HTTP token.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class ErrorResponder:
         problem_json: bool = False,
         on_error: OnError | None = None,
         listeners: Listeners = None,
+        schemes: tuple[str, ...] = ("Bearer",),
     ) -> None:
         if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
             raise SettingError('realm must be printable ASCII without quotes and backslashes, such as "api"')
@@ -131,7 +134,11 @@ class ErrorResponder:
             raise SettingError(
                 "on_error must be a function of three arguments: def on_error(error, response, scope), sync or async"
             )
+        for scheme in schemes:
+            if not isinstance(scheme, str) or _FIELD_NAME.fullmatch(scheme) is None:
+                raise SettingError(f'auth_scheme of a source must be an HTTP token such as "Bearer", got {scheme!r}')
         self._listeners = listeners
+        self._schemes = tuple(map(plain, schemes))
         self._realm = plain(realm)
         self._problem_json = problem_json
         self._on_error = on_error
@@ -187,7 +194,9 @@ class ErrorResponder:
             attributes.append(("scope", error.scope))
         if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
             attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
-        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in attributes)
+        parameters = ", ".join(f'{name}="{value}"' for name, value in attributes)
+        # One field for all challenges (RFC 9110 section 11.6.1), since some frameworks keep one value for each name.
+        return ", ".join(f"{scheme} {parameters}" for scheme in self._schemes)
 
 
 def _takes_three(function: Any) -> bool:

@@ -316,7 +316,7 @@ def _offered(scope: Scope) -> bytes | None:
         offered = BearerHeader()(scope, 8192)
     except TokenError:
         return b""
-    return None if offered is None else bytes(offered.raw, "ascii") if isinstance(offered.raw, str) else offered.raw
+    return None if offered is None else offered.token
 
 
 def _request(scope: Scope, verdict: Token | tuple[str, str] | None, *, required: bool) -> None:

@@ -192,7 +192,7 @@ assert_type(csrf_token({}, browsers), str)
 def by_name(scope: Mapping[str, Any], max_size: int) -> Credentials | None:
     """A source of the application's own."""
     raw = scope.get("state", {}).get("token")
-    return None if raw is None else Credentials(raw, "state")
+    return None if raw is None else Credentials(raw.encode(), "state")
 
 
 sources: list[Source] = [BearerHeader(), Cookie(cookies), WebSocketProtocol(), InsecureWebSocketQuery(), by_name]

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from asgi_jwt_claims import errors
+from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, errors
 from asgi_jwt_claims.errors import (
     ForbiddenError,
     MissingScopeError,
@@ -20,7 +20,8 @@ from asgi_jwt_claims.errors import (
     TokenError,
 )
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code, send_response
-from tests.by_hand import Exchange, Message, Scope, http_scope, websocket_scope
+from asgi_jwt_claims.sources import Credentials
+from tests.by_hand import Exchange, Message, Recorder, Scope, drive, http_scope, websocket_scope
 from tests.support import for_each
 
 pytestmark = pytest.mark.anyio
@@ -333,6 +334,50 @@ def test_the_realm() -> None:
     assert ("www-authenticate", 'Bearer realm="orders of Ada"') == (
         ErrorResponder("orders of Ada").response_for(MissingTokenError()).headers[-1]
     )
+
+
+class Proof:
+    """A source of the application for another authentication scheme."""
+
+    auth_scheme = "DPoP"
+
+    def __call__(self, scope: Any, max_size: int) -> Credentials | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("sources", "schemes"),
+    [
+        ([BearerHeader(scheme="Token"), Cookie(), lambda scope, max_size: None], ["Bearer"]),
+        ([BearerHeader(), Proof(), Proof()], ["Bearer", "DPoP"]),
+        ([Proof(), BearerHeader()], ["DPoP", "Bearer"]),
+        ([Proof()], ["DPoP"]),
+    ],
+)
+async def test_one_challenge_for_each_scheme(config: JWTConfig, sources: Any, schemes: list[str]) -> None:
+    """A refusal challenges with each scheme that the sources accept, once, in the order of the sources."""
+    answer = await drive(JWTMiddleware(Recorder(), config, realm="orders", sources=sources), http_scope("/"))
+    challenge = ", ".join(f'{scheme} realm="orders"' for scheme in schemes)
+    assert challenge == answer.headers["www-authenticate"]
+
+
+def test_each_challenge_has_all_attributes() -> None:
+    """What a challenge says of an error, it says for each scheme."""
+    expired = GOLDEN["ExpiredTokenError"][1]
+    answer = ErrorResponder(schemes=("Bearer", "DPoP")).response_for(errors.ExpiredTokenError())
+    assert f"{expired}, {expired.replace('Bearer', 'DPoP')}" == answer.headers[-1][1]
+
+
+@pytest.mark.parametrize("scheme", ["", "a b", "a,b", "DPoP\r\n", "Größe", None, 5, b"DPoP"])
+def test_a_scheme_that_cannot_be_named(config: JWTConfig, scheme: Any) -> None:
+    """An `auth_scheme` that no header can name is refused when the middleware is built."""
+
+    def source(scope: Any, max_size: int) -> Credentials | None:
+        return None
+
+    vars(source)["auth_scheme"] = scheme
+    with pytest.raises(SettingError, match='an HTTP token such as "Bearer", got'):
+        JWTMiddleware(Recorder(), config, sources=[source])
 
 
 @pytest.mark.parametrize(

@@ -417,7 +417,7 @@ async def test_a_source_around_a_cookie(config: JWTConfig) -> None:
 
     def mine(scope: Any, max_size: int) -> Any:
         offered = Cookie()(scope, max_size)
-        return offered and offered._replace(raw=offered.raw.decode())
+        return offered and offered._replace(token=offered.token.decode())
 
     for body, status in ((FIELD, 200), (b"a=b", 403)):
         assert status == (await post(Reader(), config, [body], sources=[mine]))[0].status

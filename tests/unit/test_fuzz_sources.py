@@ -49,7 +49,7 @@ def what(source: Source, scope: Mapping[str, Any]) -> bytes | str | None:
         return WHAT_IS_WRONG
     if offered is None:
         return None
-    return offered.raw.encode() if isinstance(offered.raw, str) else offered.raw
+    return offered.token
 
 
 def model(found: list[bytes]) -> bytes | str | None:
@@ -365,7 +365,7 @@ def test_any_scope(headers: list[Header], offered: list[str], query: bytes, is_w
         return
     if found is None:
         return
-    raw = found.raw.encode() if isinstance(found.raw, str) else found.raw
+    raw = found.token
     places = [
         what(BearerHeader(), scope),
         what(Cookie(), scope),

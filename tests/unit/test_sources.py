@@ -285,11 +285,11 @@ def absent(scope: Any, max_size: int) -> Credentials | None:
 
 
 def first(scope: Any, max_size: int) -> Credentials | None:
-    return Credentials("one", "first")
+    return Credentials(b"one", "first")
 
 
 def second(scope: Any, max_size: int) -> Credentials | None:
-    return Credentials("two", "second")
+    return Credentials(b"two", "second")
 
 
 def broken(scope: Any, max_size: int) -> Credentials | None:
@@ -301,9 +301,9 @@ def broken(scope: Any, max_size: int) -> Credentials | None:
     [
         ((absent,), None),
         ((absent, absent), None),
-        ((first,), Credentials("one", "first")),
-        ((absent, second), Credentials("two", "second")),
-        ((first, absent), Credentials("one", "first")),
+        ((first,), Credentials(b"one", "first")),
+        ((absent, second), Credentials(b"two", "second")),
+        ((first, absent), Credentials(b"one", "first")),
     ],
 )
 def test_sources_are_asked_in_order(sources: Any, expected: Credentials | None) -> None:
@@ -358,7 +358,7 @@ def test_a_token_is_found_wherever_it_is(sources: Any, place: str) -> None:
     """Absence moves on, whatever the order; the name of the source says where the token was."""
     offered = extract_credentials(handshake(PLACES[place]), sources, MAX)
     assert offered is not None
-    assert (b"a.b.c", place) == (offered.raw.encode() if isinstance(offered.raw, str) else offered.raw, offered.source)
+    assert (b"a.b.c", place) == (offered.token, offered.source)
     assert None is extract_credentials(handshake(), sources, MAX)
 
 
@@ -462,7 +462,15 @@ def test_a_source_that_returns_something_else(offered: Any, alone: bool) -> None
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "fields", [(None, "mine"), (5, "mine"), (b"a.b.c", "mine", 5), (RAW, "mine", 5), (RAW, 5, b"")]
+    "fields",
+    [
+        (None, "mine"),
+        (5, "mine"),
+        (b"a.b.c", "mine", "Bearer", 5),
+        (RAW, "mine", 5, 5),
+        (RAW.encode(), "mine", "Bearer", 5),
+        (RAW, 5, "Bearer", b""),
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_offer_that_is_not_made_of_what_it_should_be(config: JWTConfig, fields: Any, method: str) -> None:

@@ -52,7 +52,7 @@ def handshake(*protocols: str, **more: Any) -> dict[str, Any]:
 )
 def test_the_pair_may_stand_anywhere(protocols: tuple[str, ...]) -> None:
     """The token is what follows the name, whatever stands before and behind the two."""  # S126
-    assert Credentials("a.b.c", "websocket_protocol") == WebSocketProtocol()(handshake(*protocols), MAX)
+    assert Credentials(b"a.b.c", "websocket_protocol") == WebSocketProtocol()(handshake(*protocols), MAX)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_without_the_name_there_is_no_offer(protocols: tuple[str, ...]) -> None:
 def test_many_subprotocols_are_refused() -> None:
     """A handshake with more protocols than any client offers is refused, with a token among them or without."""
     others = [f"p{number}" for number in range(63)]
-    assert Credentials("a.b.c", "websocket_protocol") == WebSocketProtocol()(
+    assert Credentials(b"a.b.c", "websocket_protocol") == WebSocketProtocol()(
         handshake("bearer", "a.b.c", *others[1:]), MAX
     )
     for protocols in (("bearer", "a.b.c", *others), (*others, "x", "y")):
@@ -152,7 +152,7 @@ def test_a_repeated_pair_is_an_error(protocols: tuple[str, ...]) -> None:
 
 def test_a_long_pair_is_refused_by_its_length() -> None:
     """One of exactly the limit passes."""  # S7
-    assert Credentials("a" * MAX, "websocket_protocol") == WebSocketProtocol()(handshake("bearer", "a" * MAX), MAX)
+    assert Credentials(b"a" * MAX, "websocket_protocol") == WebSocketProtocol()(handshake("bearer", "a" * MAX), MAX)
     with pytest.raises(TokenTooLargeError):
         WebSocketProtocol()(handshake("bearer", "a" * (MAX + 1)), MAX)
 
@@ -160,7 +160,7 @@ def test_a_long_pair_is_refused_by_its_length() -> None:
 def test_the_name_of_the_protocol_is_a_setting() -> None:
     """Another name can be chosen, and the usual one is nothing then."""
     source = WebSocketProtocol("v1.token")
-    assert Credentials("a.b.c", "websocket_protocol") == source(handshake("v1.token", "a.b.c"), MAX)
+    assert Credentials(b"a.b.c", "websocket_protocol") == source(handshake("v1.token", "a.b.c"), MAX)
     assert None is source(handshake("bearer", "a.b.c"), MAX)
 
 

@@ -11,7 +11,7 @@ from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, ErrorResponder, OnError
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, extract_credentials
-from asgi_jwt_claims.sources._credentials import Source, header_values, is_source
+from asgi_jwt_claims.sources._credentials import Source, header_values, is_source, schemes_of
 from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.header import BearerHeader
 from asgi_jwt_claims.sources.websocket import WebSocketProtocol
@@ -162,7 +162,11 @@ class Gate:
             raise SettingError("store must be a TokenStore such as SQLiteStore(path)")
         self._store = store
         self.challenges = ErrorResponder(
-            realm, problem_json=problem_json, on_error=on_error, listeners=self._trust.on_event
+            realm,
+            problem_json=problem_json,
+            on_error=on_error,
+            listeners=self._trust.on_event,
+            schemes=schemes_of(self._sources),
         )
         self.is_remote = self._trust.is_remote
         remote_keys = tuple(config.jwks for config in _configs(self._trust) if config.jwks is not None)

@@ -402,7 +402,7 @@ class Outcome:
         self._offered = offered._replace(csrf_field=None)
         self._csrf_value = scope.get(CSRF_TOKEN_KEY)
         try:
-            check_csrf(scope.get(CSRF_TOKEN_KEY), offered.raw)
+            check_csrf(scope.get(CSRF_TOKEN_KEY), offered.token)
         except TokenError as error:
             self._token, self._error = None, error
 
@@ -419,7 +419,7 @@ class Outcome:
             if offered is not None:
                 trust = self.trust
                 self._token = (
-                    verify(offered.raw, trust, offered.source)
+                    verify(offered.token, trust, offered.source)
                     if isinstance(trust, JWTConfig)
                     else self._verified_by(trust, offered)
                 )
@@ -433,7 +433,7 @@ class Outcome:
         self._examined = True
 
     def _verified_by(self, trust: MultiIssuerVerifier, offered: Credentials) -> Token:
-        raw = as_ascii(offered.raw, trust.max_token_size)
+        raw = as_ascii(offered.token, trust.max_token_size)
         framed = None if trust.knows(raw) else split_compact(raw)
         self.config = trust.config_for(raw, framed)
         token = verify(raw, self.config, offered.source, framed=framed)

@@ -240,7 +240,7 @@ class TokenEndpoints:
             return None
         if field in form:
             raise RepeatedCredentialsError(sources=f"form, {offered.source}")
-        return offered.raw
+        return offered.token
 
     async def _verified(self, raw: str | bytes) -> Token | None:
         """A refresh token, or an access token that may have expired; None when it is not good, and there is nothing to end."""

@@ -17,6 +17,7 @@ __all__ = [
     "check_b64token",
     "header_values",
     "is_source",
+    "schemes_of",
 ]
 
 OWS = b" \t"
@@ -30,22 +31,27 @@ _TOKEN68 = re.compile(b"[" + re.escape(_PLAIN) + b"]+=*")  # RFC 9110 section 11
 
 
 class Credentials(NamedTuple):
-    """A token as it was offered.
+    """What a source found in a request.
 
     Attributes:
-        raw: The token, not yet looked at; str or bytes, whichever it came as.
-        source: The name of the source.
-        csrf_field: The field of the request's form whose CSRF value has to be checked before the token counts. None: the
+        token: The encoded token, not verified yet.
+        source: The name of the source, for evidence and logs.
+        scheme: The authentication scheme by which the client presented the token (RFC 9110 section 11.1).
+        csrf_field: The field of the request's form that must have the CSRF value before the token counts. None if the
             token counts as it is.
     """
 
-    raw: str | bytes
+    token: bytes
     source: str
+    scheme: str = "Bearer"
     csrf_field: str | None = None
 
 
 class Source(Protocol):
-    """One place to look for a token."""
+    """One place to look for a token.
+
+    A source may have an attribute `auth_scheme`, the authentication scheme named in challenges; "Bearer" without one.
+    """
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """What was offered, None when nothing was, or a `TokenError` when it was offered badly.
@@ -55,6 +61,11 @@ class Source(Protocol):
             max_size: Longest acceptable token, in characters.
         """
         ...
+
+
+def schemes_of(sources: Iterable[Source]) -> tuple[str, ...]:
+    """The authentication schemes that these sources accept, each once, in the order of the sources."""
+    return tuple(dict.fromkeys(getattr(source, "auth_scheme", "Bearer") for source in sources))
 
 
 def is_source(candidate: object) -> bool:

@@ -84,17 +84,17 @@ class Cookie(ComparableSource):
             return None
         if len(found) > 1:
             raise RepeatedCredentialsError(cookie=self._name.decode())
-        raw = found[0]
-        check_b64token(raw, max_size, "cookie")
+        token = found[0]
+        check_b64token(token, max_size, "cookie")
         is_websocket = scope.get("type") == "websocket"
         if is_websocket or scope.get("method") not in SAFE_METHODS:
             self.check_origin(scope, required=is_websocket)
             if not is_websocket:
                 field = self._wanted_field(scope)
                 if field is not None:
-                    return Credentials(raw, "cookie", field)
-                self._check_csrf(scope, raw)
-        return Credentials(raw, "cookie")
+                    return Credentials(token, "cookie", csrf_field=field)
+                self._check_csrf(scope, token)
+        return Credentials(token, "cookie")
 
     def _place(self) -> tuple[object, ...]:
         return (self.cookies, self._name)
@@ -107,9 +107,9 @@ class Cookie(ComparableSource):
         kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
         return self.cookies.csrf_field if kind == _FORM and self.csrf_header not in headers else None
 
-    def _check_csrf(self, scope: Mapping[str, Any], raw: bytes) -> None:
+    def _check_csrf(self, scope: Mapping[str, Any], token: bytes) -> None:
         headers = header_values(scope["headers"], (self.csrf_header,))
-        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_TOKEN_KEY), raw)
+        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_TOKEN_KEY), token)
 
     def check_origin(self, scope: Mapping[str, Any], *, required: bool = False) -> None:
         """Refuse what another site has made the browser send, as far as the browser says so.

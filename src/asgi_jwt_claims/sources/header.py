@@ -25,8 +25,8 @@ _FRAMING_ALLOWANCE = 64
 """Bytes that a header value may have beyond the longest token: the scheme, and spaces."""
 
 
-_offered: Callable[[tuple[bytes, str, None]], Credentials] = functools.partial(tuple.__new__, Credentials)
-"""As `Credentials`, whose own way to make one takes nearly twice as long."""
+_new_credentials: Callable[[tuple[bytes, str, str, None]], Credentials] = functools.partial(tuple.__new__, Credentials)
+"""Make `Credentials` in little more than half the time that calling the class takes."""
 
 _MAX_SHOWN, _MAX_SCHEME = 256, 16
 
@@ -74,11 +74,11 @@ class BearerHeader(ComparableSource):
                 found = value
         if found is None:
             return None
-        credentials = self._credentials(found.strip(OWS), max_size)
-        if credentials is None:
+        token = self._token(found.strip(OWS), max_size)
+        if token is None:
             return None
-        check_b64token(credentials, max_size, "header", MalformedCredentialsError)
-        return _offered((credentials, "header", None))
+        check_b64token(token, max_size, "header", MalformedCredentialsError)
+        return _new_credentials((token, "header", "Bearer", None))
 
     def why_absent(self, scope: Mapping[str, Any]) -> dict[str, str]:
         """What the header has instead of credentials with this scheme; empty where there is no header."""
@@ -99,7 +99,7 @@ class BearerHeader(ComparableSource):
         shown = {"scheme": found.decode()} if found.isalpha() and len(found) <= _MAX_SCHEME else {}
         return {**evidence, **shown, "reason": f"another scheme: send {wanted}"}
 
-    def _credentials(self, value: bytes, max_size: int) -> bytes | None:
+    def _token(self, value: bytes, max_size: int) -> bytes | None:
         """What follows the scheme; None when the scheme is another one."""
         if not self._scheme:
             return value

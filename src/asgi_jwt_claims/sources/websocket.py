@@ -68,11 +68,12 @@ class WebSocketProtocol(ComparableSource):
             return None
         if protocols.count(self.name) > 1:
             raise RepeatedCredentialsError(protocol=self.name)
-        raw = "".join(protocols[protocols.index(self.name) + 1 :][:1])
-        if not raw.isascii():
+        following = "".join(protocols[protocols.index(self.name) + 1 :][:1])
+        if not following.isascii():
             raise InvalidRequestError(source="websocket_protocol", reason="not ASCII")
-        check_b64token(raw.encode(), max_size, "websocket_protocol")
-        return Credentials(raw, "websocket_protocol")
+        token = following.encode()
+        check_b64token(token, max_size, "websocket_protocol")
+        return Credentials(token, "websocket_protocol")
 
     def take_out(self, scope: MutableMapping[str, Any]) -> bool:
         """Take the name and the token out of the handshake that the application sees.
