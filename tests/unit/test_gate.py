@@ -487,13 +487,35 @@ def test_only_a_configuration_will_do(config: Any) -> None:
         Gate(config)
 
 
-def test_cookies_of_other_names_are_noticed(clock: HeldClock) -> None:
-    """`Cookie()` would never find cookies that the configuration calls otherwise; said in full, it may differ."""
-    plain, named = TokenCookies(), TokenCookies(access_name="other")
+def test_a_cookie_without_names_is_that_of_the_configuration(clock: HeldClock) -> None:
+    """`Cookie()` is bound to the names and rules of the middleware's configuration; one with names of its own is not."""
+    plain, named = TokenCookies(), TokenCookies(access_name="other", trusted_origins=["https://a.example"])
     one, other = (JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies) for cookies in (plain, named))
-    with pytest.raises(SettingError, match=r"Cookie\(config.cookies\)"):
-        Gate(other, sources=[Cookie()])
-    for config, source in ((one, Cookie()), (other, Cookie(named)), (other, Cookie(plain))):
-        assert Gate(config, sources=[source])
-    several = [one.replace(issuer="https://a.example"), other.replace(issuer="https://b.example")]
-    assert Gate(several, sources=[Cookie()])
+    unbound = Cookie()
+    for config, source, expected in (
+        (one, unbound, Cookie(plain)),
+        (other, unbound, Cookie(named)),
+        (other, Cookie(type="refresh"), Cookie(named, type="refresh")),
+        (other, Cookie(plain), Cookie(plain)),
+        (one, Cookie(named), Cookie(named)),
+    ):
+        assert (expected, BearerHeader()) == Gate(config, sources=[source, BearerHeader()]).sources
+    assert Cookie(plain) == unbound
+    raw = create_access_token("alice", other)
+    scope = http_scope("/", (b"cookie", b"other=" + raw.encode()))
+    assert None is Gate(other, sources=[unbound]).open(scope)
+    assert "alice" == scope["token"].identity
+
+
+def test_a_cookie_without_names_for_several_configurations(clock: HeldClock) -> None:
+    """Where they differ in their cookies, it is that of the defaults if one of them has these; if none has, it is refused."""
+    names = [TokenCookies(), TokenCookies(access_name="a"), TokenCookies(access_name="b")]
+    plain, one, other = (
+        JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies, issuer=f"https://{number}.example")
+        for number, cookies in enumerate(names)
+    )
+    assert (Cookie(names[0]),) == Gate([plain, one], sources=[Cookie()]).sources
+    alike = one.replace(issuer="https://c.example")
+    assert (Cookie(names[1]),) == Gate([one, alike], sources=[Cookie()]).sources
+    with pytest.raises(SettingError, match=r"different cookies; pass Cookie\(config.cookies\)"):
+        Gate([one, other], sources=[Cookie()])

@@ -134,13 +134,10 @@ class Gate:
         self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
         if not self._sources or not all(map(is_source, self._sources)):
             raise SettingError("sources must be one or more sources such as BearerHeader()")
-        cookies = {config.cookies for config in _configs(self._trust)}
-        if any(
-            isinstance(source, Cookie) and source.is_default and source.cookies not in cookies
-            for source in self._sources
-        ):
-            raise SettingError(
-                "Cookie() looks for the default names, and the configuration has others: Cookie(config.cookies)"
+        if any(isinstance(source, Cookie) for source in self._sources):
+            cookies = {config.cookies for config in _configs(self._trust)}
+            self._sources = tuple(
+                source.bind(cookies) if isinstance(source, Cookie) else source for source in self._sources
             )
         self._protocols = tuple(source for source in self._sources if isinstance(source, WebSocketProtocol))
         self._passes_as_preflight = self._is_preflight if allow_preflight else None

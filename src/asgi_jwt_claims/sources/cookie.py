@@ -12,8 +12,9 @@ alone authenticates nothing that changes anything (RFC 9110 section 9.2.1), and 
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from asgi_jwt_claims.config.cookies import TokenCookies
@@ -49,7 +50,8 @@ class Cookie(ComparableSource):
     """A token in a cookie that `set_token_cookies` has set.
 
     Args:
-        cookies: The names and rules; those of `JWTConfig(cookies=...)`. None: the defaults.
+        cookies: The names and rules, those of `JWTConfig(cookies=...)`. None for those of the middleware's configuration;
+            in a guard's sources, for the defaults.
         type: Which of the tokens, `"access"` or `"refresh"`.
 
     Raises:
@@ -66,11 +68,31 @@ class Cookie(ComparableSource):
             raise SettingError("cookies must be TokenCookies, those of the JWTConfig")
         if type not in ("access", "refresh"):
             raise SettingError('type must be "access" or "refresh"')
-        self.is_default = cookies is None
-        self.cookies = TokenCookies() if cookies is None else cookies
-        self._name = (self.cookies.access_name if type == "access" else self.cookies.refresh_name).encode()
-        self.csrf_header = self.cookies.csrf_header.lower().encode()
-        self._trusted = frozenset(origin.encode() for origin in self.cookies.trusted_origins)
+        self._has_names, self._type = cookies is not None, type
+        self._use(TokenCookies() if cookies is None else cookies)
+
+    def _use(self, cookies: TokenCookies) -> None:
+        self.cookies = cookies
+        self._name = (cookies.access_name if self._type == "access" else cookies.refresh_name).encode()
+        self.csrf_header = cookies.csrf_header.lower().encode()
+        self._trusted = frozenset(origin.encode() for origin in cookies.trusted_origins)
+
+    def bind(self, configured: Collection[TokenCookies]) -> Cookie:
+        """Return this source with the names and rules of a middleware's configurations, unless it was given its own.
+
+        Raises:
+            SettingError: The configurations differ in their cookies, and none has the defaults.
+        """
+        if self._has_names or self.cookies in configured:
+            return self
+        if len(configured) > 1:
+            raise SettingError(
+                "Cookie() is ambiguous, as the configurations have different cookies; pass Cookie(config.cookies)"
+            )
+        bound = copy.copy(self)
+        bound._has_names = True  # noqa: SLF001 -- a copy of this object
+        bound._use(*configured)  # noqa: SLF001 -- as above
+        return bound
 
     @property
     def name(self) -> str:
