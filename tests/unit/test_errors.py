@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 import traceback
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,19 @@ def test_the_drawing_is_the_tree() -> None:
             above[depth:] = [match[2]]
             drawn[match[2]] = above[depth - 1] if depth else "Exception"
     assert {kind.__name__: kind.__bases__[0].__name__ for kind in ALL} == drawn
+
+
+def test_the_drawing_has_the_codes_and_statuses() -> None:
+    """Beside a class stand its status, where it is not that of the class above, and its code, unless it is a common base."""
+    drawn = dict(re.findall(r"^    [│├└─ ]+(\w+Error)\b(.*)$", errors.__doc__ or "", re.MULTILINE))
+    for kind in ALL:
+        above: Any = kind.__bases__[0]
+        if above not in (Exception, JWTError):
+            has_status = issubclass(kind, TokenError) and (above is TokenError or kind.status != above.status)
+            status = [str(vars(kind).get("status", 401))] if has_status else []
+            words = drawn[kind.__name__].split()
+            assert [*status, kind.code] == words or (status == words and kind.__subclasses__())
+    assert ConnectionEndedError.code in drawn["ConnectionEndedError"]
 
 
 def test_codes_do_not_repeat() -> None:

@@ -1,4 +1,4 @@
-"""Every error of the library, drawn once.
+"""Define every error of the library, in one tree.
 
 ::
 
@@ -10,7 +10,7 @@
     │   ├── MintingError                            minting_refused
     │   ├── NotGuardedError                         not_guarded
     │   └── UnsupportedScopeError                   unsupported_scope_type
-    ├── ConnectionEndedError (also OSError)       connection_ended: its token has ended, and so has it
+    ├── ConnectionEndedError (also OSError)       connection_ended: the connection ended with its token
     └── TokenError                                the request is refused: its token, or how it was sent
         ├── MissingTokenError              401      token_missing
         ├── InvalidRequestError            400
@@ -49,8 +49,9 @@
             ├── StoreUnavailableError               store_unavailable
             └── ClaimsUnavailableError              claims_unavailable
 
-A `TokenError` knows its HTTP answer (`status`, the RFC 6750 word `error`) and speaks to the client in one fixed phrase
-(`description`). What was seen (`evidence`) stays on the exception, for logs, and is no part of its `repr`; it never holds a token.
+A `TokenError` knows its HTTP status (`status`), its error code of RFC 6750 (`error`) and the one fixed phrase that the client
+reads (`description`). What the library saw (`evidence`) stays on the exception, for logs. It is no part of the `repr` and
+never holds a token.
 """
 
 from __future__ import annotations

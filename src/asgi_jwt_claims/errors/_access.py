@@ -1,4 +1,4 @@
-"""Refusals of good tokens that do not allow what was asked for."""
+"""Define the refusals of valid tokens that do not allow the request."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ class FreshTokenRequiredError(TokenError):
     """The token is valid, but does not come from a recent login (RFC 9470 section 3).
 
     Attributes:
-        max_age: How old the login may be, in seconds, for the `max_age` attribute of the challenge; or None.
+        max_age: The age in seconds that the login may have, for the `max_age` attribute of the challenge. None if the
+            challenge does not say.
 
     Args:
-        max_age: As above.
-        evidence: As for every `TokenError`.
+        max_age: See above.
+        evidence: See `TokenError`.
     """
 
     code = "insufficient_freshness"
@@ -31,10 +32,11 @@ class FreshTokenRequiredError(TokenError):
 
 
 class ForbiddenError(TokenError):
-    """The token is valid, but does not allow this.
+    """The token is valid, but does not allow this request.
 
     Attributes:
-        scope: Every scope the resource needs, space-separated, for the `scope` attribute of the challenge; or None.
+        scope: All scopes that the resource needs, separated by spaces, for the `scope` attribute of the challenge. None
+            if the challenge does not say.
     """
 
     code = "forbidden"
@@ -48,8 +50,8 @@ class MissingScopeError(ForbiddenError):
     """The token lacks a scope that the resource needs (RFC 6750 section 3.1).
 
     Args:
-        scope: All scopes that the resource needs, space-separated.
-        evidence: As for every `TokenError`.
+        scope: See `ForbiddenError`.
+        evidence: See `TokenError`.
     """
 
     code = "missing_scope"
@@ -61,7 +63,7 @@ class MissingScopeError(ForbiddenError):
 
 
 class RoleRefusedError(ForbiddenError):
-    """The roles of the token are not among those allowed, or among those denied, or there are none."""
+    """The token has no role, none of the allowed roles, or a denied one."""
 
     code = "role_refused"
     description = "The role of the token is not allowed."

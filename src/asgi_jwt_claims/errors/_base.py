@@ -1,4 +1,4 @@
-"""The errors from which all others derive."""
+"""Define the errors from which all others derive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EVIDENCE_LENGTH = 256
 
 
 class JWTError(Exception):
-    """The root: catches whatever this library raises on purpose.
+    """The root of all errors that this library raises on purpose.
 
     Attributes:
         code: A stable identifier of the case, the same in every release.
@@ -21,9 +21,10 @@ class JWTError(Exception):
 
 
 class ConnectionEndedError(JWTError, OSError):
-    """What `send` raises on a connection that ended with its token: what servers raise for a client that has gone.
+    """The application sent on a connection that had ended with its token.
 
-    An OSError, as the ASGI specification (version 2.4, "Disconnected Client") wants it, so that frameworks know it.
+    It is an OSError, as the ASGI specification requires for a client that has left (version 2.4, "Disconnected Client"), so
+    that frameworks know it.
     """
 
     code = "connection_ended"
@@ -33,18 +34,18 @@ class TokenError(JWTError):
     """The request is refused. `str(error)` is the fixed phrase that the client may read.
 
     Attributes:
-        status: The HTTP status code of the answer.
-        error: The `error` word of RFC 6750 section 3.1 or RFC 9470 section 3, or None when the client offered nothing.
+        status: The HTTP status code of the response.
+        error: The error code of RFC 6750 section 3.1 or RFC 9470 section 3. None if the client sent no credentials.
         description: The fixed phrase for the client, within the characters of RFC 6750 section 3.
-        evidence: What was seen, for logs: names, reasons, times; strings are cut at 256 characters, never a token. Some
-            of it is what the client has sent, so that it belongs into no answer; neither `str` nor `repr` shows it.
-        verified: What the token says of itself, if its signature is good: `type`, `issuer`, `identity`, `jti` and
-            `session_id`, as far as it has them. Empty for any other token.
+        evidence: Names, reasons and times for logs, never a token. Strings are cut at 256 characters. Some of them come
+            from the client, so do not put them into a response; neither `str` nor `repr` shows them.
+        verified: `type`, `issuer`, `identity`, `jti` and `session_id` of the token, as far as it has them, if its
+            signature is valid. Empty for any other token.
 
     Args:
-        reason: Why, in the words of an application that refuses by itself, `ForbiddenError("not the owner")`. It is
-            evidence: the client does not read it.
-        evidence: As above, by name.
+        reason: The reason of an application that refuses a request itself, such as `ForbiddenError("not the owner")`. It
+            becomes evidence, which the client does not read.
+        evidence: See above; each entry by its name.
     """
 
     status: ClassVar[int] = 401

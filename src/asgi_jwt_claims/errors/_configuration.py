@@ -1,4 +1,4 @@
-"""Errors of the application: its settings, keys and arguments."""
+"""Define the errors of the application: settings, keys and arguments."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = [
 
 
 class ConfigurationError(JWTError, ValueError):
-    """The application is wrong, not the client: a setting, a key or an argument. The message says how to mend it."""
+    """A setting, a key or an argument of the application is wrong. The message says what to write instead."""
 
     code = "invalid_configuration"
 
 
 class SettingError(ConfigurationError):
-    """A setting cannot be used."""
+    """A setting or an argument cannot be used."""
 
     code = "invalid_setting"
 
@@ -34,24 +34,24 @@ class KeyConfigurationError(ConfigurationError):
 
 
 class SigningKeyMissingError(ConfigurationError):
-    """A token was to be minted with a configuration that can only verify."""
+    """The configuration can only verify tokens, and the application asked it to mint one."""
 
     code = "missing_signing_key"
 
 
 class MintingError(ConfigurationError):
-    """A token was to be minted that no verifier should accept, or that would say something else than was meant."""
+    """The application asked for a token that no verifier should accept, or that would not say what was meant."""
 
     code = "minting_refused"
 
 
 class NotGuardedError(ConfigurationError):
-    """A handler asks for the token, but nothing has examined the request: no middleware, no `install`."""
+    """A handler asked for the token of a request that no middleware and no `install` has examined."""
 
     code = "not_guarded"
 
 
 class UnsupportedScopeError(ConfigurationError):
-    """The server opened an ASGI scope that is neither http, websocket nor lifespan; nobody has guarded such a thing."""
+    """The server opened an ASGI scope of a type other than http, websocket and lifespan, which no guard covers."""
 
     code = "unsupported_scope_type"

@@ -1,4 +1,4 @@
-"""Refusals of requests without a token, or with one that was sent badly."""
+"""Define the refusals of requests that have no token, or that sent it in a wrong way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
 
 
 class MissingTokenError(TokenError):
-    """No credentials, or those of another scheme (RFC 6750 section 3.1: no error code is given)."""
+    """The request has no credentials, or those of another scheme (RFC 6750 section 3.1: without an error code)."""
 
     code = "token_missing"
     error = None
@@ -24,7 +24,7 @@ class MissingTokenError(TokenError):
 
 
 class InvalidRequestError(TokenError):
-    """The token was sent in a way that no token may be sent."""
+    """The client sent the token in a way that is not allowed (RFC 6750 section 3.1)."""
 
     code = "invalid_request"
     status = 400
@@ -40,14 +40,14 @@ class MalformedCredentialsError(InvalidRequestError):
 
 
 class RepeatedCredentialsError(InvalidRequestError):
-    """More than one credential was sent (RFC 6750 section 2: never more than one method)."""
+    """The client sent more than one credential (RFC 6750 section 2: never more than one method)."""
 
     code = "repeated_credentials"
     description = "More than one credential was sent."
 
 
 class CrossSiteRequestError(InvalidRequestError):
-    """A cookie came along with a request that its user may not have meant to make (RFC 6749 section 10.12)."""
+    """The request has a cookie, and its user may not have meant to make it (RFC 6749 section 10.12)."""
 
     code = "cross_site_request"
     status = 403
@@ -55,14 +55,14 @@ class CrossSiteRequestError(InvalidRequestError):
 
 
 class CSRFTokenError(CrossSiteRequestError):
-    """A request that changes something, with a cookie, but without the CSRF value that belongs to the cookie's token."""
+    """A request with an unsafe method has a cookie, but not the CSRF value that belongs to the cookie's token."""
 
     code = "invalid_csrf_token"
     description = "The request lacks the CSRF value of its token."
 
 
 class ForeignOriginError(CrossSiteRequestError):
-    """The browser says that another site has made it send the cookie (RFC 6454 section 7; Fetch Metadata)."""
+    """The browser says that another site made it send the cookie (RFC 6454 section 7; Fetch Metadata)."""
 
     code = "foreign_origin"
     description = "The request comes from another origin."

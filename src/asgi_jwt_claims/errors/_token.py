@@ -1,4 +1,4 @@
-"""Refusals of tokens."""
+"""Define the refusals of tokens."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ class InvalidTokenError(TokenError):
 
 
 class TokenTooLargeError(InvalidTokenError):
-    """The token is longer than `max_token_size` or its header than 2,048 characters; nothing of it was decoded."""
+    """The token is longer than `max_token_size`, or its header is longer than 2,048 characters. It was not decoded."""
 
     code = "token_too_large"
     description = "The token is too large."
 
 
 class MalformedTokenError(InvalidTokenError):
-    """Not a compact JWS in its one canonical spelling (RFC 7515 sections 2, 3.1 and 7.1)."""
+    """The token is not a compact JWS in its one canonical spelling (RFC 7515 sections 2, 3.1 and 7.1)."""
 
     code = "token_malformed"
     description = "The token is malformed."
 
 
 class EncryptedTokenError(MalformedTokenError):
-    """Five parts: a JWE (RFC 7516), which this library does not decrypt."""
+    """The token has five parts: it is a JWE (RFC 7516), which this library does not decrypt."""
 
     code = "token_encrypted"
     description = "Encrypted tokens are not accepted."
@@ -79,7 +79,7 @@ class UnknownKeyError(InvalidTokenError):
 
 
 class InvalidSignatureError(InvalidTokenError):
-    """The signature is not one of the key over these bytes."""
+    """The signature does not match the key and the signed bytes."""
 
     code = "invalid_signature"
     description = "The token signature could not be verified."
@@ -93,7 +93,7 @@ class MissingClaimError(InvalidTokenError):
 
 
 class InvalidClaimError(InvalidTokenError):
-    """A claim has the wrong JSON type or an unusable value. Wrong is never counted as absent."""
+    """A claim has the wrong JSON type or an unusable value. It never counts as absent."""
 
     code = "invalid_claim"
     description = "The token has an invalid claim."
@@ -128,48 +128,48 @@ class WrongAudienceError(InvalidTokenError):
 
 
 class WrongTypeError(InvalidTokenError):
-    """A refresh token where an access token belongs, or the reverse (RFC 8725 sections 3.11 and 3.12)."""
+    """The token is a refresh token where an access token is needed, or the reverse (RFC 8725 sections 3.11 and 3.12)."""
 
     code = "invalid_token_type"
     description = "The token is of the wrong type."
 
 
 class BoundTokenError(InvalidTokenError):
-    """The token is bound to a key of its sender (`cnf`, RFC 7800), so it is worth nothing as a plain bearer token."""
+    """The token is bound to a key of its sender (`cnf`, RFC 7800), so it is no bearer token."""
 
     code = "token_bound"
     description = "The token is sender-constrained and cannot be used as a bearer token."
 
 
 class WrongClientError(InvalidTokenError):
-    """A refresh token of another client (RFC 6749 section 10.4), or none was named where the token names one."""
+    """The refresh token names a client, and the request names another or none (RFC 6749 section 10.4)."""
 
     code = "wrong_client"
     description = "The token was issued to another client."
 
 
 class WrongIdentityError(InvalidTokenError):
-    """A connection was to be renewed with a token of somebody else."""
+    """The token that should renew a connection has another identity."""
 
     code = "wrong_identity"
     description = "The token is of another identity."
 
 
 class IdentityRefusedError(InvalidTokenError):
-    """The application's `claims_loader` had no claims for the identity: it may not go on."""
+    """The application's `claims_loader` has no claims for the identity, so its session cannot continue."""
 
     code = "identity_refused"
     description = "The session cannot be continued."
 
 
 class RevokedTokenError(InvalidTokenError):
-    """The token, its session or its identity was revoked; or a store does not know the session of a refresh token."""
+    """The token, its session or its identity was revoked, or the store does not know the session of a refresh token."""
 
     code = "token_revoked"
     description = "The token has been revoked."
 
 
 class ReusedTokenError(RevokedTokenError):
-    """A refresh token that had been used before (RFC 9700 section 4.14.2). Its session has ended."""
+    """The refresh token had been used before (RFC 9700 section 4.14.2). Its session has ended."""
 
     code = "token_reused"

@@ -1,4 +1,4 @@
-"""Refusals while something that has to be asked cannot be reached."""
+"""Define the refusals for keys, a store or claims that cannot be reached."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["ClaimsUnavailableError", "KeysUnavailableError", "StoreUnavailableEr
 
 
 class UnavailableError(TokenError):
-    """The token cannot be checked now. That is not the client's fault, and no reason to let it in.
+    """The token cannot be checked now, so the request is refused although the client made no mistake.
 
     Attributes:
-        retry_after: When to try again, in seconds from now (RFC 9110 section 10.2.3).
+        retry_after: Seconds until the client should try again (RFC 9110 section 10.2.3).
 
     Args:
-        retry_after: As above.
-        evidence: As for every `TokenError`.
+        retry_after: See above.
+        evidence: See `TokenError`.
     """
 
     code = "unavailable"
@@ -32,24 +32,21 @@ class UnavailableError(TokenError):
 
 
 class KeysUnavailableError(UnavailableError):
-    """The keys of the issuer could not be fetched, and there are none in hand that may still be used.
-
-    Or the token names an unknown key, which may not be looked for now.
-    """
+    """No usable keys of the issuer are at hand and they could not be fetched, or an unknown key cannot be looked up now."""
 
     code = "keys_unavailable"
 
 
 class StoreUnavailableError(UnavailableError):
-    """Whether the token has been revoked could not be found out; or what was to be stored could not be."""
+    """The store could not say whether the token is revoked, or could not save a change."""
 
     code = "store_unavailable"
 
 
 class ClaimsUnavailableError(UnavailableError):
-    """New tokens cannot be made: the application's `claims_loader` failed, or what it returned cannot be minted or sent.
+    """The application's `claims_loader` failed, or its result cannot be minted or sent.
 
-    The refresh token has not been used, and can be sent again.
+    The refresh token has not been used and can be sent again.
     """
 
     code = "claims_unavailable"
