@@ -1,7 +1,7 @@
-"""ErrorResponder: a `TokenError` becomes an answer (RFC 6750 section 3), by one table, at every door.
+"""Turn a `TokenError` into an HTTP response (RFC 6750 section 3), the same in every framework.
 
-The answer is data, so that the middleware, a Starlette response and Sanic's own server can each send it in their way.
-Nothing of the request and nothing of the token is ever in it.
+The response is data, so that the middleware, Starlette and Sanic's own server can each send it in their own way. It never
+contains anything of the request or of the token.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ __all__ = [
     "OnError",
     "close_code",
     "json_response",
+    "notify_refused",
     "send_response",
-    "tell_refused",
 ]
 
-_DEBUG, _INFO = 10, 20  # the levels of `logging`, which is imported when there is first something to say
-_OF_A_GOOD_TOKEN = (ForbiddenError, FreshTokenRequiredError)
+_DEBUG, _INFO = 10, 20  # the levels of `logging`, which is imported with the first record
+_OF_A_VALID_TOKEN = (ForbiddenError, FreshTokenRequiredError)
 
-# RFC 6750 section 3, and no need to escape in a quoted-string.
+# RFC 6750 section 3: these characters need no escape in a quoted-string.
 _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2: token
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7E\x80-\xFF]*")  # RFC 9110 section 5.5
-_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599  # of final answers, RFC 9110 section 15
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599  # of final responses, RFC 9110 section 15
 _WITHOUT_BODY = (204, 304)  # RFC 9110 section 6.4.1
 
 UNAUTHORIZED_CLOSE = 3000
@@ -57,18 +57,17 @@ UNAUTHORIZED_CLOSE = 3000
 FORBIDDEN_CLOSE = 3003
 """WebSocket close code "Forbidden" of the IANA registry."""
 
-
 TRY_AGAIN_LATER_CLOSE = 1013
 """WebSocket close code "Try Again Later" of the IANA registry."""
 
 
 class ErrorResponse(NamedTuple):
-    """An HTTP answer, complete and independent of any framework.
+    """A complete HTTP response, independent of any framework.
 
     Attributes:
         status: The status code.
-        headers: Names and values, in the order they are sent.
-        body: The body, encoded.
+        headers: The names and values of the headers, in the order in which they are sent.
+        body: The encoded body.
     """
 
     status: int
@@ -79,12 +78,12 @@ class ErrorResponse(NamedTuple):
 def json_response(
     status: int, content: Mapping[str, Any], *headers: tuple[str, str], content_type: str = "application/json"
 ) -> ErrorResponse:
-    """A JSON response that no cache keeps.
+    """Return a JSON response that no cache stores.
 
     Args:
         status: The status code.
         content: The members of the JSON object.
-        headers: Further headers, sent after those of the body.
+        headers: Further headers, sent after those that describe the body.
         content_type: The media type of the body.
     """
     body = json.dumps(content).encode()
@@ -95,26 +94,25 @@ def json_response(
 OnError: TypeAlias = Callable[
     [TokenError, ErrorResponse, Mapping[str, Any]], "Awaitable[ErrorResponse | None] | ErrorResponse | None"
 ]
-"""A callback of the error, the response and the ASGI scope of a refused request. Sync or async.
+"""A sync or async callback that gets the error, the response and the ASGI scope of a refused request.
 
-What it returns is sent instead of the response, unless it is None.
+The `ErrorResponse` that it returns is sent instead of the response; None keeps the response.
 """
 
 
 class ErrorResponder:
-    """How an application refuses.
+    """Make the responses to refused requests.
 
     Args:
         realm: The protection space named in `WWW-Authenticate`.
         problem_json: Whether bodies are RFC 9457 `application/problem+json` instead of `{"error": ...}`.
-        on_error: Called with the error, the response and the scope before the response is sent; what it returns is
-            sent instead, unless it is None. If it raises, the client gets a bare 500, and the request stays refused.
-        listeners: Told of every refusal.
-        schemes: The authentication schemes to challenge with, in this order.
+        on_error: See `OnError`. If it raises, the client gets an empty 500, and the request stays refused.
+        listeners: The functions that get an event for every refusal.
+        schemes: The authentication schemes, each of which gets a challenge, in this order.
 
     Raises:
-        SettingError: A realm that cannot be quoted in a header, an `on_error` that does not take three arguments, or a
-            scheme that is no HTTP token.
+        SettingError: The realm cannot be quoted in a header, `on_error` does not take three arguments, or a scheme is not
+            an HTTP token.
     """
 
     def __init__(
@@ -127,9 +125,11 @@ class ErrorResponder:
         schemes: tuple[str, ...] = ("Bearer",),
     ) -> None:
         if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
-            raise SettingError('realm must be printable ASCII without quotes and backslashes, such as "api"')
+            raise SettingError(
+                f'realm must be printable ASCII without quotes and backslashes, such as "api", got {realm!r}'
+            )
         if not isinstance(problem_json, bool):
-            raise SettingError("problem_json must be True or False")
+            raise SettingError(f"problem_json must be True or False, got {problem_json!r}")
         if on_error is not None and not _takes_three(on_error):
             raise SettingError(
                 "on_error must be a function of three arguments: def on_error(error, response, scope), sync or async"
@@ -166,27 +166,27 @@ class ErrorResponder:
         return json_response(error.status, {**problem, **content}, header, content_type="application/problem+json")
 
     async def respond(self, error: TokenError, scope: Mapping[str, Any]) -> ErrorResponse:
-        """The answer to `error`, the callback asked.
+        """Report the refusal to the listeners, and return the response to `error` after `on_error` has seen it.
 
         Args:
-            error: Why the request is refused.
+            error: The reason why the request is refused.
             scope: The ASGI scope of the request.
         """
-        await tell_refused(self._listeners, error, scope)
-        answer = self.response_for(error)
+        await notify_refused(self._listeners, error, scope)
+        response = self.response_for(error)
         if self._on_error is None:
-            return answer
+            return response
         try:
-            changed = self._on_error(error, answer, scope)
+            changed = self._on_error(error, response, scope)
             if inspect.isawaitable(changed):
                 changed = await changed
-            return answer if changed is None else _usable(changed)
-        except Exception:  # noqa: BLE001 -- whatever the callback raises, the request stays refused
+            return response if changed is None else _checked(changed)
+        except Exception:  # noqa: BLE001 -- the request stays refused when a callback of the application fails
             logger().exception("on_error failed; the request is refused all the same")
             return _FAILED
 
     def _challenge(self, error: TokenError) -> str:
-        # RFC 6750 section 3: every attribute at most once, and never the scheme alone.
+        # RFC 6750 section 3: each attribute at most once, and at least one attribute.
         attributes = [("realm", self._realm)]
         if error.error is not None:
             attributes += [("error", error.error), ("error_description", error.description)]
@@ -213,75 +213,75 @@ _CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status:
 _FAILED = ErrorResponse(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
 
 
-def _usable(answer: object) -> ErrorResponse:
-    """An answer as servers can send it; a `content-length` in it becomes that of the body.
+def _checked(response: object) -> ErrorResponse:
+    """Return what `on_error` returned, with the right `content-length`, if servers can send it.
 
     Raises:
-        TypeError: `on_error` has returned something else than an `ErrorResponse`, or one that is not made of what it should be.
-        ValueError: A status or a header that HTTP does not have, or a body where there can be none.
+        TypeError: It is not an `ErrorResponse`, or a field has a wrong type.
+        ValueError: HTTP does not allow the status, a header or the body.
     """
     if (
-        not isinstance(answer, ErrorResponse)
-        or type(answer.status) is not int
-        or not isinstance(answer.headers, tuple | list)
-        or not isinstance(answer.body, bytes)
+        not isinstance(response, ErrorResponse)
+        or type(response.status) is not int
+        or not isinstance(response.headers, tuple | list)
+        or not isinstance(response.body, bytes)
     ):
-        raise TypeError(f"on_error must return an ErrorResponse of int, str pairs and bytes, or None, not {answer!r}")
-    if not _LOWEST_STATUS <= answer.status <= _HIGHEST_STATUS:
-        raise ValueError(f"on_error must return the status of a final answer, not {answer.status}")
-    if answer.body and answer.status in _WITHOUT_BODY:
-        raise ValueError(f"on_error must return no body with the status {answer.status}")
+        raise TypeError(f"on_error must return an ErrorResponse of int, str pairs and bytes, or None, got {response!r}")
+    if not _LOWEST_STATUS <= response.status <= _HIGHEST_STATUS:
+        raise ValueError(f"on_error must return a final status, from 200 to 599, got {response.status}")
+    if response.body and response.status in _WITHOUT_BODY:
+        raise ValueError(f"on_error must return no body with the status {response.status}")
     headers = []
-    for name, value in answer.headers:
+    for name, value in response.headers:
         if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
             raise ValueError(f"on_error must return headers of Latin-1 without control characters, unlike {name!r}")
-        headers.append((name, str(len(answer.body)) if name.lower() == "content-length" else value))
-    return answer._replace(headers=tuple(headers))
+        headers.append((name, str(len(response.body)) if name.lower() == "content-length" else value))
+    return response._replace(headers=tuple(headers))
 
 
 def close_code(status: int) -> int:
-    """The WebSocket close code that says the same as an HTTP status, where that cannot be said."""
+    """Return the WebSocket close code for an HTTP status, for servers that cannot send the status."""
     return _CLOSE_CODES.get(status, UNAUTHORIZED_CLOSE)
 
 
-async def send_response(answer: ErrorResponse, scope: Scope, send: Send) -> None:
-    """Send `answer` to an http or websocket scope that has not been answered.
+async def send_response(response: ErrorResponse, scope: Scope, send: Send) -> None:
+    """Send `response` to an http or websocket scope that has no response yet.
 
-    A WebSocket gets it as the denial response where the server offers that (extension `websocket.http.response`);
-    otherwise the handshake is refused by a close before accept, which clients see as 403.
+    A WebSocket client gets it as a denial response if the server supports that (extension `websocket.http.response`).
+    Otherwise the handshake is closed before it is accepted, which clients see as 403.
     """
     prefix = ""
     if scope["type"] == "websocket":
         if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": close_code(answer.status), "reason": ""})
+            await send({"type": "websocket.close", "code": close_code(response.status), "reason": ""})
             return
         prefix = "websocket."
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-    await send({"type": prefix + "http.response.start", "status": answer.status, "headers": headers})
-    # One server reads `body` without a default, so it is always there.
-    await send({"type": prefix + "http.response.body", "body": answer.body, "more_body": False})
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    await send({"type": prefix + "http.response.start", "status": response.status, "headers": headers})
+    # One server reads `body` without a default, so it is always present.
+    await send({"type": prefix + "http.response.body", "body": response.body, "more_body": False})
 
 
-async def tell_refused(listeners: Listeners, error: TokenError, scope: Mapping[str, Any]) -> None:
-    """Log a refused request, and tell of it.
+async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping[str, Any]) -> None:
+    """Log a refused request, and report it to the listeners.
 
-    Of several configurations, that whose token it is alone is told, if the signature of the token is good; otherwise
-    each of their functions once, since nothing says for which of them the token was made.
+    If the token's signature is valid, only the listener of its configuration gets the event. Otherwise each listener gets
+    it once, since the issuer of the token is unknown.
 
     Args:
-        listeners: Whom to tell.
-        error: Why the request is refused.
+        listeners: The listener of one configuration, or those of several by issuer.
+        error: The reason why the request is refused.
         scope: The ASGI scope of the request.
     """
     log, level = logger(), _DEBUG if isinstance(error, MissingTokenError) else _INFO
     if listeners is None and not log.isEnabledFor(level):
-        return  # as in most applications, of which each request without a token would wait for nothing
+        return  # the usual case, in which a request without a token shall not cost more
     request = request_facts(scope)
-    # As reprs, so that no character of a client can end the line or begin another field.
+    # %r, so that no character of a client can end the line or begin another field.
     log.log(level, "request refused: %s %r evidence %r", error.code, request, error.evidence)
     verified, token = error.verified, scope.get("token")
-    if not verified and isinstance(error, _OF_A_GOOD_TOKEN) and isinstance(token, Token):
-        verified = facts_of(token)  # raised by a handler, which does not say of whom
+    if not verified and isinstance(error, _OF_A_VALID_TOKEN) and isinstance(token, Token):
+        verified = facts_of(token)  # a handler raised the error, without saying for which token
     event = AuthEvent(name="refused", code=error.code, **verified, **request)
     if isinstance(listeners, Mapping):
         own = listeners.get(event.issuer or "")

@@ -207,7 +207,7 @@ def test_the_reference_has_every_public_name() -> None:
         "MAX_GRACE",
         "MAX_LEEWAY",
         "KeySource",
-        "tell_refused",
+        "notify_refused",
     }
     assert set() == {*asgi_jwt_claims.__all__, *(public - internal)} - reference_names()
 

@@ -15,7 +15,7 @@ from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.config.events import tell
 from asgi_jwt_claims.errors import KeysUnavailableError, MissingTokenError
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
-from asgi_jwt_claims.responses import tell_refused
+from asgi_jwt_claims.responses import notify_refused
 from asgi_jwt_claims.runtime import callbacks as _callbacks
 from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from tests.by_hand import http_scope
@@ -164,5 +164,5 @@ async def test_several_issuers_tell_each_function_once() -> None:
         JWTConfig(secret_key=SECRET, issuer=f"https://{number}.example", on_event=function)
         for number, function in enumerate((never_ends, breaks, told.append, told.append, None))
     ]
-    await tell_refused(MultiIssuerVerifier(configs).on_event, MissingTokenError(), http_scope("/"))
+    await notify_refused(MultiIssuerVerifier(configs).on_event, MissingTokenError(), http_scope("/"))
     assert [None] == [event.issuer for event in told]

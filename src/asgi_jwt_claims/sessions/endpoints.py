@@ -29,7 +29,7 @@ from asgi_jwt_claims.errors import (
     UnavailableError,
     UnsupportedScopeError,
 )
-from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, send_response, tell_refused
+from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, notify_refused, send_response
 from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.header import BearerHeader
@@ -339,7 +339,7 @@ class TokenEndpoints:
 
     async def _failed(self, error: TokenError, scope: Any, *, forget: bool = False) -> ErrorResponse:
         """RFC 6749 section 5.2, and section 2.2.1 of RFC 7009."""
-        await tell_refused(self._config.on_event, error, scope)
+        await notify_refused(self._config.on_event, error, scope)
         if isinstance(error, UnavailableError):
             described = {"error": "temporarily_unavailable", "error_description": error.description}
             return _json(503, described, ("retry-after", str(error.retry_after)))
