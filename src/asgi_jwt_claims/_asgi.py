@@ -10,8 +10,8 @@ __all__ = ["REQUEST_SCOPES", "SCOPE_KEY", "ASGIApp", "Message", "Receive", "Scop
 ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[Any]]
 """An application of any framework, called with scope, receive and send.
 
-The arguments are Any, since Starlette, asgiref, Litestar and Quart each define their own types for them, and none of these
-is a subtype of another.
+The arguments are Any, since Starlette, asgiref, Litestar and Quart each define their own types for them, and none of
+these is a subtype of another.
 """
 
 Scope: TypeAlias = MutableMapping[str, Any]

@@ -129,7 +129,7 @@ class JWTMiddleware:
             check_routes(self.app, scope.get("app"))
             self._knows_routes = True
         gate = self._gate
-        protocol = gate.take_protocol(scope) if scope["type"] == "websocket" else None
+        protocol = gate.strip_subprotocol(scope) if scope["type"] == "websocket" else None
         error = None if gate.is_remote else gate.open(scope)
         if gate.is_remote or scope[SCOPE_KEY].is_undecided:
             error, receive = await self._wait(scope, receive)

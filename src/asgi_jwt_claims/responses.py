@@ -1,7 +1,7 @@
 """Turn a `TokenError` into an HTTP response (RFC 6750 section 3), the same in every framework.
 
-The response is data, so that the middleware, Starlette and Sanic's own server can each send it in their own way. It never
-contains anything of the request or of the token.
+The response is data, so that the middleware, Starlette and Sanic's own server can each send it in their own way. It
+never contains anything of the request or of the token.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class ErrorResponder:
         schemes: The authentication schemes, each of which gets a challenge, in this order.
 
     Raises:
-        SettingError: The realm cannot be quoted in a header, `on_error` does not take three arguments, or a scheme is not
-            an HTTP token.
+        SettingError: The realm cannot be quoted in a header, `on_error` does not take three arguments, or a scheme is
+            not an HTTP token.
     """
 
     def __init__(
@@ -265,8 +265,8 @@ async def send_response(response: ErrorResponse, scope: Scope, send: Send) -> No
 async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping[str, Any]) -> None:
     """Log a refused request, and report it to the listeners.
 
-    If the token's signature is valid, only the listener of its configuration gets the event. Otherwise each listener gets
-    it once, since the issuer of the token is unknown.
+    If the token's signature is valid, only the listener of its configuration gets the event. Otherwise each listener
+    gets it once, since the issuer of the token is unknown.
 
     Args:
         listeners: The listener of one configuration, or those of several by issuer.

@@ -149,7 +149,7 @@ def test_a_handshake_with_other_protocols_or_another_query() -> None:
     """The same for websockets: the subprotocols, the query and the headers of the copy count, hidden tokens do not."""
     gate = Gate(CONFIG, required=False, sources=[WebSocketProtocol(), InsecureWebSocketQuery()])
     scope = websocket_scope("/", subprotocols=["chat", "bearer", ALICE])
-    assert "bearer" == gate.take_protocol(scope)
+    assert "bearer" == gate.strip_subprotocol(scope)
     gate.open(scope)
     assert (["chat"], "alice") == (scope["subprotocols"], identity_in(scope))
     assert "alice" == identity_in({**scope, "subprotocols": ["chat"]})
@@ -162,7 +162,7 @@ def test_a_handshake_with_other_protocols_or_another_query() -> None:
     ):
         assert expected == identity_in({**scope, **change})
     inner = {**scope, "subprotocols": ["bearer", BOB]}
-    assert "bearer" == gate.take_protocol(inner)
+    assert "bearer" == gate.strip_subprotocol(inner)
     assert ([], "bob") == (inner["subprotocols"], identity_in(inner))
 
 
@@ -172,7 +172,7 @@ def test_nested_takers_of_protocols() -> None:
     scope = websocket_scope("/", subprotocols=["bearer", ALICE, "jwt", BOB, "chat"])
     seen = []
     for gate in (outer, inner):
-        gate.take_protocol(scope)
+        gate.strip_subprotocol(scope)
         gate.open(scope)
         seen.append(scope["token"].identity)
     assert (["alice", "bob"], ["chat"]) == (seen, scope["subprotocols"])

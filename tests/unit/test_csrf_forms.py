@@ -22,7 +22,7 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources import cookie as cookie_module
 from asgi_jwt_claims.sources.csrf import csrf_digest
-from asgi_jwt_claims.sources.forms import MAX_FORM, values_of
+from asgi_jwt_claims.sources.forms import MAX_FORM, field_values
 from asgi_jwt_claims.stores import MemoryStore, SQLiteStore
 from tests.by_hand import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
 from tests.conftest import HeldClock
@@ -119,7 +119,7 @@ async def test_the_value_in_a_form(config: JWTConfig, name: str) -> None:
 def test_any_name_of_a_field(field: str, spelled: Callable[[str], str]) -> None:
     """A field of any name is found as browsers spell it, and with each character escaped; no other field is."""
     form = f"{spelled(field)}=x%41&{spelled(field + 'x')}=y&x{spelled(field)}=y&{spelled(field.swapcase() + '.')}=z"
-    assert [b"xA"] == values_of(form.encode(), field.encode(), 10, 10)
+    assert [b"xA"] == field_values(form.encode(), field.encode(), 10, 10)
 
 
 REFUSED: dict[str, list[bytes]] = {

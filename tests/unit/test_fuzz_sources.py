@@ -157,7 +157,7 @@ def test_any_subprotocols(offered: list[str]) -> None:
     follows = ["".join(offered[at + 1 : at + 2]) for at, name in enumerate(offered) if name == "bearer"]
     found = [value.encode("utf-8", "surrogateescape") for value in follows]
     assert model(found) == what(source, scope)
-    assert bool(found) is source.take_out(scope)
+    assert bool(found) is source.strip(scope)
     assert model(found) == what(source, scope)  # what was offered is kept for whoever asks again
     secret = {"bearer"}.union(*(offered[at + 1 : at + 2] for at, name in enumerate(offered) if name == "bearer"))
     assert [name for name in offered if name not in secret] == scope["subprotocols"]

@@ -66,7 +66,7 @@ def test_the_pair_may_stand_anywhere(protocols: tuple[str, ...]) -> None:
 def test_a_token_is_left_nowhere(protocols: tuple[str, ...], left: list[str]) -> None:
     """An application that chooses the first protocol it is offered must not find the token in another place."""  # S126
     scope = handshake(*protocols)
-    assert True is WebSocketProtocol().take_out(scope)
+    assert True is WebSocketProtocol().strip(scope)
     assert left == scope["subprotocols"]
     assert [value for name, value in scope["headers"] if name == HEADER] == [protocol.encode() for protocol in left]
 
@@ -85,7 +85,7 @@ def test_many_subprotocols_are_refused() -> None:
     )
     for protocols in (("bearer", "a.b.c", *others), (*others, "x", "y")):
         scope = handshake(*protocols)
-        assert False is WebSocketProtocol().take_out(scope)
+        assert False is WebSocketProtocol().strip(scope)
         assert list(protocols) == scope["subprotocols"]
         with pytest.raises(InvalidRequestError) as caught:
             WebSocketProtocol()(scope, MAX)
@@ -99,7 +99,7 @@ def test_a_scope_without_subprotocols() -> None:
     assert None is WebSocketProtocol()(scope, MAX)
     del scope["subprotocols"]
     assert None is WebSocketProtocol()(scope, MAX)
-    assert False is WebSocketProtocol().take_out(scope)
+    assert False is WebSocketProtocol().strip(scope)
     assert "subprotocols" not in scope
 
 
@@ -167,7 +167,7 @@ def test_the_name_of_the_protocol_is_a_setting() -> None:
 @pytest.mark.parametrize("name", ["", "bear er", "bearer,", "bäarer", "bearer\n", None, b"bearer", 0])
 def test_a_protocol_that_cannot_exist_is_refused(name: Any) -> None:
     """A name that no subprotocol can have is refused when the source is built."""
-    with pytest.raises(SettingError, match='must be an HTTP token such as "bearer"'):
+    with pytest.raises(SettingError, match='must be a subprotocol such as "bearer", got'):
         WebSocketProtocol(name)
 
 

@@ -174,9 +174,9 @@ class Gate:
         """Where tokens may be offered, in order."""
         return self._sources
 
-    def take_protocol(self, scope: MutableMapping[str, Any]) -> str | None:
+    def strip_subprotocol(self, scope: MutableMapping[str, Any]) -> str | None:
         """Take a token out of the subprotocols that the application sees; the protocol to answer with, if any."""
-        taken = [source.name for source in self._protocols if source.take_out(scope)]
+        taken = [source.name for source in self._protocols if source.strip(scope)]
         return taken[0] if taken else None
 
     async def examine(self, scope: MutableMapping[str, Any], read_form: ReadForm) -> TokenError | None:

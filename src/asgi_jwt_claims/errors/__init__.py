@@ -49,9 +49,9 @@
             ├── StoreUnavailableError               store_unavailable
             └── ClaimsUnavailableError              claims_unavailable
 
-A `TokenError` knows its HTTP status (`status`), its error code of RFC 6750 (`error`) and the one fixed phrase that the client
-reads (`description`). What the library saw (`evidence`) stays on the exception, for logs. It is no part of the `repr` and
-never holds a token.
+A `TokenError` knows its HTTP status (`status`), its error code of RFC 6750 (`error`) and the one fixed phrase that the
+client reads (`description`). What the library saw (`evidence`) stays on the exception, for logs. It is no part of the
+`repr` and never holds a token.
 """
 
 from __future__ import annotations

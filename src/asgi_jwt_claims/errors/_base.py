@@ -23,8 +23,8 @@ class JWTError(Exception):
 class ConnectionEndedError(JWTError, OSError):
     """The application sent on a connection that had ended with its token.
 
-    It is an OSError, as the ASGI specification requires for a client that has left (version 2.4, "Disconnected Client"), so
-    that frameworks know it.
+    It is an OSError, as the ASGI specification requires for a client that has left (version 2.4, "Disconnected
+    Client"), so that frameworks know it.
     """
 
     code = "connection_ended"
@@ -43,8 +43,8 @@ class TokenError(JWTError):
             signature is valid. Empty for any other token.
 
     Args:
-        reason: The reason of an application that refuses a request itself, such as `ForbiddenError("not the owner")`. It
-            becomes evidence, which the client does not read.
+        reason: The reason of an application that refuses a request itself, such as `ForbiddenError("not the owner")`.
+            It becomes evidence, which the client does not read.
         evidence: See above; each entry by its name.
     """
 

@@ -128,7 +128,7 @@ class WrongAudienceError(InvalidTokenError):
 
 
 class WrongTypeError(InvalidTokenError):
-    """The token is a refresh token where an access token is needed, or the reverse (RFC 8725 sections 3.11 and 3.12)."""
+    """A refresh token came where an access token is needed, or the reverse (RFC 8725 sections 3.11 and 3.12)."""
 
     code = "invalid_token_type"
     description = "The token is of the wrong type."

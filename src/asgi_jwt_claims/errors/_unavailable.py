@@ -32,7 +32,7 @@ class UnavailableError(TokenError):
 
 
 class KeysUnavailableError(UnavailableError):
-    """No usable keys of the issuer are at hand and they could not be fetched, or an unknown key cannot be looked up now."""
+    """The issuer's keys could not be fetched and none are cached, or an unknown key cannot be looked up now."""
 
     code = "keys_unavailable"
 

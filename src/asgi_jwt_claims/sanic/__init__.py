@@ -356,7 +356,7 @@ def _prepare_handshake(request: Request, scope: MutableMapping[str, Any], gate: 
     """Make of a handshake what the gate and the application can deal with; the protocol to answer with, if any."""
     if is_asgi(request):
         translate_denials(request, scope)
-    protocol = gate.take_protocol(scope)
+    protocol = gate.strip_subprotocol(scope)
     if protocol is not None:
         strip_token(request, scope, protocol)
     return protocol

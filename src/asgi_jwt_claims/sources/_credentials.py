@@ -1,4 +1,4 @@
-"""What a source is, and what it finds."""
+"""Define what a source is and what it returns, and check values of headers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = [
 ]
 
 OWS = b" \t"
-"""White space around a header's value (RFC 9110 section 5.6.3)."""
+"""White space around the value of a header (RFC 9110 section 5.6.3)."""
 
 FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""A token of RFC 9110 section 5.6.2: names of headers, schemes, cookies and subprotocols."""
+"""An HTTP token (RFC 9110 section 5.6.2): the name of a header, scheme, cookie or subprotocol."""
 
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _TOKEN68 = re.compile(b"[" + re.escape(_PLAIN) + b"]+=*")  # RFC 9110 section 11.2; RFC 6750 section 2.1: b64token
@@ -54,11 +54,14 @@ class Source(Protocol):
     """
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
-        """What was offered, None when nothing was, or a `TokenError` when it was offered badly.
+        """Return the credentials of a request, or None if it has none in this place.
 
         Args:
             scope: An ASGI http or websocket scope.
-            max_size: Longest acceptable token, in characters.
+            max_size: The length in characters of the longest acceptable token.
+
+        Raises:
+            TokenError: The credentials are there, but malformed or not allowed.
         """
         ...
 
@@ -69,12 +72,12 @@ def schemes_of(sources: Iterable[Source]) -> tuple[str, ...]:
 
 
 def is_source(candidate: object) -> bool:
-    """Whether that can be asked for a token. A class cannot: its parentheses have been forgotten."""
+    """Whether `candidate` is a usable source. Catches `Cookie` written without parentheses."""
     return callable(candidate) and not isinstance(candidate, type)
 
 
 class ComparableSource:
-    """Two sources that look in the same place in the same way are equal."""
+    """A source that is equal to another one of its class with the same settings."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ComparableSource) and type(other) is type(self) and self._place() == other._place()
@@ -87,23 +90,32 @@ class ComparableSource:
 
 
 def check_b64token(
-    raw: bytes, max_size: int, source: str, error: type[InvalidRequestError] = InvalidRequestError
+    token: bytes, max_size: int, source: str, error: type[InvalidRequestError] = InvalidRequestError
 ) -> None:
-    """Refuse what cannot be one token, by its length and its characters alone.
+    """Check the length and the characters of a token (RFC 6750 section 2.1: b64token).
+
+    Args:
+        token: The encoded token.
+        max_size: The length in characters of the longest acceptable token.
+        source: The name of the source, for evidence.
+        error: The class of the error for wrong characters.
 
     Raises:
-        TokenTooLargeError: It is longer than `max_size`.
-        InvalidRequestError: It is empty, or has a character that no token has; of the kind that `error` says.
+        TokenTooLargeError: The token is longer than `max_size`.
+        InvalidRequestError: The token is empty, or has a character that no token has.
     """
-    if len(raw) > max_size:
-        raise TokenTooLargeError(size=len(raw), max_size=max_size)
-    # Nearly every token consists of the plain characters alone, which is seen at once.
-    if not raw or (raw.translate(None, _PLAIN) and _TOKEN68.fullmatch(raw) is None):
+    if len(token) > max_size:
+        raise TokenTooLargeError(size=len(token), max_size=max_size)
+    # Nearly every token has plain characters only, which takes less time to see.
+    if not token or (token.translate(None, _PLAIN) and _TOKEN68.fullmatch(token) is None):
         raise error(source=source, reason="not one token of the characters that a token may have")
 
 
 def header_values(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> dict[bytes, bytes | None]:
-    """The values of those headers that are there, without white space around them; None for one that is repeated."""
+    """Return the values of these headers, without white space around them, as far as a request has them.
+
+    The value of a repeated header is None.
+    """
     wanted = frozenset(names)
     values: dict[bytes, bytes | None] = {}
     for name, value in headers:

@@ -1,4 +1,4 @@
-"""Protect cookies from cross-site request forgery: the value that has to come with an unsafe request."""
+"""Compute and check the CSRF value that a request with an unsafe method and a cookie must have."""
 
 from __future__ import annotations
 
@@ -7,47 +7,38 @@ from base64 import urlsafe_b64encode
 from hashlib import blake2b
 from typing import Final
 
-from asgi_jwt_claims.errors import (
-    CSRFTokenError,
-)
+from asgi_jwt_claims.errors import CSRFTokenError
 
-__all__ = ["CSRF_TOKEN_KEY", "SAFE_METHODS", "_FORM", "_shown", "check_csrf", "csrf_digest"]
+__all__ = ["CSRF_TOKEN_KEY", "SAFE_METHODS", "check_csrf", "csrf_digest"]
+
+CSRF_TOKEN_KEY: Final = "asgi_jwt_claims.csrf"  # noqa: S105 -- the name of a scope key
+"""The scope key of the value that a form has in its CSRF field: bytes, or None if it has none or more than one."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that change nothing (RFC 9110 section 9.2.1); another letter case is another method."""
+"""Methods that change nothing (RFC 9110 section 9.2.1). They are case-sensitive."""
 
-_FORM = b"application/x-www-form-urlencoded"
-_SHOWN = 256  # bytes of a header that an error keeps
 _MAX_CSRF_VALUE = 256
 
 
-def csrf_digest(raw: bytes) -> bytes:
-    """The part of the CSRF value that belongs to this token: whoever does not have the token cannot know it."""
-    return urlsafe_b64encode(blake2b(raw, digest_size=24, person=b"csrf").digest())
+def csrf_digest(token: bytes) -> bytes:
+    """Compute the part of the CSRF value that belongs to this token. It cannot be computed without the token."""
+    return urlsafe_b64encode(blake2b(token, digest_size=24, person=b"csrf").digest())
 
 
-def check_csrf(given: bytes | None, raw: str | bytes) -> None:
-    """Refuse what is not the CSRF value of a token.
+def check_csrf(given: bytes | None, token: str | bytes) -> None:
+    """Check that a CSRF value belongs to a token.
 
     Args:
-        given: What the request has brought. It has a part for each token of the browser.
-        raw: The encoded token.
+        given: The value in the request, with a part for each token of the browser. None if there is none.
+        token: The encoded token.
 
     Raises:
-        CSRFTokenError: It is not that of the token.
+        CSRFTokenError: The value is missing, repeated, or does not belong to the token.
     """
-    if not given or b"," in given:  # which joins repeated headers
+    if not given or b"," in given:  # some servers join repeated headers with a comma
         raise CSRFTokenError(reason="none was sent, or more than one")
-    expected = csrf_digest(raw.encode() if isinstance(raw, str) else raw)
-    # All parts are compared, in constant time and as bytes.
+    expected = csrf_digest(token.encode() if isinstance(token, str) else token)
+    # All parts are compared as bytes in constant time, so that timing says nothing about them.
     parts = given[:_MAX_CSRF_VALUE].split(b".")
     if True not in [hmac.compare_digest(part, expected) for part in parts]:
         raise CSRFTokenError(reason="not that of the token")
-
-
-def _shown(value: bytes | None) -> str:
-    return "repeated" if value is None else value[:_SHOWN].decode("latin-1")
-
-
-CSRF_TOKEN_KEY: Final = "asgi_jwt_claims.csrf"  # noqa: S105 -- the name of a scope key
-"""The scope key under which stands what a form said in its CSRF field; bytes, or None."""

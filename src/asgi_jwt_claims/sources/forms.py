@@ -1,6 +1,6 @@
-"""What is read of forms and queries: the one field that says something, and of a form before the application reads it.
+"""Read one field of an urlencoded form or query.
 
-What has been received is received again by the application, in the same pieces.
+A form is read before the application reads it. The application then receives the same messages again.
 """
 
 from __future__ import annotations
@@ -17,42 +17,42 @@ from .csrf import CSRF_TOKEN_KEY
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive
 
-__all__ = ["MAX_FORM", "peek_form_field", "values_of"]
+__all__ = ["MAX_FORM", "field_values", "peek_form_field"]
 
 MAX_FORM: Final = 64 * 1024
-"""Bytes of a form that are read ahead, and not one more: the field of a longer form counts as absent."""
+"""Bytes of a form that are read ahead. The field of a longer form counts as absent."""
 
 _MAX_FIELDS = 1000
-_MAX_ESCAPES = 256  # in what is decoded
-_MAX_VALUE = 1024  # bytes of the one field; a CSRF value is shorter
+_MAX_ESCAPES = 256  # in the values that are decoded
+_MAX_VALUE = 1024  # bytes of the field; a CSRF value is shorter
 _NINE: Final = ord("9")
-_MAX_PIECES = 1024  # each of them is kept, however small
+_MAX_MESSAGES = 1024  # each of them is kept, even an empty one
 
 
-def values_of(encoded: bytes, name: bytes, max_fields: int, max_size: int) -> list[bytes]:
-    """What an urlencoded form or query says in one field, as bytes.
+def field_values(encoded: bytes, name: bytes, max_fields: int, max_size: int) -> list[bytes]:
+    """Return the values of one field in an urlencoded form or query.
 
     Args:
         encoded: The form or query.
-        name: The field.
-        max_fields: How many fields it may have in all.
-        max_size: Longest value that is of use, in bytes; a longer one is cut, and is longer than that all the same.
+        name: The name of the field.
+        max_fields: The number of fields that the whole may have.
+        max_size: The length in bytes of the longest usable value. A longer value is cut, but stays longer than this.
 
     Raises:
-        ValueError: It has more fields than that, or more escapes than a client writes into this one.
+        ValueError: There are more fields, or the values have more escapes than a client writes.
     """
     if encoded.count(b"&") >= max_fields:
         raise ValueError("too many fields")
-    # Decoding takes longer than all the rest, so nothing is decoded but the values of that very name.
+    # Decoding takes longer than everything else, so only the values of this field are decoded.
     values = [match[1] or b"" for match in _field(name).finditer(b"&" + encoded)]
     if sum(value.count(b"%") for value in values) > _MAX_ESCAPES:
         raise ValueError("too many escapes")
-    return [_decoded(value[: 3 * (max_size + 1)]) for value in values]  # three bytes for an escaped one
+    return [_decoded(value[: 3 * (max_size + 1)]) for value in values]  # an escaped byte takes three
 
 
 @lru_cache(maxsize=16)
 def _field(name: bytes) -> re.Pattern[bytes]:
-    """Finds a field, each character of its name spelled plainly or as an escape."""
+    """Return a pattern that finds a field, with each character of its name plain or escaped."""
     spellings = []
     for byte in name:
         escape = b"%" + b"".join(
@@ -68,34 +68,34 @@ def _decoded(text: bytes) -> bytes:
 
 
 def _only_value(body: bytes, name: str) -> bytes | None:
-    """What a form says in one field; None: nothing, or more than one thing."""
+    """Return the value of a field in a form; None if the form has none or more than one."""
     try:
-        values = values_of(body, name.encode(), _MAX_FIELDS, _MAX_VALUE)
+        values = field_values(body, name.encode(), _MAX_FIELDS, _MAX_VALUE)
     except ValueError:
         return None
     return values[0] if len(values) == 1 else None
 
 
 async def peek_form_field(scope: MutableMapping[str, Any], receive: Receive, name: str) -> Receive:
-    """Read a form ahead, and put what it says in one field into the scope.
+    """Read a form ahead, and put the value of one field into the scope under `CSRF_TOKEN_KEY`.
 
     Args:
-        scope: Of the request, in which `CSRF_TOKEN_KEY` is set.
-        receive: The server's.
-        name: The field.
+        scope: The scope of the request.
+        receive: The server's `receive`.
+        name: The name of the field.
 
     Returns:
-        What the application receives by: the same again.
+        A `receive` for the application, which gets the same messages again.
     """
     received: deque[Message] = deque()
     body = bytearray()
     more = True
-    while more and len(body) <= MAX_FORM and len(received) < _MAX_PIECES:
+    while more and len(body) <= MAX_FORM and len(received) < _MAX_MESSAGES:
         message = await receive()
         received.append(message)
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    # The client may have gone in the middle of it.
+    # The client may have left before the form was complete.
     is_whole = received[-1]["type"] == "http.request" and not more and len(body) <= MAX_FORM
     scope[CSRF_TOKEN_KEY] = _only_value(bytes(body), name) if is_whole else None
 
