@@ -1,4 +1,4 @@
-"""Revocation: what each store adds to a request, a mirror as it grows, and stores under load."""
+"""Measure stores: the time that each adds to a request, a mirror as it grows, and stores under load."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from asgi_jwt_claims.stores import (
     TokenStore,
 )
 from asgi_jwt_claims.tokens import TokenDigests
-from asgi_jwt_claims.tokens.digests import mark
+from asgi_jwt_claims.tokens.digests import digest
 
 from . import apps
 from .asgi import RequestTask, request_headers
@@ -49,7 +49,7 @@ HS256, the middleware around a raw ASGI application. Added: the time of a reques
 without one, in each round; {REVOKED:,} tokens are revoked, and the one that comes is not. The mirror follows a Valkey
 server on loopback, and its feed runs in the same loop; SQLite is a file in WAL mode, Valkey is asked by redis-py.
 Look-up: the mirror's answer about a token, with more and more entries. Memory: what `tracemalloc` counts, divided by
-the number of entries, each a mark of 16 bytes with an expiry within two weeks. Under load: a refresh is one
+the number of entries, each a digest of 16 bytes with an expiry within two weeks. Under load: a refresh is one
 `replace_session`, by turns in an empty file and in one with {SESSIONS:,} sessions; while another connection holds the
 write lock of the file for {LOCKED_FOR:.0f} seconds and a writer of the store waits for it, the store is asked all the
 time; {CHECKS:,} checks are made at once; and an identity with {OWN_SESSIONS:,} sessions is revoked, while another
@@ -57,7 +57,7 @@ client asks about a token of it all the time. Both stores on Valkey have a `time
 
 
 def run(effort: Effort) -> Section:
-    """Measure all three."""
+    """Measure all stores."""
     section = Section("revocation", "Revocation", TEXT)
     loop = asyncio.new_event_loop()
     try:
@@ -179,9 +179,9 @@ def valkey() -> Iterator[str]:
 
 def _record(identity: bytes = b"") -> SessionRecord:
     now = time.time()
-    family, current = os.urandom(16), os.urandom(16)
+    session, current = os.urandom(16), os.urandom(16)
     return SessionRecord(
-        family, identity or os.urandom(16), family.hex(), current, b"", 0.0, b"", 0.0, now, now, now + 1e6, ""
+        session, identity or os.urandom(16), session.hex(), current, b"", 0.0, b"", 0.0, now, now, now + 1e6, ""
     )
 
 
@@ -232,7 +232,7 @@ def _fill(path: Path) -> None:
 
 async def _beside_a_writer(store: SQLiteStore, path: Path) -> list[float]:
     """How long each of many checks takes while another connection holds the lock, and a writer waits for it."""
-    marks = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+    digests = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     waiting = SQLiteStore(path, timeout=60)
@@ -241,7 +241,7 @@ async def _beside_a_writer(store: SQLiteStore, path: Path) -> list[float]:
     ends_at = time.perf_counter() + LOCKED_FOR
     while time.perf_counter() < ends_at:
         began = time.perf_counter()
-        await store.is_revoked(marks)
+        await store.is_revoked(digests)
         waits.append(time.perf_counter() - began)
     other.execute("ROLLBACK")
     other.close()
@@ -261,8 +261,8 @@ async def _loaded_valkey(section: Section) -> None:
             from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
             store, other = (RedisStore.from_url(url, timeout=5) for _ in range(2))
-            marks = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
-            answers = await asyncio.gather(*(store.is_revoked(marks) for _ in range(CHECKS)), return_exceptions=True)
+            digests = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+            answers = await asyncio.gather(*(store.is_revoked(digests) for _ in range(CHECKS)), return_exceptions=True)
             refused = float(sum(answer is not False for answer in answers))
             refused_after, ended_after = await _many_sessions(store, other)
             await store.aclose()
@@ -283,7 +283,7 @@ async def _many_sessions(store: TokenStore, other: TokenStore) -> tuple[float, f
     """How long it takes until the tokens of an identity are refused, and until all of its sessions have ended."""
     config = JWTConfig(secret_key=os.urandom(48).hex())
     token = verify_token(create_access_token("alice", config), config)
-    owner = mark("identity", config.issuer, "alice")
+    owner = digest("identity", config.issuer, "alice")
     for _ in range(0, OWN_SESSIONS, 500):
         records = [_record(owner) for _ in range(500)]
         await asyncio.gather(*(store.replace_session(one.session, b"", one) for one in records))
@@ -311,13 +311,13 @@ def _grown(section: Section, effort: Effort) -> None:
         gc.collect()
         tracemalloc.start()
         store = MemoryStore()
-        # As copies, so that the marks themselves are counted.
-        copies = (one._replace(mark=bytes(bytearray(one.mark)), until=one.until + 0.5) for one in revocations)
+        # As copies, so that the digests themselves are counted.
+        copies = (one._replace(digest=bytes(bytearray(one.digest)), until=one.until + 0.5) for one in revocations)
         loop.run_until_complete(store.revoke(list(copies)))
         gc.collect()
         kept[f"{size:,}"] = tracemalloc.get_traced_memory()[0] / size
         tracemalloc.stop()
-        tasks[f"{size:,}"] = Task(lambda token, store=store: store.known(token, config), tokens)
+        tasks[f"{size:,}"] = Task(lambda token, store=store: store.is_revoked_locally(token, config), tokens)
     loop.close()
     times = times_in_turn(tasks, effort.fewer, effort.batch)
     smallest = f"{SIZES[0]:,}"

@@ -1,4 +1,4 @@
-"""Trips of one request through the library: how many calls it makes, and how often they go from one file to another."""
+"""Count the calls that one request makes in the library, and how often they go from one file to another."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlencode
 
-from asgi_jwt_claims.endpoints import TokenEndpoints
-
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, TokenError, create_access_token, get_token, renew_token
 from asgi_jwt_claims.jwks import FetchResponse, RemoteKeySet
-from asgi_jwt_claims.revocation import SQLiteStore, TokenStore, start_session
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import SQLiteStore, TokenStore
 
 from . import apps
 from .asgi import request_headers, request_scope
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = str(Path(asgi_jwt_claims.__file__).parent) + os.sep
 INLINED: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>"})  # functions of their own only in Python 3.11
-QUESTIONS: Final = ("is_revoked", "issued_until", "session", "sessions")
+QUESTIONS: Final = ("is_revoked", "cutoff", "session", "sessions")
 WARM_UPS: Final = 3  # a token is remembered when it comes for the second time
 REPEATS: Final = 20
 
@@ -54,7 +53,7 @@ Prepared: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 class Counts(NamedTuple):
-    """What was counted in one trip."""
+    """The counts of one trip."""
 
     calls: int
     files: int
@@ -107,7 +106,7 @@ async def _count_all(folder: Path, url: str | None) -> dict[str, Counts]:
     counted = {name: await _count(name, trip) for name, trip in trips.items()}
     await sqlite.aclose()
     if url is not None:
-        from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+        from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
         redis = RedisStore.from_url(url, timeout=30)
         trip = _requests(JWTMiddleware(_handler, config, store=redis), config, redis)
