@@ -1,4 +1,4 @@
-"""ASGI driven by hand: scopes as servers make them, and what an application answers."""
+"""Call ASGI applications without a server: scopes as servers make them, and the messages that come back."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def websocket_scope(path: str = "/", *headers: Header, denial: bool = True, **mo
 
 
 class Exchange(NamedTuple):
-    """What an application sent to one scope."""
+    """The messages that an application sent for one scope."""
 
     messages: list[Message]
 
@@ -75,7 +75,7 @@ class Exchange(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers, each of which must stand once."""
+        """The headers, none of which may be repeated."""
         pairs = [(name.decode(), value.decode()) for name, value in self.start["headers"]]
         assert len(dict(pairs)) == len(pairs)
         return dict(pairs)
@@ -93,7 +93,7 @@ class Exchange(NamedTuple):
 
     @property
     def texts(self) -> list[str]:
-        """What was said on the websocket."""
+        """The texts that the application sent on the websocket."""
         return [message["text"] for message in self.messages if message["type"] == "websocket.send"]
 
     @property
@@ -103,7 +103,7 @@ class Exchange(NamedTuple):
 
 
 async def drive(app: App, scope: Scope, *incoming: Message) -> Exchange:
-    """Run `app` on one scope. It receives `incoming`, then that the client has gone."""
+    """Run `app` on one scope. It receives `incoming`, then a disconnect."""
     waiting = deque(incoming)
     sent: list[Message] = []
     end = "http.disconnect" if scope["type"] == "http" else "websocket.disconnect"
@@ -121,20 +121,20 @@ async def drive(app: App, scope: Scope, *incoming: Message) -> Exchange:
 
 
 async def ask(app: App, path: str = "/", *headers: Header, **more: Any) -> Exchange:
-    """One http request without a body."""
+    """Send one http request without a body."""
     request: Message = {"type": "http.request", "body": b"", "more_body": False}
     return await drive(app, http_scope(path, *headers, **more), request)
 
 
 async def talk(app: App, path: str = "/", *headers: Header, says: Iterable[str] = (), **more: Any) -> Exchange:
-    """One websocket connection that says something and leaves."""
+    """Open one websocket connection that sends some texts and leaves."""
     words = [{"type": "websocket.receive", "text": text} for text in says]
     return await drive(app, websocket_scope(path, *headers, **more), {"type": "websocket.connect"}, *words)
 
 
 @asynccontextmanager
 async def lifespan(app: App) -> AsyncIterator[None]:
-    """Start `app` up, and shut it down at the end."""
+    """Start `app`, and shut it down at the end."""
     to_app, from_server = anyio.create_memory_object_stream[Message](2)
     to_server, from_app = anyio.create_memory_object_stream[Message](2)
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
@@ -149,7 +149,7 @@ async def lifespan(app: App) -> AsyncIterator[None]:
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that never really waits, without an event loop."""
+    """Return the result of a coroutine that never really waits, without an event loop."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -159,7 +159,7 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Recorder:
-    """An ASGI application that keeps what it was called with, and answers 200 or accepts."""
+    """An ASGI application that keeps the arguments of its calls, and responds with 200 or accepts."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Scope, Receive, Send]] = []
@@ -176,6 +176,6 @@ class Recorder:
 
     @property
     def scope(self) -> Scope:
-        """The one scope it was called with."""
+        """The scope of its only call."""
         ((scope, _, _),) = self.calls
         return scope

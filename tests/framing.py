@@ -1,4 +1,4 @@
-"""The steps of `jose` as one would take them alone: frame a token, parse a JSON text, read a segment."""
+"""Call the steps of `jose` separately: frame a token, parse a JSON text, read a segment."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Framed(NamedTuple):
 
 
 def split_compact(raw: Any, max_size: int) -> Framed:
-    """The parts of a token of at most `max_size` characters: the header still encoded, payload and signature not."""
+    """Split a token of at most `max_size` characters; the header stays encoded, payload and signature are decoded."""
     return Framed(*compact.split_compact(compact.as_ascii(raw, max_size)))
 
 
 def load_json(data: bytes) -> Any:
-    """The value of a JSON text."""
+    """Parse a JSON text."""
     return strict_json.load_json(data)[1]
 
 
 def load_segment(segment: bytes) -> Any:
-    """The JSON value that an encoded segment holds."""
+    """Parse the JSON text of an encoded segment."""
     return strict_json.load_json(compact.b64url_decode(segment))[1]
