@@ -6,8 +6,6 @@ from typing import Any
 
 from ._base import TokenError
 
-__all__ = ["ForbiddenError", "FreshTokenRequiredError", "MissingScopeError", "RoleRefusedError"]
-
 
 class FreshTokenRequiredError(TokenError):
     """The token is valid, but does not come from a recent login (RFC 9470 section 3).
@@ -15,10 +13,6 @@ class FreshTokenRequiredError(TokenError):
     Attributes:
         max_age: The age in seconds that the login may have, for the `max_age` attribute of the challenge. None if the
             challenge does not say.
-
-    Args:
-        max_age: See above.
-        evidence: See `TokenError`.
     """
 
     code = "insufficient_freshness"
@@ -47,12 +41,7 @@ class ForbiddenError(TokenError):
 
 
 class MissingScopeError(ForbiddenError):
-    """The token lacks a scope that the resource needs (RFC 6750 section 3.1).
-
-    Args:
-        scope: See `ForbiddenError`.
-        evidence: See `TokenError`.
-    """
+    """The token lacks a scope that the resource needs (RFC 6750 section 3.1)."""
 
     code = "missing_scope"
     description = "The token lacks a required scope."

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copyreg
 from typing import Any, ClassVar
 
-__all__ = ["ConnectionEndedError", "JWTError", "TokenError"]
-
 _EVIDENCE_LENGTH = 256
 
 

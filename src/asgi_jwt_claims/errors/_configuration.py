@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from ._base import JWTError
 
-__all__ = [
-    "ConfigurationError",
-    "KeyConfigurationError",
-    "MintingError",
-    "NotGuardedError",
-    "SettingError",
-    "SigningKeyMissingError",
-    "UnsupportedScopeError",
-]
-
 
 class ConfigurationError(JWTError, ValueError):
     """A setting, a key or an argument of the application is wrong. The message says what to write instead."""

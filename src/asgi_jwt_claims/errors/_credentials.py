@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from ._base import TokenError
 
-__all__ = [
-    "CSRFTokenError",
-    "CrossSiteRequestError",
-    "ForeignOriginError",
-    "InvalidRequestError",
-    "MalformedCredentialsError",
-    "MissingTokenError",
-    "RepeatedCredentialsError",
-]
-
 
 class MissingTokenError(TokenError):
     """The request has no credentials, or those of another scheme (RFC 6750 section 3.1: without an error code)."""

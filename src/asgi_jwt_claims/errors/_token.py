@@ -4,30 +4,6 @@ from __future__ import annotations
 
 from ._base import TokenError
 
-__all__ = [
-    "AlgorithmRefusedError",
-    "BoundTokenError",
-    "EncryptedTokenError",
-    "ExpiredTokenError",
-    "IdentityRefusedError",
-    "InvalidClaimError",
-    "InvalidHeaderError",
-    "InvalidSignatureError",
-    "InvalidTokenError",
-    "MalformedTokenError",
-    "MissingClaimError",
-    "NotYetValidError",
-    "ReusedTokenError",
-    "RevokedTokenError",
-    "TokenTooLargeError",
-    "UnknownKeyError",
-    "WrongAudienceError",
-    "WrongClientError",
-    "WrongIdentityError",
-    "WrongIssuerError",
-    "WrongTypeError",
-]
-
 
 class InvalidTokenError(TokenError):
     """The token itself is refused."""

@@ -6,18 +6,12 @@ from typing import Any
 
 from ._base import TokenError
 
-__all__ = ["ClaimsUnavailableError", "KeysUnavailableError", "StoreUnavailableError", "UnavailableError"]
-
 
 class UnavailableError(TokenError):
     """The token cannot be checked now, so the request is refused although the client made no mistake.
 
     Attributes:
         retry_after: Seconds until the client should try again (RFC 9110 section 10.2.3).
-
-    Args:
-        retry_after: See above.
-        evidence: See `TokenError`.
     """
 
     code = "unavailable"
