@@ -194,9 +194,9 @@ class ErrorResponder:
             attributes.append(("scope", error.scope))
         if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
             attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
-        parameters = ", ".join(f'{name}="{value}"' for name, value in attributes)
+        parameters = ", ".join([f'{name}="{value}"' for name, value in attributes])
         # One field for all challenges (RFC 9110 section 11.6.1), since some frameworks keep one value for each name.
-        return ", ".join(f"{scheme} {parameters}" for scheme in self._schemes)
+        return ", ".join([f"{scheme} {parameters}" for scheme in self._schemes])
 
 
 def _takes_three(function: Any) -> bool:
