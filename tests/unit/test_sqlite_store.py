@@ -41,6 +41,18 @@ CREATE INDEX session_expires_at ON session (expires_at);
 PRAGMA user_version = 1;
 """
 
+VERSION_2 = """
+ALTER TABLE session ADD COLUMN access_expires_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN audience TEXT NOT NULL DEFAULT '';
+ALTER TABLE session ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN was_repeated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN has_ended INTEGER NOT NULL DEFAULT 0;
+DROP INDEX session_identity;
+CREATE INDEX session_live ON session (identity, family) WHERE has_ended = 0;
+CREATE INDEX session_sealed_until ON session (sealed_until) WHERE sealed <> x'';
+PRAGMA user_version = 2;
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -89,6 +101,45 @@ async def test_a_file_of_version_1_is_kept(path: Path, other: sqlite3.Connection
     assert [] == await store.sessions(MARK)
     other.execute("ROLLBACK")
     assert [(3,)] == other.execute("PRAGMA user_version").fetchall()
+    await store.aclose()
+
+
+async def test_a_file_of_version_2_is_kept(path: Path, other: sqlite3.Connection, clock: HeldClock) -> None:
+    """Whatever a file of version 2 holds, in every column, is there once its columns have their new names."""
+    live = RECORD._replace(
+        session=b"1" * 16,
+        current=b"c" * 16,
+        response=b"an answer",
+        response_until=clock.now + 5,
+        refreshed_at=3.0,
+        expires_at=clock.now + 9,
+        access_expires_at=clock.now + 7,
+        audience='["a","b"]',
+        repeats=7,
+        was_repeated=True,
+    )
+    ended = RECORD._replace(session=b"2" * 16, expires_at=clock.now + 9, label="", has_ended=True)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.executescript(VERSION_1 + VERSION_2)
+    for row in ((b"t", "token", LATER, 0.0), (b"f", "family", clock.now + 9, 0.0), (b"i", "identity", LATER, 7.5)):
+        other.execute("INSERT INTO revoked VALUES (?, ?, ?, ?)", row)
+    for record in (live, ended):
+        other.execute(f"INSERT INTO session VALUES ({', '.join('?' * len(record))})", record)
+    store = SQLiteStore(path, clock=clock)
+    assert [live] == await store.sessions(MARK)
+    assert [live, ended] == [await store.session(one.session) for one in (live, ended)]
+    assert 7.5 == await store.cutoff(b"i")
+    for digests, is_revoked in (
+        (TokenDigests(b"t", b"", b"", 9.0), True),
+        (TokenDigests(b"", b"f", b"", 9.0), True),
+        (TokenDigests(b"", b"", b"i", 7.5), True),
+        (TokenDigests(b"", b"", b"i", 8.0), False),
+    ):
+        assert (digests, is_revoked) == (digests, await store.is_revoked(digests))
+    await store.revoke([Revocation("session", b"f", clock.now + 20)])
+    clock.now += 10
+    assert await store.is_revoked(TokenDigests(b"", b"f", b"", 9.0))
+    assert [] == await store.sessions(MARK)
     await store.aclose()
 
 

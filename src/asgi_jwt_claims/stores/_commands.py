@@ -347,7 +347,7 @@ class CommandStore(FeedStore):
 
     async def _begin(self) -> None:
         """Bring what the server has up to date, and look whether it keeps what it is told."""
-        old = (f"{self._prefix}:cutoff_at", f"{self._prefix}:number")
+        old = (f"{self._prefix}:issued_until", f"{self._prefix}:number")
         policy = _text(await self._run_script(_BEGIN, (self._revoked, *old), ()))
         if policy not in ("", "noeviction") and not self._has_begun:
             logger().warning(

@@ -233,11 +233,11 @@ async def test_what_a_version_before_has_written(server: Valkey) -> None:
         await client.set(f"{PREFIX}:number", 1000)
         fields = {
             "identity": MARK.hex(),
-            "id": one.id,
+            "id": one.session_id,
             "current": one.current.hex(),
             "previous": "",
-            "previous_used_at": "0.0",
-            "response_until": "0.0",
+            "spent_at": "0.0",
+            "sealed_until": "0.0",
             "started_at": "1.0",
             "refreshed_at": "1.0",
             "expires_at": "+inf",
@@ -251,6 +251,57 @@ async def test_what_a_version_before_has_written(server: Valkey) -> None:
             assert await store.is_revoked(MARKS._replace(identity=MARK))
             assert (0, [Revocation("identity", MARK, math.inf, 7.5)]) == await store.page(0)
         assert 0 == await client.exists(f"{PREFIX}:issued_until", f"{PREFIX}:number")
+
+
+async def test_a_session_that_the_release_before_has_written(server: Valkey) -> None:
+    """Every field of its hash is read, under the name that it had there, and is written under that name again."""
+    redis = pytest.importorskip("redis.asyncio")
+    later = float(int(time.time()) + 3600)
+    one = SessionRecord(
+        session=MARK,
+        identity=b"i" * 16,
+        session_id="0f",
+        current=b"c" * 16,
+        previous=b"p" * 16,
+        previous_used_at=5.5,
+        response=b"an answer",
+        response_until=later,
+        started_at=1.5,
+        refreshed_at=2.5,
+        expires_at=later + 1,
+        label="phone",
+        access_expires_at=later + 2,
+        audience='["a","b"]',
+        repeats=7,
+        was_repeated=True,
+    )
+    fields = {
+        "identity": one.identity.hex(),
+        "id": "0f",
+        "current": one.current.hex(),
+        "previous": one.previous.hex(),
+        "spent_at": "5.5",
+        "sealed_until": repr(later),
+        "started_at": "1.5",
+        "refreshed_at": "2.5",
+        "expires_at": repr(later + 1),
+        "label": "phone",
+        "access_expires_at": repr(later + 2),
+        "audience": '["a","b"]',
+        "repeats": "7",
+        "was_repeated": "1",
+        "has_ended": "0",
+    }
+    key = f"{PREFIX}:session:{MARK.hex()}"
+    async with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        await client.hset(key, mapping=fields)
+        await client.set(f"{PREFIX}:sealed:{MARK.hex()}", "YW4gYW5zd2Vy")
+        await client.zadd(f"{PREFIX}:sessions:{one.identity.hex()}", {MARK.hex(): later + 1})
+        async with running("redis", server) as store:
+            assert one == await store.session(MARK)
+            assert [one] == await store.sessions(one.identity)
+            assert await store.replace_session(MARK, one.current, one._replace(current=b"n" * 16))
+        assert {**fields, "current": (b"n" * 16).hex()} == await client.hgetall(key)
 
 
 async def test_pages_of_sessions(library: str, server: Valkey) -> None:
