@@ -249,7 +249,7 @@ async def test_a_file_that_is_taken_away(path: Path, tmp_path: Path, caplog: pyt
     move(tmp_path / "backup", path)
     assert not await store.is_revoked(MARKS)
     assert await store.is_revoked(MARKS._replace(token=b"b"))
-    assert ["is another file than before"] == [one.getMessage()[len(f"{path} ") :][:27] for one in caplog.records]
+    assert ["was replaced by another file"] == [one.getMessage()[len(f"{path} ") :][:28] for one in caplog.records]
     await store.aclose()
 
 

@@ -1,20 +1,6 @@
-"""What `RedisStore` and `CoredisStore` say to the server; only how it is sent is theirs.
+"""What `RedisStore` and `CoredisStore` have in common; they differ only in how they send commands.
 
-All keys carry one hash tag, so that in a cluster they are on one node and every script can touch what it needs:
-
-- `{prefix}:revoked`: sorted set of all that is revoked: the digest by when that is forgotten; `-` and the digest of an
-  identity by up to when its tokens are revoked, as a negative number; and `number` by that of the last entry of the feed.
-  One key, so that a server that loses any of it loses all of it, and mirrors see by the number that it has;
-- `{prefix}:feed`: stream of what is revoked, for mirrors. Entries are numbered without a gap, and a server that has lost
-  the number begins elsewhere;
-- `{prefix}:session:<session>`: hash, a session; `{prefix}:sealed:<session>`: its last answer, for as long as the grace;
-- `{prefix}:sessions:<identity>`: sorted set, the sessions of an identity that have not ended by when they expire.
-
-Scripts are sent whole each time: a server that has just been restarted knows none. Each begins its writing with a
-command that a full server refuses (`ZADD`, `HSET`), before anything is done; what it deletes, it deletes after.
-
-What has expired is deleted by the clock of the server, with as much to spare as clocks may differ: no client's clock
-deletes what others still need.
+Scripts are sent whole each time, because a server that was just restarted knows none.
 """
 
 from __future__ import annotations
@@ -25,129 +11,24 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import anyio
 
-from asgi_jwt_claims.config import MAX_LEEWAY
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 from asgi_jwt_claims.jose.compact import b64url_decode, b64url_encode
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 
+from . import _redis_scripts as scripts
 from .base import PAGE, Revocation, SessionRecord, TokenStore
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from asgi_jwt_claims.tokens.digests import TokenDigests
 
 __all__ = ["CommandStore", "FeedEntry", "FeedStore", "Position"]
-
-_TO_SPARE = int(MAX_LEEWAY.total_seconds())  # by which clocks may differ
-
-_IS_REVOKED = """
-local now = tonumber(ARGV[1])
-local found = redis.call('ZMSCORE', KEYS[1], ARGV[2], ARGV[3], ARGV[4], '-' .. ARGV[4])
-for i = 1, 2 do
-  if found[i] and tonumber(found[i]) > now then return 1 end
-end
-if found[3] and tonumber(found[3]) > now and found[4] and -tonumber(found[4]) >= tonumber(ARGV[5]) then return 1 end
-return 0
-"""
-
-_REVOKE = f"""
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), 'number')
-for i = 1, #ARGV, 3 do
-  redis.call('ZADD', KEYS[1], 'GT', ARGV[i + 1], ARGV[i])
-  if ARGV[i + 2] ~= '0' then redis.call('ZADD', KEYS[1], 'LT', '-' .. ARGV[i + 2], '-' .. ARGV[i]) end
-  local number = redis.call('ZINCRBY', KEYS[1], 1, 'number')
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', '100000', '*', 'n', number, 'm', ARGV[i], 'u', ARGV[i + 1], 'c', ARGV[i + 2])
-end
-local old = redis.call('ZRANGEBYSCORE', KEYS[1], 0, time[1] - {_TO_SPARE}, 'LIMIT', 0, 256)
-for i = 1, #old do redis.call('ZREM', KEYS[1], old[i], '-' .. old[i]) end
-return 1
-"""
-
-_CUTOFF = """
-local found = redis.call('ZMSCORE', KEYS[1], ARGV[1], '-' .. ARGV[1])
-if not found[1] or tonumber(found[1]) <= tonumber(ARGV[2]) then return '0' end
-return found[2] or '0'
-"""
-
-_REPLACE = f"""
-local before = redis.call('HGET', KEYS[1], 'current') or ''
-if before ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 8))
-if ARGV[4] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[4]) else redis.call('PERSIST', KEYS[1]) end
-if ARGV[5] ~= '0' then redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[5]) else redis.call('DEL', KEYS[2]) end
-if ARGV[7] == '1' then
-  redis.call('ZREM', KEYS[3], ARGV[2])
-else
-  local left = redis.call('PTTL', KEYS[3])
-  redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
-  if ARGV[4] == '0' then
-    redis.call('PERSIST', KEYS[3])
-  elseif left ~= -1 and left < tonumber(ARGV[4]) then
-    redis.call('PEXPIRE', KEYS[3], ARGV[4])
-  end
-end
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', redis.call('TIME')[1] - {_TO_SPARE})
-return 1
-"""
-
-# As one text: clients take apart a reply of many thousand parts far more slowly.
-_SESSIONS = """
-local found = {}
-for i = 1, #KEYS, 2 do
-  found[#found + 1] = {redis.call('HGETALL', KEYS[i]), redis.call('GET', KEYS[i + 1]) or ''}
-end
-return cjson.encode(found)
-"""
-
-_SESSION_NAMES = """
-local found = {}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
-  if name > ARGV[2] then found[#found + 1] = name end
-end
-table.sort(found)
-return {unpack(found, 1, math.min(#found, tonumber(ARGV[3])))}
-"""
-
-_POSITION = """
-local number = redis.call('ZSCORE', KEYS[1], 'number')
-if not number then
-  local time = redis.call('TIME')
-  number = time[1] * 1000 + math.floor(time[2] / 1000)
-  redis.call('ZADD', KEYS[1], number, 'number')
-end
-return {redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1), string.format('%.0f', number)}
-"""
-
-_PAGE = """
-local page = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', 1000)
-local found, cutoffs = {}, {}
-for i = 1, #page[2], 2 do
-  local name = page[2][i]
-  if name ~= 'number' and string.sub(name, 1, 1) ~= '-' then
-    found[#found + 1], found[#found + 2] = name, page[2][i + 1]
-    cutoffs[#cutoffs + 1] = '-' .. name
-  end
-end
-if #cutoffs > 0 then cutoffs = redis.call('ZMSCORE', KEYS[1], unpack(cutoffs)) end
-for i = 1, #found / 2 do cutoffs[i] = cutoffs[i] or '0' end
-return {page[1], found, cutoffs}
-"""
-
-# A version before this one kept what `-` digests, and the number, under names of their own. A server may forbid `INFO`.
-_BEGIN = """
-if redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then
-  local old = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-  for i = 1, #old, 2 do redis.call('ZADD', KEYS[1], 'LT', '-' .. old[i + 1], '-' .. old[i]) end
-  redis.call('DEL', KEYS[2], KEYS[3])
-end
-local info = redis.pcall('INFO', 'memory')
-return type(info) == 'string' and string.match(info, 'maxmemory_policy:([%w-]+)') or ''
-"""
 
 _FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "identity": ("identity", bytes.fromhex),
@@ -166,13 +47,13 @@ _FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "was_repeated": ("was_repeated", "1".__eq__),
     "has_ended": ("has_ended", "1".__eq__),
 }
-"""The fields of a record, what each is called in the hash of a session, and how it is read."""
+"""The fields of a record: the name that each has in the hash of a session, and how its text is read."""
 
 _FETCHED_AT_ONCE = 500
 
 
 class Position(NamedTuple):
-    """A place in the feed: the identifier of an entry and its number."""
+    """A position in the feed: the identifier of an entry and its number."""
 
     id: str
     number: int
@@ -186,39 +67,62 @@ class FeedEntry(NamedTuple):
 
 
 class FeedStore(TokenStore):
-    """A store that can be mirrored: it says what is revoked now, and tells of whatever is revoked after."""
+    """A store that `MirroredStore` can mirror: it lists all revocations, and has a feed of those that follow."""
 
     __slots__ = ()
 
     @abstractmethod
     async def position(self) -> Position:
-        """The end of the feed."""
+        """The last position of the feed."""
 
     @abstractmethod
     async def page(self, cursor: int) -> tuple[int, list[Revocation]]:
-        """A part of everything that is revoked, and the cursor of the next; 0 is the first, and what the last returns.
+        """A page of all revocations, and the cursor of the next page.
 
-        What is revoked throughout the reading is in one of the parts.
+        The first cursor is 0, and the last page returns 0. A revocation that lasts throughout the reading is on one of
+        the pages.
         """
 
     @abstractmethod
     async def follow(self, after: Position, wait: float) -> list[FeedEntry]:
-        """The entries after a position, in order; waits for one, at most `wait` seconds."""
+        """The entries after a position, in order. Waits for one, at most `wait` seconds."""
 
 
 class CommandStore(FeedStore):
-    """Redis or Valkey, by commands. Warns at the first one if the server drops data when its memory is full."""
+    """A store on a Redis or Valkey server. Logs a warning if the server drops data when its memory is full."""
 
-    __slots__ = ("_clock", "_feed", "_has_begun", "_prefix", "_revoked", "_timeout")
+    __slots__ = ("_client", "_clock", "_feed", "_has_begun", "_owned", "_prefix", "_revoked", "_timeout")
 
-    def __init__(self, *, prefix: str, timeout: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, client: Any, *, prefix: str, timeout: timedelta | float, clock: Callable[[], float] = time.time
+    ) -> None:
         if not isinstance(prefix, str) or not prefix or not prefix.isascii() or set("{}") & set(prefix):
-            raise SettingError("prefix must be a non-empty ASCII str without braces")
+            raise SettingError(f"prefix must be a non-empty ASCII str without braces, not {prefix!r}")
+        self._client = client
+        self._owned = False
         self._timeout = as_duration(timeout, "timeout").total_seconds()
         self._clock = clock
         self._prefix = f"{{{prefix}}}"
         self._revoked, self._feed = f"{self._prefix}:revoked", f"{self._prefix}:feed"
         self._has_begun = False
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """A store with a client of its own, which closes when the application ends.
+
+        Args:
+            url: The server: `redis://`, `rediss://` or `unix://`.
+            options: The options of the class.
+        """
+        timeout = as_duration(options.get("timeout", 1.0), "timeout").total_seconds()
+        store = cls(cls._connect(url, timeout), **options)
+        store._owned = True
+        return store
+
+    @staticmethod
+    @abstractmethod
+    def _connect(url: str, timeout: float) -> Any:
+        """A client for a server."""
 
     @abstractmethod
     async def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
@@ -226,12 +130,12 @@ class CommandStore(FeedStore):
 
     @abstractmethod
     async def _read_stream(self, key: str, after: str, milliseconds: int) -> list[tuple[Any, dict[Any, Any]]]:
-        """Entries of a stream after an identifier."""
+        """The entries of a stream after an identifier."""
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
         """See `TokenStore`."""
         arguments = (digests.token.hex(), digests.session.hex(), digests.identity.hex(), repr(digests.issued_at))
-        found = await self._evaluate(_IS_REVOKED, (self._revoked,), repr(self._clock()), *arguments)
+        found = await self._evaluate(scripts.IS_REVOKED, (self._revoked,), repr(self._clock()), *arguments)
         return int(found) == 1
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
@@ -243,13 +147,13 @@ class CommandStore(FeedStore):
             if one.until > now
             for text in (one.digest.hex(), _number(one.until), repr(one.cutoff) if one.cutoff else "0")
         ]
-        # The server does nothing else meanwhile.
+        # In pieces, because the server does nothing else while it runs a script.
         for start in range(0, len(arguments), 1500):
-            await self._evaluate(_REVOKE, (self._revoked, self._feed), *arguments[start : start + 1500])
+            await self._evaluate(scripts.REVOKE, (self._revoked, self._feed), *arguments[start : start + 1500])
 
     async def cutoff(self, identity: bytes) -> float:
         """See `TokenStore`."""
-        found = await self._evaluate(_CUTOFF, (self._revoked,), identity.hex(), repr(self._clock()))
+        found = await self._evaluate(scripts.CUTOFF, (self._revoked,), identity.hex(), repr(self._clock()))
         return abs(float(found))
 
     async def session(self, session: bytes) -> SessionRecord | None:
@@ -263,9 +167,9 @@ class CommandStore(FeedStore):
         while len(found) < limit:
             count = min(limit - len(found), _FETCHED_AT_ONCE)
             arguments = (repr(self._clock()), after.hex(), str(count))
-            names = await self._evaluate(_SESSION_NAMES, (self._list_of(identity),), *arguments)
+            names = await self._evaluate(scripts.LIST_SESSIONS, (self._list_key(identity),), *arguments)
             sessions = [bytes.fromhex(_text(name)) for name in names]
-            # Some may have ended since.
+            # Some may have ended since they were listed.
             found += [record for record in await self._fetch(sessions) if not record.has_ended]
             if len(sessions) < count:
                 break
@@ -282,21 +186,21 @@ class CommandStore(FeedStore):
             _milliseconds(record.expires_at - now),
             _milliseconds(record.response_until - now) if record.response else "0",
             b64url_encode(record.response).decode(),
-            _written(record.has_ended),
+            _as_text(record.has_ended),
         )
-        fields = [text for name, (stored, _) in _FIELDS.items() for text in (stored, _written(getattr(record, name)))]
-        keys = (*self._places_of(session), self._list_of(record.identity))
-        return int(await self._evaluate(_REPLACE, keys, *arguments, *fields)) == 1
+        fields = [text for name, (stored, _) in _FIELDS.items() for text in (stored, _as_text(getattr(record, name)))]
+        keys = (*self._keys_of(session), self._list_key(record.identity))
+        return int(await self._evaluate(scripts.REPLACE_SESSION, keys, *arguments, *fields)) == 1
 
     async def position(self) -> Position:
         """See `FeedStore`."""
-        entries, number = await self._evaluate(_POSITION, (self._revoked, self._feed))
-        # The feed may have been trimmed to nothing, but not the count of what was ever in it.
+        entries, number = await self._evaluate(scripts.FEED_END, (self._revoked, self._feed))
+        # The feed may have been trimmed to nothing; the number of its last entry remains.
         return Position(_text(entries[0][0]) if entries else "0-0", int(number))
 
     async def page(self, cursor: int) -> tuple[int, list[Revocation]]:
         """See `FeedStore`."""
-        after, members, cutoffs = await self._evaluate(_PAGE, (self._revoked,), str(cursor))
+        after, members, cutoffs = await self._evaluate(scripts.REVOKED_PAGE, (self._revoked,), str(cursor))
         texts = [_text(member) for member in members]
         revocations = [
             _revocation(name, until, _text(cutoff).removeprefix("-"))
@@ -314,17 +218,17 @@ class CommandStore(FeedStore):
             for identifier, fields in read
         ]
 
-    def _places_of(self, session: bytes) -> tuple[str, str]:
+    def _keys_of(self, session: bytes) -> tuple[str, str]:
         name = session.hex()
         return f"{self._prefix}:session:{name}", f"{self._prefix}:sealed:{name}"
 
-    def _list_of(self, identity: bytes) -> str:
+    def _list_key(self, identity: bytes) -> str:
         return f"{self._prefix}:sessions:{identity.hex()}"
 
     async def _fetch(self, sessions: Sequence[bytes]) -> list[SessionRecord]:
-        """The sessions of some sessions, by one script; without those that are no longer there."""
-        keys = [key for session in sessions for key in self._places_of(session)]
-        found = await self._evaluate(_SESSIONS, keys) if keys else "[]"
+        """The records with these digests, by one script, without those that are gone."""
+        keys = [key for session in sessions for key in self._keys_of(session)]
+        found = await self._evaluate(scripts.READ_SESSIONS, keys) if keys else "[]"
         now = self._clock()
         with _guarded():
             records = [
@@ -340,19 +244,19 @@ class CommandStore(FeedStore):
                 await self._begin()
             return await self._run_script(script, keys, arguments)
 
-    async def _greet(self) -> None:
-        """Begin together with the application; where the server is not there yet, the first call begins."""
+    async def _begin_early(self) -> None:
+        """Call `_begin` when the application starts. If the server cannot be reached, the first call does."""
         with contextlib.suppress(StoreUnavailableError):
             await self._evaluate("return 1", (self._revoked,))
 
     async def _begin(self) -> None:
-        """Bring what the server has up to date, and look whether it keeps what it is told."""
+        """Convert data of the first layout, and warn if the server may drop data."""
         old = (f"{self._prefix}:issued_until", f"{self._prefix}:number")
-        policy = _text(await self._run_script(_BEGIN, (self._revoked, *old), ()))
+        policy = _text(await self._run_script(scripts.BEGIN, (self._revoked, *old), ()))
         if policy not in ("", "noeviction") and not self._has_begun:
             logger().warning(
-                "the server drops data when its memory is full (maxmemory-policy %s): what it drops is no longer "
-                "revoked, and sessions end; set maxmemory-policy noeviction",
+                "the server drops data when its memory is full (maxmemory-policy %s): revocations are lost with it, "
+                "and sessions end; set maxmemory-policy noeviction",
                 policy,
             )
         self._has_begun = True
@@ -360,7 +264,7 @@ class CommandStore(FeedStore):
 
 @contextlib.contextmanager
 def _guarded() -> Iterator[None]:
-    """An error of a client, or an answer that makes no sense, means that the server could not be asked."""
+    """Turn an error of a client, or an answer that makes no sense, into a `StoreUnavailableError`."""
     try:
         yield
     except Exception as error:
@@ -376,7 +280,7 @@ def _number(value: float) -> str:
 
 
 def _milliseconds(seconds: float) -> str:
-    """A time to live; "0": none."""
+    """A time to live, in milliseconds; "0" for none."""
     return "0" if seconds == math.inf else str(max(1, math.ceil(seconds * 1000)))
 
 
@@ -385,7 +289,7 @@ def _revocation(name: str, until: str, cutoff: str) -> Revocation:
     return Revocation("identity" if at else "token", bytes.fromhex(name), float(until), at)
 
 
-def _written(value: bytes | str | float) -> str:
+def _as_text(value: bytes | str | float) -> str:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, str):
@@ -394,7 +298,7 @@ def _written(value: bytes | str | float) -> str:
 
 
 def _record(session: bytes, texts: dict[str, str], sealed: str, now: float) -> SessionRecord:
-    # One that a version before this one has written lacks the latest fields.
+    # A record that an earlier release has written lacks the latest fields.
     values = {name: read(texts[stored]) for name, (stored, read) in _FIELDS.items() if stored in texts}
     is_kept = values["response_until"] > now
     return SessionRecord(session=session, response=b64url_decode(sealed.encode()) if is_kept else b"", **values)

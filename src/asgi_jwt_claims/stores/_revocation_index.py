@@ -1,4 +1,4 @@
-"""Revocations in memory: what `MemoryStore` and the mirror look tokens up in."""
+"""Index of revocations in memory, for `MemoryStore` and `MirroredStore`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _BUCKET = 60.0  # seconds
 
 
 class RevocationIndex:
-    """Which tokens are revoked. Looking one up takes the same time however many there are.
+    """The revocations that a process knows. A lookup takes the same time however many there are.
 
-    Entries whose tokens have expired are dropped little by little as others come in, so that nothing ever waits for
-    it. Those that never expire stay.
+    Each addition drops a few entries whose tokens have expired, so that no call waits for a cleanup. Entries whose
+    tokens never expire stay.
     """
 
-    __slots__ = ("_buckets", "_cutoffs", "_doomed", "_order", "_until")
+    __slots__ = ("_buckets", "_cutoffs", "_expired", "_order", "_until")
 
     def __init__(self) -> None:
         self._until: dict[bytes, float] = {}
         self._cutoffs: dict[bytes, float] = {}
-        # TokenDigests by the minute of their expiry, and those minutes in order.
+        # Digests by the minute in which they expire, and a heap of those minutes.
         self._buckets: dict[int, list[bytes]] = {}
         self._order: list[int] = []
-        self._doomed: list[bytes] = []
+        self._expired: list[bytes] = []  # of a minute that has passed, to be dropped
 
     def __len__(self) -> int:
         return len(self._until)
 
     def add(self, revocation: Revocation, now: float) -> None:
-        """Remember one."""
+        """Add a revocation, unless its tokens have expired."""
         _, digest, until, cutoff = revocation
         if until > now and until > self._until.get(digest, 0.0):
             self._until[digest] = until
@@ -50,7 +50,7 @@ class RevocationIndex:
 
     def is_revoked(self, digests: TokenDigests, now: float) -> bool:
         """Whether a token is revoked."""
-        # Each is asked for once, and may be gone: another thread may drop what has expired at any moment.
+        # One lookup for each, because another thread may drop an entry that has expired at any moment.
         until = self._until.get
         token, session, identity, issued_at = digests
         if until(token, 0.0) > now or until(session, 0.0) > now:
@@ -58,15 +58,15 @@ class RevocationIndex:
         return issued_at <= self._cutoffs.get(identity, -math.inf) and until(identity, 0.0) > now
 
     def cutoff(self, identity: bytes, now: float) -> float:
-        """Up to when tokens of an identity are revoked; 0 when none are."""
+        """The time up to which tokens of an identity are revoked; 0 if none are."""
         return self._cutoffs.get(identity, 0.0) if self._until.get(identity, 0.0) > now else 0.0
 
     def entries(self) -> list[tuple[bytes, float]]:
-        """All digests, and until when each is revoked."""
+        """All digests with their `until`."""
         return list(self._until.items())
 
     def revocation(self, digest: bytes, until: float) -> Revocation:
-        """What is known of a digest, to be told elsewhere."""
+        """The revocation of a digest, for another store. It does not tell tokens and sessions apart, nor do stores."""
         cutoff = self._cutoffs.get(digest, 0.0)
         return Revocation("identity" if cutoff else "token", digest, until, cutoff)
 
@@ -79,12 +79,12 @@ class RevocationIndex:
         bucket.append(digest)
 
     def _prune(self, now: float) -> None:
-        if not self._doomed:
+        if not self._expired:
             if not self._order or self._order[0] * _BUCKET > now:
                 return
-            self._doomed = self._buckets.pop(heapq.heappop(self._order))
-        for _ in range(min(_PRUNED_AT_ONCE, len(self._doomed))):
-            digest = self._doomed.pop()
-            if self._until.get(digest, math.inf) <= now:  # else it has been revoked for longer since
+            self._expired = self._buckets.pop(heapq.heappop(self._order))
+        for _ in range(min(_PRUNED_AT_ONCE, len(self._expired))):
+            digest = self._expired.pop()
+            if self._until.get(digest, math.inf) <= now:  # otherwise a later revocation lasts longer
                 del self._until[digest]
                 self._cutoffs.pop(digest, None)

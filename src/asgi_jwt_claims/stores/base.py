@@ -1,10 +1,10 @@
-"""What a store of revocations and sessions does: the contract that every one of them keeps.
+"""`TokenStore`, the contract of every store of revocations and sessions.
 
-Two kinds of thing are kept. *Revocations* only ever grow until the tokens they are about have expired; to hear of one
-twice, or late, changes nothing. A *session* is the state of one session of refresh tokens: it is replaced as a whole,
-and only by whoever has seen the state it replaces. Every rule about tokens stands elsewhere, once, for all stores.
+A store keeps two kinds of records. A *revocation* is kept until the tokens that it is about have expired; to add one
+twice, or late, changes nothing. A *session* is the state of one login; it is replaced as a whole, and only by a caller
+that has seen the state it replaces. The rules about tokens are elsewhere, once for all stores.
 
-Nothing here is a token or can be turned into one: stores know tokens, sessions and identities by digests.
+A store never holds a token: it knows tokens, sessions and identities by digests of 16 bytes.
 """
 
 from __future__ import annotations
@@ -15,27 +15,26 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from asgi_jwt_claims.errors import StoreUnavailableError
+from asgi_jwt_claims.tokens.digests import Kind, TokenDigests, digests_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.tokens.token import Token
 
-from asgi_jwt_claims.tokens.digests import Kind, TokenDigests, digests_of
-
 __all__ = ["PAGE", "Revocation", "RevocationFeed", "SessionRecord", "TokenStore", "is_digest_revoked", "is_of_session"]
 
 PAGE: Final = 500
-"""How many sessions are read at once."""
+"""How many sessions a page has, unless the caller sets a limit."""
 
 
 class Revocation(NamedTuple):
-    """One revocation.
+    """A token, a session or an identity that is revoked. Times are seconds since the epoch.
 
     Attributes:
-        kind: What is revoked.
-        digest: Whose digest.
-        until: When the last token that this is about will have expired, in seconds since the epoch; infinity: never.
-        cutoff: For an identity: tokens issued then or before are revoked. 0 otherwise.
+        kind: What is revoked: `"token"`, `"session"` or `"identity"`.
+        digest: The digest of what is revoked.
+        until: When the last of its tokens has expired; infinity if one of them never expires.
+        cutoff: For an identity, the time up to which its tokens are revoked: those issued then or before. 0 otherwise.
     """
 
     kind: Kind
@@ -45,27 +44,26 @@ class Revocation(NamedTuple):
 
 
 class SessionRecord(NamedTuple):
-    """The state of one session of refresh tokens.
+    """The state of one session. Times are seconds since the epoch.
 
     Attributes:
-        session: The digest of the session.
+        session: The digest of `session_id`, by which stores find the session.
         identity: The digest of the identity.
-        session_id: The session as it stands in the tokens, for a list of sessions.
-        current: The digest of the refresh token that has not been used.
-        previous: The digest of the one before; empty at first.
-        previous_used_at: When that was used, in seconds since the epoch.
-        response: The answer it was used for, sealed so that only who has the token can open it.
-        response_until: When a store has forgotten `response`, in seconds since the epoch.
-        started_at: When the login was.
+        session_id: The session's name in its tokens, shown in the list of sessions.
+        current: The digest of the refresh token that has not been used yet.
+        previous: The digest of the refresh token before that; empty until the first rotation.
+        previous_used_at: When `previous` was used.
+        response: What the client got for `previous`, encrypted with a key that is derived from that token.
+        response_until: When a store drops `response`.
+        started_at: When the user logged in.
         refreshed_at: When the session was last refreshed.
-        expires_at: When it ends by itself.
-        label: What the application called it; empty when it did not.
-        access_expires_at: When the last of its access tokens expires, in seconds since the epoch; infinity: never; 0: not
-            known.
-        audience: The audience granted at login, as compact JSON: a str, or a list of str. Empty: the configuration's own.
-        repeats: How many rotations in a row were each followed by a repeat of the token that they spent.
-        was_repeated: Whether `previous` has been sent again within the grace.
-        has_ended: Whether the session was ended. Such a record is kept until `expires_at`, so that the refresh token is
+        expires_at: When the session ends unless it is refreshed.
+        label: The application's name for the session; empty if it has none.
+        access_expires_at: When the last of its access tokens expires: infinity if one never does, 0 if this is unknown.
+        audience: The audience granted at login, as compact JSON of a str or a list of str; empty for the configuration's.
+        repeats: How many rotations in a row were each followed by a repeat of the token that they used.
+        was_repeated: Whether `previous` was sent again within the grace.
+        has_ended: Whether the session was ended. Its record is kept until `expires_at`, so that the refresh token is
             refused for as long as it lives.
     """
 
@@ -89,11 +87,11 @@ class SessionRecord(NamedTuple):
 
 
 Listener: TypeAlias = Callable[[Collection[Revocation]], None]
-"""What is told of revocations, in whatever thread they become known. Must not raise, nor take long."""
+"""A function that gets revocations in the thread in which they become known. It must neither raise nor take long."""
 
 
 class RevocationFeed:
-    """Who wants to know at once what is revoked: connections that are open."""
+    """Listeners that get each revocation at once: the open connections."""
 
     __slots__ = ("_listeners", "_lock")
 
@@ -102,93 +100,101 @@ class RevocationFeed:
         self._lock = threading.Lock()  # event loops in several threads may share a store
 
     def subscribe(self, listener: Listener) -> None:
-        """Tell `listener` from now on."""
+        """Call `listener` with all revocations from now on."""
         with self._lock:
             self._listeners = (*self._listeners, listener)
 
     def unsubscribe(self, listener: Listener) -> None:
-        """Tell `listener` no longer."""
+        """Stop calling `listener`."""
         with self._lock:
             self._listeners = tuple(one for one in self._listeners if one != listener)
 
     def publish(self, revocations: Collection[Revocation]) -> None:
-        """Tell everybody of what has become known here."""
+        """Call every listener with `revocations`."""
         for listener in self._listeners:
             listener(revocations)
 
 
 class TokenStore(ABC):
-    """A place for revocations and sessions. Subclass it for one of your own, and run `StoreContract` of
-    `asgi_jwt_claims.testing` against it.
+    """A store of revocations and sessions.
 
-    Every method may raise `StoreUnavailableError`, and nothing else, when the place cannot be reached. What returned
-    without an error is kept, and is seen by every process from then on.
-    """  # noqa: D205 -- the name of the contract belongs into the first sentence
+    To write one, subclass this and run `StoreContract` of `asgi_jwt_claims.testing` against it. A method raises
+    `StoreUnavailableError`, and nothing else, when it cannot reach its data. A write that returns without an error is
+    kept, and every process sees it from then on.
+    """
 
     __slots__ = ()
 
     @property
     def feed(self) -> RevocationFeed | None:
-        """Told of every revocation as soon as it is known in this process; None: the store has no way to hear of any.
+        """The feed of revocations as they become known in this process; None if the store cannot learn of them.
 
-        A store that has one overrides `is_revoked_locally`, which is asked about the tokens of the connections that are open.
+        A store with a feed also overrides `is_revoked_locally`, by which open connections check their tokens.
         """
         return None
 
     @abstractmethod
     async def is_revoked(self, digests: TokenDigests) -> bool:
-        """Whether a token is revoked: it, its session, or its identity as of when it was issued."""
+        """Whether a token is revoked, be it by itself, with its session, or with its identity at or after its issue."""
 
     @abstractmethod
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """Remember revocations, each until its `until` and no longer.
+        """Keep each revocation until its `until`, and no longer.
 
-        Of two for the same digest the later `until` and the later `cutoff` count.
+        Of two for the same digest, the later `until` and the later `cutoff` count.
         """
 
     @abstractmethod
     async def cutoff(self, identity: bytes) -> float:
-        """Up to when tokens of an identity are revoked, in seconds since the epoch; 0 when none are."""
+        """The time up to which tokens of an identity are revoked, in seconds since the epoch; 0 if none are.
+
+        Args:
+            identity: The digest of the identity.
+        """
 
     @abstractmethod
     async def session(self, session: bytes) -> SessionRecord | None:
-        """The session with this digest, ended or not; None when there is none, or its `expires_at` has passed."""
+        """The state of a session, ended or not; None if there is none, or its `expires_at` has passed.
+
+        Args:
+            session: The digest of the session.
+        """
 
     @abstractmethod
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         """A page of the live sessions of an identity: those that have not ended and whose `expires_at` has not passed.
 
         Args:
-            identity: Whose.
-            after: Only sessions whose `session` is greater; for the next page, the `session` of the last one.
-            limit: How many at most.
+            identity: The digest of the identity.
+            after: The digest that the sessions of the page come after: for the next page, that of the last session.
+            limit: How many sessions the page has at most.
 
         Returns:
-            The sessions in ascending order of `session`. A page that is shorter than `limit` is the last.
+            The sessions in ascending order of their digests. A page that is shorter than `limit` is the last.
         """
 
     @abstractmethod
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """Replace the state of a session, if it is still what the caller has seen; atomic, across processes.
+        """Replace the state of a session if it is still what the caller has seen; atomic, also across processes.
 
         Args:
-            session: Which session.
-            current: The `current` of the state to replace; empty: there must be none yet.
+            session: The digest of the session.
+            current: The `current` of the state to replace; empty if the session must not exist yet.
             record: The new state.
 
         Returns:
-            Whether it was replaced; False: `current` is no longer what it was.
+            Whether the state was replaced; False if `current` has changed meanwhile.
         """
 
-    def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:  # noqa: ARG002 -- for those that do know
-        """Whether `token` is revoked, if that can be said without waiting; None: it cannot, `check` can."""
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:  # noqa: ARG002 -- for stores that know
+        """Whether `token` is revoked, as far as this process knows; None if only `check` can say."""
         return None
 
     async def check(self, token: Token, config: JWTConfig) -> bool:
         """Whether `token` is revoked, or is a refresh token whose session has ended.
 
         Raises:
-            StoreUnavailableError: The store could not be asked.
+            StoreUnavailableError: The store cannot be reached.
         """
         digests = digests_of(token, config)
         if await is_digest_revoked(self, digests):
@@ -199,17 +205,17 @@ class TokenStore(ABC):
         return record is None or record.has_ended
 
     async def run(self) -> None:  # noqa: B027 -- most have nothing to do
-        """Whatever has to be done in the background, for as long as the application runs; until cancelled."""
+        """Do the store's work in the background while the application runs, until cancelled."""
 
     async def aclose(self) -> None:  # noqa: B027 -- most have nothing to close
-        """Let go of connections and files. The store can still be used, and opens them again."""
+        """Close connections and files. The store can still be used, and opens them again."""
 
 
 async def is_digest_revoked(store: TokenStore, digests: TokenDigests) -> bool:
-    """Whether the store says that one of the digests is revoked.
+    """Whether `store` says that one of the digests is revoked.
 
     Raises:
-        StoreUnavailableError: The store could not be asked, or its answer is neither yes nor no.
+        StoreUnavailableError: The store cannot be reached, or its answer is not a bool.
     """
     revoked: Any = await store.is_revoked(digests)
     if revoked is not True and revoked is not False:
@@ -218,8 +224,8 @@ async def is_digest_revoked(store: TokenStore, digests: TokenDigests) -> bool:
 
 
 def is_of_session(token: Token) -> bool:
-    """Whether only the record of its session says for how long the token counts.
+    """Whether `token` is a refresh token of a session, so that the session's record has to be read.
 
-    The digest of an ended session is kept for as long as its access tokens live, and its refresh tokens live longer.
+    The revocation of an ended session is kept while its access tokens live, and its refresh tokens live longer.
     """
     return token.type == "refresh" and token.session_id is not None

@@ -1,4 +1,4 @@
-"""`MemoryStore`: for one process, and for tests. What it knows ends with the process."""
+"""`MemoryStore`, for a single process and for tests. Its data ends with the process."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _SWEPT_AT_ONCE = 2
 
 
 class MemoryStore(TokenStore):
-    """Keeps everything in this process. With several worker processes each would know only its own part.
+    """Keep revocations and sessions in this process. Several worker processes would each know only their own.
 
-    Event loops and threads may share it. The first one of a process logs a warning if that process looks like a worker:
-    `WEB_CONCURRENCY` is more than 1, or the process was started by gunicorn or through `multiprocessing`, as uvicorn,
-    hypercorn, granian and Sanic start workers. How many workers there are it cannot know.
+    Event loops and threads may share a store. The first store of a process logs a warning if the process looks like a
+    worker: `WEB_CONCURRENCY` is more than 1, or gunicorn or `multiprocessing` started it, as uvicorn, hypercorn, granian
+    and Sanic do with workers. How many workers there are is not known.
 
     Args:
-        clock: Seconds since the epoch, as `time.time`.
+        clock: A function that returns seconds since the epoch, such as `time.time`.
     """
 
     __slots__ = ("_by_identity", "_clock", "_feed", "_index", "_lock", "_owners", "_sessions")
@@ -46,18 +46,18 @@ class MemoryStore(TokenStore):
         self._clock = clock
         self._index = RevocationIndex()
         self._sessions: dict[bytes, SessionRecord] = {}
-        # Whose each session is, in the order in which they are looked at for whether they have expired.
+        # The identity of each session, in the order in which `_sweep` looks at them.
         self._owners: OrderedDict[bytes, bytes] = OrderedDict()
         self._by_identity: dict[bytes, set[bytes]] = {}
         self._lock = threading.Lock()
 
     @property
     def feed(self) -> RevocationFeed:
-        """See `TokenStore`; of what is revoked in this process."""
+        """See `TokenStore`; what is revoked in this process."""
         return self._feed
 
     def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool:
-        """See `TokenStore`; it always knows."""
+        """See `TokenStore`; never None."""
         return self._index.is_revoked(digests_of(token, config), self._clock())
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
@@ -108,7 +108,7 @@ class MemoryStore(TokenStore):
         return record._replace(response=b"") if record.response and record.response_until <= now else record
 
     def _sweep(self, now: float) -> None:
-        """Drop what has expired among a few sessions, others each time, so that no write ever looks at all of them."""
+        """Drop expired sessions among a few, others each time, so that no write looks at all of them."""
         for _ in range(min(_SWEPT_AT_ONCE, len(self._owners))):
             session, identity = self._owners.popitem(last=False)
             if self._as_of(session, now) is not None:
@@ -126,8 +126,8 @@ def _warn_of_workers() -> None:
     sign = _sign_of_workers()
     if sign:
         logger().warning(
-            "MemoryStore is used in a worker process (%s): of several workers none knows the sessions and revocations "
-            "of the others; use SQLiteStore, RedisStore or CoredisStore",
+            "MemoryStore is used in a worker process (%s): workers do not know each other's sessions and revocations; "
+            "use SQLiteStore, RedisStore or CoredisStore",
             sign,
         )
 
@@ -138,6 +138,6 @@ def _sign_of_workers() -> str:
         return f"WEB_CONCURRENCY is {workers}"
     if "gunicorn.arbiter" in sys.modules:
         return "of gunicorn"
-    # Looked up, not imported: a process that was started through it has it.
+    # Not imported here: a process that `multiprocessing` started has imported it.
     started = sys.modules.get("multiprocessing.process")
     return "started through multiprocessing" if started and started.parent_process() else ""

@@ -1,11 +1,11 @@
-"""`MirroredStore`: every process knows what is revoked, so that no request has to ask.
+"""`MirroredStore`: every process knows all revocations, so that no request has to ask the server.
 
-The mirror follows the server's feed. It begins at the end of the feed and only then reads everything that is revoked, so
-that nothing falls between the two; entries are numbered, and a number that is missing makes it begin again. What it has
-once learned it keeps until it expires, whatever the server says later: a server that comes back empty is told again.
+The mirror follows the server's feed. It notes the end of the feed first and then reads all revocations, so that it misses
+none in between. Entries are numbered, and a gap in the numbers makes it begin again. It keeps each revocation until that
+expires, also if the server loses it: then the mirror writes it to the server again.
 
-While nothing has been heard from the server for longer than `max_lag`, the mirror no longer vouches for what it does
-not know, and the server is asked directly. What it does know to be revoked stays revoked.
+If the server has not answered for longer than `max_lag`, the mirror asks it about each token that it does not know to be
+revoked.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 __all__ = ["MirroredStore"]
 
 _MAX_PAUSE = 1.0  # seconds between two attempts to reach the server
-_TOLD_AT_ONCE = 500
-_LEARNED_AT_ONCE = 100
+_WRITTEN_AT_ONCE = 500
+_ADDED_AT_ONCE = 100
 
 
 class MirroredStore(TokenStore):
-    """A store in front of another: it answers from memory, and everything else it hands on.
+    """Answer from memory whether a token is revoked, and pass everything else on to another store.
 
-    It needs the application's lifespan (the middleware and Sanic's `install` see to it). Without one, or before the
-    first reading is complete, the server is asked every time. One event loop may use it.
+    A mirror needs the application's lifespan, in which the middleware and Sanic's `install` run it. Without a lifespan,
+    or before the mirror has read everything, it asks the server every time. One event loop may use it.
 
     Args:
         store: A `RedisStore` or `CoredisStore`.
-        max_lag: How long nothing may be heard from the server before it is asked directly; a `timedelta` or seconds.
-        heartbeat: How often at least something is heard from it; at most half of `max_lag`.
-        when_unreachable: What becomes of a token that is not known to be revoked when the server cannot be asked
-            either: `deny` answers 503; `allow_possibly_revoked_tokens` does what it says.
-        clock: Seconds since the epoch, as `time.time`.
-        monotonic: A clock in seconds that never jumps.
+        max_lag: How long the server may be silent before it is asked directly; a `timedelta` or seconds.
+        heartbeat: How often the server answers at least; at most half of `max_lag`.
+        when_unreachable: What happens to a token that is not known to be revoked while the server cannot be reached:
+            `deny` refuses it with 503, `allow_possibly_revoked_tokens` accepts it.
+        clock: A function that returns seconds since the epoch, such as `time.time`.
+        monotonic: A function that returns the seconds of a clock that never jumps, such as `time.monotonic`.
 
     Raises:
         SettingError: An option cannot be used.
@@ -70,13 +70,19 @@ class MirroredStore(TokenStore):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not isinstance(store, FeedStore):
-            raise SettingError(f"a {type(store).__name__} has no feed to mirror; use RedisStore or CoredisStore")
+            raise SettingError(
+                f"store must be a RedisStore or CoredisStore, not {type(store).__name__}, which has no feed"
+            )
         if when_unreachable not in ("deny", "allow_possibly_revoked_tokens"):
-            raise SettingError("when_unreachable must be deny or allow_possibly_revoked_tokens")
+            raise SettingError(
+                f"when_unreachable must be deny or allow_possibly_revoked_tokens, not {when_unreachable!r}"
+            )
         self._max_lag = as_duration(max_lag, "max_lag").total_seconds()
         self._heartbeat = as_duration(heartbeat, "heartbeat").total_seconds()
         if self._heartbeat > self._max_lag / 2:
-            raise SettingError("heartbeat must be at most half of max_lag")
+            raise SettingError(
+                f"heartbeat must be at most half of max_lag ({self._max_lag:g} s), not {self._heartbeat:g} s"
+            )
         self._feed = RevocationFeed()
         self._store = store
         self._allows = when_unreachable == "allow_possibly_revoked_tokens"
@@ -86,17 +92,17 @@ class MirroredStore(TokenStore):
         self._heard_at = float("-inf")
 
     def __len__(self) -> int:
-        """How many revocations are known here."""
+        """How many revocations the mirror knows."""
         return len(self._index)
 
     @property
     def feed(self) -> RevocationFeed:
-        """See `TokenStore`; of what is revoked by any process."""
+        """See `TokenStore`; what any process revokes."""
         return self._feed
 
     @property
     def is_current(self) -> bool:
-        """Whether the feed has been heard within `max_lag`, so that requests need not ask."""
+        """Whether the server has answered within `max_lag`, so that requests need not ask it."""
         return self._monotonic() - self._heard_at <= self._max_lag
 
     def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:
@@ -106,7 +112,7 @@ class MirroredStore(TokenStore):
         return False if self._monotonic() - self._heard_at <= self._max_lag else None
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
-        """See `TokenStore`; from memory while the mirror is current, else by asking."""
+        """See `TokenStore`; from memory while the mirror is current."""
         if self._index.is_revoked(digests, self._clock()):
             return True
         if self.is_current:
@@ -116,13 +122,13 @@ class MirroredStore(TokenStore):
         except StoreUnavailableError:
             if not self._allows:
                 raise
-            logger().warning("the revocation store cannot be reached: tokens are accepted that may have been revoked")
+            logger().warning("the token store cannot be reached; tokens that may be revoked are accepted")
             return False
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `TokenStore`; known here at once, and to the other mirrors by the feed."""
+        """See `TokenStore`; other mirrors learn of it from the feed."""
         await self._store.revoke(revocations)
-        await self._learn(tuple(revocations))
+        await self._add(tuple(revocations))
 
     async def cutoff(self, identity: bytes) -> float:
         """See `TokenStore`."""
@@ -145,7 +151,7 @@ class MirroredStore(TokenStore):
         await self._store.aclose()
 
     async def run(self) -> None:
-        """Follow the feed until cancelled; whatever happens to the server, try again."""
+        """Follow the feed until cancelled, and try again after each failure of the server."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._store.run)
             pause = 0.05
@@ -156,39 +162,39 @@ class MirroredStore(TokenStore):
                     while True:
                         position = await self._follow(position)
                 except _GapError as error:
-                    logger().warning("the feed of revocations has a gap (%s); everything is read anew", error)
-                except Exception as error:  # noqa: BLE001 -- the application must not end by it; requests ask the server
+                    logger().warning("the feed of revocations has a gap (%s); reading all of them again", error)
+                except Exception as error:  # noqa: BLE001 -- must not end the application; requests ask the server
                     logger().warning("the feed of revocations is lost: %r %r", error, getattr(error, "evidence", {}))
                 await anyio.sleep(pause)
                 pause = min(2 * pause, _MAX_PAUSE)
 
     async def _read_everything(self) -> Position:
-        position = await self._store.position()  # first, so that what comes meanwhile is in the feed
+        position = await self._store.position()  # first, so that the feed has what is revoked meanwhile
         begun_at = self._monotonic()
         known_before = self._index.entries()
         on_server: dict[bytes, tuple[float, float]] = {}
         cursor = 0
         while True:
             cursor, revocations = await self._store.page(cursor)
-            await self._learn(revocations)
+            await self._add(revocations)
             if known_before:
                 on_server.update((one.digest, (one.until, one.cutoff)) for one in revocations)
             if not cursor:
                 break
-        await self._tell_again(known_before, on_server)
+        await self._restore(known_before, on_server)
         self._heard_at = begun_at
         return position
 
-    async def _tell_again(
+    async def _restore(
         self, known_before: Sequence[tuple[bytes, float]], on_server: dict[bytes, tuple[float, float]]
     ) -> None:
-        """Tell the server what it has lost of what was known here: a digest, or the later of two times of it."""
-        told = 0
-        for start in range(0, len(known_before), _TOLD_AT_ONCE):
+        """Write the revocations that the server has lost again, also those of which it has an earlier time."""
+        written = 0
+        for start in range(0, len(known_before), _WRITTEN_AT_ONCE):
             soon = self._clock() + 1
             known = [
                 self._index.revocation(digest, until)
-                for digest, until in known_before[start : start + _TOLD_AT_ONCE]
+                for digest, until in known_before[start : start + _WRITTEN_AT_ONCE]
                 if until > soon
             ]
             lost = []
@@ -198,20 +204,20 @@ class MirroredStore(TokenStore):
                     lost.append(one)
             if lost:
                 await self._store.revoke(lost)
-                told += len(lost)
+                written += len(lost)
             await anyio.lowlevel.checkpoint()
-        if told:
-            logger().warning("the revocation store had lost %d revocations and has been told again", told)
+        if written:
+            logger().warning("the server had lost %d revocations, which were written again", written)
 
     async def _follow(self, position: Position) -> Position:
         asked_at = self._monotonic()
         entries = await self._store.follow(position, self._heartbeat)
         if not entries and (await self._store.position()).number != position.number:
-            # Either something has come just now, or the server has lost the feed, its connections notwithstanding.
+            # Either an entry has just been added, or the server has lost the feed but not its connections.
             entries = await self._store.follow(position, 0)
             if not entries:
-                raise _GapError("nothing comes after the last one known, and yet it is not the last")
-        await self._learn([entry.revocation for entry in entries])
+                raise _GapError("the server's number is not that of the last entry")
+        await self._add([entry.revocation for entry in entries])
         for entry in entries:
             if entry.position.number != position.number + 1:
                 raise _GapError(f"{entry.position.number} after {position.number}")
@@ -219,16 +225,16 @@ class MirroredStore(TokenStore):
         self._heard_at = asked_at
         return position
 
-    async def _learn(self, revocations: Sequence[Revocation]) -> None:
-        for start in range(0, len(revocations), _LEARNED_AT_ONCE):
+    async def _add(self, revocations: Sequence[Revocation]) -> None:
+        for start in range(0, len(revocations), _ADDED_AT_ONCE):
             if start:
-                await anyio.lowlevel.checkpoint()  # a million of them must not hold up the requests
+                await anyio.lowlevel.checkpoint()  # a million revocations must not hold up the requests
             now = self._clock()
-            some = revocations[start : start + _LEARNED_AT_ONCE]
+            some = revocations[start : start + _ADDED_AT_ONCE]
             for revocation in some:
                 self._index.add(revocation, now)
             self._feed.publish(some)
 
 
 class _GapError(Exception):
-    """Entries of the feed are missing."""
+    """The feed lacks entries."""
