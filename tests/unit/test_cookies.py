@@ -21,8 +21,8 @@ from asgi_jwt_claims import (
     unset_token_cookies,
 )
 from asgi_jwt_claims.errors import (
+    CookieTooLargeError,
     InvalidRequestError,
-    MintingError,
     NotGuardedError,
     SettingError,
 )
@@ -264,14 +264,14 @@ def test_a_token_that_no_browser_would_keep(
     """Beyond 4,096 bytes of name and value browsers ignore a cookie, silently; here it is an error, and none is set."""
     headers: list[Header] = []
     long = TokenPair(create_access_token("alice", config, user_claims={"a": "a" * 4000}), pair.refresh_token)
-    with pytest.raises(MintingError, match="put fewer user claims into the token"):
+    with pytest.raises(CookieTooLargeError, match="put fewer user claims into the token"):
         set_token_cookies(headers, long, config)
     assert [] == headers
     longest = max(len(line.partition(";")[0]) - 1 for line in set_lines(pair, config))
     monkeypatch.setattr(cookies_module, "_MAX_COOKIE", longest)
     assert 3 == len(set_lines(pair, config))
     monkeypatch.setattr(cookies_module, "_MAX_COOKIE", longest - 1)
-    with pytest.raises(MintingError, match=f"would have {longest} bytes"):
+    with pytest.raises(CookieTooLargeError, match=f"would have {longest} bytes"):
         set_lines(pair, config)
 
 
@@ -333,7 +333,7 @@ def test_the_end_of_a_login_on_a_response(config: JWTConfig, make: Any) -> None:
 )
 def test_what_is_no_response_is_refused(config: JWTConfig, pair: TokenPair, target: Any) -> None:
     """Whatever cookies could not be set on is named in the message."""
-    with pytest.raises(SettingError, match="is no response, nor a list of ASGI headers"):
+    with pytest.raises(SettingError, match="must be a response or a list of ASGI headers, not "):
         set_token_cookies(target, pair, config)
     with pytest.raises(SettingError, match=type(target).__name__):
         unset_token_cookies(target, config)

@@ -37,6 +37,7 @@ TABLE = {
     "KeyConfigurationError": "invalid_key",
     "SigningKeyMissingError": "missing_signing_key",
     "MintingError": "minting_refused",
+    "CookieTooLargeError": "cookie_too_large",
     "NotGuardedError": "not_guarded",
     "UnsupportedScopeError": "unsupported_scope_type",
     "ConnectionEndedError": "connection_ended",

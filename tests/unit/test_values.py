@@ -463,9 +463,9 @@ async def test_sessions_write_what_their_values_hold() -> None:
 
 @pytest.mark.anyio
 async def test_a_client_that_no_token_can_carry_is_refused() -> None:
-    """A client_id with half of a surrogate pair is an error of minting, and no session begins."""
+    """A client_id with half of a surrogate pair is an error of the setting, and no session begins."""
     store = MemoryStore(clock=CONFIG.clock)
-    with pytest.raises(MintingError, match="client_id"):
+    with pytest.raises(SettingError, match="client_id"):
         await start_session("alice", CONFIG, store, client_id="a\ud800")
 
 

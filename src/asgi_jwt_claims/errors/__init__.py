@@ -8,6 +8,7 @@
     │   ├── KeyConfigurationError                   invalid_key
     │   ├── SigningKeyMissingError                  missing_signing_key
     │   ├── MintingError                            minting_refused
+    │   ├── CookieTooLargeError                     cookie_too_large
     │   ├── NotGuardedError                         not_guarded
     │   └── UnsupportedScopeError                   unsupported_scope_type
     ├── ConnectionEndedError (also OSError)       connection_ended: the connection ended with its token
@@ -60,6 +61,7 @@ from ._access import ForbiddenError, FreshTokenRequiredError, MissingScopeError,
 from ._base import ConnectionEndedError, JWTError, TokenError
 from ._configuration import (
     ConfigurationError,
+    CookieTooLargeError,
     KeyConfigurationError,
     MintingError,
     NotGuardedError,
@@ -108,6 +110,7 @@ __all__ = [
     "ClaimsUnavailableError",
     "ConfigurationError",
     "ConnectionEndedError",
+    "CookieTooLargeError",
     "CrossSiteRequestError",
     "EncryptedTokenError",
     "ExpiredTokenError",

@@ -35,6 +35,12 @@ class MintingError(ConfigurationError):
     code = "minting_refused"
 
 
+class CookieTooLargeError(ConfigurationError):
+    """A token does not fit into a cookie: browsers ignore one of more than 4096 bytes (RFC 6265bis section 5.6)."""
+
+    code = "cookie_too_large"
+
+
 class NotGuardedError(ConfigurationError):
     """A handler asked for the token of a request that no middleware and no `install` has examined."""
 

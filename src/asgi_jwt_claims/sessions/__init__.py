@@ -9,7 +9,8 @@ from asgi_jwt_claims.runtime.lazy import importer
 if TYPE_CHECKING:
     from .cookies import csrf_token, set_token_cookies, unset_token_cookies
     from .endpoints import TokenEndpoints
-    from .login import Session, list_sessions, revoke_identity, revoke_session, revoke_token, start_session
+    from .login import Session, list_sessions, start_session
+    from .revocation import revoke_identity, revoke_session, revoke_token
     from .rotation import ClaimsLoader, RefreshedClaims, rotate_refresh_token
 
 __all__ = [
@@ -33,7 +34,8 @@ __getattr__ = importer(
     {
         "cookies": ("csrf_token", "set_token_cookies", "unset_token_cookies"),
         "endpoints": ("TokenEndpoints",),
-        "login": ("Session", "list_sessions", "revoke_identity", "revoke_session", "revoke_token", "start_session"),
+        "login": ("Session", "list_sessions", "start_session"),
+        "revocation": ("revoke_identity", "revoke_session", "revoke_token"),
         "rotation": ("ClaimsLoader", "RefreshedClaims", "rotate_refresh_token"),
     },
 )

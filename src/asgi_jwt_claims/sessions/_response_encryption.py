@@ -1,7 +1,7 @@
-"""The answer to a refresh, sealed with the refresh token that it was the answer to.
+"""Encrypt a refresh response with a key derived from the refresh token that obtained it.
 
-A client that lost the answer sends the same token again and must get the same successor. The store keeps it until then,
-and must not be able to read it: the key is made of the token, which no store has.
+A client that lost the response sends the same token again and must get the same successor. The store keeps the response
+until then but cannot read it, because it never has the token.
 """
 
 from __future__ import annotations
@@ -23,26 +23,32 @@ _PURPOSE = b"asgi-jwt-claims: answer to a refresh token\0"
 
 
 def encrypt_response(pair: TokenPair, raw: bytes, session: bytes) -> bytes:
-    """Seal `pair`, the answer to the refresh token `raw`; AES-256-GCM, bound to the session."""
+    """Encrypt `pair`, the response to the refresh token `raw`, with AES-256-GCM.
+
+    Args:
+        pair: The new tokens.
+        raw: The encoded refresh token that was used for them.
+        session: The digest of their session, to which the response is bound.
+    """
     nonce = os.urandom(_NONCE_SIZE)
     return nonce + AESGCM(_key(raw)).encrypt(nonce, json.dumps(dict(pair)).encode(), session)
 
 
-def decrypt_response(sealed: bytes, raw: bytes, session: bytes) -> TokenPair | None:
-    """The answer; None if it was not sealed with this very token."""
+def decrypt_response(encrypted: bytes, raw: bytes, session: bytes) -> TokenPair | None:
+    """The response; None if it was not encrypted with this very token and session."""
     try:
-        text = AESGCM(_key(raw)).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], session)
-    except (InvalidTag, ValueError):  # the latter for what is too short to be anything sealed
+        text = AESGCM(_key(raw)).decrypt(encrypted[:_NONCE_SIZE], encrypted[_NONCE_SIZE:], session)
+    except (InvalidTag, ValueError):  # ValueError if `encrypted` is too short
         return None
-    answer = cast("dict[str, Any]", json.loads(text))
+    response = cast("dict[str, Any]", json.loads(text))
     return TokenPair(
-        answer["access_token"],
-        answer["refresh_token"],
-        expires_in=answer.get("expires_in"),
-        scope=answer.get("scope"),
+        response["access_token"],
+        response["refresh_token"],
+        expires_in=response.get("expires_in"),
+        scope=response.get("scope"),
     )
 
 
 def _key(raw: bytes) -> bytes:
-    # The signature in it is nothing that anybody could guess, so one hash is enough to make a key of it.
+    # The token's signature cannot be guessed, so a single hash is enough to derive a key.
     return hashlib.sha256(_PURPOSE + raw).digest()

@@ -1,4 +1,4 @@
-"""Cookies: how the tokens of a login get into a browser, and out of it again.
+"""Set and unset the cookies that hold the tokens of a login.
 
 ::
 
@@ -6,7 +6,7 @@
     async def login(response: Response) -> None:
         set_token_cookies(response, await start_session("alice", config, store), config)
 
-`sources.Cookie` is how they come back, and says what protects them.
+`sources.Cookie` reads them, and describes what protects them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from asgi_jwt_claims.auth.request import scope_of
 from asgi_jwt_claims.config import check_config
 from asgi_jwt_claims.config.cookies import TokenCookies
-from asgi_jwt_claims.errors import MintingError, SettingError
+from asgi_jwt_claims.errors import CookieTooLargeError, SettingError
 from asgi_jwt_claims.jose.compact import split_compact
 from asgi_jwt_claims.jose.strict_json import load_json
 from asgi_jwt_claims.sources.cookie import cookie_values
@@ -38,51 +38,52 @@ __all__ = [
 
 _CSRF_VALUE = re.compile(rb"[A-Za-z0-9_\-]{32}\.[A-Za-z0-9_\-]{32}")
 _NO_STORE = ("cache-control", "no-store")
-_MAX_COOKIE = 4096  # RFC 6265bis section 5.6: bytes of name and value, beyond which browsers ignore a cookie
+_MAX_COOKIE = 4096  # RFC 6265bis section 5.6: browsers ignore a cookie with more bytes of name and value
 
 
 def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config: JWTConfig) -> None:
-    """Let a response put tokens, and their CSRF value, into the browser's cookies.
+    """Add headers to a response that put tokens, and their CSRF value, into the browser's cookies.
 
-    The cookies are forgotten when the tokens expire. The response must not be stored, and says so (RFC 6750 section 5.3).
+    Browsers drop the cookies when the tokens expire. Another header keeps the response out of caches (RFC 6750 section
+    5.3).
 
     Args:
         response_or_headers: A response of Starlette, FastAPI or Sanic, or a list of ASGI headers.
         tokens: A pair from `start_session`, `rotate_refresh_token` or `create_token_pair`; or an access token alone, for a
-            site without refresh tokens. A refresh token that the browser still has is then taken away.
-        config: Its `cookies` say how.
+            site without refresh tokens. It also removes a refresh token that the browser still has.
+        config: The configuration, whose `cookies` name the cookies.
 
     Raises:
-        MintingError: A token is too long for a cookie.
-        SettingError: What was given is no response, neither a pair nor an encoded token, or no configuration.
+        CookieTooLargeError: A token is too long for a cookie.
+        SettingError: An argument is of another type.
     """
     check_config(config, "set_token_cookies(response, tokens, config)")
     _add(response_or_headers, cookie_headers(tokens, config))
 
 
 def unset_token_cookies(response_or_headers: Any, config: JWTConfig) -> None:
-    """Let a response take the tokens out of the browser's cookies. It does not revoke them: `revoke_session` does.
+    """Add headers to a response that remove the tokens from the browser. To revoke them, call `revoke_session`.
 
     Args:
-        response_or_headers: As for `set_token_cookies`.
-        config: As for `set_token_cookies`.
+        response_or_headers: A response of Starlette, FastAPI or Sanic, or a list of ASGI headers.
+        config: The configuration, whose `cookies` name the cookies.
 
     Raises:
-        SettingError: As for `set_token_cookies`.
+        SettingError: An argument is of another type.
     """
     check_config(config, "unset_token_cookies(response, config)")
     _add(response_or_headers, expired_cookie_headers(config))
 
 
 def csrf_token(request_or_scope: Any, config: JWTConfig) -> str:
-    """The CSRF value for a hidden field of a form, from the cookies of the request; empty when there is no token.
+    """The CSRF value for a hidden field of a form, from the cookies of the request; empty if there is no token.
 
     Args:
-        request_or_scope: An ASGI scope, or any framework's request.
-        config: That of the cookies.
+        request_or_scope: An ASGI scope, or a request of any framework.
+        config: The configuration, whose `cookies` name the cookies.
 
     Raises:
-        SettingError: `config` is none.
+        SettingError: `config` is no JWTConfig.
     """
     check_config(config, "csrf_token(request, config)")
     scope, cookies = scope_of(request_or_scope), config.cookies
@@ -90,7 +91,7 @@ def csrf_token(request_or_scope: Any, config: JWTConfig) -> str:
     if len(found) != 1:
         return ""
     digest = csrf_digest(found[0])
-    # The cookie has that of the refresh token, too, which forms that refresh or log out need.
+    # The cookie also has the value for the refresh token, which forms that refresh or log out need.
     values = cookie_values(scope, cookies.csrf_name.encode())
     is_whole = len(values) == 1 and _CSRF_VALUE.fullmatch(values[0]) is not None and digest in values[0].split(b".")
     return (values[0] if is_whole else digest).decode()
@@ -99,7 +100,7 @@ def csrf_token(request_or_scope: Any, config: JWTConfig) -> str:
 def cookie_headers(tokens: TokenPair | str, config: JWTConfig) -> list[tuple[str, str]]:
     """The headers of a response that sets the cookies."""
     if not isinstance(tokens, TokenPair | str):
-        raise SettingError(f"a {type(tokens).__name__} is neither a TokenPair nor an encoded access token")
+        raise SettingError(f"tokens must be a TokenPair or an encoded access token, not {type(tokens).__name__}")
     cookies = config.cookies
     given = [tokens] if isinstance(tokens, str) else [tokens.access_token, tokens.refresh_token]
     ages = [_max_age(raw.encode(), config) for raw in given]
@@ -108,13 +109,13 @@ def cookie_headers(tokens: TokenPair | str, config: JWTConfig) -> list[tuple[str
     return [
         _cookie(cookies, cookies.access_name, given[0], "/", ages[0]),
         _cookie(cookies, cookies.refresh_name, refresh, cookies.refresh_path, refresh_age),
-        # A script reads it and sends it back; that is what no other origin can do.
+        # A script reads it and sends it back, which no other origin can do.
         _cookie(cookies, cookies.csrf_name, csrf, "/", ages[-1], http_only=False),
     ]
 
 
 def expired_cookie_headers(config: JWTConfig) -> list[tuple[str, str]]:
-    """The headers of a response that takes the cookies away."""
+    """The headers of a response that removes the cookies."""
     cookies = config.cookies
     return [
         _cookie(cookies, cookies.access_name, "", "/", 0),
@@ -127,7 +128,7 @@ def _cookie(
     cookies: TokenCookies, name: str, value: str, path: str, max_age: int | None, *, http_only: bool = True
 ) -> tuple[str, str]:
     if len(name) + len(value) > _MAX_COOKIE:
-        raise MintingError(
+        raise CookieTooLargeError(
             f"the cookie {name} would have {len(name) + len(value)} bytes, and browsers keep {_MAX_COOKIE}; "
             "put fewer user claims into the token"
         )
@@ -140,7 +141,7 @@ def _cookie(
 
 
 def _max_age(raw: bytes, config: JWTConfig) -> int | None:
-    """Seconds until a token of our own expires; None: never, and then its cookie lasts as long as the browser runs."""
+    """Seconds until a token of our own expires; None if it never does, so that its cookie lasts until the browser closes."""
     _, payload, _, _ = split_compact(raw)
     expires_at = load_json(payload)[1].get("exp")
     return None if expires_at is None else max(0, int(expires_at - config.clock()))
@@ -151,10 +152,12 @@ def _add(target: Any, cookies: list[tuple[str, str]]) -> None:
         target.extend((name.encode(), value.encode()) for name, value in (*cookies, _NO_STORE))
         return
     headers = getattr(target, "headers", None)
-    # Starlette's headers append, Sanic's add: so that a second cookie does not replace the first.
+    # The methods of Starlette and of Sanic with which a second cookie does not replace the first.
     add = getattr(headers, "append", None) or getattr(headers, "add", None)
     if headers is None or add is None:
-        raise SettingError(f"a {type(target).__name__} is no response, nor a list of ASGI headers")
+        raise SettingError(
+            f"response_or_headers must be a response or a list of ASGI headers, not {type(target).__name__}"
+        )
     headers[_NO_STORE[0]] = _NO_STORE[1]
     for name, value in cookies:
         add(name, value)

@@ -1,26 +1,20 @@
-"""`TokenEndpoints`: refresh, log out and log out everywhere, and the list of one's sessions, as an ASGI application.
+"""`TokenEndpoints`, an ASGI application to refresh tokens, log out, and list sessions.
 
 ::
 
     app = Starlette(routes=[Mount("/auth", TokenEndpoints(config, store))])
-
-`POST /refresh` is the refresh request of RFC 6749 section 6, `POST /logout` the revocation request of RFC 7009. Both
-take a form and need no header; the others want an access token in the Authorization header. With `cookies=True` all of
-them also take what `set_token_cookies` has given to a browser.
 """
 
 from __future__ import annotations
 
 import hmac
-import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from urllib.parse import parse_qsl
 
 from asgi_jwt_claims.auth.request import ANY_ACCESS_TOKEN, examined, forget_error
-from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import (
     MissingScopeError,
     RepeatedCredentialsError,
@@ -29,25 +23,21 @@ from asgi_jwt_claims.errors import (
     UnavailableError,
     UnsupportedScopeError,
 )
-from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, notify_refused, send_response
+from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, json_response, notify_refused, send_response
 from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.header import BearerHeader
-from asgi_jwt_claims.stores.base import TokenStore
 from asgi_jwt_claims.tokens.digests import digest
 from asgi_jwt_claims.tokens.verification import check_type, verify_attended
 
 from .cookies import cookie_headers, expired_cookie_headers
-from .login import (
-    check_settings,
-    end_identity,
-    end_session,
-    list_sessions,
-    revoke_token,
-)
+from .login import list_sessions, session_claim_of
+from .revocation import check_arguments, end_identity, end_session, revoke_token
 from .rotation import check_client, rotate_refresh_token
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.stores.base import TokenStore
     from asgi_jwt_claims.tokens.token import Token
 
     from .rotation import ClaimsLoader
@@ -55,41 +45,42 @@ if TYPE_CHECKING:
 __all__ = ["TokenEndpoints"]
 
 ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
+"""Reads the body of a request: to its end, or until it is longer than the argument says, in bytes."""
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 20
-_MAX_REST = 4096  # bytes that a form may have beyond a token
+_MAX_REST = 4096  # bytes of a form beside its token
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class TokenEndpoints:
-    """Answers below wherever it is mounted:
+    """Endpoints that refresh tokens, log out, and list sessions, below the path at which this is mounted.
 
-    - `POST /refresh`: a form with `grant_type=refresh_token`, `refresh_token`, and perhaps `scope` and `client_id`; the
-      answer is a new pair (RFC 6749 section 5.1) or an error (section 5.2).
-    - `POST /logout`: a form with `token`, of either type, and perhaps `client_id`. Its session ends, and a token without
-      one is revoked by itself. An access token ends its session even when it has expired; any other token that is no
-      longer good is no error (RFC 7009 section 2.2).
-    - `POST /logout-everywhere`: everything of the identity ends.
-    - `GET /sessions`: its live sessions. `DELETE /sessions/<id>`: one of them ends.
+    - `POST /refresh`: the refresh request of RFC 6749 section 6, a form with `grant_type=refresh_token`, `refresh_token`
+      and perhaps `scope` and `client_id`. The answer is a new pair (section 5.1) or an error (section 5.2).
+    - `POST /logout`: the revocation request of RFC 7009, a form with `token`, of either type, and perhaps `client_id`. It
+      ends the session of the token; a token without a session is revoked by itself. An access token ends its session
+      even after it has expired; any other token that is no longer good is no error (section 2.2).
+    - `POST /logout-everywhere`: ends all sessions of the identity, and revokes all of its tokens.
+    - `GET /sessions`: lists its live sessions. `DELETE /sessions/<id>`: ends one of them.
 
-    With `cookies=True` a browser that has the cookies sends neither form nor header, but the CSRF value with each `POST`
-    and `DELETE`; new tokens then come as cookies and not in the body, and logging out takes them away.
+    The last three need an access token in the Authorization header. With `cookies=True` all endpoints also accept the
+    cookies of `set_token_cookies`, in place of the form or the header; `POST` and `DELETE` then need the CSRF value. New
+    tokens come as cookies and not in the body, and logging out removes the cookies.
 
-    Each path may have one slash at its end. A middleware around it that demands access tokens has to leave its paths
-    `exempt`. No answer may be stored.
+    Each path may end with a slash. If a middleware around this demands access tokens, `exempt` the paths of `/refresh`
+    and `/logout`. No response may be cached.
 
     Args:
-        config: That which mints the tokens.
-        store: Where their sessions are kept.
+        config: The configuration that mints the tokens.
+        store: The store that keeps their sessions.
         claims_loader: As for `rotate_refresh_token`.
-        realm: Named in `WWW-Authenticate`.
-        cookies: Whether tokens are also taken from cookies. Their `refresh_path` must be where this is mounted.
+        realm: The realm in `WWW-Authenticate`.
+        cookies: Whether tokens are also accepted from cookies, whose `refresh_path` must be where this is mounted.
 
     Raises:
         SettingError: An argument cannot be used.
-        MintingError: The configuration cannot have sessions.
-    """  # noqa: D415 -- the list belongs to the first sentence
+    """
 
     def __init__(
         self,
@@ -100,17 +91,12 @@ class TokenEndpoints:
         realm: str = "api",
         cookies: bool = False,
     ) -> None:
-        if not isinstance(config, JWTConfig):
-            raise SettingError("config must be one JWTConfig, that which mints the tokens")
-        if not isinstance(store, TokenStore):
-            raise SettingError("store must be a TokenStore such as SQLiteStore(path)")
+        check_arguments(config, store, "TokenEndpoints(config, store)")
         if claims_loader is not None and not callable(claims_loader):
             raise SettingError("claims_loader must be a function of the refresh token")
         if not isinstance(cookies, bool):
-            raise SettingError(
-                "cookies must be True or False; JWTConfig(cookies=TokenCookies(...)) says what they are called"
-            )
-        check_settings(config)
+            raise SettingError("cookies must be True or False; JWTConfig(cookies=TokenCookies(...)) names the cookies")
+        session_claim_of(config)
         self._refresh_cookie = Cookie(config.cookies, type="refresh") if cookies else None
         self._access_cookie = Cookie(config.cookies) if cookies else None
         self._sources = (BearerHeader(), self._access_cookie) if self._access_cookie is not None else ()
@@ -125,7 +111,9 @@ class TokenEndpoints:
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return
         if scope["type"] != "http":
-            raise UnsupportedScopeError(f"scope type {scope['type']!r} is not answered; mount this in an application")
+            raise UnsupportedScopeError(
+                f"TokenEndpoints answer http, not {scope['type']!r}; mount them in an application"
+            )
 
         async def read_body(limit: int) -> bytes:
             body = bytearray()
@@ -145,49 +133,42 @@ class TokenEndpoints:
         await send_response(answer, scope, send)
 
     async def respond(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
-        """The answer to an http scope, for whoever sends it in another way than by ASGI.
+        """The answer to an http scope, for an adapter that does not speak ASGI.
 
         Args:
-            scope: Of the request; its path is taken relative to its `root_path`.
-            read_body: Reads the body, of which more than so many bytes are not wanted.
+            scope: The scope of the request; its path is taken relative to its `root_path`.
+            read_body: A function that reads the body.
         """
-        path, root, method = scope["path"], scope.get("root_path", ""), scope["method"]
+        path, root = scope["path"], scope.get("root_path", "")
         if root and path.startswith(f"{root}/"):
             path = path[len(root) :]
-        if path != "/sessions/" or method == "GET":  # to delete the session of an empty name is to look for none
-            path = path.removesuffix("/")  # which some frameworks add to the paths of what is mounted
+        if path != "/sessions/" or scope["method"] == "GET":  # DELETE of it is that of a session without a name
+            path = path.removesuffix("/")  # which some frameworks add to the paths of a mounted application
+        names: tuple[str, ...] = ()
         if path.startswith("/sessions/"):
-            path, session = "/sessions/", path.removeprefix("/sessions/")
-        else:
-            session = ""
-        routes: dict[str, tuple[str, Callable[[], Awaitable[ErrorResponse]]]] = {
-            "/refresh": ("POST", lambda: self._refresh(scope, read_body)),
-            "/logout": ("POST", lambda: self._logout(scope, read_body)),
-            "/logout-everywhere": ("POST", lambda: self._logout_everywhere(scope)),
-            "/sessions": ("GET", lambda: self._sessions(scope)),
-            "/sessions/": ("DELETE", lambda: self._end_session(scope, session)),
-        }
-        if path not in routes:
-            return _json(404, {"error": "not_found"})
-        allowed, respond = routes[path]
-        if method != allowed:
-            return _json(405, {"error": "method_not_allowed"}, ("allow", allowed))
+            path, names = "/sessions/", (path.removeprefix("/sessions/"),)
+        if path not in self._ROUTES:
+            return json_response(404, {"error": "not_found"})
+        method, takes_form, endpoint = self._ROUTES[path]
+        if scope["method"] != method:
+            return json_response(405, {"error": "method_not_allowed"}, ("allow", method))
         try:
-            return await respond()
+            if takes_form:
+                return await endpoint(self, scope, await self._form(scope, read_body))
+            return await self._for_bearer(scope, lambda token: endpoint(self, token, *names))
         except _RequestError as error:
-            return _json(error.status, {"error": error.code, "error_description": error.description})
+            return error.response
         except TokenError as error:  # a cookie that cannot be used
             return await self._challenges.respond(error, scope)
 
-    async def _refresh(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
-        form = await self._form(scope, read_body)
+    async def _refresh(self, scope: Any, form: Mapping[str, str]) -> ErrorResponse:
         in_cookie = self._in_cookie(scope, form, "refresh_token", self._refresh_cookie)
         if in_cookie is None and form.get("grant_type") != "refresh_token":
             cookie = self._refresh_cookie
             if cookie is not None and not form.keys() - {cookie.cookies.csrf_field}:
-                raise _RequestError("invalid_request", "There is no refresh token, neither in a cookie nor in a form.")
+                raise _RequestError("There is no refresh token, neither in a cookie nor in a form.")
             code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
-            raise _RequestError(code, "The grant_type must be refresh_token.")
+            raise _RequestError("The grant_type must be refresh_token.", code)
         try:
             pair = await rotate_refresh_token(
                 in_cookie or _needed(form, "refresh_token"),
@@ -196,22 +177,21 @@ class TokenEndpoints:
                 claims_loader=self._claims_loader,
                 scope=form.get("scope"),
                 client_id=form.get("client_id"),
-                # Whether a browser will keep them is known before the old one is used up.
+                # A pair that a browser would not keep is an error before the old token is used.
                 check=None if in_cookie is None else lambda pair: cookie_headers(pair, self._config),
             )
         except TokenError as error:
             return await self._failed(error, scope, forget=in_cookie is not None)
         if in_cookie is None:
-            return _json(200, dict(pair))
+            return json_response(200, dict(pair))
         shown = {name: value for name, value in pair.items() if name not in ("access_token", "refresh_token")}
-        return _json(200, shown, *cookie_headers(pair, self._config))
+        return json_response(200, shown, *cookie_headers(pair, self._config))
 
-    async def _logout(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
-        form = await self._form(scope, read_body)
-        raw = self._in_cookie(scope, form, "token", self._refresh_cookie)
-        if raw is None:
-            raw = self._in_cookie(scope, form, "token", self._access_cookie)
-        # A browser whose cookies have expired has nothing left to end; but no other site may make it forget them.
+    async def _logout(self, scope: Any, form: Mapping[str, str]) -> ErrorResponse:
+        raw = self._in_cookie(scope, form, "token", self._refresh_cookie) or self._in_cookie(
+            scope, form, "token", self._access_cookie
+        )
+        # A browser whose cookies have expired has nothing to end; but another site must not make it drop them.
         forget = raw is not None or (
             self._access_cookie is not None and not form.keys() - {self._access_cookie.cookies.csrf_field}
         )
@@ -224,13 +204,13 @@ class TokenEndpoints:
                 await self._revoke(token)
         except TokenError as error:
             return await self._failed(error, scope)
-        return _json(200, {}, *(expired_cookie_headers(self._config) if forget else ()))
+        return json_response(200, {}, *(expired_cookie_headers(self._config) if forget else ()))
 
     def _in_cookie(self, scope: Any, form: Mapping[str, str], field: str, cookie: Cookie | None) -> str | bytes | None:
-        """The token in a cookie that may be used for this request; None: there is none, so the form has to have it.
+        """The token in a cookie; None if there is none, so that the form has to have it.
 
         Raises:
-            InvalidRequestError: Another site may have made the browser send it; or there is one in the form as well.
+            InvalidRequestError: Another site may have made the browser send it, or the form has a token as well.
         """
         if cookie is None:
             return None
@@ -243,10 +223,10 @@ class TokenEndpoints:
         return offered.token
 
     async def _verified(self, raw: str | bytes) -> Token | None:
-        """A refresh token, or an access token that may have expired; None when it is not good, and there is nothing to end."""
+        """A refresh token, or an access token that may have expired; None if it is not good, so that nothing is ended."""
         for kind in ("refresh", "access"):
             try:
-                # The session of an access token lives on when that has expired, and its user wants it to end.
+                # The session of an expired access token may live on, and its user wants it to end.
                 token = await verify_attended(raw, self._config, heed_exp=kind == "refresh")
                 check_type(token, kind)
             except UnavailableError:
@@ -263,50 +243,48 @@ class TokenEndpoints:
         elif token.jti:
             await revoke_token(token, self._config, self._store)
 
-    async def _logout_everywhere(self, scope: Any) -> ErrorResponse:
-        async def log_out(token: Token) -> ErrorResponse:
-            await end_identity(token.identity, self._config, self._store, expires_at=_expiry(token))
-            is_cookie = token.source == "cookie"
-            return _json(200, {}, *(expired_cookie_headers(self._config) if is_cookie else ()))
+    async def _logout_everywhere(self, token: Token) -> ErrorResponse:
+        await end_identity(token.identity, self._config, self._store, expires_at=_expiry(token))
+        return json_response(200, {}, *(expired_cookie_headers(self._config) if token.source == "cookie" else ()))
 
-        return await self._for_bearer(scope, log_out)
+    async def _sessions(self, token: Token) -> ErrorResponse:
+        shown = [
+            {
+                "id": one.id,
+                "label": one.label,
+                "started_at": one.started_at,
+                "refreshed_at": one.refreshed_at,
+                "expires_at": None if one.expires_at == math.inf else one.expires_at,
+                "current": one.id == token.session_id,
+            }
+            for one in await list_sessions(token.identity, self._config, self._store)
+        ]
+        return json_response(200, {"sessions": shown})
 
-    async def _sessions(self, scope: Any) -> ErrorResponse:
-        async def show(token: Token) -> ErrorResponse:
-            sessions = await list_sessions(token.identity, self._config, self._store)
-            shown = [
-                {
-                    "id": one.id,
-                    "label": one.label,
-                    "started_at": one.started_at,
-                    "refreshed_at": one.refreshed_at,
-                    "expires_at": None if one.expires_at == math.inf else one.expires_at,
-                    "current": one.id == token.session_id,
-                }
-                for one in sessions
-            ]
-            return _json(200, {"sessions": shown})
+    async def _end_session(self, token: Token, session_id: str) -> ErrorResponse:
+        issuer = self._config.issuer
+        # Only what can be an id is looked up, so that a long one takes no time.
+        is_id = _SESSION_ID.fullmatch(session_id) is not None
+        record = await self._store.session(digest("session", issuer, session_id)) if is_id else None
+        # A session of another identity is answered as one that does not exist.
+        if (
+            record is None
+            or record.has_ended
+            or not hmac.compare_digest(record.identity, digest("identity", issuer, token.identity))
+        ):
+            return json_response(404, {"error": "not_found"})
+        expires_at = _expiry(token) if token.session_id == session_id else 0.0
+        await end_session(session_id, self._config, self._store, expires_at=expires_at)
+        return json_response(200, {})
 
-        return await self._for_bearer(scope, show)
-
-    async def _end_session(self, scope: Any, session: str) -> ErrorResponse:
-        async def end(token: Token) -> ErrorResponse:
-            issuer = self._config.issuer
-            # What is no session id is not looked for, however long it is.
-            is_id = _SESSION_ID.fullmatch(session) is not None
-            record = await self._store.session(digest("session", issuer, session)) if is_id else None
-            # A session of another identity is answered as one that does not exist.
-            if (
-                record is None
-                or record.has_ended
-                or not hmac.compare_digest(record.identity, digest("identity", issuer, token.identity))
-            ):
-                return _json(404, {"error": "not_found"})
-            expires_at = _expiry(token) if token.session_id == session else 0.0
-            await end_session(session, self._config, self._store, expires_at=expires_at)
-            return _json(200, {})
-
-        return await self._for_bearer(scope, end)
+    # By path: the method, whether the endpoint takes a form (else an access token), and the endpoint.
+    _ROUTES: ClassVar[Mapping[str, tuple[str, bool, Callable[..., Awaitable[ErrorResponse]]]]] = {
+        "/refresh": ("POST", True, _refresh),
+        "/logout": ("POST", True, _logout),
+        "/logout-everywhere": ("POST", False, _logout_everywhere),
+        "/sessions": ("GET", False, _sessions),
+        "/sessions/": ("DELETE", False, _end_session),
+    }
 
     async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[ErrorResponse]]) -> ErrorResponse:
         outcome = await examined(scope, self._config, self._challenges, self._store, sources=self._sources)
@@ -322,32 +300,31 @@ class TokenEndpoints:
         limit = self._config.max_token_size + _MAX_REST
         body = await read_body(limit)
         if len(body) > limit:
-            raise _RequestError("invalid_request", "The body is too long.", 413)
+            raise _RequestError("The body is too long.", status=413)
         if not body and self._sources:
             return {}
         types = [value for name, value in scope["headers"] if name == b"content-type"]
         if len(types) != 1 or types[0].split(b";")[0].strip().lower() != _FORM_TYPE.encode():
-            raise _RequestError("invalid_request", f"The body must be a form: {_FORM_TYPE}.")
+            raise _RequestError(f"The body must be a form: {_FORM_TYPE}.")
         try:
             pairs = parse_qsl(body.decode("utf-8"), strict_parsing=True, errors="strict", max_num_fields=_MAX_FIELDS)
         except ValueError:
-            raise _RequestError("invalid_request", "The body is not a form.") from None
+            raise _RequestError("The body is not a form.") from None
         form = dict(pairs)
         if len(form) != len(pairs):
-            raise _RequestError("invalid_request", "A parameter is repeated.")  # RFC 6749 section 3.2
+            raise _RequestError("A parameter is repeated.")  # RFC 6749 section 3.2
         return form
 
     async def _failed(self, error: TokenError, scope: Any, *, forget: bool = False) -> ErrorResponse:
-        """RFC 6749 section 5.2, and section 2.2.1 of RFC 7009."""
+        """The answer to a token that is refused (RFC 6749 section 5.2, RFC 7009 section 2.2.1)."""
         await notify_refused(self._config.on_event, error, scope)
         if isinstance(error, UnavailableError):
             described = {"error": "temporarily_unavailable", "error_description": error.description}
-            return _json(503, described, ("retry-after", str(error.retry_after)))
+            return json_response(503, described, ("retry-after", str(error.retry_after)))
         code = "invalid_scope" if isinstance(error, MissingScopeError) else "invalid_grant"
-        described = {"error": code, "error_description": error.description}
-        # What is of no use any more must not come again with every request.
+        # A browser must not send a cookie that is of no use with every request.
         forgotten = expired_cookie_headers(self._config) if forget and code == "invalid_grant" else ()
-        return _json(400, described, *forgotten)
+        return json_response(400, {"error": code, "error_description": error.description}, *forgotten)
 
 
 class _GoneError(Exception):
@@ -355,13 +332,11 @@ class _GoneError(Exception):
 
 
 class _RequestError(Exception):
-    """A request that is wrong before any token has been looked at."""
+    """A request that is refused before a token is read from it."""
 
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
+    def __init__(self, description: str, code: str = "invalid_request", *, status: int = 400) -> None:
         super().__init__(code)
-        self.code = code
-        self.description = description
-        self.status = status
+        self.response = json_response(status, {"error": code, "error_description": description})
 
 
 def _expiry(token: Token) -> float:
@@ -369,18 +344,7 @@ def _expiry(token: Token) -> float:
 
 
 def _needed(form: Mapping[str, str], name: str) -> str:
-    # RFC 6749 section 3.2: a parameter without a value counts as absent; parse_qsl drops it.
+    # RFC 6749 section 3.2: a parameter without a value counts as absent, and parse_qsl drops it.
     if name not in form:
-        raise _RequestError("invalid_request", f"The parameter {name} is missing.")
+        raise _RequestError(f"The parameter {name} is missing.")
     return form[name]
-
-
-def _json(status: int, content: Mapping[str, Any], *more: tuple[str, str]) -> ErrorResponse:
-    body = json.dumps(content).encode()
-    headers = (
-        ("content-type", "application/json"),
-        ("content-length", str(len(body))),
-        ("cache-control", "no-store"),
-        *more,
-    )
-    return ErrorResponse(status, headers, body)

@@ -1,18 +1,18 @@
-"""Rotation: a refresh token is used once, and what comes of using it twice (RFC 9700 section 4.14.2).
+"""Rotate refresh tokens: each is used once, and using one twice ends its session (RFC 9700 section 4.14.2).
 
-From top to bottom: the token is verified; the application is asked about its identity; its successor is made, and all
-that can fail has failed by now; and then, in one atomic step of the store, the session moves on from the one to the other. A
-request whose token is not the one that the session is waiting for is one of these:
+The token is verified, the application is asked about its identity, and the successor is minted. When all that can fail
+has succeeded, one atomic step of the store moves the session from the one token to the other. A token that is not the
+session's current one is handled as follows:
 
-- It comes within the grace, and the successor has not been used either. It gets the very same answer, since a client that
-  lost an answer cannot do better than ask again. A thief can live on that for a while, so it is told to `on_event`, and a
-  session in which every refresh of a long time was followed by a repeat ends.
-- Its token is newer than the session: the store has lost what it knew. This is no theft, but it cannot be known which
-  tokens have been used since, so the session ends.
-- Otherwise two parties have the token, and it cannot be known which of them is the thief. The session ends.
+- It is the previous one, within the grace, and its successor has not been used: the client may have lost the response,
+  and gets it again. Since a thief could use this for a while, `on_event` hears of it, and a session in which every
+  refresh of a long time was followed by a repeat ends.
+- It is newer than the session: the store has lost data. This is no theft, but it is unknown which tokens have been used
+  since, so the session ends.
+- Otherwise two parties have the token, and either may be the thief. The session ends.
 
-When the store does not say whether the session has moved on, its state is read once more. When that fails too, the client
-is told to ask again, and it is not known whether its token has been used.
+If the store fails in that step, the session is read once more. If that fails too, the client is told to try again, and
+it is not known whether its token has been used.
 """
 
 from __future__ import annotations
@@ -49,29 +49,23 @@ from asgi_jwt_claims.tokens.token import Token, TokenPair, about, facts_of
 from asgi_jwt_claims.tokens.verification import verify_token_async
 
 from ._response_encryption import decrypt_response, encrypt_response
-from .login import (
-    check_arguments,
-    check_settings,
-    end_session,
-    mint_pair,
-    refresh_digest,
-    session_end,
-)
+from .login import mint_pair, session_claim_of, session_end
+from .revocation import check_arguments, end_session
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
 
 __all__ = ["ClaimsLoader", "RefreshedClaims", "check_client", "rotate_refresh_token"]
 
-_MAX_REPEATS = 50  # rotations in a row, each followed by a repeat: half a day, with access tokens of 15 minutes
+_MAX_REPEATS = 50  # rotations in a row, each followed by a repeat: half a day with access tokens of 15 minutes
 
 
 class RefreshedClaims(NamedTuple):
-    """What a `claims_loader` may return where user claims alone are not enough.
+    """User claims and roles of the new tokens, for a `claims_loader` to return.
 
     Attributes:
         user_claims: The user claims of the new tokens.
-        roles: Their roles; None: those of the refresh token.
+        roles: Their roles; None to keep those of the refresh token.
     """
 
     user_claims: Mapping[str, Any] | None
@@ -81,7 +75,7 @@ class RefreshedClaims(NamedTuple):
 ClaimsLoader: TypeAlias = Callable[
     [Token], "Awaitable[Mapping[str, Any] | RefreshedClaims | None] | Mapping[str, Any] | RefreshedClaims | None"
 ]
-"""Given the refresh token, the user claims as they are today; None when the identity may not go on. Sync or async."""
+"""A function of the refresh token, sync or async, that returns the current user claims; None to refuse the identity."""
 
 
 async def rotate_refresh_token(
@@ -96,35 +90,36 @@ async def rotate_refresh_token(
 ) -> TokenPair:
     """Use a refresh token, once, for a new pair (RFC 6749 section 6).
 
-    The new tokens are those of the same session: same identity, audience, scope and login, and never fresh.
+    The new tokens have the same session, identity, audience, scopes and login, and are never fresh.
 
     Args:
         raw: The encoded refresh token, from `start_session` or from here.
-        config: That which minted it.
-        store: Where its session is kept.
-        claims_loader: Asked for the user claims; None: they are carried over. It may be asked and the answer not used.
-        scope: A part of the scopes granted, for the access token alone.
-        client_id: The client that sends it; checked if the session was started for a client.
-        check: Called with the new pair before the refresh token is used up; raises when the pair cannot be delivered, for
-            example because a cookie cannot hold it.
+        config: The configuration that minted it.
+        store: The store that keeps its session.
+        claims_loader: A function that looks up the user claims; None to keep those of the refresh token. Its answer may
+            not be used.
+        scope: Some of the scopes granted, for the access token alone.
+        client_id: The client that sends the token; checked if the session was started for a client.
+        check: A function of the new pair, called before the refresh token is used. It raises if the pair cannot be
+            delivered, for example because it does not fit into cookies.
 
     Raises:
-        SettingError: `config` or `store` is none.
-        ReusedTokenError: It had been used before. Its session has ended now.
-        RevokedTokenError: Its session has ended before, or the store does not know it, or not as it was last.
-        ExpiredTokenError: It has expired, or its session is older than `session_lifetime`.
-        IdentityRefusedError: The loader returned None.
-        WrongClientError: It belongs to another client.
+        SettingError: `config` or `store` is of another type, or `config` lacks a `type_claim` or `session_claim`.
+        ReusedTokenError: The token had been used before. Its session has ended now.
+        RevokedTokenError: Its session has ended before, or the store does not know it, or only an older state of it.
+        ExpiredTokenError: The token has expired, or its session is older than `session_lifetime`.
+        IdentityRefusedError: `claims_loader` returned None.
+        WrongClientError: The token belongs to another client.
         MissingScopeError: `scope` has more than was granted.
-        InvalidTokenError: It is no valid refresh token.
-        ClaimsUnavailableError: The loader failed, what it returned cannot be minted, or `check` raised. The token has not
-            been used.
+        InvalidTokenError: It is not a valid refresh token of a session.
+        ClaimsUnavailableError: `claims_loader` or `check` raised, or its claims cannot be minted. The token has not been
+            used.
         KeysUnavailableError: The keys could not be fetched. The token has not been used.
-        StoreUnavailableError: The store failed. It is not known whether the token has been used: within the grace it can be
-            sent again.
+        StoreUnavailableError: The store failed. It is not known whether the token has been used; it can be sent again
+            within the grace.
     """
     check_arguments(config, store, "rotate_refresh_token(raw, config, store)")
-    session_claim = check_settings(config)
+    session_claim = session_claim_of(config)
     token = await verify_token_async(raw, config, type="refresh")
     try:
         check_client(token, client_id)
@@ -157,38 +152,36 @@ async def _rotate(
         raise MissingClaimError(claim="auth_time")
     now = int(config.clock())
     if session_end(config, logged_in_at) <= now:
-        # Its `exp` has just passed, or was written when sessions could last longer.
+        # Its `exp` has just passed, or it was minted when sessions could last longer.
         raise ExpiredTokenError(claim="auth_time", auth_time=logged_in_at, now=now)
     narrowed = _narrowed(scope, token)
-    renewal = await _load(token, claims_loader, config)
-    said = token.claims
+    loaded = await _load(token, claims_loader, config)
+    granted = token.claims
     grant = {
-        "user_claims": renewal.user_claims,
-        "scope": scope_text(said[config.scope_claim]) if token.scopes else None,
-        "roles": said.get(config.roles_claim) if renewal.roles is None else read_once(renewal.roles),
+        "user_claims": loaded.user_claims,
+        "scope": scope_text(granted[config.scope_claim]) if token.scopes else None,
+        "roles": granted.get(config.roles_claim) if loaded.roles is None else read_once(loaded.roles),
         "audience": json.loads(record.audience) if record.audience else None,
     }
-    claims = {session_claim: token.session_id, "auth_time": logged_in_at, "client_id": said.get("client_id")}
+    claims = {session_claim: token.session_id, "auth_time": logged_in_at, "client_id": granted.get("client_id")}
     try:
-        pair, life = mint_pair(
-            token.identity, config, now, logged_in_at, grant, claims, fresh=False, access_scope=narrowed
-        )
-    except Exception as error:  # the values are the application's, and may raise anything
+        minted = mint_pair(token.identity, config, now, logged_in_at, grant, claims, fresh=False, access_scope=narrowed)
+    except Exception as error:  # values of the application may raise anything
         logger().exception("new tokens could not be minted; the refresh token has not been used")
         raise ClaimsUnavailableError(reason=type(error).__name__) from error
-    _checked(pair, check)
+    pair = _checked(minted.pair, check)
     moment = config.clock()
     after = record._replace(
-        current=refresh_digest(config, life.refresh_jti),
+        current=minted.digest,
         previous=digests.token,
         previous_used_at=moment,
         response=encrypt_response(pair, encoded, digests.session) if config.grace_seconds else b"",
         response_until=moment + config.grace_seconds,
-        # Not before the `iat` of any of its tokens, though clocks differ.
+        # Never before the `iat` of one of its tokens, although clocks differ.
         refreshed_at=max(record.refreshed_at, moment),
         # Access tokens that were minted under longer lifetimes may outlive the refresh token.
-        expires_at=max(life.refresh_end, record.access_expires_at) + config.leeway_seconds,
-        access_expires_at=max(record.access_expires_at, life.access_end) if record.access_expires_at else 0.0,
+        expires_at=max(minted.refresh_expires_at, record.access_expires_at) + config.leeway_seconds,
+        access_expires_at=max(record.access_expires_at, minted.access_expires_at) if record.access_expires_at else 0.0,
         repeats=record.repeats if record.was_repeated else 0,
         was_repeated=False,
     )
@@ -201,11 +194,11 @@ async def _rotate(
 
 
 async def _move_on(before: SessionRecord, after: SessionRecord, store: TokenStore) -> bool:
-    """Whether the session has moved from the one state to the other, and not by another request."""
+    """Replace the state of a session, and return whether it was this call that did."""
     try:
         return await store.replace_session(before.session, before.current, after)
     except StoreUnavailableError:
-        # It may have, and only the answer was lost. The client would come back with a token that has been used.
+        # Perhaps only the answer was lost. Without this look, the client would send a token that has been used.
         record = await store.session(before.session)
         if record is not None and record.current == before.current:
             raise
@@ -219,7 +212,7 @@ async def _find_session(digests: TokenDigests, config: JWTConfig, store: TokenSt
         raise RevokedTokenError()
     record = await store.session(digests.session)
     if record is None:
-        # With a store of its own in each process it is another process that knows the session.
+        # If each process has a store of its own, another process knows the session.
         raise RevokedTokenError(reason="no such session here")
     if record.has_ended:
         raise RevokedTokenError(reason="the session has ended")
@@ -229,7 +222,7 @@ async def _find_session(digests: TokenDigests, config: JWTConfig, store: TokenSt
 async def _answer_again(
     token: Token, digests: TokenDigests, record: SessionRecord, encoded: bytes, config: JWTConfig, store: TokenStore
 ) -> TokenPair:
-    """The answer to a token that is not the one that the session is waiting for."""
+    """The stored response to a token that is not the session's current one; or end the session."""
     is_previous = hmac.compare_digest(record.previous, digests.token)
     repeats = record.repeats if record.was_repeated else record.repeats + 1
     if is_previous and record.response and config.clock() - record.previous_used_at < config.grace_seconds:
@@ -249,7 +242,7 @@ async def _answer_again(
 
 async def _note_repeat(token: Token, record: SessionRecord, repeats: int, config: JWTConfig, store: TokenStore) -> None:
     if not record.was_repeated:
-        # If the session has moved on meanwhile, the repeat was good when it came, and is not counted.
+        # If the session has moved on meanwhile, the repeat was good when it came, and need not count.
         await store.replace_session(record.session, record.current, record._replace(repeats=repeats, was_repeated=True))
     await tell(config.on_event, AuthEvent(name="refresh_repeated", **facts_of(token)))
 
@@ -258,7 +251,7 @@ def _checked(pair: TokenPair, check: Callable[[TokenPair], object] | None) -> To
     try:
         if check is not None:
             check(pair)
-    except Exception as error:  # `check` is its caller's, and may raise anything
+    except Exception as error:  # a function of the application may raise anything
         logger().exception("the tokens of a refresh cannot be delivered")
         raise ClaimsUnavailableError(reason=type(error).__name__) from error
     return pair
@@ -268,7 +261,7 @@ def check_client(token: Token, client_id: str | None) -> None:
     """Refuse a token that was issued to another client (RFC 6749 section 10.4).
 
     Raises:
-        WrongClientError: It was.
+        WrongClientError: `client_id` is not the token's.
     """
     expected = token.claims.get("client_id")
     if expected is None:
@@ -290,7 +283,7 @@ async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) ->
             loaded = await loaded
     except TokenError:
         raise
-    except BaseException as error:  # a task that the loader awaits may have been cancelled, which is a failure too
+    except BaseException as error:  # a task that the loader awaits may be cancelled, which is a failure too
         if ends_task(error):
             raise
         logger().exception("claims_loader failed; the refresh token has not been used")

@@ -20,7 +20,6 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims.errors import (
-    MintingError,
     SettingError,
     StoreUnavailableError,
     UnsupportedScopeError,
@@ -346,7 +345,7 @@ def test_settings(config: JWTConfig, store: MemoryStore) -> None:
     ):
         with pytest.raises(SettingError):
             TokenEndpoints(*arguments, **options)  # type: ignore[arg-type]
-    with pytest.raises(MintingError):
+    with pytest.raises(SettingError, match="session_claim"):
         TokenEndpoints(JWTConfig(secret_key=SECRET, session_claim=None), store)
 
 
