@@ -151,7 +151,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
         (KnowsNothing, "test_what_is_known_without_waiting"),
         (ForgetsSoon, "test_it_is_kept_for_long"),
         (LastOneCounts, "test_the_longer_counts"),
-        (ShortMarks, "test_marks_that_are_almost_alike"),
+        (ShortMarks, "test_digests_that_are_almost_alike"),
         (WritesNothing, "test_it_is_kept_when_stores_are_closed"),
         (LooksThenWrites, "test_one_of_many_in_threads_replaces_it"),
         (AwaitsThenWrites, "test_one_of_many_replaces_it"),

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_jwt_claims.auth.request import scope_of
 from asgi_jwt_claims.config import check_config
@@ -39,6 +39,9 @@ __all__ = [
 _CSRF_VALUE = re.compile(rb"[A-Za-z0-9_\-]{32}\.[A-Za-z0-9_\-]{32}")
 _NO_STORE = ("cache-control", "no-store")
 _MAX_COOKIE = 4096  # RFC 6265bis section 5.6: browsers ignore a cookie with more bytes of name and value
+
+
+_Value: TypeAlias = tuple[str, int | None]  # of a cookie, and its Max-Age in seconds
 
 
 def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config: JWTConfig) -> None:
@@ -101,32 +104,30 @@ def cookie_headers(tokens: TokenPair | str, config: JWTConfig) -> list[tuple[str
     """The headers of a response that sets the cookies."""
     if not isinstance(tokens, TokenPair | str):
         raise SettingError(f"tokens must be a TokenPair or an encoded access token, not {type(tokens).__name__}")
-    cookies = config.cookies
     given = [tokens] if isinstance(tokens, str) else [tokens.access_token, tokens.refresh_token]
     ages = [_max_age(raw.encode(), config) for raw in given]
     csrf = b".".join(csrf_digest(raw.encode()) for raw in given).decode()
-    refresh, refresh_age = (given[1], ages[1]) if len(given) > 1 else ("", 0)
-    return [
-        _cookie(cookies, cookies.access_name, given[0], "/", ages[0]),
-        _cookie(cookies, cookies.refresh_name, refresh, cookies.refresh_path, refresh_age),
-        # A script reads it and sends it back, which no other origin can do.
-        _cookie(cookies, cookies.csrf_name, csrf, "/", ages[-1], http_only=False),
-    ]
+    refresh = (given[1], ages[1]) if len(given) > 1 else ("", 0)
+    return _headers((given[0], ages[0]), refresh, (csrf, ages[-1]), config)
 
 
 def expired_cookie_headers(config: JWTConfig) -> list[tuple[str, str]]:
     """The headers of a response that removes the cookies."""
+    return _headers(("", 0), ("", 0), ("", 0), config)
+
+
+def _headers(access: _Value, refresh: _Value, csrf: _Value, config: JWTConfig) -> list[tuple[str, str]]:
     cookies = config.cookies
     return [
-        _cookie(cookies, cookies.access_name, "", "/", 0),
-        _cookie(cookies, cookies.refresh_name, "", cookies.refresh_path, 0),
-        _cookie(cookies, cookies.csrf_name, "", "/", 0, http_only=False),
+        _cookie(cookies, cookies.access_name, access, "/"),
+        _cookie(cookies, cookies.refresh_name, refresh, cookies.refresh_path),
+        # A script reads it and sends it back, which no other origin can do.
+        _cookie(cookies, cookies.csrf_name, csrf, "/", http_only=False),
     ]
 
 
-def _cookie(
-    cookies: TokenCookies, name: str, value: str, path: str, max_age: int | None, *, http_only: bool = True
-) -> tuple[str, str]:
+def _cookie(cookies: TokenCookies, name: str, content: _Value, path: str, *, http_only: bool = True) -> tuple[str, str]:
+    value, max_age = content
     if len(name) + len(value) > _MAX_COOKIE:
         raise CookieTooLargeError(
             f"the cookie {name} would have {len(name) + len(value)} bytes, and browsers keep {_MAX_COOKIE}; "

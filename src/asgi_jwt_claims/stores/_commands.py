@@ -11,7 +11,7 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, get_type_hints
 
 import anyio
 
@@ -30,25 +30,22 @@ if TYPE_CHECKING:
 
 __all__ = ["CommandStore", "FeedEntry", "FeedStore", "Position"]
 
-_FIELDS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "identity": ("identity", bytes.fromhex),
-    "session_id": ("id", str),
-    "current": ("current", bytes.fromhex),
-    "previous": ("previous", bytes.fromhex),
-    "previous_used_at": ("spent_at", float),
-    "response_until": ("sealed_until", float),
-    "started_at": ("started_at", float),
-    "refreshed_at": ("refreshed_at", float),
-    "expires_at": ("expires_at", float),
-    "label": ("label", str),
-    "access_expires_at": ("access_expires_at", float),
-    "audience": ("audience", str),
-    "repeats": ("repeats", int),
-    "was_repeated": ("was_repeated", "1".__eq__),
-    "has_ended": ("has_ended", "1".__eq__),
-}
-"""The fields of a record: the name that each has in the hash of a session, and how its text is read."""
+ClientT = TypeVar("ClientT")
 
+_READERS: dict[type, Callable[[str], Any]] = {
+    bytes: bytes.fromhex,
+    str: str,
+    float: float,
+    int: int,
+    bool: "1".__eq__,
+}
+_STORED_NAMES = {"session_id": "id", "previous_used_at": "spent_at", "response_until": "sealed_until"}
+# The fields of a record that its hash has: the name that each has there, and how its text is read.
+_FIELDS = {
+    name: (_STORED_NAMES.get(name, name), _READERS[kind])
+    for name, kind in get_type_hints(SessionRecord).items()
+    if name not in ("session", "response")
+}
 _FETCHED_AT_ONCE = 500
 
 
@@ -88,14 +85,20 @@ class FeedStore(TokenStore):
         """The entries after a position, in order. Waits for one, at most `wait` seconds."""
 
 
-class CommandStore(FeedStore):
+class CommandStore(FeedStore, Generic[ClientT]):
     """A store on a Redis or Valkey server. Logs a warning if the server drops data when its memory is full."""
 
     __slots__ = ("_client", "_clock", "_feed", "_has_begun", "_owned", "_prefix", "_revoked", "_timeout")
 
     def __init__(
-        self, client: Any, *, prefix: str, timeout: timedelta | float, clock: Callable[[], float] = time.time
+        self,
+        client: ClientT,
+        *,
+        prefix: str = "asgi-jwt-claims",
+        timeout: timedelta | float = 1.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._check_client(client)
         if not isinstance(prefix, str) or not prefix or not prefix.isascii() or set("{}") & set(prefix):
             raise SettingError(f"prefix must be a non-empty ASCII str without braces, not {prefix!r}")
         self._client = client
@@ -121,8 +124,13 @@ class CommandStore(FeedStore):
 
     @staticmethod
     @abstractmethod
-    def _connect(url: str, timeout: float) -> Any:
+    def _connect(url: str, timeout: float) -> ClientT:
         """A client for a server."""
+
+    @staticmethod
+    @abstractmethod
+    def _check_client(client: object) -> None:
+        """Raise a `SettingError` for a client that cannot be used."""
 
     @abstractmethod
     async def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,13 +16,12 @@ with needs("coredis"):
     from coredis.retry import NoRetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import timedelta
+    from collections.abc import Sequence
 
 __all__ = ["CoredisStore"]
 
 
-class CoredisStore(CommandStore):
+class CoredisStore(CommandStore["Redis[Any]"]):
     """Keep revocations and sessions on a server, as `RedisStore` does, through coredis.
 
     The application has to enter a client of coredis (`async with client`) before its store is used. The client of
@@ -34,40 +32,31 @@ class CoredisStore(CommandStore):
 
     Args:
         client: A client of coredis with a `stream_timeout` and a `connect_timeout`, in seconds.
-        prefix: The beginning of all keys, written in braces, so that a cluster keeps them on one node.
+        prefix: As for `RedisStore`.
         timeout: The longest wait for an answer; a `timedelta` or seconds.
-        clock: A function that returns seconds since the epoch, such as `time.time`.
+        clock: As for `RedisStore`.
 
     Raises:
         SettingError: An option cannot be used.
     """
 
-    __slots__ = ("_longest_block",)
-
-    def __init__(
-        self,
-        client: Redis[Any],
-        *,
-        prefix: str = "asgi-jwt-claims",
-        timeout: timedelta | float = 1.0,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        if not isinstance(client, Redis):
-            raise SettingError(
-                f"client must be one of coredis, not {type(client).__name__}: CoredisStore(coredis.Redis.from_url(...))"
-            )
-        super().__init__(client, prefix=prefix, timeout=timeout, clock=clock)
-        settings = client.connection_pool.connection_kwargs
-        stream_timeout = settings.get("stream_timeout")
-        if not stream_timeout or not settings.get("connect_timeout"):
-            raise SettingError("the client needs a stream_timeout and a connect_timeout, such as 1 second each")
-        self._longest_block = max(1, round(stream_timeout * 500))
+    __slots__ = ()
 
     @staticmethod
     def _connect(url: str, timeout: float) -> Redis[Any]:
         return Redis.from_url(
             url, stream_timeout=timeout, connect_timeout=timeout, retry_policy=NoRetryPolicy(), verify_version=False
         )
+
+    @staticmethod
+    def _check_client(client: object) -> None:
+        if not isinstance(client, Redis):
+            raise SettingError(
+                f"client must be one of coredis, not {type(client).__name__}: CoredisStore(coredis.Redis.from_url(...))"
+            )
+        settings = client.connection_pool.connection_kwargs
+        if not settings.get("stream_timeout") or not settings.get("connect_timeout"):
+            raise SettingError("client needs a stream_timeout and a connect_timeout, such as 1 second each")
 
     async def run(self) -> None:
         """See `TokenStore`; the client of `from_url` is open meanwhile."""
@@ -83,8 +72,10 @@ class CoredisStore(CommandStore):
             return await self._client.eval(script, keys, arguments)
 
     async def _read_stream(self, key: str, after: str, milliseconds: int) -> list[tuple[Any, dict[Any, Any]]]:
+        # Half of `stream_timeout` at most, so that a wait without entries is no failure.
+        stream_timeout: Any = self._client.connection_pool.connection_kwargs["stream_timeout"]
+        longest = max(1, round(stream_timeout * 500))
         found: Any = None
         with anyio.CancelScope(shield=True):
-            # Shorter than `stream_timeout`, so that a wait without entries is no failure.
-            found = await self._client.xread({key: after}, count=1000, block=min(milliseconds, self._longest_block))
+            found = await self._client.xread({key: after}, count=1000, block=min(milliseconds, longest))
         return [(entry.identifier, dict(entry.field_values)) for entries in (found or {}).values() for entry in entries]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,15 +15,14 @@ with needs("redis"):
     from redis import asyncio as aioredis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import timedelta
+    from collections.abc import Sequence
 
 __all__ = ["RedisStore"]
 
 _CONNECTIONS = 32
 
 
-class RedisStore(CommandStore):
+class RedisStore(CommandStore["aioredis.Redis | aioredis.RedisCluster"]):
     """Keep revocations and sessions on a server: Redis 6.2 or later, Valkey 7.2 or later, or a cluster of either.
 
     Set `maxmemory-policy noeviction` and `appendonly yes` on the server: a revocation that the server loses no longer
@@ -46,25 +44,18 @@ class RedisStore(CommandStore):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        client: aioredis.Redis | aioredis.RedisCluster,
-        *,
-        prefix: str = "asgi-jwt-claims",
-        timeout: timedelta | float = 1.0,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    @staticmethod
+    def _connect(url: str, timeout: float) -> aioredis.Redis:
+        pool = aioredis.BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout)
+        return aioredis.Redis.from_pool(pool)
+
+    @staticmethod
+    def _check_client(client: object) -> None:
         if not isinstance(client, aioredis.Redis | aioredis.RedisCluster):
             raise SettingError(
                 f"client must be one of redis.asyncio, not {type(client).__name__}: "
                 "RedisStore(redis.asyncio.Redis.from_url(...))"
             )
-        super().__init__(client, prefix=prefix, timeout=timeout, clock=clock)
-
-    @staticmethod
-    def _connect(url: str, timeout: float) -> aioredis.Redis:
-        pool = aioredis.BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout)
-        return aioredis.Redis.from_pool(pool)
 
     async def run(self) -> None:
         """See `TokenStore`; closes the client of `from_url` at the end."""
