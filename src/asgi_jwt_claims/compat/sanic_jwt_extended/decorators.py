@@ -1,4 +1,4 @@
-"""The old guards. All of them are one guard with different rules, and all inject `token` by keyword."""
+"""The guards of 0.4.4, which pass the token to the handler as `token`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _guard(handler: Handler, access: AccessPolicy, *, optional: bool = False) ->
         except RequestRefused as refused:
             if not any(isinstance(argument, WEBSOCKETS) for argument in args):
                 raise
-            # The handshake is over, since a decorator without functools.wraps has hidden this guard.
+            # The handshake is over, because a decorator without functools.wraps has hidden this guard.
             await close_websocket(request, args, refused.error.status)
             return None
         result = handler(*args, **kwargs)
@@ -62,20 +62,20 @@ def jwt_required(function: Handler | None = None, allow: Roles = None, deny: Rol
     """Guard a handler by an access token; bare, or called with roles.
 
     Args:
-        function: The handler, when used bare.
-        allow: Roles of which the token must have one. A str is one role; an empty list allows nobody.
-        deny: Roles of which the token must have none. With either, a token without a role is refused.
+        function: The handler, if the decorator is used bare.
+        allow: Roles of which the token must have one. A str is one role; an empty list refuses every token.
+        deny: Roles of which the token must have none. With `allow` or `deny`, a token without a role is refused.
     """
     return _role_guard(function, allow, deny, fresh=False)
 
 
 def fresh_jwt_required(function: Handler | None = None, allow: Roles = None, deny: Roles = None) -> Any:
-    """As `jwt_required`, and the token must come from a recent login."""
+    """Guard a handler as `jwt_required` does, by a token that comes from a recent login."""
     return _role_guard(function, allow, deny, fresh=True)
 
 
 def jwt_optional(fn: Handler) -> Handler:
-    """Let a request without a token through, with an empty `Token`. A bad token, or a bad header, is refused."""
+    """Let in a request without a token, with an empty `Token`; refuse a bad token or a bad header."""
     return _guard(fn, AccessPolicy(), optional=True)
 
 

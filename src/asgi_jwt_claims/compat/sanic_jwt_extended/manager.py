@@ -1,4 +1,4 @@
-"""`JWTManager`: settles the settings of an application, and answers what its guards raise."""
+"""`JWTManager`: read the settings of an application, and answer the exceptions of its guards."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ _CHALLENGES = ErrorResponder()
 
 
 class JWTManager:
-    """Prepares Sanic applications for the guards and the token functions.
+    """Prepare Sanic applications for the guards and the token functions.
 
-    Secrets and settings are checked here when a key is already set, otherwise before the server starts.
+    Secrets and settings are checked at once if a key is set, otherwise before the server starts.
 
     Args:
-        app: The application, or None to call `init_app` later.
-        legacy_status: ErrorResponse with the status codes of 0.4.4 and without `WWW-Authenticate`, instead of RFC 6750's.
+        app: The application; None to call `init_app` later.
+        legacy_status: Whether to answer with the status codes of 0.4.4 and without `WWW-Authenticate`, in place of those
+            of RFC 6750.
 
     Raises:
         ConfigurationError: A setting cannot be used; the message says what to write instead.
@@ -99,10 +100,10 @@ def settings_of(app: Sanic[Any, Any]) -> Settings:
     """The settings of an application.
 
     Raises:
-        ConfigurationConflictError: It has no `JWTManager`.
+        ConfigurationConflictError: The application has no `JWTManager`.
     """
     if not hasattr(app.ctx, _CONTEXT):
-        raise ConfigurationConflictError("this application has no JWTManager; call JWTManager(app)")
+        raise ConfigurationConflictError("the application has no JWTManager; call JWTManager(app)")
     settings: Settings | None = getattr(app.ctx, _CONTEXT)
     if settings is None:
         settings = read_settings(app.config)
