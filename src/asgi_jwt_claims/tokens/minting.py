@@ -107,7 +107,11 @@ def create_token_pair(
     audience: str | Iterable[str] | None = None,
     headers: Mapping[str, Any] | None = None,
 ) -> TokenPair:
-    """An access token and its refresh token; `dict(pair)` is the answer of RFC 6749 section 5.1.
+    """Mint an access token and a refresh token without a session; `dict(pair)` is the response of RFC 6749 section 5.1.
+
+    For applications that keep no state. Without a session the refresh token is not rotated and cannot be revoked as a
+    session; `rotate_refresh_token` and `TokenEndpoints` refuse it. An application verifies it with `type="refresh"` and
+    mints again. To log in with a session, call `start_session`.
 
     Arguments and errors are those of `create_access_token`; lifetimes are the configuration's.
     """
