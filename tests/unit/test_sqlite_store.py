@@ -230,6 +230,19 @@ async def test_what_cannot_be_written(path: Path) -> None:
     await store.aclose()
 
 
+async def test_values_that_make_no_sense(path: Path, other: sqlite3.Connection) -> None:
+    """A row that another program has written wrongly is an error of the store, and no other."""
+    store = SQLiteStore(path)
+    await store.revoke([Revocation("identity", MARK, math.inf, 5.0)])
+    await store.replace_session(MARK, b"", RECORD)
+    other.execute("UPDATE revoked SET cutoff = 'never'")
+    other.execute("UPDATE session SET response_until = x'00'")
+    for call in (store.cutoff, store.session, store.sessions):
+        with pytest.raises(StoreUnavailableError):
+            await call(MARK)
+    await store.aclose()
+
+
 async def test_a_file_that_is_taken_away(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Without its file a store says nothing about any token; another file in its place is opened, and the log tells."""
     store, backup = SQLiteStore(path), SQLiteStore(tmp_path / "backup")

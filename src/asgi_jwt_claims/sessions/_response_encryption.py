@@ -23,13 +23,7 @@ _PURPOSE = b"asgi-jwt-claims: answer to a refresh token\0"
 
 
 def encrypt_response(pair: TokenPair, raw: bytes, session: bytes) -> bytes:
-    """Encrypt `pair`, the response to the refresh token `raw`, with AES-256-GCM.
-
-    Args:
-        pair: The new tokens.
-        raw: The encoded refresh token that was used for them.
-        session: The digest of their session, to which the response is bound.
-    """
+    """Encrypt `pair`, the response to the refresh token `raw`; AES-256-GCM, bound to the digest of the session."""
     nonce = os.urandom(_NONCE_SIZE)
     return nonce + AESGCM(_key(raw)).encrypt(nonce, json.dumps(dict(pair)).encode(), session)
 

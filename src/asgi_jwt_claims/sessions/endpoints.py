@@ -192,11 +192,10 @@ class TokenEndpoints:
             scope, form, "token", self._access_cookie
         )
         # A browser whose cookies have expired has nothing to end; but another site must not make it drop them.
-        forget = raw is not None or (
-            self._access_cookie is not None and not form.keys() - {self._access_cookie.cookies.csrf_field}
-        )
-        if forget and raw is None and self._access_cookie is not None:
-            self._access_cookie.check_origin(scope)
+        cookie = self._access_cookie
+        forget = raw is not None or (cookie is not None and not form.keys() - {cookie.cookies.csrf_field})
+        if forget and raw is None and cookie is not None:
+            cookie.check_origin(scope)
         try:
             token = None if forget and raw is None else await self._verified(raw or _needed(form, "token"))
             if token is not None:

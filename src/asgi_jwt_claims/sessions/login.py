@@ -178,11 +178,7 @@ async def list_sessions(identity: Any, config: JWTConfig, store: TokenStore) -> 
 
 
 def session_claim_of(config: JWTConfig) -> str:
-    """The claim that names the session of a token.
-
-    Raises:
-        SettingError: Tokens of `config` cannot have sessions.
-    """
+    """The claim that names the session of a token. Raises a `SettingError` if tokens of `config` cannot have one."""
     if config.session_claim is None or config.type_claim is None:
         raise SettingError(
             "session_claim and type_claim must not be None: sessions need both; leave them out for defaults"

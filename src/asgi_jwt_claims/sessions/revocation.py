@@ -42,11 +42,7 @@ _ENDED = b"\0" * 16  # the `current` of a session that has ended; no token has t
 
 
 def check_arguments(config: object, store: object, call: str) -> None:
-    """Refuse a configuration or a store of another type, for example when the two are swapped.
-
-    Raises:
-        SettingError: `config` is no JWTConfig, or `store` is no TokenStore.
-    """
+    """Raise a `SettingError` for a configuration or a store of another type, for example when the two are swapped."""
     check_config(config, call)
     if not isinstance(store, TokenStore):
         raise SettingError(
@@ -98,14 +94,7 @@ async def revoke_session(session_id: str, config: JWTConfig, store: TokenStore) 
 
 
 async def end_session(session_id: str, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:
-    """End a session as `revoke_session` does, and keep the revocation until `expires_at` at least.
-
-    Args:
-        session_id: The `session_id` of its tokens.
-        config: The configuration of its tokens.
-        store: The store that keeps the session.
-        expires_at: The `exp` of a token of the session, in seconds since the epoch; infinity if it never expires.
-    """
+    """As `revoke_session`, but keep the revocation until `expires_at` at least, the `exp` of a token at hand."""
     session = digest("session", config.issuer, session_id)
     record = await store.session(session)
     # The record first, so that a refresh under way issues no token that the record does not know of.
@@ -208,8 +197,5 @@ def _issued_now(config: JWTConfig, lifetime: float) -> float:
 
 
 def _outlasting(expires_at: float, config: JWTConfig) -> float:
-    """Until when the revocation of a token with this `exp` is kept.
-
-    The token is accepted for a leeway after its `exp`, by a clock that may be a leeway behind that of the store.
-    """
+    """Until when a revocation is kept: a token lives a leeway longer than its `exp`, by a clock that may be behind."""
     return expires_at + 2 * config.leeway_seconds

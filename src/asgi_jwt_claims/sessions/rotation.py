@@ -119,13 +119,11 @@ async def rotate_refresh_token(
             within the grace.
     """
     check_arguments(config, store, "rotate_refresh_token(raw, config, store)")
-    session_claim = session_claim_of(config)
+    session_claim_of(config)
     token = await verify_token_async(raw, config, type="refresh")
     try:
         check_client(token, client_id)
-        return await _rotate(
-            token, raw, config, store, session_claim, claims_loader=claims_loader, scope=scope, check=check
-        )
+        return await _rotate(token, raw, config, store, claims_loader, scope, check)
     except TokenError as error:
         about(error, token)
         raise
@@ -136,8 +134,6 @@ async def _rotate(
     raw: str | bytes,
     config: JWTConfig,
     store: TokenStore,
-    session_claim: str,
-    *,
     claims_loader: ClaimsLoader | None,
     scope: str | None,
     check: Callable[[TokenPair], object] | None,
@@ -163,7 +159,11 @@ async def _rotate(
         "roles": granted.get(config.roles_claim) if loaded.roles is None else read_once(loaded.roles),
         "audience": json.loads(record.audience) if record.audience else None,
     }
-    claims = {session_claim: token.session_id, "auth_time": logged_in_at, "client_id": granted.get("client_id")}
+    claims = {
+        session_claim_of(config): token.session_id,
+        "auth_time": logged_in_at,
+        "client_id": granted.get("client_id"),
+    }
     try:
         minted = mint_pair(token.identity, config, now, logged_in_at, grant, claims, fresh=False, access_scope=narrowed)
     except Exception as error:  # values of the application may raise anything
@@ -258,11 +258,7 @@ def _checked(pair: TokenPair, check: Callable[[TokenPair], object] | None) -> To
 
 
 def check_client(token: Token, client_id: str | None) -> None:
-    """Refuse a token that was issued to another client (RFC 6749 section 10.4).
-
-    Raises:
-        WrongClientError: `client_id` is not the token's.
-    """
+    """Raise a `WrongClientError` for a token that was issued to another client (RFC 6749 section 10.4)."""
     expected = token.claims.get("client_id")
     if expected is None:
         return

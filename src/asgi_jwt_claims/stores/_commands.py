@@ -32,13 +32,7 @@ __all__ = ["CommandStore", "FeedEntry", "FeedStore", "Position"]
 
 ClientT = TypeVar("ClientT")
 
-_READERS: dict[type, Callable[[str], Any]] = {
-    bytes: bytes.fromhex,
-    str: str,
-    float: float,
-    int: int,
-    bool: "1".__eq__,
-}
+_READERS: dict[type, Any] = {bytes: bytes.fromhex, str: str, float: float, int: int, bool: "1".__eq__}
 _STORED_NAMES = {"session_id": "id", "previous_used_at": "spent_at", "response_until": "sealed_until"}
 # The fields of a record that its hash has: the name that each has there, and how its text is read.
 _FIELDS = {

@@ -146,19 +146,11 @@ class TokenStore(ABC):
 
     @abstractmethod
     async def cutoff(self, identity: bytes) -> float:
-        """The time up to which tokens of an identity are revoked, in seconds since the epoch; 0 if none are.
-
-        Args:
-            identity: The digest of the identity.
-        """
+        """The time up to which tokens of the identity with this digest are revoked, in seconds since the epoch, or 0."""
 
     @abstractmethod
     async def session(self, session: bytes) -> SessionRecord | None:
-        """The state of a session, ended or not; None if there is none, or its `expires_at` has passed.
-
-        Args:
-            session: The digest of the session.
-        """
+        """The state of the session with this digest, ended or not; None if there is none, or it has expired."""
 
     @abstractmethod
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:

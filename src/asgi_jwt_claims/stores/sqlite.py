@@ -38,7 +38,8 @@ __all__ = ["SQLiteStore"]
 T = TypeVar("T")
 
 _COLUMNS = ", ".join(SessionRecord._fields)
-_PLACES = ", ".join("?" * len(SessionRecord._fields))
+_SESSIONS = f"SELECT {_COLUMNS} FROM session WHERE expires_at > ?"  # noqa: S608 -- names of fields
+_KEEP_SESSION = f"INSERT OR REPLACE INTO session ({_COLUMNS}) VALUES ({', '.join('?' * len(SessionRecord._fields))})"  # noqa: S608 -- as above
 _PRUNING = (
     "DELETE FROM revoked WHERE digest IN (SELECT digest FROM revoked WHERE until <= ? LIMIT ?)",
     "DELETE FROM session WHERE session IN (SELECT session FROM session WHERE expires_at <= ? LIMIT ?)",
@@ -92,15 +93,9 @@ class SQLiteStore(TokenStore):
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
         """See `TokenStore`."""
-
-        def ask(database: sqlite3.Connection) -> bool:
-            found = database.execute(
-                "SELECT 1 FROM revoked WHERE until > ? AND (digest IN (?, ?) OR (digest = ? AND cutoff >= ?)) LIMIT 1",
-                (self._clock(), digests.token, digests.session, digests.identity, digests.issued_at),
-            )
-            return found.fetchone() is not None
-
-        return await self._execute(ask)
+        query = "SELECT 1 FROM revoked WHERE until > ? AND (digest IN (?, ?) OR (digest = ? AND cutoff >= ?)) LIMIT 1"
+        values = (digests.token, digests.session, digests.identity, digests.issued_at)
+        return bool(await self._select(lambda row, _: row, query, *values))
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         """See `TokenStore`."""
@@ -122,24 +117,19 @@ class SQLiteStore(TokenStore):
 
     async def cutoff(self, identity: bytes) -> float:
         """See `TokenStore`."""
-
-        def ask(database: sqlite3.Connection) -> float:
-            found = database.execute(
-                "SELECT cutoff FROM revoked WHERE digest = ? AND until > ?", (identity, self._clock())
-            ).fetchone()
-            return 0.0 if found is None else float(found[0])
-
-        return await self._execute(ask)
+        query = "SELECT cutoff FROM revoked WHERE until > ? AND digest = ?"
+        found = await self._select(lambda row, _: float(row[0]), query, identity)
+        return found[0] if found else 0.0
 
     async def session(self, session: bytes) -> SessionRecord | None:
         """See `TokenStore`."""
-        found = await self._select("session = ?", session)
+        found = await self._select(_record, f"{_SESSIONS} AND session = ?", session)
         return found[0] if found else None
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         """See `TokenStore`."""
-        condition = "identity = ? AND has_ended = 0 AND session > ? ORDER BY session LIMIT ?"
-        return await self._select(condition, identity, after, limit)
+        query = f"{_SESSIONS} AND identity = ? AND has_ended = 0 AND session > ? ORDER BY session LIMIT ?"
+        return await self._select(_record, query, identity, after, limit)
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         """See `TokenStore`."""
@@ -155,7 +145,7 @@ class SQLiteStore(TokenStore):
             row = record._replace(
                 expires_at=min(record.expires_at, _FOREVER), access_expires_at=min(record.access_expires_at, _FOREVER)
             )
-            database.execute(f"INSERT OR REPLACE INTO session ({_COLUMNS}) VALUES ({_PLACES})", row)  # noqa: S608 -- names of fields
+            database.execute(_KEEP_SESSION, row)
             return True
 
         return await self._execute(write, writes=True)
@@ -172,14 +162,12 @@ class SQLiteStore(TokenStore):
             with anyio.CancelScope(shield=True):
                 await self.aclose()
 
-    async def _select(self, condition: str, *values: bytes | int) -> list[SessionRecord]:
-        def ask(database: sqlite3.Connection) -> list[SessionRecord]:
+    async def _select(self, read: Callable[[tuple[Any, ...], float], T], query: str, *values: bytes | float) -> list[T]:
+        """The rows of a query, whose first value is the time, each as `read` returns it."""
+
+        def ask(database: sqlite3.Connection) -> list[T]:
             now = self._clock()
-            rows = database.execute(
-                f"SELECT {_COLUMNS} FROM session WHERE expires_at > ? AND {condition}",  # noqa: S608 -- the conditions of this class
-                (now, *values),
-            )
-            return [_record(row, now) for row in rows]
+            return [read(row, now) for row in database.execute(query, (now, *values))]
 
         return await self._execute(ask)
 

@@ -60,23 +60,19 @@ class StoreTests(ABC):
 
 
 def flip_bit(digest: bytes, bit: int) -> bytes:
-    """The digest with another value of one bit."""
     return (int.from_bytes(digest, "big") ^ 1 << bit).to_bytes(16, "big")
 
 
 def new_digest() -> bytes:
-    """A digest that no store knows."""
     return os.urandom(16)
 
 
 def new_digests(issued_at: float = 1.0) -> TokenDigests:
-    """The digests of a token that no store knows."""
     return TokenDigests(new_digest(), new_digest(), new_digest(), issued_at)
 
 
 def later() -> float:
-    """A time in the future, ten minutes away, in whole seconds since the epoch."""
-    return float(math.floor(time.time()) + 600)
+    return float(math.floor(time.time()) + 600)  # whole, so that each store can keep it as it is
 
 
 def revoke_all_three(digests: TokenDigests, until: float, cutoff: float) -> list[Revocation]:
