@@ -251,7 +251,7 @@ class Unmarked(MemoryStore):
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(clock=store._clock)
-        self._sessions, self._owners, self._by_identity = store._sessions, store._owners, store._by_identity
+        self._sessions, self._by_identity = store._sessions, store._by_identity
 
 
 @pytest.mark.parametrize("how", ["session", "identity"])

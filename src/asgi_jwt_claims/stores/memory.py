@@ -38,16 +38,16 @@ class MemoryStore(TokenStore):
         clock: A function that returns seconds since the epoch, such as `time.time`.
     """
 
-    __slots__ = ("_by_identity", "_clock", "_feed", "_index", "_lock", "_owners", "_sessions")
+    __slots__ = ("_by_identity", "_clock", "_feed", "_index", "_lock", "_sessions")
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         _warn_of_workers()
         self._feed = RevocationFeed()
         self._clock = clock
         self._index = RevocationIndex()
-        self._sessions: dict[bytes, SessionRecord] = {}
-        # The identity of each session, in the order in which `_sweep` looks at them.
-        self._owners: OrderedDict[bytes, bytes] = OrderedDict()
+        self._sessions: OrderedDict[bytes, SessionRecord] = (
+            OrderedDict()
+        )  # in the order in which `_sweep` looks at them
         self._by_identity: dict[bytes, set[bytes]] = {}
         self._lock = threading.Lock()
 
@@ -95,7 +95,6 @@ class MemoryStore(TokenStore):
             if (b"" if before is None else before.current) != current:
                 return False
             if before is None:
-                self._owners[session] = record.identity
                 self._by_identity.setdefault(record.identity, set()).add(session)
             self._sessions[session] = record
             self._sweep(now)
@@ -109,16 +108,13 @@ class MemoryStore(TokenStore):
 
     def _sweep(self, now: float) -> None:
         """Drop expired sessions among a few, others each time, so that no write looks at all of them."""
-        for _ in range(min(_SWEPT_AT_ONCE, len(self._owners))):
-            session, identity = self._owners.popitem(last=False)
-            if self._as_of(session, now) is not None:
-                self._owners[session] = identity
-                continue
-            del self._sessions[session]
-            sessions = self._by_identity[identity]
-            sessions.discard(session)
-            if not sessions:
-                del self._by_identity[identity]
+        for session in list(islice(self._sessions, _SWEPT_AT_ONCE)):
+            self._sessions.move_to_end(session)
+            if self._as_of(session, now) is None:
+                identity = self._sessions.pop(session).identity
+                self._by_identity[identity].discard(session)
+                if not self._by_identity[identity]:
+                    del self._by_identity[identity]
 
 
 @functools.cache
