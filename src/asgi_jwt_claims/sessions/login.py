@@ -95,6 +95,7 @@ async def start_session(  # noqa: PLR0913 -- keyword arguments
     Raises:
         StoreUnavailableError: The store could not keep the session, so `identity` is not logged in.
         MintingError: Verification would refuse something in the tokens.
+        SigningKeyMissingError: The configuration can only verify.
         SettingError: Another argument cannot be used, or the configuration lacks a `type_claim` or `session_claim`.
     """
     check_arguments(config, store, "start_session(identity, config, store)")

@@ -73,8 +73,8 @@ class CoredisStore(CommandStore["Redis[Any]"]):
 
     async def _read_stream(self, key: str, after: str, milliseconds: int) -> list[tuple[Any, dict[Any, Any]]]:
         # Half of `stream_timeout` at most, so that a wait without entries is no failure.
-        stream_timeout: Any = self._client.connection_pool.connection_kwargs["stream_timeout"]
-        longest = max(1, round(stream_timeout * 500))
+        settings: Any = self._client.connection_pool.connection_kwargs
+        longest = max(1, round(settings["stream_timeout"] * 500))
         found: Any = None
         with anyio.CancelScope(shield=True):
             found = await self._client.xread({key: after}, count=1000, block=min(milliseconds, longest))
