@@ -29,15 +29,7 @@ if TYPE_CHECKING:
 
     from asgi_jwt_claims.config import JWTConfig
 
-__all__ = [
-    "MintedPair",
-    "Session",
-    "list_sessions",
-    "mint_pair",
-    "session_claim_of",
-    "session_end",
-    "start_session",
-]
+__all__ = ["MintedPair", "Session", "list_sessions", "mint_pair", "session_claim_of", "session_end", "start_session"]
 
 _LONGEST_WAIT = 5.0  # seconds
 _MAX_LABEL = 200  # characters

@@ -192,7 +192,7 @@ class CommandStore(FeedStore, Generic[ClientT]):
         )
         fields = [text for name, (stored, _) in _FIELDS.items() for text in (stored, _as_text(getattr(record, name)))]
         keys = (*self._keys_of(session), self._list_key(record.identity))
-        return int(await self._evaluate(scripts.REPLACE_SESSION, keys, *arguments, *fields)) == 1
+        return int(await self._evaluate(scripts.REPLACE, keys, *arguments, *fields)) == 1
 
     async def position(self) -> Position:
         """See `FeedStore`."""
@@ -202,7 +202,7 @@ class CommandStore(FeedStore, Generic[ClientT]):
 
     async def page(self, cursor: int) -> tuple[int, list[Revocation]]:
         """See `FeedStore`."""
-        after, members, cutoffs = await self._evaluate(scripts.REVOKED_PAGE, (self._revoked,), str(cursor))
+        after, members, cutoffs = await self._evaluate(scripts.PAGE, (self._revoked,), str(cursor))
         texts = [_text(member) for member in members]
         revocations = [
             _revocation(name, until, _text(cutoff).removeprefix("-"))

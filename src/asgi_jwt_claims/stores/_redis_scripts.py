@@ -23,17 +23,7 @@ from typing import Final
 
 from asgi_jwt_claims.config import MAX_LEEWAY
 
-__all__ = [
-    "BEGIN",
-    "CUTOFF",
-    "FEED_END",
-    "IS_REVOKED",
-    "LIST_SESSIONS",
-    "READ_SESSIONS",
-    "REPLACE_SESSION",
-    "REVOKE",
-    "REVOKED_PAGE",
-]
+__all__ = ["BEGIN", "CUTOFF", "FEED_END", "IS_REVOKED", "LIST_SESSIONS", "PAGE", "READ_SESSIONS", "REPLACE", "REVOKE"]
 
 _TO_SPARE = int(MAX_LEEWAY.total_seconds())  # how far clocks may differ
 
@@ -67,7 +57,7 @@ if not found[1] or tonumber(found[1]) <= tonumber(ARGV[2]) then return '0' end
 return found[2] or '0'
 """
 
-REPLACE_SESSION: Final = f"""
+REPLACE: Final = f"""
 local before = redis.call('HGET', KEYS[1], 'current') or ''
 if before ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 8))
@@ -116,7 +106,7 @@ end
 return {redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1), string.format('%.0f', number)}
 """
 
-REVOKED_PAGE: Final = """
+PAGE: Final = """
 local page = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', 1000)
 local found, cutoffs = {}, {}
 for i = 1, #page[2], 2 do

@@ -74,11 +74,7 @@ class SQLiteStore(TokenStore):
     __slots__ = ("_clock", "_connections", "_limits", "_timeout")
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        timeout: timedelta | float = 5.0,
-        clock: Callable[[], float] = time.time,
+        self, path: str | os.PathLike[str], *, timeout: timedelta | float = 5.0, clock: Callable[[], float] = time.time
     ) -> None:
         if str(path) in ("", ":memory:"):
             raise SettingError(f"path must name a file, not {str(path)!r}; MemoryStore keeps its data in memory")

@@ -9,12 +9,7 @@ from __future__ import annotations
 from asgi_jwt_claims.runtime.extras import needs
 
 with needs("sanic"):
-    from .decorators import (
-        fresh_jwt_required,
-        jwt_optional,
-        jwt_refresh_token_required,
-        jwt_required,
-    )
+    from .decorators import fresh_jwt_required, jwt_optional, jwt_refresh_token_required, jwt_required
     from .manager import JWTManager
     from .tokens import create_access_token, create_refresh_token
 

@@ -13,13 +13,7 @@ from asgi_jwt_claims.sanic._connections import is_asgi, is_websocket, translate_
 from asgi_jwt_claims.sanic._routes import ask_guards, check_routes
 from asgi_jwt_claims.sanic._scope import prepared_scope
 
-from .exceptions import (
-    AccessDenied,
-    ConfigurationConflictError,
-    NoAuthorizationError,
-    RequestRefused,
-    refusal,
-)
+from .exceptions import AccessDenied, ConfigurationConflictError, NoAuthorizationError, RequestRefused, refusal
 from .settings import Settings, read_settings, set_defaults
 
 if TYPE_CHECKING:
