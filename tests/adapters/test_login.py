@@ -125,7 +125,7 @@ def opened() -> Any:
 
 
 class User:
-    """Somebody with a client and, after a login, with tokens."""
+    """A user with a client and, after a login, with tokens."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client

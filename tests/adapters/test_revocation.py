@@ -1,4 +1,4 @@
-"""Revocation behind every door: middleware, `install`, guards and dependencies ask the store alike."""
+"""Revocation in every adapter: middleware, `install`, guards and dependencies ask the store alike."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ async def test_two_stores(config: JWTConfig, clock: HeldClock) -> None:
 
 
 async def test_websockets(config: JWTConfig, store: MemoryStore) -> None:
-    """A revoked token opens no websocket; where nobody can say, the close asks to come again."""
+    """A revoked token opens no websocket; if the store is away, the close asks to try again."""
     recorder = Recorder()
     app = JWTMiddleware(recorder, config, store=store)
     raw = create_access_token("alice", config)
@@ -272,7 +272,7 @@ async def test_the_store_is_looked_after(config: JWTConfig, clock: HeldClock) ->
 
 
 def test_where_nobody_can_wait(config: JWTConfig, clock: HeldClock) -> None:
-    """Asked without waiting, a store that has to be asked lets nobody in; who does not want to know goes in."""
+    """Without waiting, a store that has to be asked accepts no token; a guard that does not check accepts it."""
     store = Distant(clock=clock)
     scope = http_scope("/", bearer(create_access_token("alice", config)))
     outcome = Outcome(config, DEFAULT_SOURCES, ErrorResponder(), store)

@@ -134,7 +134,7 @@ def test_origins_as_browsers_send_them(origin: str) -> None:
     ],
 )
 def test_what_no_browser_sends_is_no_origin(origin: Any) -> None:
-    """What could never match, patterns among it, is refused, since it would trust nobody."""
+    """An origin that could never match, such as a pattern, is refused."""
     with pytest.raises(SettingError, match="is not an origin as browsers send it"):
         TokenCookies(trusted_origins=[origin])
 
@@ -332,7 +332,7 @@ def test_the_end_of_a_login_on_a_response(config: JWTConfig, make: Any) -> None:
     "target", [None, {}, (), "response", b"", {"headers": []}, Request({"type": "http", "headers": []}), object()]
 )
 def test_what_is_no_response_is_refused(config: JWTConfig, pair: TokenPair, target: Any) -> None:
-    """Whatever cookies could not be set on is named in the message."""
+    """The message names an object on which no cookies can be set."""
     with pytest.raises(SettingError, match="must be a response or a list of ASGI headers, not "):
         set_token_cookies(target, pair, config)
     with pytest.raises(SettingError, match=type(target).__name__):
@@ -369,7 +369,7 @@ async def test_what_was_set_is_let_in(config: JWTConfig, pair: TokenPair) -> Non
 
 
 def test_the_value_for_a_form(config: JWTConfig, pair: TokenPair) -> None:
-    """From the request's own cookies, whatever framework it is of: for both tokens, or for the one that is known."""
+    """The value is that of the request's cookies, in every framework: for both tokens, or for the one that is known."""
     scope = http_scope("/", jar(pair, config))
     assert value_of(pair) == csrf_token(scope, config) == csrf_token(Request(scope), config)
     expected = csrf_digest(pair.access_token.encode()).decode()
@@ -394,12 +394,12 @@ def test_the_value_for_a_form(config: JWTConfig, pair: TokenPair) -> None:
     ],
 )
 def test_without_a_token_there_is_no_value(config: JWTConfig, headers: tuple[Header, ...]) -> None:
-    """Without the cookie, or with two of them, the field is empty: a page for everybody can be rendered."""
+    """Without the cookie, or with two of them, the field is empty, so that a page for visitors can be rendered."""
     assert "" == csrf_token(http_scope("/", *headers), config)
 
 
 def test_where_there_is_no_request(config: JWTConfig) -> None:
-    """What has no scope has no cookies; and a header that no browser sends is nobody's."""
+    """An object without a scope has no cookies, and neither does a header that no browser sends."""
     with pytest.raises(NotGuardedError):
         csrf_token(object(), config)
     with pytest.raises(InvalidRequestError):

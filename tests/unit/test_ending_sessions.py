@@ -96,18 +96,18 @@ def access(pair: TokenPair, config: JWTConfig) -> Token:
     return verify_token(pair.access_token, config)
 
 
-def family(pair: TokenPair, config: JWTConfig) -> str:
+def session_id(pair: TokenPair, config: JWTConfig) -> str:
     return str(access(pair, config).session_id)
 
 
 async def test_how_many_have_ended(config: JWTConfig, store: Watched) -> None:
     """Ending a session says whether there was one to end; its tokens are revoked either way."""  # S143
     pair = await start_session("alice", config, store)
-    assert 1 == await revoke_session(family(pair, config), config, store)
-    assert 0 == await revoke_session(family(pair, config), config, store)
+    assert 1 == await revoke_session(session_id(pair, config), config, store)
+    assert 0 == await revoke_session(session_id(pair, config), config, store)
     assert 0 == await revoke_session("another", config, store)
     lost = MemoryStore(clock=config.clock)
-    assert 0 == await revoke_session(family(pair, config), config, lost)
+    assert 0 == await revoke_session(session_id(pair, config), config, lost)
     assert await lost.check(access(pair, config), config)
 
 
@@ -120,9 +120,9 @@ async def test_no_session(name: Any, config: JWTConfig, store: Watched) -> None:
 
 
 async def test_an_ended_session_is_kept_apart(config: JWTConfig, store: Watched, clock: HeldClock) -> None:
-    """Its mark is kept while its access tokens live, and its record, which no list shows, while its refresh token does."""
+    """Its revocation is kept while its access tokens live, and its record, which no list shows, while its refresh token does."""
     pair = await start_session("alice", config, store)
-    await revoke_session(family(pair, config), config, store)
+    await revoke_session(session_id(pair, config), config, store)
     (told,) = store.told
     assert (digests_of(access(pair, config), config).session, True) == (
         told.digest,
@@ -148,7 +148,7 @@ async def test_as_long_as_the_access_token_lives(lifetime: int, store: Watched, 
     pair = await start_session("alice", earlier, store)
     clock.now += 30
     after = await rotate_refresh_token(pair.refresh_token, config.replace(access_lifetime=60), store)
-    await revoke_session(family(after, config), config.replace(access_lifetime=60, refresh_lifetime=60), store)
+    await revoke_session(session_id(after, config), config.replace(access_lifetime=60, refresh_lifetime=60), store)
     clock.now = NOW + lifetime + 9.5
     token = access(pair, config)
     assert await store.check(token, config)
@@ -167,7 +167,7 @@ async def test_sessions_that_never_expire(store: Watched, clock: HeldClock) -> N
         required_claims=["jti"],
     )
     pair = await start_session("alice", config, store)
-    await revoke_session(family(pair, config), config, store)
+    await revoke_session(session_id(pair, config), config, store)
     await revoke_identity("alice", config, store)
     await revoke_token(access(pair, config), config, store)
     assert [math.inf] * 3 == [one.until for one in store.told]
@@ -181,7 +181,7 @@ async def test_a_record_that_does_not_say(config: JWTConfig, store: Watched, clo
     assert record is not None
     await store.replace_session(mark, record.current, record._replace(access_expires_at=0.0))
     pair = await rotate_refresh_token(pair.refresh_token, config, store)
-    await revoke_session(family(pair, config), config, store)
+    await revoke_session(session_id(pair, config), config, store)
     assert NOW + 14 * DAY < store.told[-1].until
 
 
@@ -239,11 +239,11 @@ class Racing(Watched):
     raw: str = ""
     pair: TokenPair
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         if record.has_ended and self.raw:
             raw, self.raw = self.raw, ""
             self.pair = await rotate_refresh_token(raw, self.config, Unmarked(self))
-        return await super().replace_session(family, current, record)
+        return await super().replace_session(session, current, record)
 
 
 class Unmarked(MemoryStore):
@@ -263,7 +263,7 @@ async def test_a_refresh_under_way(how: str, clock: HeldClock) -> None:
     pair = await start_session("alice", config, store)
     store.raw = pair.refresh_token
     if how == "session":
-        assert 1 == await revoke_session(family(pair, config), config, store)
+        assert 1 == await revoke_session(session_id(pair, config), config, store)
     else:
         assert 1 == await revoke_identity("alice", config, store)
     clock.now += 7 * DAY - 1
@@ -339,7 +339,9 @@ async def test_the_oldest_ends(config: JWTConfig, store: Watched, clock: HeldClo
     pairs.append(await start_session("alice", config, store, max_sessions=3))
     ended = [await store.check(access(pair, config), config) for pair in pairs]
     assert [True, True, False, False, False] == ended
-    assert [family(pair, config) for pair in pairs[:2]] == [one.session_id for one in events if one.name == "revoked"]
+    assert [session_id(pair, config) for pair in pairs[:2]] == [
+        one.session_id for one in events if one.name == "revoked"
+    ]
     assert 3 == len(await list_sessions("alice", config, store))
     with pytest.raises(RevokedTokenError):
         await rotate_refresh_token(pairs[0].refresh_token, config, store)
@@ -351,7 +353,7 @@ async def test_the_newest_stays(config: JWTConfig, store: Watched) -> None:
         await start_session("alice", config, store, max_sessions=None)
     assert 5 == len(await list_sessions("alice", config, store))
     pair = await start_session("alice", config, store, max_sessions=1)
-    assert [family(pair, config)] == [one.id for one in await list_sessions("alice", config, store)]
+    assert [session_id(pair, config)] == [one.id for one in await list_sessions("alice", config, store)]
 
 
 async def test_a_hundred_by_default(config: JWTConfig, store: Watched) -> None:
@@ -442,7 +444,7 @@ def test_no_token_lives_longer_than_is_remembered(clock: HeldClock) -> None:
 async def test_a_guard_for_refresh_tokens(later: float, config: JWTConfig, store: Watched, clock: HeldClock) -> None:
     """A guard for refresh tokens refuses that of an ended session for as long as the token lives."""  # S143
     first, second = [await start_session("alice", config, store) for _ in range(2)]
-    await revoke_session(family(first, config), config, store)
+    await revoke_session(session_id(first, config), config, store)
     clock.now += later
 
     @jwt_required(type="refresh")

@@ -12,8 +12,8 @@ from tests.conftest import NOW, HeldClock
 
 
 def record(number: int, identity: bytes = b"alice", expires_at: float = math.inf) -> SessionRecord:
-    family = number.to_bytes(16, "big")
-    return SessionRecord(family, identity, str(number), family, b"", 0.0, b"", 0.0, NOW, NOW, expires_at, "")
+    session = number.to_bytes(16, "big")
+    return SessionRecord(session, identity, str(number), session, b"", 0.0, b"", 0.0, NOW, NOW, expires_at, "")
 
 
 def begin(store: MemoryStore, *records: SessionRecord) -> None:
@@ -28,7 +28,7 @@ def store(clock: HeldClock) -> MemoryStore:
 
 
 def test_pages(store: MemoryStore) -> None:
-    """Sessions come in the order of their families, after the one that is named, and no more than are wanted."""
+    """Sessions are in the order of their digests, after the one that is named, and no more than the limit."""
     begin(store, *(record(number) for number in (5, 3, 9, 1, 7)), record(4, b"bob"))
     for after, limit, expected in ((0, 500, [1, 3, 5, 7, 9]), (0, 2, [1, 3]), (3, 2, [5, 7]), (7, 2, [9]), (9, 2, [])):
         page = finish(store.sessions(b"alice", after=after.to_bytes(16, "big"), limit=limit))
@@ -58,7 +58,7 @@ def test_what_has_expired_is_dropped_little_by_little(store: MemoryStore, clock:
     assert {b"lasting": {one.session for one in lasting}} == store._by_identity
 
 
-def test_a_family_can_begin_again_after_it_has_expired(store: MemoryStore, clock: HeldClock) -> None:
+def test_a_session_can_begin_again_after_it_has_expired(store: MemoryStore, clock: HeldClock) -> None:
     """A session that has expired is as if it had never been, whether or not it has been dropped."""
     begin(store, record(1, expires_at=NOW + 5))
     clock.now += 5

@@ -53,8 +53,8 @@ class Server(FeedStore):
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
         return await self.memory.sessions(identity, after=after, limit=limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        return await self.memory.replace_session(family, current, record)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        return await self.memory.replace_session(session, current, record)
 
 
 async def test_listeners_are_told_in_pieces() -> None:

@@ -61,11 +61,11 @@ class Kept(MemoryStore):
             raise StoreUnavailableError(reason="away")
         return await super().session(session)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         losing, self.losing = self.losing, ""
         if losing == "the request":
             raise StoreUnavailableError(reason="lost")
-        replaced = await super().replace_session(family, current, record)
+        replaced = await super().replace_session(session, current, record)
         self.states.append(record)
         if losing:
             self.losing = losing if losing == "everything from now on" else ""
@@ -392,7 +392,7 @@ async def test_roles_that_can_be_read_once(config: JWTConfig, store: Kept) -> No
 
 @pytest.mark.parametrize("size", [1, 3, 12, 40])
 async def test_a_damaged_answer(size: int, config: JWTConfig, store: Kept) -> None:
-    """A stored answer that cannot be opened is none: the repeat is refused, whatever is left of the answer."""
+    """A stored response that cannot be decrypted counts as none: the repeat is refused."""
     pair = await start_session("alice", config, store)
     await rotate_refresh_token(pair.refresh_token, config, store)
     record = store.states[-1]

@@ -136,9 +136,9 @@ async def test_tokens_of_an_earlier_release(how: str, store: MemoryStore, clock:
     earlier = config.replace(access_lifetime=30 * DAY, refresh_lifetime=30 * DAY)
     pair, app = await start_session("alice", earlier, store), TokenEndpoints(config, store)
     mine = bearer(pair.access_token)
-    family = verify_token(pair.access_token, config).session_id
+    session_id = verify_token(pair.access_token, config).session_id
     if how == "session":
-        answer = await ask(app, f"/sessions/{family}", mine, method="DELETE")
+        answer = await ask(app, f"/sessions/{session_id}", mine, method="DELETE")
     elif how == "everywhere":
         answer = await ask(app, "/logout-everywhere", mine, method="POST")
     else:
@@ -194,9 +194,9 @@ async def test_what_is_no_identifier_is_not_looked_for(name: str, config: JWTCon
 async def test_a_session_that_has_ended_is_not_there(config: JWTConfig, store: MemoryStore) -> None:
     """To end a session twice is 404 the second time, though its record is still kept."""
     pair, other = [await start_session("alice", config, store) for _ in range(2)]
-    family = verify_token(other.access_token, config).session_id
+    session_id = verify_token(other.access_token, config).session_id
     app = TokenEndpoints(config, store)
-    answers = [await ask(app, f"/sessions/{family}", bearer(pair.access_token), method="DELETE") for _ in range(2)]
+    answers = [await ask(app, f"/sessions/{session_id}", bearer(pair.access_token), method="DELETE") for _ in range(2)]
     assert [200, 404] == [answer.status for answer in answers]
 
 

@@ -80,8 +80,8 @@ def fill_version_1(database: sqlite3.Connection, sessions: int = 1) -> None:
     database.executescript(VERSION_1)
     database.execute("INSERT INTO revoked VALUES (?, 'identity', ?, 7.5)", (MARK, LATER))
     for number in range(sessions):
-        family = MARK if not number else number.to_bytes(16, "big")
-        row = RECORD._replace(session=family, expires_at=LATER)[:12]
+        session = MARK if not number else number.to_bytes(16, "big")
+        row = RECORD._replace(session=session, expires_at=LATER)[:12]
         database.execute(f"INSERT INTO session VALUES ({', '.join('?' * 12)})", row)
 
 
@@ -105,7 +105,7 @@ async def test_a_file_of_version_1_is_kept(path: Path, other: sqlite3.Connection
 
 
 async def test_a_file_of_version_2_is_kept(path: Path, other: sqlite3.Connection, clock: HeldClock) -> None:
-    """Whatever a file of version 2 holds, in every column, is there once its columns have their new names."""
+    """A file of version 2 opens with everything that it held in every column."""
     live = RECORD._replace(
         session=b"1" * 16,
         current=b"c" * 16,
@@ -327,10 +327,10 @@ async def test_no_statement_looks_at_a_whole_table(
     assert {} == {one: plan for one, plan in plans.items() if any("TEMP B-TREE" in step for step in plan)}
 
 
-async def test_sealed_answers_are_forgotten(path: Path, clock: HeldClock) -> None:
-    """An answer that was sealed leaves the file once its time is over, by any writing."""
+async def test_responses_are_dropped(path: Path, clock: HeldClock) -> None:
+    """A response leaves the file with the first write after its time is over."""
     store = SQLiteStore(path, clock=clock)
-    await store.replace_session(MARK, b"", RECORD._replace(response=b"sealed", response_until=clock.now + 10))
+    await store.replace_session(MARK, b"", RECORD._replace(response=b"response", response_until=clock.now + 10))
     clock.now += 11
     await store.revoke([])
     await store.aclose()

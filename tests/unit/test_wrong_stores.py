@@ -38,24 +38,24 @@ class ForgetsSoon(MemoryStore):
 
 
 class LastOneCounts(MemoryStore):
-    """What revokes a family anew takes the place of what did so for longer."""
+    """A later revocation of a session replaces one that lasts longer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.families: dict[bytes, float] = {}
+        self.revoked_sessions: dict[bytes, float] = {}
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         for one in revocations:
             if one.kind == "session":
-                self.families[one.digest] = one.until
+                self.revoked_sessions[one.digest] = one.until
         await super().revoke([one for one in revocations if one.kind != "session"])
 
     async def is_revoked(self, marks: TokenDigests) -> bool:
-        return self.families.get(marks.session, 0.0) > time.time() or await super().is_revoked(marks)
+        return self.revoked_sessions.get(marks.session, 0.0) > time.time() or await super().is_revoked(marks)
 
 
-class ShortMarks(MemoryStore):
-    """It keeps the first four bytes of each mark."""
+class ShortDigests(MemoryStore):
+    """It keeps the first four bytes of each digest."""
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         await super().revoke([one._replace(digest=one.digest[:4]) for one in revocations])
@@ -78,23 +78,23 @@ class WritesNothing(MemoryStore):
 class LooksThenWrites(MemoryStore):
     """It compares, and replaces later, without letting the event loop do anything in between."""
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        before = self._sessions.get(family)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        before = self._sessions.get(session)
         if (before.current if before else b"") != current:
             return False
         time.sleep(0.005)  # noqa: ASYNC251 -- what this store does wrong
-        self._sessions[family] = record
+        self._sessions[session] = record
         return True
 
 
 class AwaitsThenWrites(LooksThenWrites):
     """It compares, and replaces later; meanwhile the event loop goes on."""
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        before = self._sessions.get(family)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        before = self._sessions.get(session)
         await anyio.lowlevel.checkpoint()
         return (before.current if before else b"") == current and await super().replace_session(
-            family, self._sessions[family].current if before else b"", record
+            session, self._sessions[session].current if before else b"", record
         )
 
 
@@ -121,7 +121,7 @@ class ShortPages(MemoryStore):
 
 
 class KnowsNothing(MemoryStore):
-    """It says at once that a token is good, whatever has been revoked."""
+    """It says at once that a token is good, also after it was revoked."""
 
     def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool:
         return False
@@ -151,7 +151,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
         (KnowsNothing, "test_what_is_known_without_waiting"),
         (ForgetsSoon, "test_it_is_kept_for_long"),
         (LastOneCounts, "test_the_longer_counts"),
-        (ShortMarks, "test_digests_that_are_almost_alike"),
+        (ShortDigests, "test_digests_that_are_almost_alike"),
         (WritesNothing, "test_it_is_kept_when_stores_are_closed"),
         (LooksThenWrites, "test_one_of_many_in_threads_replaces_it"),
         (AwaitsThenWrites, "test_one_of_many_replaces_it"),

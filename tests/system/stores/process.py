@@ -37,12 +37,12 @@ def open_store(kind: str, place: str, prefix: str) -> TokenStore:
 
 
 def marks_for(name: str) -> TokenDigests:
-    """What a token of this mark is known by."""
+    """The digests of a token with this mark."""
     return TokenDigests(bytes.fromhex(name), b"", b"", 0.0)
 
 
 def revocation_of(name: str) -> Revocation:
-    """Of the token with this mark, for an hour."""
+    """The revocation of a token with this mark, for an hour."""
     return Revocation("token", bytes.fromhex(name), time.time() + 3600)
 
 

@@ -116,7 +116,7 @@ async def loaded(store: TokenStore) -> AsyncIterator[Load]:
 
 
 async def test_asked_directly(way: Any, server: Valkey) -> None:
-    """Away or stalled, nobody is let in; back again, everybody is, without a restart of the application."""
+    """While the server is away or stalled, no token is accepted; once it is back, tokens are, without a restart."""
     store = server_store(way[0]).from_url(server.url, timeout=TIMEOUT)
     async with loaded(store) as load:
         await load.until(good=200, revoked=200)

@@ -28,8 +28,8 @@ PREFIX = "{asgi-jwt-claims}"
 
 
 def record(number: int, **changes: Any) -> SessionRecord:
-    family = number.to_bytes(16, "big")
-    plain = SessionRecord(family, MARK, "id", family, b"", 0.0, b"", 0.0, 1.0, 1.0, time.time() + 3600, "")
+    session = number.to_bytes(16, "big")
+    plain = SessionRecord(session, MARK, "id", session, b"", 0.0, b"", 0.0, 1.0, 1.0, time.time() + 3600, "")
     return plain._replace(**changes)
 
 
@@ -331,7 +331,7 @@ async def test_a_session_that_makes_no_sense(library: str, server: Valkey) -> No
 
 
 async def test_no_key_is_left_behind(server: Valkey) -> None:
-    """A session that ended leaves its record alone: no sealed answer, and no place on a list."""
+    """Of a session that ended only its record is left: no response, and no entry in a list."""
     async with running("redis", server) as store:
         one = record(1, response=os.urandom(9), response_until=time.time() + 3600)
         await store.replace_session(one.session, b"", one)

@@ -95,26 +95,26 @@ async def test_marks_tell_nothing_and_no_kind_passes_for_another(config: JWTConf
 async def test_memory_forgets_sessions(store: MemoryStore, clock: HeldClock) -> None:
     """Sessions that have ended are taken out of memory as others begin."""
     for number in range(1030):
-        family = number.to_bytes(16, "big")
-        await store.replace_session(family, b"", RECORD._replace(session=family, expires_at=clock.now + 0.5))
+        session = number.to_bytes(16, "big")
+        await store.replace_session(session, b"", RECORD._replace(session=session, expires_at=clock.now + 0.5))
         clock.now += 1
     assert 10 > len(store._sessions)
 
 
 def test_the_ledger_forgets() -> None:
     """What has expired is dropped as others come in; what was prolonged in the meantime is not."""
-    ledger, now = RevocationIndex(), float(NOW)
+    index, now = RevocationIndex(), float(NOW)
     for number in range(2000):
-        ledger.add(Revocation("token", number.to_bytes(16, "big"), now + 60), now)
+        index.add(Revocation("token", number.to_bytes(16, "big"), now + 60), now)
     prolonged = TokenDigests((7).to_bytes(16, "big"), b"", b"", 0)
-    ledger.add(Revocation("token", prolonged.token, now + 9999), now)
-    ledger.add(Revocation("identity", MARK, now + 60, now), now)
-    assert (2001, now) == (len(ledger), ledger.cutoff(MARK, now))
+    index.add(Revocation("token", prolonged.token, now + 9999), now)
+    index.add(Revocation("identity", MARK, now + 60, now), now)
+    assert (2001, now) == (len(index), index.cutoff(MARK, now))
     for number in range(60):
-        ledger.add(Revocation("token", os.urandom(16), now + 8000), now + 200 + number)
-    assert 61 == len(ledger)
-    assert ledger.is_revoked(prolonged, now + 300)
-    assert 0 == ledger.cutoff(MARK, now + 30)
+        index.add(Revocation("token", os.urandom(16), now + 8000), now + 200 + number)
+    assert 61 == len(index)
+    assert index.is_revoked(prolonged, now + 300)
+    assert 0 == index.cutoff(MARK, now + 30)
 
 
 # SQLite ---------------------------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_what_sqlite_refuses(path: str, options: dict[str, Any]) -> None:
 
 
 async def test_a_file_of_its_owner(tmp_path: Path) -> None:
-    """The file is readable by nobody else, in WAL mode, and stays behind when the store is closed."""
+    """The file is readable by its owner only, in WAL mode, and is kept when the store is closed."""
     path = tmp_path / "db"
     store = SQLiteStore(path)
     assert f"<SQLiteStore {path}>" == repr(store)
@@ -154,7 +154,7 @@ async def test_what_is_endless_is_so_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trouble", ["a folder", "not a database", "another version", "no such folder"])
 async def test_a_file_that_cannot_be_used(tmp_path: Path, trouble: str) -> None:
-    """Whatever is wrong with the file: nothing is said about any token, and once it is put right, all is well."""
+    """A file that cannot be used is an error for every call, until it can be used again."""
     path = tmp_path / "below" / "db"
     if trouble != "no such folder":
         path.parent.mkdir()
@@ -205,8 +205,8 @@ async def test_sqlite_tidies_up(tmp_path: Path, clock: HeldClock) -> None:
     store = SQLiteStore(tmp_path / "db", clock=clock)
     await store.revoke([Revocation("token", os.urandom(16), clock.now + 1) for _ in range(300)])
     for number in range(5):
-        family = bytes([number]) * 16
-        await store.replace_session(family, b"", RECORD._replace(session=family, expires_at=clock.now + 1))
+        session = bytes([number]) * 16
+        await store.replace_session(session, b"", RECORD._replace(session=session, expires_at=clock.now + 1))
     clock.now += 2
     for _ in range(2):
         await store.revoke([Revocation("token", MARK, math.inf)])
@@ -283,10 +283,10 @@ async def test_keys_are_on_one_node_and_end(client: Any) -> None:
     for raw in (pair.access_token, pair.refresh_token, successor.access_token, successor.refresh_token):
         assert all(part.encode() not in content for part in raw.split("."))
     assert b"alice" not in content
-    family = digests_of(verify_token(pair.access_token, config), config).session
-    assert await store.session(family)
+    session = digests_of(verify_token(pair.access_token, config), config).session
+    assert await store.session(session)
     clock.now += 10**8  # the server does not know yet that it is so late
-    assert None is await store.session(family)
+    assert None is await store.session(session)
     await store.aclose()  # which leaves the application's client alone
     assert await client.ping()
 
@@ -299,8 +299,8 @@ async def test_lists_of_sessions_last_as_long_as_their_sessions(client: Any) -> 
     key = f"{{{prefix}}}:sessions:{MARK.hex()}"
 
     async def begin(number: int, seconds: float) -> int:
-        family = bytes([number]) * 16
-        await store.replace_session(family, b"", RECORD._replace(session=family, expires_at=now + seconds))
+        session = bytes([number]) * 16
+        await store.replace_session(session, b"", RECORD._replace(session=session, expires_at=now + seconds))
         left: int = await client.ttl(key)
         return left
 

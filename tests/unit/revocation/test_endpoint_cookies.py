@@ -226,7 +226,7 @@ async def test_a_token_in_two_places(browser: Browser, pair: TokenPair, path: st
 )
 @pytest.mark.parametrize("path", ["/refresh", "/logout"])
 async def test_cookies_that_are_none(browser: Browser, path: str, content: str, status: int) -> None:
-    """What cannot be a token is refused as at every other door, by its characters, its length or its number."""
+    """A cookie that cannot be a token is refused as by every other source, by its characters, length or number."""
     browser.jar[NAMES[1]] = content
     answer = await browser.send(path)
     assert (status, []) == (answer.status, answer.cookies)
@@ -293,7 +293,7 @@ class Away(MemoryStore):
 
 
 async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None:
-    """Nobody is logged out because a store is away: 503, and the cookies stay."""
+    """A browser stays logged in while the store is away: 503, and the cookies stay."""
     store = Away(clock=clock)
     browser = Browser(TokenEndpoints(config, store, cookies=True), await start_session("alice", config, store), config)
     store.is_away = True
@@ -305,7 +305,7 @@ async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None
 
 
 async def test_a_refresh_by_form_as_ever(app: Any, browser: Browser, pair: TokenPair) -> None:
-    """Whoever is no browser and sends its token in the form gets the new ones in the body, and no cookie."""
+    """A client that sends its token in the form gets the new ones in the body, and no cookie."""
     form = {"grant_type": "refresh_token", "refresh_token": pair.refresh_token}
     answer = await browser.without(*NAMES).send("/refresh", form=form)
     assert (200, []) == (answer.status, answer.cookies)
@@ -344,7 +344,7 @@ async def test_logout(
 async def test_logout_needs_the_value_of_its_cookie(
     browser: Browser, pair: TokenPair, config: JWTConfig, store: MemoryStore, lost: list[str]
 ) -> None:
-    """Whichever cookie it is by, no other site ends the session."""  # S10
+    """No other site ends the session, by neither cookie."""  # S10
     browser.without(*lost)
     assert 403 == (await browser.send("/logout", csrf=False)).status
     for evil in EVIL:
@@ -372,7 +372,7 @@ async def test_logout_with_a_token_that_is_no_good(browser: Browser, clock: Held
 
 
 async def test_logout_by_form_as_ever(browser: Browser, pair: TokenPair) -> None:
-    """Whoever is no browser sends the token in the form, and gets no cookie; without one the request is wrong."""
+    """A client sends the token in the form and gets no cookie; without a token the request is wrong."""
     browser.without(*NAMES)
     # The form of a page whose cookies have expired has its hidden field, and nothing else.
     assert (200, 3) == ((gone := await browser.send("/logout", form={"csrf_token": "x"})).status, len(gone.cookies))

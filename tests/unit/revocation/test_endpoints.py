@@ -120,7 +120,7 @@ async def test_requests_that_are_wrong(app: Any, form: Any, headers: Any, status
 async def test_tokens_that_are_wrong(
     app: Any, config: JWTConfig, store: MemoryStore, clock: HeldClock, events: list[AuthEvent]
 ) -> None:
-    """Whatever is wrong with the token is `invalid_grant`, and scopes that were not granted are `invalid_scope`."""
+    """Each bad token is `invalid_grant`, and scopes that were not granted are `invalid_scope`."""
     pair = await start_session("alice", config, store, scope="read", client_id="web")
     for raw in (pair.access_token, create_refresh_token("alice", config), "a.b.c", forge({"type": "refresh"})):
         answer = await post(app, "/refresh", {"grant_type": "refresh_token", "refresh_token": raw})
@@ -165,7 +165,7 @@ async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None
     store = Away(clock=clock)
     app = TokenEndpoints(config, store)
     pair = await start_session("alice", config, store)
-    family = verify_token(pair.access_token, config).session_id
+    session_id = verify_token(pair.access_token, config).session_id
     store.is_away = True
     mine = bearer(pair.access_token)
     for answer in (
@@ -173,7 +173,7 @@ async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None
         await post(app, "/logout", {"token": pair.refresh_token}),
         await post(app, "/logout-everywhere", b"", FORM, mine),
         await ask(app, "/sessions", mine),
-        await ask(app, f"/sessions/{family}", mine, method="DELETE"),
+        await ask(app, f"/sessions/{session_id}", mine, method="DELETE"),
     ):
         assert "temporarily_unavailable" == is_json(answer, 503)["error"]
         assert "7" == answer.headers["retry-after"]
@@ -230,7 +230,7 @@ async def test_logout_of_another_client(app: Any, config: JWTConfig, store: Memo
 
 
 async def test_the_list_of_sessions(app: Any, config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
-    """Each with its name and times, the own one marked; nobody sees those of others."""
+    """The list has the sessions of one identity, each with its label and times, and says which is the current one."""
     phone = await start_session("alice", config, store, label="phone")
     clock.now += 5
     laptop = await start_session("alice", config, store, label="laptop")
@@ -329,7 +329,7 @@ async def test_other_scopes(app: Any) -> None:
 
 
 async def test_a_client_that_leaves(app: Any) -> None:
-    """Whoever leaves before the form is complete is not answered."""
+    """A client that leaves before its form is complete is not answered."""
     first = {"type": "http.request", "body": b"grant_type=", "more_body": True}
     assert [] == (await drive(app, http_scope("/refresh", FORM, method="POST"), first)).messages
 

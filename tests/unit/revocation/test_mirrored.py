@@ -63,8 +63,8 @@ class RevocationFeed(FeedStore):
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
         return await self.memory.sessions(identity, after=after, limit=limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        return await self.memory.replace_session(family, current, record)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        return await self.memory.replace_session(session, current, record)
 
     async def position(self) -> Position:
         self.reach()
@@ -212,7 +212,7 @@ async def test_something_comes_just_now(feed: RevocationFeed, monkeypatch: pytes
 async def test_a_feed_that_makes_no_sense(
     feed: RevocationFeed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever goes wrong with the feed, the application goes on, and the mirror tries again."""
+    """The application goes on after each failure of the feed, and the mirror tries again."""
     mirror = MirroredStore(feed)
     page = feed.page
     failures = iter([KeyError("m"), StoreUnavailableError(reason="read-only replica")])
@@ -234,7 +234,7 @@ async def test_a_feed_that_makes_no_sense(
 
 
 async def test_without_the_feed(feed: RevocationFeed, config: JWTConfig, clock: HeldClock) -> None:
-    """Longer than `max_lag` without a word: the server is asked, and if it does not answer, nobody is let in."""
+    """After `max_lag` of silence the server is asked, and if it does not answer, no token is accepted."""
     moment = HeldClock(0)
     mirror = MirroredStore(feed, clock=clock, monotonic=moment)
     token = verify_token(create_access_token("alice", config), config)

@@ -136,7 +136,7 @@ async def test_reuse_ends_the_family(
 
 
 async def test_reuse_within_the_grace(config: JWTConfig, store: MemoryStore) -> None:
-    """Once the successor has been used, the client had it: whoever comes with the old one ends the family."""  # S138
+    """Once the successor has been used, the client had it: sending the old token ends the session."""  # S138
     pair = await start_session("alice", config, store)
     successor = await rotate_refresh_token(pair.refresh_token, config, store)
     last = await rotate_refresh_token(successor.refresh_token, config, store)
@@ -183,28 +183,28 @@ async def test_ended_while_it_is_refreshed(config: JWTConfig, store: MemoryStore
 
 
 class Busy(MemoryStore):
-    """A store in which a session is refreshed as often as somebody looks at it."""
+    """A store in which a session is refreshed each time that it is read."""
 
     refreshes = 0
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         if record.has_ended:
             self.refreshes += 1
-            before = self._sessions[family]
-            self._sessions[family] = before._replace(current=self.refreshes.to_bytes(16, "big"))
-        return await super().replace_session(family, current, record)
+            before = self._sessions[session]
+            self._sessions[session] = before._replace(current=self.refreshes.to_bytes(16, "big"))
+        return await super().replace_session(session, current, record)
 
 
 async def test_a_refresh_under_way_does_not_outlive_its_session(config: JWTConfig, clock: HeldClock) -> None:
     """A session that cannot be taken off the list, since it is refreshed again and again, is revoked all the same."""
     store = Busy(clock=clock)
     pair = await start_session("alice", config, store)
-    family = refresh(pair, config).session_id
+    session_id = refresh(pair, config).session_id
     lifetime = float(config.refresh_seconds or 0)
     clock.now += lifetime - 3600
     # What a refresh issues that has looked at the store before, and is a minute late.
-    late = forge({"sid": family, "type": "refresh", "exp": clock.now + lifetime + 60})
-    await revoke_session(str(family), config, store)
+    late = forge({"sid": session_id, "type": "refresh", "exp": clock.now + lifetime + 60})
+    await revoke_session(str(session_id), config, store)
     assert 3 == store.refreshes
     clock.now += lifetime
     assert await store.check(verify_token(late, config, type="refresh"), config)
@@ -219,7 +219,7 @@ async def test_types_are_kept_apart(config: JWTConfig, store: MemoryStore) -> No
 
 
 async def test_tokens_without_a_session(config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
-    """A refresh token that no login began, or whose session nobody knows, is refused; losing data revives nothing."""
+    """A refresh token without a login, or whose session the store does not know, is refused; losing data revives nothing."""
     assert MissingClaimError is await refused(create_refresh_token("alice", config), config, store)
     pair = await start_session("alice", config, store)
     assert RevokedTokenError is await refused(pair.refresh_token, config, MemoryStore(clock=clock))
@@ -231,9 +231,9 @@ async def test_tokens_without_a_session(config: JWTConfig, store: MemoryStore, c
 async def test_a_session_without_a_login(config: JWTConfig, store: MemoryStore) -> None:
     """A refresh token that does not say when its user logged in cannot be held to the session's lifetime."""
     pair = await start_session("alice", config, store)
-    family = refresh(pair, config).session_id
+    session_id = refresh(pair, config).session_id
     grant = dict.fromkeys(("user_claims", "scope", "roles", "audience"))
-    raw, jti = mint("alice", config, "refresh", NOW, NOW + 60, grant, {"sid": family})
+    raw, jti = mint("alice", config, "refresh", NOW, NOW + 60, grant, {"sid": session_id})
     marks = rotation.digests_of(refresh(pair, config), config)
     record = await store.session(marks.session)
     assert record is not None
@@ -403,7 +403,7 @@ async def test_claims_cannot_pose_as_ours(config: JWTConfig, store: MemoryStore)
 
 
 async def test_stores_hold_no_tokens(config: JWTConfig, store: MemoryStore) -> None:
-    """Nothing that a store holds is a token, a part of one, or opens the sealed answer."""  # S141
+    """Nothing that a store holds is a token, a part of one, or decrypts the response."""  # S141
     pair = await start_session("alice", config, store)
     successor = await rotate_refresh_token(pair.refresh_token, config, store)
     (record,) = store._sessions.values()
@@ -414,19 +414,19 @@ async def test_stores_hold_no_tokens(config: JWTConfig, store: MemoryStore) -> N
             assert len(part) < 8 or part.encode() not in held
     for key in (record.current, record.previous, record.session, successor.refresh_token.encode(), b""):
         assert None is decrypt_response(record.response, key, record.session)
-    assert None is decrypt_response(record.response, pair.refresh_token.encode(), b"another family")
+    assert None is decrypt_response(record.response, pair.refresh_token.encode(), b"another session")
 
 
 def test_what_is_sealed_is_opened() -> None:
     """Sealed and opened with the same token, an answer is the same, with or without its optional parts."""
     for pair in (TokenPair("a", "b"), TokenPair("a", "b", expires_in=7, scope="x")):
-        opened = decrypt_response(encrypt_response(pair, b"raw", b"family"), b"raw", b"family")
+        opened = decrypt_response(encrypt_response(pair, b"raw", b"session"), b"raw", b"session")
         assert opened is not None
         assert dict(pair) == dict(opened)
 
 
 async def test_a_twin_of_a_spent_token(config: JWTConfig, store: MemoryStore) -> None:
-    """Another encoding of the token that was used is not the token that was used: no answer, and the family ends."""
+    """Another encoding of the token that was used is another token: no response, and the session ends."""
     pair = await start_session("alice", config, store)
     await rotate_refresh_token(pair.refresh_token, config, store)
     twin = forge(refresh(pair, config).claims)
@@ -469,7 +469,7 @@ async def test_logs_hold_no_tokens(
 
 
 async def test_listeners_break_nothing(store: MemoryStore, clock: HeldClock, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever `on_event` does, sync or async, the session goes on; an async one is awaited."""
+    """The session goes on if `on_event`, sync or async, fails; an async one is awaited."""
     told: list[str] = []
 
     async def listen(event: AuthEvent) -> None:

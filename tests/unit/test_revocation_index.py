@@ -1,4 +1,4 @@
-"""What is looked up may be dropped by another thread at any moment."""
+"""A revocation may be dropped by another thread while it is looked up."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Vanishing(dict[bytes, float]):
 @pytest.mark.parametrize("kind", ["token", "session", "identity"])
 @pytest.mark.parametrize("field", ["_until", "_cutoffs"])
 def test_what_is_dropped_meanwhile(kind: str, field: str) -> None:
-    """A lookup looks once, so that what is dropped in between is no error."""
-    ledger, mark = RevocationIndex(), b"m" * 16
-    ledger.add(Revocation(kind, mark, 100.0, 5.0 if kind == "identity" else 0.0), 1.0)  # type: ignore[arg-type]
-    setattr(ledger, field, Vanishing(getattr(ledger, field)))
+    """A lookup reads each entry once, so that one that is dropped in between is no error."""
+    index, mark = RevocationIndex(), b"m" * 16
+    index.add(Revocation(kind, mark, 100.0, 5.0 if kind == "identity" else 0.0), 1.0)  # type: ignore[arg-type]
+    setattr(index, field, Vanishing(getattr(index, field)))
     marks = TokenDigests(b"", b"", b"", 1.0)._replace(**{kind: mark})
-    assert ledger.is_revoked(marks, 1.0)
-    assert not ledger.is_revoked(marks, 100.0)
+    assert index.is_revoked(marks, 1.0)
+    assert not index.is_revoked(marks, 100.0)
