@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_jwt_claims.auth.request import scope_of
 from asgi_jwt_claims.config import check_config
-from asgi_jwt_claims.config.cookies import TokenCookies
 from asgi_jwt_claims.errors import CookieTooLargeError, SettingError
 from asgi_jwt_claims.jose.compact import split_compact
 from asgi_jwt_claims.jose.strict_json import load_json
@@ -26,20 +25,13 @@ from asgi_jwt_claims.tokens.token import TokenPair
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.config.cookies import TokenCookies
 
-__all__ = [
-    "TokenCookies",
-    "cookie_headers",
-    "csrf_token",
-    "expired_cookie_headers",
-    "set_token_cookies",
-    "unset_token_cookies",
-]
+__all__ = ["cookie_headers", "csrf_token", "expired_cookie_headers", "set_token_cookies", "unset_token_cookies"]
 
 _CSRF_VALUE = re.compile(rb"[A-Za-z0-9_\-]{32}\.[A-Za-z0-9_\-]{32}")
 _NO_STORE = ("cache-control", "no-store")
 _MAX_COOKIE = 4096  # RFC 6265bis section 5.6: browsers ignore a cookie with more bytes of name and value
-
 
 _Value: TypeAlias = tuple[str, int | None]  # of a cookie, and its Max-Age in seconds
 

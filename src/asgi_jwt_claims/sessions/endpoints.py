@@ -111,9 +111,7 @@ class TokenEndpoints:
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
             return
         if scope["type"] != "http":
-            raise UnsupportedScopeError(
-                f"TokenEndpoints answer http, not {scope['type']!r}; mount them in an application"
-            )
+            raise UnsupportedScopeError(f"TokenEndpoints answer http, not {scope['type']!r}; mount them in an app")
 
         async def read_body(limit: int) -> bytes:
             body = bytearray()

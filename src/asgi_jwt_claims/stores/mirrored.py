@@ -192,15 +192,10 @@ class MirroredStore(TokenStore):
         written = 0
         for start in range(0, len(known_before), _WRITTEN_AT_ONCE):
             soon = self._clock() + 1
-            known = [
-                self._index.revocation(digest, until)
-                for digest, until in known_before[start : start + _WRITTEN_AT_ONCE]
-                if until > soon
-            ]
             lost = []
-            for one in known:
-                until, cutoff = on_server.get(one.digest, (0.0, 0.0))
-                if until < one.until or cutoff < one.cutoff:
+            for digest, until in known_before[start : start + _WRITTEN_AT_ONCE]:
+                one, there = self._index.revocation(digest, until), on_server.get(digest, (0.0, 0.0))
+                if until > soon and (there[0] < until or there[1] < one.cutoff):
                     lost.append(one)
             if lost:
                 await self._store.revoke(lost)
