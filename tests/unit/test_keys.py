@@ -728,6 +728,17 @@ def test_a_key_is_frozen() -> None:
     assert "HS256" == key.algorithm
 
 
+def test_a_set_of_keys_is_frozen() -> None:
+    """No attribute can be set or deleted, not even what it caches headers in."""
+    keys = KeySet([Key.from_secret(SECRET)])
+    for name in (*KeySet.__slots__, "other"):
+        with pytest.raises(AttributeError, match="a KeySet is frozen"):
+            setattr(keys, name, {})
+        with pytest.raises(AttributeError, match="a KeySet is frozen"):
+            delattr(keys, name)
+    assert 1 == len(keys)
+
+
 @pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_a_key_cannot_be_carried_along(carry: Any) -> None:
     """A key is neither pickled nor copied."""

@@ -1,8 +1,8 @@
-"""Which keys a configuration has: its own, those of a ring, or those of somebody else. Checked when it is built."""
+"""Check which keys a configuration has: its own, those of a `KeyRing`, or those of an identity provider."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
@@ -11,17 +11,18 @@ from asgi_jwt_claims.jose.strict_json import dump_json
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 from asgi_jwt_claims.keys.key import Key
 from asgi_jwt_claims.keys.key_set import KeySet, KeySource
+from asgi_jwt_claims.keys.ring import KeyRing
 
-__all__ = ["Signer", "check_exclusive", "check_jwks", "check_key_ring", "own_keys", "signer_for"]
+__all__ = ["Signer", "check_exclusive", "check_jwks", "check_key_ring", "configured_keys", "signer_for"]
 
 
 class Signer(NamedTuple):
-    """What minting signs with.
+    """A key with the header of the tokens that it signs.
 
     Attributes:
         key: The key.
-        header: The JOSE header of its tokens.
-        encoded_header: The same as it stands in them.
+        header: The JOSE header (RFC 7515 section 4.1).
+        encoded_header: The same header as it stands in a token.
     """
 
     key: Key
@@ -30,23 +31,23 @@ class Signer(NamedTuple):
 
 
 def signer_for(key: Key, *, send_kid: bool) -> Signer:
-    """A key with the header that its tokens have (RFC 7515 section 4.1)."""
+    """Put a key together with the header of its tokens."""
     header = {"alg": key.algorithm, "typ": "JWT"}
     if send_kid:
         header["kid"] = key.kid
     return Signer(key, header, b64url_encode(dump_json(header)))
 
 
-def own_keys(
+def configured_keys(
     secret_key: str | bytes | None,
     algorithm: str | None,
     signing_key: Key | None,
     verification_keys: KeySet | Iterable[Key],
 ) -> tuple[Key | None, tuple[Key, ...]]:
-    """The key that signs, if any, and those that only verify; one at least.
+    """Check the keys of a configuration, and return the one that signs (or None) and those that only verify.
 
     Raises:
-        SettingError: The settings do not go together.
+        SettingError: The settings exclude each other, or there is no key.
         KeyConfigurationError: A key cannot be used.
     """
     if secret_key is not None:
@@ -79,17 +80,18 @@ def check_exclusive(jwks: object, key_ring: object, others: Iterable[object]) ->
     """Refuse `jwks` or `key_ring` beside keys of any other kind.
 
     Raises:
-        SettingError: There are others.
+        SettingError: There are other keys.
     """
     if (jwks is not None and key_ring is not None) or any(setting is not None for setting in others):
+        name, other = ("key_ring", "jwks") if jwks is None else ("jwks", "key_ring")
         raise SettingError(
-            f"{'key_ring' if jwks is None else 'jwks'} stands alone: secret_key, algorithm, signing_key, "
-            "verification_keys, key_ring and jwks are keys of different parties; use one configuration for each"
+            f"{name} cannot be combined with secret_key, algorithm, signing_key, verification_keys or {other}; use a "
+            "separate JWTConfig for each"
         )
 
 
-def check_jwks(jwks: object, issuer: str | None, audiences: frozenset[str]) -> None:
-    """Refuse what is no source of keys, and one that nothing else of the token is held against.
+def check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> None:
+    """Refuse `jwks` that is not a source of keys, or without an issuer and an audience to check tokens against.
 
     Raises:
         SettingError: For these.
@@ -101,22 +103,20 @@ def check_jwks(jwks: object, issuer: str | None, audiences: frozenset[str]) -> N
         raise SettingError("jwks needs issuer and audience: its keys sign tokens for other audiences, too")
     expected = getattr(jwks, "issuer", None)
     if expected is not None and expected != issuer:
-        raise SettingError(f"jwks finds the keys of {expected!r}, and issuer is {issuer!r}")
+        raise SettingError(f"jwks finds the keys of {expected!r}, but issuer is {issuer!r}; give both the same issuer")
 
 
-def check_key_ring(key_ring: object, longest: int | None, leeway: float) -> None:
-    """Refuse what is no ring, and one that forgets keys whose tokens are still good.
+def check_key_ring(key_ring: object, longest: float | None, leeway: float) -> None:
+    """Refuse `key_ring` that is not a ring, or that forgets keys whose tokens are still good.
 
     Args:
         key_ring: The setting.
-        longest: The longest lifetime of a token, in seconds; None: tokens never expire.
-        leeway: In seconds.
+        longest: The longest lifetime of a token, in seconds; None if tokens never expire.
+        leeway: The clock difference to forgive, in seconds.
 
     Raises:
         SettingError: For these.
     """
-    from asgi_jwt_claims.keys.ring import KeyRing  # noqa: PLC0415 -- its package imports anyio, and most have no use for it
-
     if not isinstance(key_ring, KeyRing):
         raise SettingError(f"key_ring must be a KeyRing, not {type(key_ring).__name__}")
     if longest is None:

@@ -17,7 +17,7 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["caller_from_any_thread", "ends_task", "spawn"]
+__all__ = ["caller_from_any_thread", "ends_task", "in_event_loop", "spawn"]
 
 # An event loop refers to its tasks only weakly.
 _running: set[asyncio.Task[None]] = set()
@@ -47,6 +47,17 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], obj
     _running.add(task)
     task.add_done_callback(_running.discard)
     return task.cancel
+
+
+def in_event_loop() -> bool:
+    """Whether an event loop runs in this thread, so that `spawn` can be called."""
+    if _current_trio() is not None:
+        return True
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def ends_task(error: BaseException) -> bool:

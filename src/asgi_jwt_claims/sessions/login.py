@@ -29,10 +29,11 @@ from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import PAGE, Revocation, SessionRecord, TokenStore
-from asgi_jwt_claims.tokens.claims import check_identity, granted_scope, read_once
 from asgi_jwt_claims.tokens.digests import digest
+from asgi_jwt_claims.tokens.minted_claims import check_identity, granted_scope, read_once
 from asgi_jwt_claims.tokens.minting import mint
-from asgi_jwt_claims.tokens.token import Token, TokenPair
+from asgi_jwt_claims.tokens.pair import TokenPair
+from asgi_jwt_claims.tokens.token import Token
 
 __all__ = [
     "Life",
@@ -143,7 +144,7 @@ async def start_session(  # noqa: PLR0913 -- what may be said about a login, all
         response_until=0.0,
         started_at=float(now),
         refreshed_at=float(now),
-        expires_at=life.refresh_end + config.leeway_seconds,
+        expires_at=life.refresh_end + config._prepared.leeway_seconds,
         label=label,
         access_expires_at=life.access_end,
         audience="" if audience is None else dump_json(grant["audience"]).decode(),
@@ -282,7 +283,7 @@ async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore) -
 async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:
     """As `revoke_identity`, and until `expires_at` at least: the `exp` of a token at hand, in seconds since the epoch."""
     owner = digest("identity", config.issuer, identity)
-    until = _outlasting(max(expires_at, _issued_now(config, config.longest_seconds)), config)
+    until = _outlasting(max(expires_at, _issued_now(config, config._prepared.longest_seconds)), config)
     cutoff = config.clock()
     # One write, and nearly everything is done: these tokens are refused, also when the rest fails.
     await store.revoke([Revocation("identity", owner, until, cutoff)])
@@ -290,7 +291,7 @@ async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, e
     page = await store.sessions(owner)
     while page:
         # With many sessions this takes a while, in which the user may have logged in again.
-        due = [one for one in page if one.started_at <= cutoff + config.leeway_seconds]
+        due = [one for one in page if one.started_at <= cutoff + config._prepared.leeway_seconds]
         await store.revoke([_of_session(one.session, one, config) for one in due])
         states = [await _close(one, store) for one in due]
         ended += sum(1 for state in states if state is not None and not state.has_ended)
@@ -349,7 +350,7 @@ class Life(NamedTuple):
 
 def session_end(config: JWTConfig, logged_in_at: float) -> float:
     """When a session ends however often it is refreshed, in seconds since the epoch; infinity: never."""
-    return math.inf if config.session_seconds is None else logged_in_at + config.session_seconds
+    return math.inf if config._prepared.session_seconds is None else logged_in_at + config._prepared.session_seconds
 
 
 def mint_pair(
@@ -365,8 +366,9 @@ def mint_pair(
 ) -> tuple[TokenPair, Life]:
     """An access and a refresh token of one session. The `audience` of the grant is the access token's alone."""
     end = session_end(config, logged_in_at)
-    refresh_end = min(end, math.inf if config.refresh_seconds is None else now + config.refresh_seconds)
-    access_end = min(refresh_end, math.inf if config.access_seconds is None else now + config.access_seconds)
+    prepared = config._prepared
+    refresh_end = min(end, math.inf if prepared.refresh_seconds is None else now + prepared.refresh_seconds)
+    access_end = min(refresh_end, math.inf if prepared.access_seconds is None else now + prepared.access_seconds)
     scope = grant["scope"] if access_scope is None else access_scope
     access, _ = mint(identity, config, "access", now, access_end, {**grant, "scope": scope}, {**claims, "fresh": fresh})
     refresh, jti = mint(identity, config, "refresh", now, refresh_end, {**grant, "audience": None}, claims)
@@ -387,7 +389,7 @@ async def _after(issued_until: float, config: JWTConfig) -> int:
     """
     first = math.floor(issued_until) + 1
     ahead = first - config.clock()
-    if ahead > _LONGEST_WAIT + config.leeway_seconds:
+    if ahead > _LONGEST_WAIT + config._prepared.leeway_seconds:
         raise StoreUnavailableError(retry_after=math.ceil(ahead), reason="revoked up to a time that is yet to come")
     if ahead > 0:
         await anyio.sleep(min(ahead, _LONGEST_WAIT))
@@ -432,17 +434,18 @@ async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | No
 def _of_session(session: bytes, state: SessionRecord | None, config: JWTConfig, expires_at: float = 0.0) -> Revocation:
     """The revocation of a session_id whose session ended in this state; None: in one that is not known."""
     known = 0.0 if state is None else state.access_expires_at
-    access = math.inf if config.access_seconds is None else config.access_seconds
+    prepared = config._prepared
+    access = math.inf if prepared.access_seconds is None else prepared.access_seconds
     # What a refresh under way still issues, or one that a store has lost, is issued by now.
-    latest = _issued_now(config, access if known else config.longest_seconds)
+    latest = _issued_now(config, access if known else config._prepared.longest_seconds)
     return Revocation("session", session, _outlasting(max(known, latest, expires_at), config))
 
 
 def _issued_now(config: JWTConfig, lifetime: float) -> float:
     """When a token with this lifetime expires that is issued about now, by any clock."""
-    return config.clock() + config.leeway_seconds + _UNDER_WAY + lifetime
+    return config.clock() + config._prepared.leeway_seconds + _UNDER_WAY + lifetime
 
 
 def _outlasting(expires_at: float, config: JWTConfig) -> float:
     """Until when a token has to be remembered: verified a leeway after its `exp`, by a clock that is behind the store's."""
-    return expires_at + 2 * config.leeway_seconds
+    return expires_at + 2 * config._prepared.leeway_seconds

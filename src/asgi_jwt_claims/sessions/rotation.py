@@ -43,9 +43,9 @@ from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import ends_task
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import SessionRecord, TokenStore, is_digest_revoked
-from asgi_jwt_claims.tokens.claims import read_once, scope_text
 from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
-from asgi_jwt_claims.tokens.token import Token, TokenPair, about, facts_of
+from asgi_jwt_claims.tokens.minted_claims import read_once, scope_text
+from asgi_jwt_claims.tokens.token import Token, about, facts_of
 from asgi_jwt_claims.tokens.verification import verify_token_async
 
 from ._response_encryption import decrypt_response, encrypt_response
@@ -60,6 +60,7 @@ from .login import (
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.tokens.pair import TokenPair
 
 __all__ = ["ClaimsLoader", "RefreshedClaims", "check_client", "rotate_refresh_token"]
 
@@ -182,12 +183,12 @@ async def _rotate(
         current=refresh_digest(config, life.refresh_jti),
         previous=digests.token,
         previous_used_at=moment,
-        response=encrypt_response(pair, encoded, digests.session) if config.grace_seconds else b"",
-        response_until=moment + config.grace_seconds,
+        response=encrypt_response(pair, encoded, digests.session) if config._prepared.grace_seconds else b"",
+        response_until=moment + config._prepared.grace_seconds,
         # Not before the `iat` of any of its tokens, though clocks differ.
         refreshed_at=max(record.refreshed_at, moment),
         # Access tokens that were minted under longer lifetimes may outlive the refresh token.
-        expires_at=max(life.refresh_end, record.access_expires_at) + config.leeway_seconds,
+        expires_at=max(life.refresh_end, record.access_expires_at) + config._prepared.leeway_seconds,
         access_expires_at=max(record.access_expires_at, life.access_end) if record.access_expires_at else 0.0,
         repeats=record.repeats if record.was_repeated else 0,
         was_repeated=False,
@@ -232,7 +233,7 @@ async def _answer_again(
     """The answer to a token that is not the one that the session is waiting for."""
     is_previous = hmac.compare_digest(record.previous, digests.token)
     repeats = record.repeats if record.was_repeated else record.repeats + 1
-    if is_previous and record.response and config.clock() - record.previous_used_at < config.grace_seconds:
+    if is_previous and record.response and config.clock() - record.previous_used_at < config._prepared.grace_seconds:
         pair = decrypt_response(record.response, encoded, digests.session)
         if pair is not None and repeats < _MAX_REPEATS:
             await _note_repeat(token, record, repeats, config, store)

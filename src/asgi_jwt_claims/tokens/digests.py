@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from asgi_jwt_claims.jose.strict_json import dump_json
 
-from .token import notes_of
+from .token import digest_cache_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -87,8 +87,8 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
 
 def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
     """The digests of a token, made once for all requests that bring it."""
-    notes, issuer = notes_of(token), config.issuer
-    digests: TokenDigests | None = notes.get(issuer)
+    cache, issuer = digest_cache_of(token), config.issuer
+    digests: TokenDigests | None = cache.get(issuer)
     if digests is None:
         jti, session, issued_at = token.jti, token.session_id, token.issued_at
         if issued_at is None:
@@ -96,8 +96,8 @@ def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
         elif session is None:
             # The clock that it was minted by may be ahead of the one by which its identity is revoked. (A session ends by
             # its name as well, so that no clock matters.)
-            issued_at -= config.leeway_seconds
-        digests = notes[issuer] = TokenDigests(
+            issued_at -= config._prepared.leeway_seconds
+        digests = cache[issuer] = TokenDigests(
             digest("token", issuer, jti) if jti else b"",
             digest("session", issuer, session) if session else b"",
             digest("identity", issuer, token.identity),

@@ -18,15 +18,9 @@ from asgi_jwt_claims.jose.compact import MAX_HEADER_SIZE, b64url_encode
 from asgi_jwt_claims.jose.strict_json import MAX_HEADER_COMMAS, dump_json
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 
-from .claims import (
-    accepted_typ,
-    check_identity,
-    granted_scope,
-    json_copy,
-    read_once,
-    sign_of_another_kind,
-)
-from .token import TokenPair
+from .claims import accepted_typ, sign_of_another_kind
+from .minted_claims import check_identity, granted_scope, json_copy, read_once
+from .pair import TokenPair
 
 __all__ = ["create_access_token", "create_refresh_token", "create_token_pair", "mint"]
 
@@ -128,7 +122,7 @@ def create_token_pair(
     refresh = create_refresh_token(
         identity, config, user_claims=user_claims, scope=scope, roles=roles, audience=audience, headers=headers
     )
-    return TokenPair(access, refresh, expires_in=config.access_seconds, scope=scope)
+    return TokenPair(access, refresh, expires_in=config._prepared.access_seconds, scope=scope)
 
 
 def mint(
@@ -155,11 +149,11 @@ def mint(
         The token and its `jti`.
     """
     lifetime = None if expires_at == math.inf else expires_at - now
-    said = _common_claims(
+    complete = _common_claims(
         identity, config, kind, now, grant["user_claims"], grant["scope"], grant["roles"], grant["audience"], lifetime
     )
-    said.update({name: json_copy(value, name) for name, value in claims.items() if value is not None})
-    return _encode(said, config, kind, None), said["jti"]
+    complete.update({name: json_copy(value, name) for name, value in claims.items() if value is not None})
+    return _encode(complete, config, kind, None), complete["jti"]
 
 
 def _now(config: JWTConfig) -> int:
@@ -181,7 +175,7 @@ def _common_claims(
     if config.issuer is not None:
         claims["iss"] = config.issuer
     claims[config.identity_claim] = check_identity(identity, config.identity_claim)
-    aud = config.minted_audience if audience is None else _one_or_several(_names(audience, "audience"))
+    aud = config._prepared.minted_audience if audience is None else _one_or_several(_names(audience, "audience"))
     if aud:
         claims["aud"] = aud
     claims["iat"] = claims["nbf"] = now
@@ -216,19 +210,22 @@ def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
 
 def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float | None) -> int | None:
     if lifetime is None:
-        seconds = config.access_seconds if kind == "access" else config.refresh_seconds
+        seconds = config._prepared.access_seconds if kind == "access" else config._prepared.refresh_seconds
     else:
         seconds = whole_seconds(as_duration(lifetime, "lifetime"))
-    if (math.inf if seconds is None else seconds) > config.longest_seconds:
+    if (math.inf if seconds is None else seconds) > config._prepared.longest_seconds:
         # What is revoked is remembered for so long, and must not come back.
         asked = "an endless lifetime" if seconds is None else f"a lifetime of {seconds} seconds"
         raise MintingError(
-            f"{asked} is longer than max_lifetime, which is {config.longest_seconds:g} seconds (unless set, the longer "
+            f"{asked} is longer than max_lifetime, which is {config._prepared.longest_seconds:g} seconds (unless set, the longer "
             "of access_lifetime and refresh_lifetime); set max_lifetime to mint longer ones"
         )
     if seconds is None:
         return None
-    if config.key_ring is not None and seconds + config.leeway_seconds > config.key_ring.retain.total_seconds():
+    if (
+        config.key_ring is not None
+        and seconds + config._prepared.leeway_seconds > config.key_ring.retain.total_seconds()
+    ):
         raise MintingError(f"a lifetime of {seconds} seconds is longer than the key_ring keeps its keys")
     return now + seconds
 
@@ -252,24 +249,24 @@ def _add_user_claims(claims: dict[str, Any], user_claims: Mapping[str, Any], con
         claims[config.user_claims_claim] = json_copy(user_claims, "user_claims", depth=2)
         return
     own = json_copy(user_claims, "user_claims")  # first, since a subclass of str may hide what its characters are
-    shadowing = sorted(config.names.reserved.intersection(own))
+    shadowing = sorted(config._prepared.claim_names.reserved.intersection(own))
     if shadowing:
         raise MintingError(f"flat user_claims must not take the names of registered claims: {', '.join(shadowing)}")
     claims.update(own)
 
 
 def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mapping[str, Any] | None) -> str:
-    key, default_header, header = config.signer
-    for name in config.presence:
+    key, default_header, header = config._prepared.signer_cache.current()
+    for name in config._prepared.required:
         if name not in claims:
             raise MintingError(f"required_claims names {name!r}, which this token would not carry")
-    said = default_header if headers is None else {**default_header, **_extra_headers(headers, kind)}
+    jose_header = default_header if headers is None else {**default_header, **_extra_headers(headers, kind)}
     if config.type_claim is None:
-        sign = sign_of_another_kind(claims, said, accept_id_tokens=config.accept_id_tokens)
+        sign = sign_of_another_kind(claims, jose_header, accept_id_tokens=config.accept_id_tokens)
         if sign is not None:
             raise MintingError(f"with type_claim=None, the claim {sign!r} says that this is no access token; rename it")
     if headers is not None:
-        text = dump_json(said)
+        text = dump_json(jose_header)
         if text.count(b",") > MAX_HEADER_COMMAS:
             raise MintingError(f"headers have more than {MAX_HEADER_COMMAS} commas; put less into them")
         header = b64url_encode(text)

@@ -183,9 +183,9 @@ def test_what_cannot_be_added_is_refused_and_changes_nothing(clock: HeldClock) -
     ("settings", "match"),
     [
         ({"key_ring": FIRST}, "key_ring must be a KeyRing, not Key"),
-        ({"key_ring": KeyRing(FIRST), "secret_key": "x" * 32}, "key_ring stands alone"),
-        ({"key_ring": KeyRing(FIRST), "signing_key": SECOND}, "key_ring stands alone"),
-        ({"key_ring": KeyRing(FIRST), "jwks": KeyRing(SECOND)}, "jwks stands alone"),
+        ({"key_ring": KeyRing(FIRST), "secret_key": "x" * 32}, "key_ring cannot be combined with"),
+        ({"key_ring": KeyRing(FIRST), "signing_key": SECOND}, "key_ring cannot be combined with"),
+        ({"key_ring": KeyRing(FIRST), "jwks": KeyRing(SECOND)}, "jwks cannot be combined with"),
         ({"key_ring": KeyRing(FIRST), "send_kid": False}, "key_ring needs send_kid"),
         ({"key_ring": KeyRing(FIRST), "send_kid": 1}, "send_kid must be True or False"),
         ({"key_ring": KeyRing(FIRST, retain=60)}, r"KeyRing\(\.\.\., retain=1209610\)"),
