@@ -370,6 +370,28 @@ def test_a_kind_of_key_that_cannot_be_loaded_is_no_secret_either(monkeypatch: py
         Key.from_secret(public_pem(RSA, DER))
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "name", "is_theirs"),
+    [
+        ("RS256", "sign", True),
+        ("RS256", "verify", True),
+        ("ES256", "verify", True),
+        ("ES256", "sign", False),
+        ("HS256", "sign", False),
+        ("HS256", "verify", False),
+        ("PS256", "sign", False),
+        ("PS256", "verify", False),
+        ("EdDSA", "sign", False),
+        ("EdDSA", "verify", False),
+    ],
+)
+def test_python_jose_computes_what_the_documentation_says(algorithm: str, name: str, is_theirs: bool) -> None:
+    """RS signatures, and verdicts on RS and ES ones, come from python-jose's own functions; all else from ours."""
+    function = getattr(_jose.ALGORITHMS[algorithm], name)
+    theirs = "jose.backends.cryptography_backend"
+    assert (theirs if is_theirs else _jose.__name__) == function.__module__
+
+
 def test_what_python_jose_refuses_is_refused_when_loaded() -> None:
     """A secret that begins like an SSH key is none of ours to use, and the reason is kept."""
     with pytest.raises(KeyConfigurationError, match=r"cannot be used for HS256: .*asymmetric"):
