@@ -402,7 +402,7 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"session_claim": "auth_time"}, "auth_time"),
         ({"secret_key": ""}, "0 bytes and needs at least 32"),  # S33
         ({"secret_key": "secret"}, "6 bytes and needs at least 32"),
-        ({"secret_key": 7}, "a secret is str or bytes"),
+        ({"secret_key": 7}, "a secret must be str or bytes"),
         ({"algorithm": "HS512"}, "has 32 bytes and needs at least 64"),
         ({"algorithm": "RS256"}, r"it can be HS256 .*load a private key: signing_key=Key\.from_pem\(text, 'RS256'\)"),
         ({"algorithm": "none"}, "algorithm 'none' does not go with this key"),  # S145

@@ -101,12 +101,7 @@ class VerifiedTokenCache(Generic[FieldsT]):
 
 
 class SignerCache:
-    """The key that signs now, with the header of its tokens.
-
-    Args:
-        keys: The key that signs, or a ring of such keys; None if the configuration only verifies.
-        send_kid: Whether the header names the key.
-    """
+    """The key that signs now (the one key, that of a ring, or none), with the header of its tokens."""
 
     __slots__ = ("_keys", "_send_kid", "_signer")
 
@@ -116,11 +111,7 @@ class SignerCache:
         self._signer: Signer | None = None
 
     def current(self) -> Signer:
-        """Return the key that signs now.
-
-        Raises:
-            SigningKeyMissingError: The configuration only verifies.
-        """
+        """Return the key that signs now, or raise `SigningKeyMissingError`."""
         if self._keys is None:
             raise SigningKeyMissingError(
                 "this configuration only verifies; set secret_key, signing_key or key_ring to mint tokens"

@@ -59,6 +59,8 @@ class ClaimNames(NamedTuple):
 class Prepared:
     """What follows from the settings of one configuration. Read for every token.
 
+    The `*_seconds` are the durations in seconds; None means that there is no limit.
+
     Attributes:
         key_source: The source of the keys that verify.
         token_cache: The tokens whose signature was good.
@@ -67,14 +69,7 @@ class Prepared:
         minted_audience: The `aud` of minted tokens; None if they have none.
         required: The claims that every token must carry.
         claim_names: The claims that hold what the application asks for.
-        access_seconds: The lifetime of an access token, in whole seconds; None if it never expires.
-        refresh_seconds: The lifetime of a refresh token, likewise.
-        session_seconds: The longest time from a login to the end of its session, likewise; None if there is no limit.
-        grace_seconds: `refresh_grace` in seconds.
-        leeway_seconds: `leeway` in seconds.
-        max_age_seconds: `max_age` in seconds; None if there is no limit.
-        max_lifetime_seconds: `max_lifetime` in seconds; None if there is no limit for the tokens of others.
-        longest_seconds: The longest lifetime that is minted, in seconds; infinity if there is no limit.
+        longest_seconds: The longest lifetime that is minted; infinity if there is no limit.
     """
 
     key_source: KeySource
@@ -98,8 +93,8 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     """Check all settings and work out what follows from them.
 
     Args:
-        settings: The settings by their names, `secret_key` and `algorithm` among them. Brought into their final form in
-            place: durations become `timedelta`, several names a tuple, and a secret the key that signs.
+        settings: The settings by name, `secret_key` and `algorithm` among them. They are brought into their final form:
+            durations become `timedelta`, several names a tuple, and a secret the key that signs.
 
     Raises:
         SettingError: A setting cannot be used.
@@ -111,8 +106,7 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     key_source = _check_keys(settings, audiences, seconds)
     claim_names = _check_claims(settings)
     required = _check_required(settings)
-    _check_flags(settings)
-    _check_sizes(settings)
+    _check_rest(settings)
     return Prepared(
         key_source=key_source,
         token_cache=VerifiedTokenCache(settings["signature_cache_size"]),
@@ -230,7 +224,7 @@ def _check_required(settings: dict[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*required, *(name for name, is_needed in needed.items() if is_needed)]))
 
 
-def _check_flags(settings: dict[str, Any]) -> None:
+def _check_rest(settings: dict[str, Any]) -> None:
     if not isinstance(settings["cookies"], TokenCookies):
         raise SettingError("cookies must be TokenCookies(...)")
     for name in ("send_kid", "accepted_events"):
@@ -239,9 +233,6 @@ def _check_flags(settings: dict[str, Any]) -> None:
     on_event, is_told_all = settings["on_event"], settings["accepted_events"]
     if not callable(on_event) and (on_event is not None or is_told_all):
         raise SettingError(f"on_event must be a function{' where accepted_events is True' * is_told_all}")
-
-
-def _check_sizes(settings: dict[str, Any]) -> None:
     for name, least, most, unit in (
         ("max_token_size", _MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE, "characters"),
         ("signature_cache_size", 0, _MAX_REMEMBERED_TOKENS, "tokens"),

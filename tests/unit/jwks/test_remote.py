@@ -727,9 +727,9 @@ async def test_caps_hold_for_any_fetch() -> None:
         (FetchResponse(200, {}, b" " * (256 * 1024 + 1)), "the answer is longer than 262144 bytes"),
         (
             FetchResponse(302, {"location": "https://elsewhere.example"}, b""),
-            "the JWK Set was answered with status 302",
+            "the request for the JWK Set was answered with status 302",
         ),
-        (FetchResponse(200, {}, b'{"keys": []}'), "the JWK Set has no key that could be used"),
+        (FetchResponse(200, {}, b'{"keys": []}'), "the JWK Set has no key that can be used"),
     ):
 
         async def given(_: str, answer: FetchResponse = answer) -> FetchResponse:
@@ -870,7 +870,7 @@ async def test_no_metadata_at_all_is_a_failure() -> None:
     keys = RemoteKeySet(issuer=ISSUER, fetch=provider)
     with pytest.raises(KeysUnavailableError):
         await keys.fetch_now()
-    assert "the metadata was answered with status 404" == keys.status().last_failure
+    assert "the request for the metadata was answered with status 404" == keys.status().last_failure
 
 
 # What cannot be used --------------------------------------------------------------------------------------------------
@@ -949,13 +949,13 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], 
         ({"max_stale": -1}, "max_stale must be zero or more"),
         ({"timeout": "5"}, "timeout must be a timedelta or seconds, not str"),
         ({"backoff": 120}, "backoff must not be longer than max_backoff"),
-        ({"jitter": 0.9}, r"jitter must be a number, 0\.0 to 0\.5"),
-        ({"jitter": True}, r"jitter must be a number, 0\.0 to 0\.5"),
-        ({"refresh_ahead": 1.0}, r"refresh_ahead must be a number, 0\.01 to 0\.99"),
-        ({"unknown_kid_burst": 0}, "unknown_kid_burst must be a number without fraction, 1 to 100"),
-        ({"unknown_kid_burst": 1.5}, "unknown_kid_burst must be a number without fraction, 1 to 100"),
-        ({"max_size": 10}, "max_size must be a number without fraction, 1024 to 16777216"),
-        ({"max_keys": 0}, "max_keys must be a number without fraction, 1 to 1024"),
+        ({"jitter": 0.9}, r"jitter must be a number from 0\.0 to 0\.5"),
+        ({"jitter": True}, r"jitter must be a number from 0\.0 to 0\.5"),
+        ({"refresh_ahead": 1.0}, r"refresh_ahead must be a number from 0\.01 to 0\.99"),
+        ({"unknown_kid_burst": 0}, "unknown_kid_burst must be an int from 1 to 100"),
+        ({"unknown_kid_burst": 1.5}, "unknown_kid_burst must be an int from 1 to 100"),
+        ({"max_size": 10}, "max_size must be an int from 1024 to 16777216"),
+        ({"max_keys": 0}, "max_keys must be an int from 1 to 1024"),
     ],
     ids=str,
 )
