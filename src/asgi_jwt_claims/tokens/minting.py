@@ -1,7 +1,7 @@
-"""Minting: an identity and the application's claims in, an encoded token out. Synchronous and pure but for the clock.
+"""Mint tokens from an identity and the application's claims. Synchronous; reads nothing but the clock.
 
-What is minted here, `verify_token` accepts with the same configuration: whatever it would refuse is refused first.
-The caller's objects are copied, never changed.
+`verify_token` accepts every token that is minted here, with the same configuration: what it would refuse is refused
+first. The caller's objects are copied, never changed.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ def create_access_token(
     lifetime: timedelta | float | None = None,
     headers: Mapping[str, Any] | None = None,
 ) -> str:
-    """An access token for `identity`.
+    """Mint an access token for `identity`.
 
     Args:
-        identity: Whom it speaks for; a non-empty str, unless `identity_claim` is not `sub`.
-        config: Needs a signing key.
-        user_claims: The application's claims: JSON values under str names. Everybody who holds the token can read them.
-        fresh: Whether this is a login with credentials; a `timedelta` says for how long it counts as one.
-        scope: Scopes granted: one str divided by spaces, or several str. None, "" and an empty list grant none.
-        roles: Roles of the identity: a str is one role and is written as such, several are written as an array.
-        audience: Whom it is for, instead of the configuration's `audience`.
-        lifetime: `timedelta` or seconds, instead of `access_lifetime`; at most `max_lifetime`.
+        identity: Whom the token speaks for; a non-empty str, unless `identity_claim` is not `sub`.
+        config: A configuration with a signing key.
+        user_claims: The application's claims, JSON values under str names. Everyone who holds the token can read them.
+        fresh: Whether this is a login with credentials; a `timedelta` says how long it counts as one.
+        scope: The scopes granted, one str separated by spaces or several str. None, "" and an empty list grant none.
+        roles: The roles of the identity. A str is one role and written as such; several are written as an array.
+        audience: The names of the recipients, in place of the configuration's `audience`.
+        lifetime: The lifetime, a `timedelta` or seconds, in place of `access_lifetime`; at most `max_lifetime`.
         headers: Further header parameters; `typ` may be `at+jwt` (RFC 9068 section 2.1).
 
     Raises:
         SigningKeyMissingError: The configuration only verifies.
-        MintingError: Something in the token would not be accepted back, or would not be JSON.
-        SettingError: `config` is no JWTConfig, or `lifetime` is not a positive duration.
+        MintingError: Something in the token would be refused, or is not JSON.
+        SettingError: `config` is not a JWTConfig, or `lifetime` is not a positive duration.
     """
     check_config(config, "create_access_token(identity, config)")
     now = _now(config)
@@ -76,12 +76,12 @@ def create_refresh_token(
     lifetime: timedelta | float | None = None,
     headers: Mapping[str, Any] | None = None,
 ) -> str:
-    """A refresh token for `identity`, with the user claims given. Never accepted where an access token belongs.
+    """Mint a refresh token for `identity`. It is never accepted in place of an access token.
 
     Arguments and errors are those of `create_access_token`; `lifetime` replaces `refresh_lifetime`.
 
     Raises:
-        MintingError: Also when `type_claim` is None: nothing would tell it from an access token.
+        MintingError: `type_claim` is None, so that nothing would tell the token from an access token.
     """
     check_config(config, "create_refresh_token(identity, config)")
     if config.type_claim is None:
@@ -101,7 +101,10 @@ def create_token_pair(
     audience: str | Iterable[str] | None = None,
     headers: Mapping[str, Any] | None = None,
 ) -> TokenPair:
-    """An access token and its refresh token; `dict(pair)` is the answer of RFC 6749 section 5.1.
+    """Mint an access token and a refresh token; `dict(pair)` is the response of RFC 6749 section 5.1.
+
+    For stateless use: the refresh token has no session, so `rotate_refresh_token` and `TokenEndpoints` refuse it, and it
+    cannot be revoked as a session. Verify it with `type="refresh"` and mint again; or log in with `start_session`.
 
     Arguments and errors are those of `create_access_token`; lifetimes are the configuration's.
     """
@@ -134,16 +137,16 @@ def mint(
     grant: Mapping[str, Any],
     claims: Mapping[str, Any],
 ) -> tuple[str, str]:
-    """A token of a session, made as those of the functions above.
+    """Mint a token of a session.
 
     Args:
-        identity: Whom it speaks for.
-        config: Needs a signing key.
+        identity: Whom the token speaks for.
+        config: A configuration with a signing key.
         kind: `"access"` or `"refresh"`.
         now: When it is issued, in seconds since the epoch.
-        expires_at: When it expires; infinity: never.
+        expires_at: When it expires; infinity for never.
         grant: `user_claims`, `scope`, `roles` and `audience`.
-        claims: Further claims by their names; those that are None are left out.
+        claims: Further claims by name; those that are None are left out.
 
     Returns:
         The token and its `jti`.
@@ -214,7 +217,7 @@ def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float 
     else:
         seconds = whole_seconds(as_duration(lifetime, "lifetime"))
     if (math.inf if seconds is None else seconds) > config._prepared.longest_seconds:
-        # What is revoked is remembered for so long, and must not come back.
+        # Revocations are kept for so long, and a revoked token must not become good again.
         asked = "an endless lifetime" if seconds is None else f"a lifetime of {seconds} seconds"
         raise MintingError(
             f"{asked} is longer than max_lifetime, which is {config._prepared.longest_seconds:g} seconds (unless set, the longer "

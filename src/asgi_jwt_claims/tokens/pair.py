@@ -9,15 +9,15 @@ __all__ = ["TokenPair"]
 
 
 class TokenPair(Mapping[str, Any]):
-    """An access token with its refresh token. As a mapping, the answer of RFC 6749 section 5.1: `dict(pair)`.
+    """An access token with its refresh token. `dict(pair)` is the response of RFC 6749 section 5.1.
 
     Send it with `Cache-Control: no-store` (RFC 6750 section 5.3). `repr` shows neither token.
 
     Attributes:
         access_token: The encoded access token.
         refresh_token: The encoded refresh token.
-        expires_in: Lifetime of the access token, in seconds; None when it never expires.
-        scope: The scopes granted, space-separated; None when there are none.
+        expires_in: The lifetime of the access token, in seconds; None if it never expires.
+        scope: The scopes granted, space-separated; None if there are none.
         token_type: Always `"Bearer"`.
     """
 
@@ -45,7 +45,7 @@ class TokenPair(Mapping[str, Any]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """What pydantic, and so FastAPI, is told when `TokenPair` annotates a response: the members of `dict(pair)`."""
+        """Describe the members of `dict(pair)` to pydantic and FastAPI, for `TokenPair` as the type of a response."""
         text, number = {"type": "str"}, {"type": "int"}
         members = {"access_token": text, "token_type": text, "expires_in": number, "refresh_token": text, "scope": text}
         fields = {

@@ -1,4 +1,4 @@
-"""What a request becomes: a `Token` that handlers read, and the `TokenPair` that a login answers with."""
+"""`Token`, which handlers read, and `Anonymous`, which stands where there is no token."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ ErrorT = TypeVar("ErrorT", bound="TokenError")
 
 
 class TokenFields(NamedTuple):
-    """What a token says, read from its claims once. Requests with the same token share it, so nothing here can change.
+    """What a token says. Requests with the same token share it, so nothing but `digest_cache` ever changes.
 
-    Containers that could be changed are handed out as copies only: `payload` is parsed, `headers` copied for each
-    request that asks. `notes` is what is meant to change, and none of a handler's business: see `digest_cache_of`.
+    Handlers get copies of containers: `payload` is parsed and `headers` copied for each request that asks.
     """
 
     identity: Any
@@ -66,9 +65,8 @@ class TokenFields(NamedTuple):
 class Token(Generic[ClaimsT]):
     """A verified token, as handlers receive it. Frozen; never holds the encoded token.
 
-    Verification makes tokens (`verify_token`, the middleware); nothing else should. What is handed out as a container
-    (`user_claims`, `claims`, `headers`) is this token's own, made when first asked for: changing it changes nothing
-    that anybody decides by, and no other token.
+    Only verification makes tokens (`verify_token`, the middleware). The containers `user_claims`, `claims` and
+    `headers` are copies, made when first read: changing them changes no decision and no other token.
 
     A plain class, not a dataclass: the injectors of several frameworks try to rebuild a dataclass from the request.
     """
@@ -76,9 +74,9 @@ class Token(Generic[ClaimsT]):
     __slots__ = ("_own", "_verified")
 
     _verified: tuple[TokenFields, float, str | None]
-    """What the token says, when that was verified, and where it was found."""
+    """What the token says, when it was verified, and where it was found."""
     _own: dict[str, Any]
-    """What has been handed out; not there before the first time, since most requests ask for one container at most."""
+    """The copies made so far. Absent before the first one, since most requests read one container at most."""
 
     def __init__(self, fields: TokenFields, verified_at: float, source: str | None = None) -> None:
         _set_verified(self, (fields, verified_at, source))
@@ -90,7 +88,7 @@ class Token(Generic[ClaimsT]):
         raise AttributeError(f"a Token is frozen: {name!r} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy starts from what was verified, not from what a handler has made of its own containers.
+        # A copy starts from the verified fields, not from containers that a handler may have changed.
         return (Token, self._verified)
 
     def __repr__(self) -> str:
@@ -98,10 +96,10 @@ class Token(Generic[ClaimsT]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """What pydantic, and so FastAPI, is told when `Token` annotates a parameter, a response or a field.
+        """Explain to users of pydantic and FastAPI why `Token` cannot annotate a parameter or a response.
 
         Raises:
-            SettingError: A request has no such parameter. A model with `arbitrary_types_allowed` may have such a field.
+            SettingError: Always, except for a field of a model with `arbitrary_types_allowed`.
         """
         try:
             return handler(cls)
@@ -137,17 +135,17 @@ class Token(Generic[ClaimsT]):
 
     @property
     def user_claims(self) -> ClaimsT:
-        """The application's own claims; an empty dict when there are none."""
+        """The application's own claims; an empty dict if there are none."""
         return cast("ClaimsT", self._owned("user_claims"))
 
     @property
     def type(self) -> str:
-        """`"access"`, `"refresh"`, or what the application has named."""
+        """`"access"`, `"refresh"`, or a type of the application's own."""
         return self._verified[0].type
 
     @property
     def fresh(self) -> bool:
-        """Whether the token came from a login that still counted as recent when the token was verified."""
+        """Whether the login counted as recent when the token was verified."""
         fields, verified_at, _ = self._verified
         return verified_at < (fields.fresh or 0)
 
@@ -158,10 +156,10 @@ class Token(Generic[ClaimsT]):
 
     @property
     def login_age(self) -> float | None:
-        """Seconds from the login to the verification of a token that may count as fresh; None for any other.
+        """Seconds from the login to the verification; None for a token that cannot count as fresh.
 
-        A token that was refreshed says that it is not fresh, however recent the login was. One of a provider, which
-        does not speak of freshness, is judged by its `auth_time` alone (RFC 9470 section 5).
+        A refreshed token is never fresh, however recent the login was. For tokens of a provider, which have no `fresh`
+        claim, `auth_time` alone counts (RFC 9470 section 5).
         """
         fields, verified_at, _ = self._verified
         authenticated_at = fields.authenticated_at
@@ -186,17 +184,17 @@ class Token(Generic[ClaimsT]):
 
     @property
     def audience(self) -> tuple[str, ...]:
-        """The `aud` claim, one or several (RFC 7519 section 4.1.3); empty when absent."""
+        """The `aud` claim, one or several names (RFC 7519 section 4.1.3); empty if it is absent."""
         return self._verified[0].audience
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes granted (RFC 8693 section 4.2); empty when absent."""
+        """The scopes granted (RFC 8693 section 4.2); empty if there are none."""
         return self._verified[0].scopes
 
     @property
     def roles(self) -> frozenset[str]:
-        """The roles of the identity (RFC 9068 section 2.2.3.1); empty when absent."""
+        """The roles of the identity (RFC 9068 section 2.2.3.1); empty if there are none."""
         return self._verified[0].roles
 
     @property
@@ -206,12 +204,12 @@ class Token(Generic[ClaimsT]):
 
     @property
     def expires_at(self) -> float | None:
-        """The `exp` claim: seconds since the epoch; None for a token that never expires."""
+        """The `exp` claim: seconds since the epoch; None if the token never expires."""
         return self._verified[0].expires_at
 
     @property
     def source(self) -> str | None:
-        """Where the token was found: `"header"`, or None when the application verified it itself."""
+        """Where the token was found, such as `"header"`; None if the application verified it itself."""
         return self._verified[2]
 
     @property
@@ -226,7 +224,7 @@ class Token(Generic[ClaimsT]):
         headers: dict[str, Any] = self._owned("headers")
         return headers
 
-    # The names that sanic-jwt-extended gave them.
+    # The names of sanic-jwt-extended.
 
     @property
     def jwt_identity(self) -> Any:
@@ -257,11 +255,11 @@ class Token(Generic[ClaimsT]):
 
 
 _set_verified = vars(Token)["_verified"].__set__
-"""As `object.__setattr__`, which takes longer: the token of every request is made with it."""
+"""Quicker than `object.__setattr__`, for the token of every request."""
 
 
 def facts_of(token: Token[Any]) -> dict[str, Any]:
-    """What events and errors say of a token, by the names that they have for it."""
+    """Collect what events and errors say of a token."""
     return {
         "type": token.type,
         "issuer": token.issuer,
@@ -272,16 +270,16 @@ def facts_of(token: Token[Any]) -> dict[str, Any]:
 
 
 def about(error: ErrorT, token: Token[Any]) -> ErrorT:
-    """`error`, with what the verified `token` says of itself."""
+    """Attach the facts of a verified `token` to `error`, and return it."""
     error.verified = facts_of(token)
     return error
 
 
 class NotAParameter:
-    """Annotates the first parameter of what is no dependency of FastAPI, though its users try `Depends` on it.
+    """Annotates the first parameter of a function that users of FastAPI try in `Depends`, and must not.
 
     Args:
-        message: What to write instead.
+        message: The advice what to write instead.
     """
 
     def __init__(self, message: str) -> None:
@@ -297,12 +295,12 @@ class NotAParameter:
 
 
 def digest_cache_of(token: Token[Any]) -> dict[str | None, Any]:
-    """What stores have worked out of a token, by issuer, kept for all requests that bring the same bytes."""
+    """The digests of a token by issuer, shared by all requests that bring the same bytes."""
     return token._verified[0].digest_cache  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
 
 
 class Granted:
-    """Stands as `scope["auth"]` where there is a token: its scopes, and the one of each user who has logged in.
+    """Stands as `scope["auth"]` if there is a token.
 
     Attributes:
         token: The token.
@@ -315,12 +313,12 @@ class Granted:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes of the token, and `"authenticated"`, which Starlette's documentation gives to each such user."""
+        """The scopes of the token, and `"authenticated"`, which Starlette gives to every user who has logged in."""
         return self.token.scopes | {"authenticated"}
 
 
 class Anonymous:
-    """Stands as `scope["user"]` and `scope["auth"]` where there is no token: nobody, with no scopes."""
+    """Stands as `scope["user"]` and `scope["auth"]` if there is no token: no user, and no scopes."""
 
     __slots__ = ()
 
@@ -331,7 +329,7 @@ class Anonymous:
 
 
 def copy_json(value: Any) -> Any:
-    """A deep copy of a JSON value: several times quicker than `copy.deepcopy`, and nothing else occurs in a token."""
+    """Copy a JSON value deeply; several times quicker than `copy.deepcopy`."""
     if isinstance(value, dict):
         return {name: copy_json(member) for name, member in value.items()}
     if isinstance(value, list):
