@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
 from asgi_jwt_claims.jose.compact import b64url_encode
 from asgi_jwt_claims.jose.strict_json import dump_json
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 from asgi_jwt_claims.keys.key import Key
-from asgi_jwt_claims.keys.key_set import KeySet, KeySource
+from asgi_jwt_claims.keys.key_set import FixedKeys, KeySet, KeySource
 from asgi_jwt_claims.keys.ring import KeyRing
 
-__all__ = ["Signer", "check_exclusive", "check_jwks", "check_key_ring", "configured_keys", "signer_for"]
+__all__ = ["Signer", "configured_keys", "key_source_for", "signer_for"]
 
 
 class Signer(NamedTuple):
@@ -38,18 +38,45 @@ def signer_for(key: Key, *, send_kid: bool) -> Signer:
     return Signer(key, header, b64url_encode(dump_json(header)))
 
 
-def configured_keys(
-    secret_key: str | bytes | None,
-    algorithm: str | None,
-    signing_key: Key | None,
-    verification_keys: KeySet | Iterable[Key],
-) -> tuple[Key | None, tuple[Key, ...]]:
-    """Check the keys of a configuration, and return the one that signs (or None) and those that only verify.
+def key_source_for(
+    settings: dict[str, Any], audiences: Collection[str], leeway: float, longest: float | None
+) -> KeySource:
+    """Check the keys of a configuration, and return the source of those that verify.
+
+    Args:
+        settings: The settings by name. `signing_key` and `verification_keys` are brought into their final form.
+        audiences: The names of this application.
+        leeway: The clock difference to forgive, in seconds.
+        longest: The longest lifetime of a token, in seconds; None if tokens never expire.
 
     Raises:
         SettingError: The settings exclude each other, or there is no key.
         KeyConfigurationError: A key cannot be used.
     """
+    jwks, ring = settings["jwks"], settings["key_ring"]
+    if jwks is None and ring is None:
+        signing_key, others = configured_keys(settings)
+        settings["signing_key"], settings["verification_keys"] = signing_key, others
+        return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
+    is_shared = any(settings[name] is not None for name in ("secret_key", "algorithm", "signing_key"))
+    if is_shared or settings["verification_keys"] or (jwks is not None and ring is not None):
+        name, other = ("key_ring", "jwks") if jwks is None else ("jwks", "key_ring")
+        raise SettingError(
+            f"{name} cannot be combined with secret_key, algorithm, signing_key, verification_keys or {other}; use a "
+            "separate JWTConfig for each"
+        )
+    if jwks is not None:
+        _check_jwks(jwks, settings["issuer"], audiences)
+    else:
+        _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
+    settings["verification_keys"] = ()
+    source: KeySource = ring if jwks is None else jwks
+    return source
+
+
+def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ...]]:
+    """Return the key that signs, or None, and the keys that only verify."""
+    secret_key, algorithm, signing_key = settings["secret_key"], settings["algorithm"], settings["signing_key"]
     if secret_key is not None:
         if signing_key is not None:
             raise SettingError("secret_key and signing_key are both set; keep the one that signs")
@@ -60,6 +87,7 @@ def configured_keys(
         raise SettingError(f"signing_key must be a Key, not {type(signing_key).__name__}; see Key.from_pem")
     if signing_key is not None and not signing_key.can_sign:
         raise KeyConfigurationError("signing_key is a public key; load the private one, or use verification_keys")
+    verification_keys = settings["verification_keys"]
     if isinstance(verification_keys, Key | str | bytes) or not isinstance(verification_keys, Iterable):
         raise SettingError("verification_keys must be a KeySet or a list of Key objects")
     others = tuple(key for key in verification_keys if key is not signing_key)
@@ -76,26 +104,7 @@ def configured_keys(
     return signing_key, others
 
 
-def check_exclusive(jwks: object, key_ring: object, others: Iterable[object]) -> None:
-    """Refuse `jwks` or `key_ring` beside keys of any other kind.
-
-    Raises:
-        SettingError: There are other keys.
-    """
-    if (jwks is not None and key_ring is not None) or any(setting is not None for setting in others):
-        name, other = ("key_ring", "jwks") if jwks is None else ("jwks", "key_ring")
-        raise SettingError(
-            f"{name} cannot be combined with secret_key, algorithm, signing_key, verification_keys or {other}; use a "
-            "separate JWTConfig for each"
-        )
-
-
-def check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> None:
-    """Refuse `jwks` that is not a source of keys, or without an issuer and an audience to check tokens against.
-
-    Raises:
-        SettingError: For these.
-    """
+def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> None:
     if not isinstance(jwks, KeySource):
         raise SettingError(f"jwks must be a RemoteKeySet, not {type(jwks).__name__}")
     # RFC 8725 sections 3.8 and 3.9: the keys alone do not say that a token is from this issuer and for this audience.
@@ -106,17 +115,9 @@ def check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> 
         raise SettingError(f"jwks finds the keys of {expected!r}, but issuer is {issuer!r}; give both the same issuer")
 
 
-def check_key_ring(key_ring: object, longest: float | None, leeway: float) -> None:
-    """Refuse `key_ring` that is not a ring, or that forgets keys whose tokens are still good.
-
-    Args:
-        key_ring: The setting.
-        longest: The longest lifetime of a token, in seconds; None if tokens never expire.
-        leeway: The clock difference to forgive, in seconds.
-
-    Raises:
-        SettingError: For these.
-    """
+def _check_key_ring(key_ring: object, leeway: float, longest: float | None, *, send_kid: object) -> None:
+    if send_kid is False:
+        raise SettingError("key_ring needs send_kid: while there are several keys, a token has to name its own")
     if not isinstance(key_ring, KeyRing):
         raise SettingError(f"key_ring must be a KeyRing, not {type(key_ring).__name__}")
     if longest is None:

@@ -6,18 +6,20 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
 from asgi_jwt_claims.jose.strict_json import has_lone_surrogate
-from asgi_jwt_claims.keys.key_set import FixedKeys, KeySet, KeySource
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 from asgi_jwt_claims.runtime.values import plain
 
 from ._cache import SignerCache, VerifiedTokenCache
-from ._keys import check_exclusive, check_jwks, check_key_ring, configured_keys
+from ._keys import key_source_for
 from .cookies import TokenCookies
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.keys.key_set import KeySource
 
 __all__ = ["MAX_GRACE", "MAX_LEEWAY", "ClaimNames", "Prepared", "prepare"]
 
@@ -103,7 +105,8 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     settings.update({name: plain(value) for name, value in settings.items()})
     audiences = _check_parties(settings)
     seconds = _check_times(settings)
-    key_source = _check_keys(settings, audiences, seconds)
+    longest = seconds["access_seconds" if settings["type_claim"] is None else "refresh_seconds"]
+    key_source = key_source_for(settings, audiences, seconds["leeway_seconds"], longest)
     claim_names = _check_claims(settings)
     required = _check_required(settings)
     _check_rest(settings)
@@ -160,26 +163,6 @@ def _check_times(settings: dict[str, Any]) -> dict[str, Any]:
     # An access token never outlives the refresh token, as has just been seen.
     longest = seconds["refresh_seconds" if settings["max_lifetime"] is None else "max_lifetime_seconds"]
     return {**seconds, "longest_seconds": math.inf if longest is None else longest}
-
-
-def _check_keys(settings: dict[str, Any], audiences: tuple[str, ...], seconds: dict[str, Any]) -> KeySource:
-    jwks, ring, others = settings["jwks"], settings["key_ring"], settings["verification_keys"]
-    secret, signing_key = (settings["secret_key"], settings["algorithm"]), settings["signing_key"]
-    if jwks is None and ring is None:
-        signing_key, others = configured_keys(*secret, signing_key, others)
-        settings["signing_key"], settings["verification_keys"] = signing_key, others
-        return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
-    check_exclusive(jwks, ring, (*secret, signing_key, others or None))
-    if jwks is not None:
-        check_jwks(jwks, settings["issuer"], audiences)
-    else:
-        if settings["send_kid"] is False:
-            raise SettingError("key_ring needs send_kid: while there are several keys, a token has to name its own")
-        longest = seconds["access_seconds" if settings["type_claim"] is None else "refresh_seconds"]
-        check_key_ring(ring, longest, seconds["leeway_seconds"])
-    settings["verification_keys"] = ()
-    source: KeySource = ring if jwks is None else jwks
-    return source
 
 
 def _check_claims(settings: dict[str, Any]) -> ClaimNames:

@@ -101,64 +101,43 @@ class PreparedECKey(CryptographyECKey):
         return r.to_bytes(self._length, "big") + s.to_bytes(self._length, "big")
 
 
-class RSAPSSKey(JoseKey):
-    """RSASSA-PSS (RFC 7518 section 3.5): MGF1 with the same hash, and a salt as long as the hash, no other."""
-
-    def __init__(self, key: Any, algorithm: str) -> None:
-        self._key = key
-        self._hash = _HASHES[algorithm[-3:]]
-        self._padding = padding.PSS(mgf=padding.MGF1(self._hash), salt_length=self._hash.digest_size)
-
-    def sign(self, msg: bytes) -> bytes:
-        """Sign with a private key."""
-        signature: bytes = self._key.sign(msg, self._padding, self._hash)
-        return signature
-
-    def verify(self, msg: bytes, sig: bytes) -> bool:
-        """Verify with a public key."""
-        try:
-            self._key.verify(sig, msg, self._padding, self._hash)
-        except InvalidSignature:
-            return False
-        return True
-
-
 class EdDSAKey(JoseKey):
-    """EdDSA with Ed25519 or Ed448 (RFC 8037 section 3.1, RFC 9864 section 2.2): the curve is the key's."""
+    """EdDSA with Ed25519 or Ed448 (RFC 8037 section 3.1, RFC 9864 section 2.2): the key decides which curve."""
+
+    _parameters: tuple[Any, ...] = ()
 
     def __init__(self, key: Any, algorithm: str) -> None:  # noqa: ARG002 -- the key alone decides; the others need it
         self._key = key
 
     def sign(self, msg: bytes) -> bytes:
         """Sign with a private key."""
-        signature: bytes = self._key.sign(msg)
+        signature: bytes = self._key.sign(msg, *self._parameters)
         return signature
 
     def verify(self, msg: bytes, sig: bytes) -> bool:
         """Verify with a public key."""
         try:
-            self._key.verify(sig, msg)
+            self._key.verify(sig, msg, *self._parameters)
         except InvalidSignature:
             return False
         return True
 
 
+class RSAPSSKey(EdDSAKey):
+    """RSASSA-PSS (RFC 7518 section 3.5): MGF1 with the same hash, and a salt exactly as long as the hash."""
+
+    def __init__(self, key: Any, algorithm: str) -> None:
+        super().__init__(key, algorithm)
+        used = _HASHES[algorithm[-3:]]
+        self._parameters = (padding.PSS(mgf=padding.MGF1(used), salt_length=used.digest_size), used)
+
+
 ALGORITHMS: dict[str, Any] = {
-    "HS256": PreparedHMACKey,
-    "HS384": PreparedHMACKey,
-    "HS512": PreparedHMACKey,
-    "RS256": PreparedRSAKey,
-    "RS384": PreparedRSAKey,
-    "RS512": PreparedRSAKey,
-    "PS256": RSAPSSKey,
-    "PS384": RSAPSSKey,
-    "PS512": RSAPSSKey,
-    "ES256": PreparedECKey,
-    "ES384": PreparedECKey,
-    "ES512": PreparedECKey,
-    "EdDSA": EdDSAKey,
-    "Ed25519": EdDSAKey,
-    "Ed448": EdDSAKey,
+    **dict.fromkeys(("HS256", "HS384", "HS512"), PreparedHMACKey),
+    **dict.fromkeys(("RS256", "RS384", "RS512"), PreparedRSAKey),
+    **dict.fromkeys(("PS256", "PS384", "PS512"), RSAPSSKey),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), PreparedECKey),
+    **dict.fromkeys(("EdDSA", "Ed25519", "Ed448"), EdDSAKey),
 }
 """The class for each `alg` (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 

@@ -13,17 +13,6 @@ __all__ = ["FetchPolicy"]
 
 _NumberT = TypeVar("_NumberT", int, float)
 
-_DURATIONS = (
-    "ttl",
-    "min_ttl",
-    "max_ttl",
-    "max_stale",
-    "unknown_kid_interval",
-    "backoff",
-    "max_backoff",
-    "discovery_ttl",
-    "timeout",
-)
 _MAX_DOCUMENT_SIZE = 16 * 1024 * 1024
 _MAX_KEYS = 1024
 _MAX_BURST = 100
@@ -73,9 +62,10 @@ class FetchPolicy:
     max_keys: int = 64
 
     def __post_init__(self) -> None:
-        for name in _DURATIONS:
-            duration = as_duration(getattr(self, name), name, zero=name == "max_stale")
-            object.__setattr__(self, name, duration.total_seconds())
+        for field in dataclasses.fields(self):
+            if str(field.type).startswith("timedelta"):
+                duration = as_duration(getattr(self, field.name), field.name, zero=field.name == "max_stale")
+                object.__setattr__(self, field.name, duration.total_seconds())
         if not self.seconds("min_ttl") <= self.seconds("ttl") <= self.seconds("max_ttl"):
             raise SettingError("ttl must lie between min_ttl and max_ttl; set those as well")
         if self.seconds("backoff") > self.seconds("max_backoff"):

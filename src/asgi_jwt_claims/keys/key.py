@@ -19,22 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from asgi_jwt_claims.errors import KeyConfigurationError, SigningKeyMissingError
 from asgi_jwt_claims.jose import algorithms as _jose
 from asgi_jwt_claims.jose.compact import b64url_encode
+from asgi_jwt_claims.runtime.frozen import Frozen
 from asgi_jwt_claims.runtime.values import plain
 
 from . import _loading, _material
 from ._secrets import check_secret
 
-__all__ = [
-    "ASYMMETRIC_ALGORITHMS",
-    "MAX_KID_LENGTH",
-    "Key",
-    "as_mapping",
-    "is_kid",
-    "keeps_no_secret",
-    "load_jwk",
-    "why_not_for_signatures",
-    "without_empty",
-]
+__all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "is_kid"]
 
 _P = ParamSpec("_P")
 _ResultT = TypeVar("_ResultT")
@@ -81,7 +72,7 @@ def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
     return loader
 
 
-class Key:
+class Key(Frozen):
     """One key, bound to one algorithm. Frozen; `repr` shows no key material.
 
     Make one with `from_secret`, `from_pem`, `from_jwk` or `generate`. All of them raise `KeyConfigurationError` with
@@ -140,9 +131,6 @@ class Key:
             set_once(self, "_verifier", _jose.build(_material.public_of(material), algorithm))
         except _jose.JOSEError as error:
             raise KeyConfigurationError(f"the key cannot be used for {algorithm}: {error}") from None
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Key is frozen: {name!r} cannot be set")
 
     def __repr__(self) -> str:
         if not hasattr(self, "_verifier"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     KeyConfigurationError,
     UnknownKeyError,
 )
+from asgi_jwt_claims.runtime.frozen import Frozen
 
 from ._loading import PRIVATE_MEMBERS
 from .key import Key, as_mapping, keeps_no_secret, why_not_for_signatures, without_empty
@@ -23,7 +24,7 @@ __all__ = ["FixedKeys", "KeySet", "KeySource"]
 _MAX_CACHED_HEADERS = 1024
 
 
-class KeySet:
+class KeySet(Frozen):
     """Keys to verify with, found by `kid` and algorithm. Frozen.
 
     Args:
@@ -63,12 +64,6 @@ class KeySet:
         set_once(self, "_by_name", by_name)
         set_once(self, "_kids", frozenset(kid for kid, _ in by_name))
         set_once(self, "_header_cache", {})
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a KeySet is frozen: {name!r} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a KeySet is frozen: {name!r} cannot be deleted")
 
     @classmethod
     @keeps_no_secret

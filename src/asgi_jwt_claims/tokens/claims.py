@@ -30,21 +30,7 @@ if TYPE_CHECKING:
 
     from .token import Token
 
-__all__ = [
-    "SCOPE_TOKEN",
-    "accepted_typ",
-    "check_claims",
-    "check_user_claims",
-    "parse_claims",
-    "read_audience",
-    "read_fresh",
-    "read_numeric_date",
-    "read_roles",
-    "read_scopes",
-    "read_string",
-    "sign_of_another_kind",
-    "valid_until",
-]
+__all__ = ["SCOPE_TOKEN", "accepted_typ", "check_claims", "parse_claims", "sign_of_another_kind", "valid_until"]
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 3.3
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 from asgi_jwt_claims.config import JWTConfig, OnAuthEvent
 from asgi_jwt_claims.errors import MalformedTokenError, MissingClaimError, SettingError, WrongIssuerError
 from asgi_jwt_claims.jose.compact import Framed, split_compact
 from asgi_jwt_claims.jose.strict_json import load_json
+from asgi_jwt_claims.runtime.frozen import Frozen
 
 from .claims import read_string
 
@@ -26,7 +27,7 @@ _ISSUER = re.compile(rb'"iss"[ \t\n\r]*:[ \t\n\r]*"(?:[^"\\]|\\.){1,2048}"', re.
 _ESCAPED_LETTERS = (rb"\u0069", rb"\u0073")  # with which the name of the claim could be spelled in another way
 
 
-class MultiIssuerVerifier:
+class MultiIssuerVerifier(Frozen):
     """Several configurations, each for one issuer. Frozen; two with the same configurations are equal.
 
     Args:
@@ -66,12 +67,6 @@ class MultiIssuerVerifier:
         set_once(self, "max_token_size", max(config.max_token_size for config in self))
         on_event = {issuer: config.on_event for issuer, config in by_issuer.items() if config.on_event is not None}
         set_once(self, "on_event", on_event)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a MultiIssuerVerifier is frozen: {name!r} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a MultiIssuerVerifier is frozen: {name!r} cannot be deleted")
 
     def __iter__(self) -> Iterator[JWTConfig]:
         return iter(self._by_issuer.values())

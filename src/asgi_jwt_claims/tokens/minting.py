@@ -59,8 +59,9 @@ def create_access_token(
         SettingError: `config` is not a JWTConfig, or `lifetime` is not a positive duration.
     """
     check_config(config, "create_access_token(identity, config)")
-    now = _now(config)
-    claims = _common_claims(identity, config, "access", now, user_claims, scope, roles, audience, lifetime)
+    now = int(config.clock())
+    grant = {"user_claims": user_claims, "scope": scope, "roles": roles, "audience": audience}
+    claims = _common_claims(identity, config, "access", now, grant, lifetime)
     claims["fresh"] = _fresh(fresh, now)
     return _encode(claims, config, "access", headers)
 
@@ -86,7 +87,8 @@ def create_refresh_token(
     check_config(config, "create_refresh_token(identity, config)")
     if config.type_claim is None:
         raise MintingError("a refresh token needs a type_claim, which tells it from an access token")
-    claims = _common_claims(identity, config, "refresh", _now(config), user_claims, scope, roles, audience, lifetime)
+    grant = {"user_claims": user_claims, "scope": scope, "roles": roles, "audience": audience}
+    claims = _common_claims(identity, config, "refresh", int(config.clock()), grant, lifetime)
     return _encode(claims, config, "refresh", headers)
 
 
@@ -111,20 +113,10 @@ def create_token_pair(
     check_config(config, "create_token_pair(identity, config)")
     # An iterator can be read only once, and two tokens want it.
     scope = granted_scope(scope)
-    roles, audience = read_once(roles), read_once(audience)
-    access = create_access_token(
-        identity,
-        config,
-        user_claims=user_claims,
-        fresh=fresh,
-        scope=scope,
-        roles=roles,
-        audience=audience,
-        headers=headers,
-    )
-    refresh = create_refresh_token(
-        identity, config, user_claims=user_claims, scope=scope, roles=roles, audience=audience, headers=headers
-    )
+    grant: dict[str, Any] = {"user_claims": user_claims, "scope": scope, "headers": headers}
+    grant |= {"roles": read_once(roles), "audience": read_once(audience)}
+    access = create_access_token(identity, config, fresh=fresh, **grant)
+    refresh = create_refresh_token(identity, config, **grant)
     return TokenPair(access, refresh, expires_in=config._prepared.access_seconds, scope=scope)
 
 
@@ -152,15 +144,9 @@ def mint(
         The token and its `jti`.
     """
     lifetime = None if expires_at == math.inf else expires_at - now
-    complete = _common_claims(
-        identity, config, kind, now, grant["user_claims"], grant["scope"], grant["roles"], grant["audience"], lifetime
-    )
+    complete = _common_claims(identity, config, kind, now, grant, lifetime)
     complete.update({name: json_copy(value, name) for name, value in claims.items() if value is not None})
     return _encode(complete, config, kind, None), complete["jti"]
-
-
-def _now(config: JWTConfig) -> int:
-    return int(config.clock())
 
 
 def _common_claims(
@@ -168,17 +154,18 @@ def _common_claims(
     config: JWTConfig,
     kind: str,
     now: int,
-    user_claims: Mapping[str, Any] | None,
-    scope: str | Iterable[str] | None,
-    roles: str | Iterable[str] | None,
-    audience: str | Iterable[str] | None,
+    grant: Mapping[str, Any],
     lifetime: timedelta | float | None,
 ) -> dict[str, Any]:
     claims: dict[str, Any] = {}
     if config.issuer is not None:
         claims["iss"] = config.issuer
     claims[config.identity_claim] = check_identity(identity, config.identity_claim)
-    aud = config._prepared.minted_audience if audience is None else _one_or_several(_names(audience, "audience"))
+    aud = (
+        config._prepared.minted_audience
+        if grant["audience"] is None
+        else _one_or_several(_names(grant["audience"], "audience"))
+    )
     if aud:
         claims["aud"] = aud
     claims["iat"] = claims["nbf"] = now
@@ -190,14 +177,15 @@ def _common_claims(
     claims["jti"] = f"{random[:8]}-{random[8:12]}-{random[12:16]}-{random[16:20]}-{random[20:]}"
     if config.type_claim is not None:
         claims[config.type_claim] = kind
-    granted = granted_scope(scope)
-    if granted is not None:
-        claims[config.scope_claim] = granted
+    scope = granted_scope(grant["scope"])
+    if scope is not None:
+        claims[config.scope_claim] = scope
+    roles = grant["roles"]
     if roles is not None:
         names = _names(roles, "roles")
         claims[config.roles_claim] = names[0] if isinstance(roles, str) else names
-    if user_claims is not None:
-        _add_user_claims(claims, user_claims, config)
+    if grant["user_claims"] is not None:
+        _add_user_claims(claims, grant["user_claims"], config)
     return claims
 
 

@@ -12,13 +12,6 @@ class TokenPair(Mapping[str, Any]):
     """An access token with its refresh token. `dict(pair)` is the response of RFC 6749 section 5.1.
 
     Send it with `Cache-Control: no-store` (RFC 6750 section 5.3). `repr` shows neither token.
-
-    Attributes:
-        access_token: The encoded access token.
-        refresh_token: The encoded refresh token.
-        expires_in: The lifetime of the access token, in seconds; None if it never expires.
-        scope: The scopes granted, space-separated; None if there are none.
-        token_type: Always `"Bearer"`.
     """
 
     __slots__ = ("_response",)
@@ -81,10 +74,10 @@ class TokenPair(Mapping[str, Any]):
 
     @property
     def expires_in(self) -> int | None:
-        """Lifetime of the access token in seconds."""
+        """The lifetime of the access token, in seconds; None if it never expires."""
         return cast("int | None", self._response.get("expires_in"))
 
     @property
     def scope(self) -> str | None:
-        """The scopes granted, space-separated."""
+        """The scopes granted, space-separated; None if there are none."""
         return cast("str | None", self._response.get("scope"))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, cast
 
 from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.runtime.frozen import Frozen
 
 __all__ = [
     "Anonymous",
@@ -62,7 +63,7 @@ class TokenFields(NamedTuple):
     digest_cache: dict[str | None, Any]
 
 
-class Token(Generic[ClaimsT]):
+class Token(Frozen, Generic[ClaimsT]):
     """A verified token, as handlers receive it. Frozen; never holds the encoded token.
 
     Only verification makes tokens (`verify_token`, the middleware). The containers `user_claims`, `claims` and
@@ -80,12 +81,6 @@ class Token(Generic[ClaimsT]):
 
     def __init__(self, fields: TokenFields, verified_at: float, source: str | None = None) -> None:
         _set_verified(self, (fields, verified_at, source))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Token is frozen: {name!r} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a Token is frozen: {name!r} cannot be deleted")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy starts from the verified fields, not from containers that a handler may have changed.
