@@ -171,7 +171,7 @@ def _check_claims(settings: dict[str, Any]) -> ClaimNames:
         if not (_is_name(value) or (value is None and name in _OPTIONAL_CLAIMS)):
             raise SettingError(f"{name} must be a non-empty str{' or None' if name in _OPTIONAL_CLAIMS else ''}")
     given = [value for value in chosen.values() if value is not None]
-    # `sub` is read as a string whatever its use (RFC 7519 section 4.1.2), so it can only be the identity.
+    # `sub` is always read as a string (RFC 7519 section 4.1.2), so it can only be the identity.
     if (
         len(set(given)) != len(given)
         or not _TAKEN_CLAIMS.isdisjoint(given)
