@@ -65,13 +65,10 @@ def key_source_for(
             f"{name} cannot be combined with secret_key, algorithm, signing_key, verification_keys or {other}; use a "
             "separate JWTConfig for each"
         )
-    if jwks is not None:
-        _check_jwks(jwks, settings["issuer"], audiences)
-    else:
-        _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
     settings["verification_keys"] = ()
-    source: KeySource = ring if jwks is None else jwks
-    return source
+    if jwks is not None:
+        return _check_jwks(jwks, settings["issuer"], audiences)
+    return _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
 
 
 def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ...]]:
@@ -104,7 +101,7 @@ def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ..
     return signing_key, others
 
 
-def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> None:
+def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> KeySource:
     if not isinstance(jwks, KeySource):
         raise SettingError(f"jwks must be a RemoteKeySet, not {type(jwks).__name__}")
     # RFC 8725 sections 3.8 and 3.9: the keys alone do not say that a token is from this issuer and for this audience.
@@ -113,9 +110,10 @@ def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) ->
     expected = getattr(jwks, "issuer", None)
     if expected is not None and expected != issuer:
         raise SettingError(f"jwks finds the keys of {expected!r}, but issuer is {issuer!r}; give both the same issuer")
+    return jwks
 
 
-def _check_key_ring(key_ring: object, leeway: float, longest: float | None, *, send_kid: object) -> None:
+def _check_key_ring(key_ring: object, leeway: float, longest: float | None, *, send_kid: object) -> KeySource:
     if send_kid is False:
         raise SettingError("key_ring needs send_kid: while there are several keys, a token has to name its own")
     if not isinstance(key_ring, KeyRing):
@@ -126,3 +124,4 @@ def _check_key_ring(key_ring: object, leeway: float, longest: float | None, *, s
         raise SettingError(
             f"key_ring must keep a retired key for as long as its tokens live: KeyRing(..., retain={longest + leeway:.0f})"
         )
+    return key_ring

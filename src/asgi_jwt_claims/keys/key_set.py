@@ -201,4 +201,4 @@ class FixedKeys(KeySource):
     keys: KeySet
 
     def __init__(self, keys: KeySet) -> None:
-        self.keys = keys
+        self.keys = keys  # pyright: ignore[reportIncompatibleMethodOverride] -- a slot is quicker than a property
