@@ -43,15 +43,8 @@ def key_source_for(
 ) -> KeySource:
     """Check the keys of a configuration, and return the source of those that verify.
 
-    Args:
-        settings: The settings by name. `signing_key` and `verification_keys` are brought into their final form.
-        audiences: The names of this application.
-        leeway: The clock difference to forgive, in seconds.
-        longest: The longest lifetime of a token, in seconds; None if tokens never expire.
-
-    Raises:
-        SettingError: The settings exclude each other, or there is no key.
-        KeyConfigurationError: A key cannot be used.
+    `signing_key` and `verification_keys` are brought into their final form. `leeway` and the `longest` lifetime of a
+    token are in seconds; `longest` is None if tokens never expire.
     """
     jwks, ring = settings["jwks"], settings["key_ring"]
     if jwks is None and ring is None:

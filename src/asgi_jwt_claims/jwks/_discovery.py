@@ -63,14 +63,9 @@ class Provider:
         self._discovered_at = 0.0
 
     async def read(self, before: KeySet | None, now: float) -> tuple[ReadSet, float | None]:
-        """Fetch the keys.
+        """Fetch the keys; return them, and for how many seconds the response says that it may be used, if it does.
 
-        Args:
-            before: The keys from before; those that are still there stay the same objects.
-            now: The monotonic time, in seconds.
-
-        Returns:
-            The keys, and how long the response says that it may be used, in seconds; None if it does not say.
+        Keys from `before` that are still there stay the same objects. `now` is the monotonic time, in seconds.
 
         Raises:
             RefusedDocumentError: A response cannot be used.

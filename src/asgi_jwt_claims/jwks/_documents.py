@@ -145,11 +145,7 @@ def _with_known(found: list[Key], before: KeySet | None) -> KeySet:
 
 
 def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
-    """Read the `jwks_uri` of a metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
-
-    Raises:
-        RefusedDocumentError: It is not a metadata document, is that of another issuer, or has no address to ask.
-    """
+    """Read the `jwks_uri` of a metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2)."""
     document = _object(body, "metadata")
     # RFC 8414 section 3.3, code point for code point: or one issuer could speak for another.
     said = document.get("issuer")

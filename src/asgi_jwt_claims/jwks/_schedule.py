@@ -71,12 +71,7 @@ class Schedule:
         return now >= self.next_attempt
 
     def succeeded(self, now: float, max_age: float | None) -> None:
-        """Note a fetch that brought keys.
-
-        Args:
-            now: When it ended.
-            max_age: How long the response says that it may be used, in seconds; None if it does not say.
-        """
+        """Note a fetch that brought keys, and for how many seconds the response says that it may be used."""
         policy = self._policy
         ttl = policy.seconds("ttl")
         if max_age is not None:
@@ -90,9 +85,7 @@ class Schedule:
     def failed(self, now: float, retry_after: float = 0.0) -> None:
         """Note a fetch that failed. A fetch for an unknown key leaves the schedule as it is.
 
-        Args:
-            now: When it ended.
-            retry_after: How long the issuer asks not to be called, in seconds; honoured up to `max_ttl`.
+        `retry_after` is the time for which the issuer asks not to be called, in seconds; it counts up to `max_ttl`.
         """
         policy = self._policy
         due = now

@@ -11,12 +11,7 @@ _MAX_ADDRESS_LENGTH = 2048
 
 
 def check_address(address: object, *, loopback_http: bool) -> str | None:  # noqa: PLR0911 -- one for each reason
-    """Say why an address must not be asked; None if it may be.
-
-    Args:
-        address: The address, of any type.
-        loopback_http: Whether http is allowed on loopback.
-    """
+    """Say why an address must not be asked; None if it may be. `loopback_http` allows http on loopback."""
     if not isinstance(address, str):
         return "is not a str"
     if len(address) > _MAX_ADDRESS_LENGTH or not address.isascii() or not address.isprintable() or " " in address:

@@ -40,11 +40,7 @@ _EDWARDS_BY_NAME = {edwards.name: edwards for edwards in EDWARDS}
 
 
 def from_pem(pem: bytes, password: bytes | None) -> KeyMaterial:
-    """Load a private key, a public key or a certificate from PEM text.
-
-    Raises:
-        KeyConfigurationError: The text is not PEM, the password is wrong, or the key is refused.
-    """
+    """Load a private key, a public key or a certificate from PEM text, or raise KeyConfigurationError."""
     try:
         if b"PRIVATE KEY-----" in pem:
             key: Any = serialization.load_pem_private_key(pem, password=password)
@@ -84,14 +80,9 @@ def _why_not_read(pem: bytes) -> str:
 
 
 def from_jwk_members(jwk: Mapping[str, Any], *, thorough: bool = True) -> KeyMaterial:
-    """Load the material of a JWK (RFC 7517, RFC 7518 section 6); the length of a secret is checked elsewhere.
+    """Load the material of a JWK (RFC 7517, RFC 7518 section 6), or raise KeyConfigurationError.
 
-    Args:
-        jwk: The JWK.
-        thorough: Whether to look for every known weakness, as for `check_strength`.
-
-    Raises:
-        KeyConfigurationError: `kty` or curve is not supported, a member is missing or malformed, or the key is refused.
+    `thorough` is that of `check_strength`. The length of a secret is checked elsewhere.
     """
     kty = jwk.get("kty")
     try:

@@ -93,14 +93,9 @@ _ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 
 
 
 def check_strength(key: Any, *, thorough: bool = True) -> KeyMaterial:
-    """Return `key` if it is of a supported kind and strong enough.
+    """Return a key of `cryptography` that is of a supported kind and strong, or raise KeyConfigurationError.
 
-    Args:
-        key: A key object of `cryptography`.
-        thorough: Whether to look for every known weakness of an RSA modulus, which takes long.
-
-    Raises:
-        KeyConfigurationError: The key is of another kind, or weak.
+    `thorough` says whether to look for every known weakness of an RSA modulus, which takes long.
     """
     if isinstance(key, RSAKey):
         _check_rsa(key, thorough=thorough)

@@ -18,13 +18,7 @@ _LEAST: Final = 64  # bytes that each message counts for, so that empty ones com
 
 
 async def drain_body(scope: Mapping[str, Any], receive: Callable[[], Awaitable[Mapping[str, Any]]], limit: int) -> None:
-    """Read and drop at most `limit` bytes of a request's body, for at most one second.
-
-    Args:
-        scope: The http scope of the request.
-        receive: The server's function.
-        limit: The number of bytes.
-    """
+    """Read and drop at most `limit` bytes of a request's body, for at most one second."""
     if any(name == b"expect" for name, _ in scope["headers"]):
         return  # RFC 9110 section 10.1.1: the client sends its body only if it is asked to
     read = 0

@@ -12,12 +12,7 @@ __all__ = ["importer"]
 
 
 def importer(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Make the `__getattr__` of a package whose modules load what most applications do not need.
-
-    Args:
-        package: The name of the package.
-        modules: The names that each module of the package defines.
-    """
+    """Make the `__getattr__` of a package, given the names that each of its modules defines."""
     homes = {name: module for module, names in modules.items() for name in names}
 
     def load(name: str) -> Any:

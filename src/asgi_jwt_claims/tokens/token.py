@@ -271,11 +271,7 @@ def about(error: ErrorT, token: Token[Any]) -> ErrorT:
 
 
 class NotAParameter:
-    """Annotates the first parameter of a function that users of FastAPI try in `Depends`, and must not.
-
-    Args:
-        message: The advice what to write instead.
-    """
+    """Annotates the first parameter of a function that users of FastAPI wrongly try in `Depends`, with advice."""
 
     def __init__(self, message: str) -> None:
         self._message = message
