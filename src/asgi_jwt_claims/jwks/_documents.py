@@ -148,14 +148,14 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
     """Read the `jwks_uri` of a metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2)."""
     document = _object(body, "metadata")
     # RFC 8414 section 3.3, code point for code point: or one issuer could speak for another.
-    said = document.get("issuer")
-    if said != issuer:
-        if isinstance(said, str) and said.removesuffix("/") == issuer.removesuffix("/"):
+    named = document.get("issuer")
+    if named != issuer:
+        if isinstance(named, str) and named.removesuffix("/") == issuer.removesuffix("/"):
             raise RefusedDocumentError(
-                f"the metadata is of another issuer, the one with{'' if said.endswith('/') else 'out'} a slash at the end; "
+                f"the metadata is of another issuer, the one with{'' if named.endswith('/') else 'out'} a slash at the end; "
                 "write the issuer as the metadata does"
             )
-        shown = repr(said[:_MAX_REASON]) if isinstance(said, str) else "none that is a string"
+        shown = repr(named[:_MAX_REASON]) if isinstance(named, str) else "none that is a string"
         raise RefusedDocumentError(f"the metadata is of another issuer: it names {shown}")
     problem = check_address(document.get("jwks_uri"), loopback_http=loopback_http)
     if problem is not None:
