@@ -383,11 +383,10 @@ class Outcome:
     async def _attend_keys(self, scope: Mapping[str, Any]) -> None:
         if self.config is None:
             return
-        key_source = self.config._prepared.key_source
         try:
             if self._error is None:
-                key_source.refresh_if_due()
-            elif await key_source.fetch_for(self._error):
+                self.config._prepared.key_source.refresh_if_due()
+            elif await self.config._prepared.key_source.fetch_for(self._error):
                 self._error = None
                 self._examine(scope)
         except TokenError as error:

@@ -434,8 +434,7 @@ async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | No
 def _of_session(session: bytes, state: SessionRecord | None, config: JWTConfig, expires_at: float = 0.0) -> Revocation:
     """The revocation of a session_id whose session ended in this state; None: in one that is not known."""
     known = 0.0 if state is None else state.access_expires_at
-    prepared = config._prepared
-    access = math.inf if prepared.access_seconds is None else prepared.access_seconds
+    access = math.inf if config._prepared.access_seconds is None else config._prepared.access_seconds
     # What a refresh under way still issues, or one that a store has lost, is issued by now.
     latest = _issued_now(config, access if known else config._prepared.longest_seconds)
     return Revocation("session", session, _outlasting(max(known, latest, expires_at), config))
