@@ -470,10 +470,10 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"signature_cache_size": 1_000_001}, "signature_cache_size must be an int from 0 to 1000000"),
         ({"signature_cache_size": None}, "signature_cache_size must be an int"),
         ({"signature_cache_size": True}, "signature_cache_size must be an int"),
-        ({"clock": NOW}, "clock must be a callable"),
-        ({"clock": lambda: "now"}, "clock must be a callable"),
-        ({"clock": lambda: True}, "clock must be a callable"),
-        ({"clock": lambda: timedelta(1)}, "clock must be a callable"),
+        ({"clock": NOW}, "clock must be a function"),
+        ({"clock": lambda: "now"}, "clock must be a function"),
+        ({"clock": lambda: True}, "clock must be a function"),
+        ({"clock": lambda: timedelta(1)}, "clock must be a function"),
     ],
 )
 def test_what_cannot_be_used_is_refused_when_built(changes: dict[str, Any], match: str) -> None:

@@ -627,10 +627,10 @@ OTHER = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
         (rsa_jwk(alg=256), "algorithm 256 does not go"),
         (ec_jwk(alg="ES384"), "algorithm 'ES384' does not go"),
         # S37
-        (rsa_jwk(kid=""), "a kid is a str of 1 to 256 printable characters"),
-        (rsa_jwk(kid=7), "a kid is a str"),
-        (rsa_jwk(kid="k" * 257), "a kid is a str"),
-        (rsa_jwk(kid="a\nb"), "a kid is a str"),
+        (rsa_jwk(kid=""), "a kid must be a str of 1 to 256 printable characters"),
+        (rsa_jwk(kid=7), "a kid must be a str"),
+        (rsa_jwk(kid="k" * 257), "a kid must be a str"),
+        (rsa_jwk(kid="a\nb"), "a kid must be a str"),
         ("not JSON", "a JWK must be JSON text or a mapping"),
         (b"\xff", "a JWK must be JSON text or a mapping"),
         ("[" * 100_000, "a JWK must be JSON text or a mapping"),
@@ -705,7 +705,7 @@ def test_a_bad_kid_is_refused(kid: Any) -> None:
     """An empty, long or unprintable kid, or one that is no str, is refused."""
     # S37
     assert not is_kid(kid)
-    with pytest.raises(KeyConfigurationError, match="a kid is a str"):
+    with pytest.raises(KeyConfigurationError, match="a kid must be a str"):
         Key.from_secret(SECRET, kid=kid)
 
 

@@ -124,14 +124,14 @@ def prepare(settings: dict[str, Any]) -> Prepared:
 
 
 def _check_parties(settings: dict[str, Any]) -> tuple[str, ...]:
-    if settings["issuer"] is not None and not _is_name(settings["issuer"]):
-        raise SettingError("issuer must be a non-empty str, exactly as it stands in the tokens")
-    audience = settings["audience"]
+    issuer, audience = settings["issuer"], settings["audience"]
+    if issuer is not None and not _is_name(issuer):
+        raise SettingError(f"issuer must be a non-empty str, exactly as it stands in the tokens, not {issuer!r}")
     if audience is not None and not isinstance(audience, str):
         audience = tuple(map(plain, audience)) if isinstance(audience, Iterable) else (audience,)
     names: tuple[str, ...] = (audience,) if isinstance(audience, str) else audience or ()
     if (audience is not None and not names) or not all(map(_is_name, names)):
-        raise SettingError("audience must be a non-empty str, or a list of them")
+        raise SettingError(f"audience must be a non-empty str, or a list of them, not {audience!r}")
     settings["audience"] = audience
     return names
 
@@ -142,15 +142,19 @@ def _check_times(settings: dict[str, Any]) -> dict[str, Any]:
             settings[name] = as_duration(settings[name], name)
     leeway = settings["leeway"] = as_duration(settings["leeway"], "leeway", zero=True)
     if leeway > MAX_LEEWAY:
-        raise SettingError(f"leeway must be at most {MAX_LEEWAY.seconds} seconds; set the clocks right instead")
+        raise SettingError(
+            f"leeway must be at most {MAX_LEEWAY.seconds} seconds, not {leeway}; set the clocks right instead"
+        )
     access, refresh = settings["access_lifetime"], settings["refresh_lifetime"]
     if refresh is not None and (access is None or access > refresh):
-        raise SettingError("access_lifetime must not be longer than refresh_lifetime")
+        raise SettingError(f"access_lifetime ({access}) must not be longer than refresh_lifetime ({refresh})")
     grace = settings["refresh_grace"] = as_duration(settings["refresh_grace"], "refresh_grace", zero=True)
     if grace > MAX_GRACE:
-        raise SettingError(f"refresh_grace must be at most {MAX_GRACE.seconds} seconds: a thief may use it as well")
+        raise SettingError(
+            f"refresh_grace must be at most {MAX_GRACE.seconds} seconds, not {grace}: a thief may use it too"
+        )
     if not callable(settings["clock"]) or type(settings["clock"]()) not in (int, float):
-        raise SettingError("clock must be a callable that returns seconds since the epoch, as time.time does")
+        raise SettingError("clock must be a function that returns seconds since the epoch, as time.time does")
     seconds: dict[str, Any] = {
         "access_seconds": _unless_none(whole_seconds, access),
         "refresh_seconds": _unless_none(whole_seconds, refresh),
@@ -169,7 +173,9 @@ def _check_claims(settings: dict[str, Any]) -> ClaimNames:
     chosen = {name: settings[name] for name in _CLAIMS}
     for name, value in chosen.items():
         if not (_is_name(value) or (value is None and name in _OPTIONAL_CLAIMS)):
-            raise SettingError(f"{name} must be a non-empty str{' or None' if name in _OPTIONAL_CLAIMS else ''}")
+            raise SettingError(
+                f"{name} must be a non-empty str{' or None' if name in _OPTIONAL_CLAIMS else ''}, not {value!r}"
+            )
     given = [value for value in chosen.values() if value is not None]
     # `sub` is always read as a string (RFC 7519 section 4.1.2), so it can only be the identity.
     if (
@@ -182,7 +188,7 @@ def _check_claims(settings: dict[str, Any]) -> ClaimNames:
             "only identity_claim may be sub"
         )
     if type(settings["accept_id_tokens"]) is not bool:
-        raise SettingError("accept_id_tokens must be True or False")
+        raise SettingError(f"accept_id_tokens must be True or False, not {settings['accept_id_tokens']!r}")
     if settings["accept_id_tokens"] and settings["type_claim"] is not None:
         raise SettingError("accept_id_tokens needs type_claim=None: ID tokens carry no claim that tells their type")
     return ClaimNames(settings["identity_claim"], settings["user_claims_claim"], REGISTERED_CLAIMS.union(given))
@@ -192,10 +198,10 @@ def _check_required(settings: dict[str, Any]) -> tuple[str, ...]:
     """The claims that a token must carry: those of `required_claims`, and those that other settings need."""
     required = settings["required_claims"]
     if isinstance(required, str) or not isinstance(required, Iterable):
-        raise SettingError("required_claims must be a list of claim names")
+        raise SettingError(f'required_claims must be a list of claim names such as ["exp", "iat"], not {required!r}')
     required = settings["required_claims"] = tuple(map(plain, required))
     if not all(map(_is_name, required)):
-        raise SettingError("required_claims must hold non-empty str only")
+        raise SettingError(f"required_claims must hold non-empty str only, not {required!r}")
     if "exp" in required and (settings["access_lifetime"] is None or settings["refresh_lifetime"] is None):
         raise SettingError("a token that never expires lacks 'exp': take it out of required_claims to allow that")
     needed = {
@@ -209,10 +215,10 @@ def _check_required(settings: dict[str, Any]) -> tuple[str, ...]:
 
 def _check_rest(settings: dict[str, Any]) -> None:
     if not isinstance(settings["cookies"], TokenCookies):
-        raise SettingError("cookies must be TokenCookies(...)")
+        raise SettingError(f"cookies must be TokenCookies(...), not {type(settings['cookies']).__name__}")
     for name in ("send_kid", "accepted_events"):
         if type(settings[name]) is not bool:
-            raise SettingError(f"{name} must be True or False")
+            raise SettingError(f"{name} must be True or False, not {settings[name]!r}")
     on_event, is_told_all = settings["on_event"], settings["accepted_events"]
     if not callable(on_event) and (on_event is not None or is_told_all):
         raise SettingError(f"on_event must be a function{' where accepted_events is True' * is_told_all}")
@@ -221,7 +227,7 @@ def _check_rest(settings: dict[str, Any]) -> None:
         ("signature_cache_size", 0, _MAX_REMEMBERED_TOKENS, "tokens"),
     ):
         if type(settings[name]) is not int or not least <= settings[name] <= most:
-            raise SettingError(f"{name} must be an int from {least} to {most} ({unit})")
+            raise SettingError(f"{name} must be an int from {least} to {most} ({unit}), not {settings[name]!r}")
 
 
 def _unless_none(convert: Callable[[timedelta], float], value: timedelta | None) -> float | None:

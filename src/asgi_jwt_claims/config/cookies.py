@@ -61,13 +61,15 @@ class TokenCookies:
             object.__setattr__(self, field.name, plain(getattr(self, field.name)))
         for name in ("secure", "partitioned"):
             if not isinstance(getattr(self, name), bool):
-                raise SettingError(f"{name} must be True or False")
+                raise SettingError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.same_site not in ("Lax", "Strict", "None"):
-            raise SettingError("same_site must be 'Lax', 'Strict' or 'None' (the word, in quotes)")
+            raise SettingError(
+                f"same_site must be 'Lax', 'Strict' or 'None' (the word, in quotes), not {self.same_site!r}"
+            )
         if not self.secure and (self.same_site == "None" or self.partitioned):
             raise SettingError("same_site='None' and partitioned need secure=True: browsers drop the cookie otherwise")
         if not isinstance(self.refresh_path, str) or _PATH.fullmatch(self.refresh_path) is None:
-            raise SettingError('refresh_path must be a path such as "/auth"')
+            raise SettingError(f'refresh_path must be a path such as "/auth", not {self.refresh_path!r}')
         self._check_names()
         object.__setattr__(self, "trusted_origins", _origins(self.trusted_origins))
 
@@ -81,12 +83,16 @@ class TokenCookies:
                 f"csrf_header must not be {self.csrf_header}, which browsers send by themselves; use X-CSRF-Token"
             )
         if not isinstance(self.csrf_field, str) or not self.csrf_field:
-            raise SettingError('csrf_field must be the name of a form field such as "csrf_token"')
+            raise SettingError(
+                f'csrf_field must be the name of a form field such as "csrf_token", not {self.csrf_field!r}'
+            )
         if len(set(names)) != len(names):
             raise SettingError("access_name, refresh_name and csrf_name must be different names")
         for name in names:
             if not self.secure and name.lower().startswith(("__host-", "__secure-")):
-                raise SettingError(f"{name}: browsers keep such a cookie only with secure=True; give it a plain name")
+                raise SettingError(
+                    f"{name} needs secure=True, or browsers drop the cookie; give it a name without a prefix"
+                )
         if self.refresh_name.lower().startswith("__host-") and self.refresh_path != "/":
             raise SettingError("a __Host- cookie has the path /; call the refresh cookie __Secure-..., or set its path")
 

@@ -111,7 +111,7 @@ class RemoteKeySet(KeySource):
             if function is not None and not callable(function):
                 raise SettingError(f"{name} must be a function, not {type(function).__name__}")
         if not isinstance(loopback_http, bool):
-            raise SettingError("loopback_http must be True or False")
+            raise SettingError(f"loopback_http must be True or False, not {loopback_http!r}")
         if not callable(monotonic) or type(monotonic()) not in (int, float):
             raise SettingError("monotonic must be a callable that returns seconds, as time.monotonic does")
         self.issuer = issuer

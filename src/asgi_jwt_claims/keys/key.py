@@ -118,7 +118,7 @@ class Key(Frozen):
         if isinstance(material, bytes):
             check_secret(material, algorithm)
         if kid is not None and not is_kid(kid):
-            raise KeyConfigurationError(f"a kid is a str of 1 to {MAX_KID_LENGTH} printable characters")
+            raise KeyConfigurationError(f"a kid must be a str of 1 to {MAX_KID_LENGTH} printable characters")
         set_once = object.__setattr__
         set_once(self, "algorithm", algorithm)
         set_once(self, "kid", _thumbprint(material) if kid is None else kid)

@@ -191,11 +191,9 @@ def _common_claims(
 
 def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
     values = () if value is None else (value,) if isinstance(value, str) else value
-    if not isinstance(values, Iterable):
-        raise MintingError(f"{what} must be a non-empty str, or several of them")
-    names: list[str] = json_copy(list(values), what)
+    names: list[str] = json_copy(list(values), what) if isinstance(values, Iterable) else [""]
     if not all(isinstance(name, str) and name for name in names):
-        raise MintingError(f"{what} must be a non-empty str, or several of them")
+        raise MintingError(f"{what} must be a non-empty str, or a list of them, not {value!r}")
     return names
 
 
@@ -217,7 +215,9 @@ def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float 
         config.key_ring is not None
         and seconds + config._prepared.leeway_seconds > config.key_ring.retain.total_seconds()
     ):
-        raise MintingError(f"a lifetime of {seconds} seconds is longer than the key_ring keeps its keys")
+        raise MintingError(
+            f"a lifetime of {seconds} seconds is longer than key_ring retains its keys; raise KeyRing(retain=...)"
+        )
     return now + seconds
 
 
@@ -255,7 +255,9 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
     if config.type_claim is None:
         sign = sign_of_another_kind(claims, jose_header, accept_id_tokens=config.accept_id_tokens)
         if sign is not None:
-            raise MintingError(f"with type_claim=None, the claim {sign!r} says that this is no access token; rename it")
+            raise MintingError(
+                f"with type_claim=None, the claim {sign!r} would mark the token as no access token; rename it"
+            )
     if headers is not None:
         text = dump_json(jose_header)
         if text.count(b",") > MAX_HEADER_COMMAS:

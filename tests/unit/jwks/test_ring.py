@@ -211,7 +211,7 @@ def test_a_configuration_checks_its_ring(settings: dict[str, Any], match: str) -
 def test_no_token_outlives_its_key(clock: HeldClock) -> None:
     """A lifetime asked for at minting is held against the ring as well."""
     config = JWTConfig(key_ring=KeyRing(FIRST, clock=clock), clock=clock, max_lifetime=timedelta(days=365))
-    with pytest.raises(MintingError, match="longer than the key_ring keeps its keys"):
+    with pytest.raises(MintingError, match="longer than key_ring retains its keys"):
         create_access_token("alice", config, lifetime=KEEP)
     assert create_access_token("alice", config, lifetime=KEEP - 10)
 
