@@ -21,7 +21,8 @@ from .sources.cookie import Cookie
 from .sources.header import BearerHeader
 from .sources.websocket import WebSocketProtocol
 from .tokens.minting import create_access_token, create_refresh_token, create_token_pair
-from .tokens.token import Token, TokenPair
+from .tokens.pair import TokenPair
+from .tokens.token import Token
 from .tokens.verification import verify_token, verify_token_async
 
 __all__ = [

@@ -431,9 +431,9 @@ def test_no_token_lives_longer_than_is_remembered(clock: HeldClock) -> None:
     with pytest.raises(MintingError, match="an endless lifetime is longer than max_lifetime, which is 7200 seconds"):
         create_access_token("alice", endless.replace(max_lifetime=7200))
     assert (3600, 7200, math.inf) == (
-        config.longest_seconds,
-        config.replace(max_lifetime=7200).longest_seconds,
-        endless.longest_seconds,
+        config._prepared.longest_seconds,
+        config.replace(max_lifetime=7200)._prepared.longest_seconds,
+        endless._prepared.longest_seconds,
     )
 
 

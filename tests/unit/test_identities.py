@@ -21,8 +21,8 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims.errors import MintingError
 from asgi_jwt_claims.sessions import list_sessions, revoke_identity, start_session
 from asgi_jwt_claims.stores import MemoryStore
-from asgi_jwt_claims.tokens.claims import check_identity
 from asgi_jwt_claims.tokens.digests import _cached_digest, digest, digests_of
+from asgi_jwt_claims.tokens.minted_claims import check_identity
 from tests.by_hand import finish
 from tests.conftest import HeldClock
 from tests.forging import forge

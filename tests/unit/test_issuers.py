@@ -30,7 +30,8 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
-from asgi_jwt_claims.tokens.issuers import _MAX_KNOWN_TOKENS, MultiIssuerVerifier, _issuer_in, verifier_for
+from asgi_jwt_claims.jose.compact import split_compact
+from asgi_jwt_claims.tokens.issuers import _MAX_CACHED_TOKENS, MultiIssuerVerifier, _issuer_in, verifier_for
 from tests.by_hand import Recorder, ask
 from tests.conftest import NOW
 from tests.forging import b64, sealed
@@ -186,17 +187,28 @@ async def test_a_choice_that_is_remembered_lets_nobody_in() -> None:
     """Which issuer a token names is remembered after it was verified; remembered wrongly, it would only be refused."""
     issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
     raw = create_access_token("alice", CONFIG_A).encode()
-    assert CONFIG_A is issuers.config_for(raw)
-    issuers.learn(raw, CONFIG_B)
-    assert CONFIG_B is issuers.config_for(raw)
+    assert (CONFIG_A, split_compact(raw)) == issuers.config_for(raw)
+    issuers.remember(raw, CONFIG_B)
+    assert (CONFIG_B, None) == issuers.config_for(raw)
 
 
 async def test_the_memory_of_choices_is_bounded() -> None:
     """However many tokens come, no more are remembered than there is room for."""
     issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
-    for number in range(3 * _MAX_KNOWN_TOKENS):
-        issuers.learn(str(number).encode(), CONFIG_A)
-    assert _MAX_KNOWN_TOKENS >= len(issuers._known)
+    for number in range(3 * _MAX_CACHED_TOKENS):
+        issuers.remember(str(number).encode(), CONFIG_A)
+    assert _MAX_CACHED_TOKENS >= len(issuers._issuer_cache)
+
+
+def test_several_configurations_are_frozen() -> None:
+    """No attribute can be set or deleted, not even the cache of issuers."""
+    issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
+    for name in (*MultiIssuerVerifier.__slots__, "other"):
+        with pytest.raises(AttributeError, match="a MultiIssuerVerifier is frozen"):
+            setattr(issuers, name, {})
+        with pytest.raises(AttributeError, match="a MultiIssuerVerifier is frozen"):
+            delattr(issuers, name)
+    assert [CONFIG_A, CONFIG_B] == list(issuers)
 
 
 async def test_every_listener_hears_of_a_refusal() -> None:
@@ -234,12 +246,12 @@ async def test_absence_is_absence_for_all_of_them() -> None:
 @pytest.mark.parametrize(
     ("configs", "match"),
     [
-        (list, "config must be a JWTConfig, or several; these are none"),
-        (lambda: None, "config must be a JWTConfig or several, not NoneType"),
-        (lambda: "config", "config must be a JWTConfig or several, not str"),
-        (lambda: [CONFIG_A, SECRET], "config must be a JWTConfig or several, not str"),
-        (lambda: [SECRET], "config must be a JWTConfig or several, not str"),
-        (lambda: [CONFIG_A, config(None, KEY_B)], "each needs an issuer"),
+        (list, "config is empty: pass a JWTConfig or a non-empty list"),
+        (lambda: None, "config must be a JWTConfig or a list of them, not NoneType"),
+        (lambda: "config", "config must be a JWTConfig or a list of them, not str"),
+        (lambda: [CONFIG_A, SECRET], "config must be a JWTConfig or a list of them, not str"),
+        (lambda: [SECRET], "config must be a JWTConfig or a list of them, not str"),
+        (lambda: [CONFIG_A, config(None, KEY_B)], "each of several configurations needs an issuer"),
         (lambda: [CONFIG_A, config(A, KEY_B)], "two configurations have the issuer 'https://a.example'"),
     ],
 )

@@ -178,5 +178,5 @@ def test_keys_in_the_wrong_place_are_refused() -> None:
         with pytest.raises(SettingError, match=r"verify_jws\(raw, KeySet\(\[key\]\)\)"):
             verify_jws("a.b.c", keys)  # type: ignore[arg-type]
     ring = KeyRing(key)
-    with pytest.raises(SettingError, match="in seconds since the epoch"):
+    with pytest.raises(SettingError, match="seconds since the epoch"):
         ring.add(Key.generate("ES256"), starts_at="2030-01-01")  # type: ignore[arg-type]

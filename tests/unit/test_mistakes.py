@@ -111,7 +111,7 @@ def test_arguments_in_the_wrong_order() -> None:
         SettingError, match=r"app must be an ASGI application, not JWTConfig: JWTMiddleware\(app, config\)"
     ):
         JWTMiddleware(CONFIG, Recorder())  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match="config must be a JWTConfig or several, not dict"):
+    with pytest.raises(SettingError, match="config must be a JWTConfig or a list of them, not dict"):
         JWTMiddleware(Recorder(), {"secret_key": SECRET})  # type: ignore[arg-type]
 
 

@@ -156,7 +156,7 @@ def test_what_is_minted_without_a_type_is_an_access_token(user_claims: dict[str,
 
 def test_minting_names_the_claim() -> None:
     """A claim by which the token would be refused is named, with what to do about it."""
-    with pytest.raises(MintingError, match="the claim 'typ' says that this is no access token; rename it"):
+    with pytest.raises(MintingError, match="the claim 'typ' would mark the token as no access token; rename it"):
         create_access_token("alice", UNTYPED, user_claims={"typ": "ID"})
 
 

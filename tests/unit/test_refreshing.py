@@ -345,7 +345,7 @@ async def test_an_audience_of_its_own(own: Any, granted: Any, store: Kept, clock
         assert "api" in access(pair, api).audience
         assert ([granted] if isinstance(granted, str) else [*granted]) == list(access(pair, api).audience)
         mine = verify_token(pair.refresh_token, config, type="refresh").audience
-        assert config.audiences == set(mine)
+        assert config._prepared.audiences == set(mine)
         pair = await rotate_refresh_token(pair.refresh_token, config, store)
 
 

@@ -176,7 +176,7 @@ async def test_the_status_says_why_no_key_can_be_used() -> None:
     with pytest.raises(KeysUnavailableError):
         await keys.fetch_now()
     status = keys.status()
-    assert (2, "the JWK Set has no key that could be used; of 2 passed over, the last because: the JWK member 'n'") == (
+    assert (2, "the JWK Set has no key that can be used; 2 were skipped, the last because: the JWK member 'n'") == (
         status.skipped,
         str(status.last_failure).partition(" is ")[0],
     )
@@ -313,7 +313,7 @@ async def test_when_discovery_finds_nothing_each_reason_is_said() -> None:
     with pytest.raises(KeysUnavailableError) as refused:
         await keys.fetch_now()
     assert (
-        "the metadata is of another issuer: it names 'https://issuer.example', then the metadata was answered with status 503"
+        "the metadata is of another issuer: it names 'https://issuer.example', then the request for the metadata was answered with status 503"
         == keys.status().last_failure
     )
     assert 120 <= (refused.value.retry_after or 0) <= 133

@@ -74,7 +74,7 @@ def test_a_signature_is_verified_twice_at_most() -> None:
     raw = create_access_token("alice", config)
     assert ["alice"] * 5 == [verify_token(raw, config).identity for _ in range(5)]
     assert 2 == counting.asked
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
 
 
 def test_without_room_every_signature_is_verified() -> None:
@@ -83,7 +83,7 @@ def test_without_room_every_signature_is_verified() -> None:
     assert config.signing_key is not None
     counting = Counting(config.signing_key)
     seen(create_access_token("alice", config), config, 4)
-    assert (4, 0) == (counting.asked, len(config.signatures))
+    assert (4, 0) == (counting.asked, len(config._prepared.token_cache))
 
 
 # S105
@@ -113,7 +113,7 @@ def test_the_digest_decides_and_not_the_hash(monkeypatch: pytest.MonkeyPatch) ->
     forged = tokens["alice"].rsplit(".", 1)[0] + "." + b64(bytes(32)).decode()
     with pytest.raises(InvalidSignatureError):
         verify_token(forged, config)
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
 
 
 # S106
@@ -131,7 +131,7 @@ def test_what_can_change_is_checked_every_time() -> None:
     with pytest.raises(ExpiredTokenError):
         verify_token(raw, config)
     clock.now = NOW
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
     assert "alice" == verify_token(raw, config).identity
 
 
@@ -190,7 +190,7 @@ def test_a_replaced_configuration_remembers_nothing() -> None:
     raw = forge()
     seen(raw, config)
     other = config.replace(secret_key="another " * 8)
-    assert 0 == len(other.signatures)
+    assert 0 == len(other._prepared.token_cache)
     for _ in range(3):
         with pytest.raises(InvalidTokenError):
             verify_token(raw, other)
@@ -210,7 +210,7 @@ def test_no_failure_is_remembered() -> None:
         for _ in range(3):
             with pytest.raises(InvalidTokenError):
                 verify_token(raw, config)
-    assert 0 == len(config.signatures)
+    assert 0 == len(config._prepared.token_cache)
 
 
 # S108
@@ -223,7 +223,7 @@ def test_the_memory_is_bounded_and_keeps_what_is_used() -> None:
     seen(tokens[0], config, 1)
     for raw in tokens[3:5]:
         seen(raw, config, 2)
-    kept = {entry.digest for entry in config.signatures._entries.values()}
+    kept = {entry.digest for entry in config._prepared.token_cache._entries.values()}
     assert {hashlib.sha256(raw.encode()).digest() for raw in (tokens[0], *tokens[3:5])} == kept
 
 
@@ -235,8 +235,8 @@ def test_tokens_used_once_take_up_no_room() -> None:
     seen(mine, config, 2)
     for number in range(50):
         verify_token(forge({"jti": f"t{number}"}), config)
-    assert 1 == len(config.signatures)
-    assert len(config.signatures._candidates) <= 4
+    assert 1 == len(config._prepared.token_cache)
+    assert len(config._prepared.token_cache._candidates) <= 4
 
 
 # S108
@@ -259,7 +259,7 @@ def test_a_huge_token_is_not_remembered() -> None:
     for size in (MAX_REMEMBERED_SIZE, MAX_REMEMBERED_SIZE + 1):
         config = config_of()
         seen(padded[size], config)
-        remembered[size] = len(config.signatures)
+        remembered[size] = len(config._prepared.token_cache)
     assert {4096: 1, 4097: 0} == remembered
 
 
@@ -280,7 +280,7 @@ def test_no_request_sees_what_another_did_to_its_token() -> None:
         token.claims["roles"].append("admin")
         token.claims.clear()
         token.headers["alg"] = "none"
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
 
 
 # S110
@@ -290,7 +290,7 @@ def test_the_memory_holds_no_token() -> None:
     raw = forge({"jti": "remembered"})
     seen(raw, config)
     signature = raw.rpartition(".")[2]
-    reached, waiting = [], [config.signatures]
+    reached, waiting = [], [config._prepared.token_cache]
     known: set[int] = set()
     while waiting:
         item = waiting.pop()
@@ -325,7 +325,7 @@ def test_threads_share_the_memory() -> None:
     for thread in threads:
         thread.join()
     assert [] == wrong
-    assert len(config.signatures) <= 4 + len(threads)
+    assert len(config._prepared.token_cache) <= 4 + len(threads)
 
 
 def test_an_entry_that_another_thread_forgets_meanwhile_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,18 +361,18 @@ def test_a_header_is_known_only_after_a_good_signature() -> None:
         verify_token(forge(secret="x" * 64), config)
 
 
-def test_known_headers_are_bounded() -> None:
+def test_header_cache_are_bounded() -> None:
     """An issuer with a new header for every token costs no more than a thousand of them."""
     config = config_of()
     most = 0
     for number in range(1100):
         verify_token(forge(header={"x": number}), config)
-        most = max(most, len(config.keys._known_headers))
+        most = max(most, len(config.keys._header_cache))
     assert 1024 == most
     assert "alice" == verify_token(forge(header={"x": 0}), config).identity
 
 
-def test_known_headers_belong_to_their_set() -> None:
+def test_header_cache_belong_to_their_set() -> None:
     """Another set with a key of the same name knows nothing."""
     verify_jws(jws(b"{}"), KeySet([KEY]))
     with pytest.raises(InvalidSignatureError):

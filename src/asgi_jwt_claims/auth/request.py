@@ -29,7 +29,7 @@ from asgi_jwt_claims.errors import (
     StoreUnavailableError,
     TokenError,
 )
-from asgi_jwt_claims.jose.compact import as_ascii, split_compact
+from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, extract_credentials, why_absent
 from asgi_jwt_claims.sources._credentials import Credentials, Source
 from asgi_jwt_claims.sources.cookie import Cookie
@@ -381,10 +381,12 @@ class Outcome:
                 self._revoked = error
 
     async def _attend_keys(self, scope: Mapping[str, Any]) -> None:
-        if self.config is None or self.config.key_source is None:
+        if self.config is None:
             return
         try:
-            if await self.config.key_source.attend(self._error):
+            if self._error is None:
+                self.config._prepared.key_source.refresh_if_due()
+            elif await self.config._prepared.key_source.fetch_for(self._error):
                 self._error = None
                 self._examine(scope)
         except TokenError as error:
@@ -434,10 +436,9 @@ class Outcome:
 
     def _verified_by(self, trust: MultiIssuerVerifier, offered: Credentials) -> Token:
         raw = as_ascii(offered.token, trust.max_token_size)
-        framed = None if trust.knows(raw) else split_compact(raw)
-        self.config = trust.config_for(raw, framed)
+        self.config, framed = trust.config_for(raw)
         token = verify(raw, self.config, offered.source, framed=framed)
-        trust.learn(raw, self.config)
+        trust.remember(raw, self.config)
         return token
 
 

@@ -1,9 +1,10 @@
-"""Settings as people write them: durations as `timedelta` or seconds, and all of them as text in the environment."""
+"""Read the settings of a `JWTConfig` from text, such as environment variables."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
@@ -12,79 +13,61 @@ from asgi_jwt_claims.keys.key_set import KeySet
 
 __all__ = ["read"]
 
-_NULLABLE = (
-    "access_lifetime",
-    "refresh_lifetime",
-    "session_lifetime",
-    "user_claims_claim",
-    "type_claim",
-    "session_claim",
-)
 _LISTS = ("audience", "required_claims")
-_DURATIONS = (
-    "access_lifetime",
-    "refresh_lifetime",
-    "session_lifetime",
-    "refresh_grace",
-    "leeway",
-    "max_age",
-    "max_lifetime",
-)
-_INTEGERS = ("max_token_size", "signature_cache_size")
-_FLAGS = ("send_kid", "accept_id_tokens", "accepted_events")
 _BOOLEANS = {"true": True, "false": False}
 
 
-def read(mapping: Mapping[str, Any], prefix: str, names: Sequence[str]) -> dict[str, Any]:
-    """The settings among a mapping's members, converted from text where they are text.
+def read(mapping: Mapping[str, Any], prefix: str, fields: Mapping[str, dataclasses.Field[Any]]) -> dict[str, Any]:
+    """Read the settings among a mapping's members, and convert those that are text.
 
     Args:
-        mapping: For example `os.environ`.
-        prefix: What the members that are settings begin with.
-        names: The settings there are, in lower case.
+        mapping: A mapping such as `os.environ`.
+        prefix: The beginning of the members that are settings.
+        fields: The settings there are, in lower case. Their types and defaults say how text is converted.
 
     Raises:
-        SettingError: A member with the prefix that names no setting, or text that cannot be converted.
-        KeyConfigurationError: Key text that cannot be used.
+        SettingError: A member with the prefix names no setting, or its text cannot be converted.
+        KeyConfigurationError: The text of a key cannot be used.
     """
     settings: dict[str, Any] = {}
     for key, value in mapping.items():
         if not isinstance(key, str) or not key.startswith(prefix):
             continue
         name = key[len(prefix) :].lower()
-        if name not in names or key != prefix + name.upper():
+        if name not in fields or key != prefix + name.upper():
             import difflib  # noqa: PLC0415 -- needed only when something is wrong
 
-            close = difflib.get_close_matches(name, names, n=1)
+            close = difflib.get_close_matches(name, fields, n=1)
             raise SettingError(
                 f"{key} is not a setting" + (f"; did you mean {prefix}{close[0].upper()}?" if close else "")
             )
-        settings[name] = _from_text(name, value, key) if isinstance(value, str) else value
+        settings[name] = _from_text(fields[name], value, key) if isinstance(value, str) else value
     _load_keys(settings)
     return settings
 
 
-def _from_text(name: str, text: str, key: str) -> Any:
-    if name in _NULLABLE and text.lower() == "none":
+def _from_text(field: dataclasses.Field[Any], text: str, key: str) -> Any:
+    kind = str(field.type)  # as it is written in the class
+    if field.default is not None and "None" in kind and text.lower() == "none":
         return None
-    if name == "required_claims" and text.strip().lower() in ("", "none"):
+    if field.name == "required_claims" and text.strip().lower() in ("", "none"):
         return ()
-    if name in _LISTS:
+    if field.name in _LISTS:
         return tuple(part.strip() for part in text.split(","))
-    if name in _FLAGS:
+    if kind == "bool":
         if text.lower() not in _BOOLEANS:
-            raise SettingError(f"{key} must be true or false")
+            raise SettingError(f"{key} must be true or false, not {text!r}")
         return _BOOLEANS[text.lower()]
-    if name in _DURATIONS or name in _INTEGERS:
+    if kind == "int" or kind.startswith("timedelta"):
         try:
-            return int(text) if name in _INTEGERS else float(text)
+            return int(text) if kind == "int" else float(text)
         except ValueError:
             raise SettingError(f"{key} must be a number, not {text!r}") from None
     return text
 
 
 def _load_keys(settings: dict[str, Any]) -> None:
-    """Turn PEM, JWK and JWK Set members into keys; `algorithm` is theirs unless a secret claims it."""
+    """Turn PEM, JWK and JWK Set members into keys. `algorithm` is theirs unless there is a secret."""
     algorithm = settings.get("algorithm")
     if settings.get("secret_key") is None:
         settings.pop("algorithm", None)
@@ -120,4 +103,4 @@ def _key(value: Any, algorithm: str | None) -> Key:
     if isinstance(value, str | bytes):
         text = value.strip()
         return Key.from_jwk(value, algorithm) if text[:1] in ("{", b"{") else Key.from_pem(value, algorithm)
-    raise KeyConfigurationError(f"a key is a Key, PEM text or a JWK, not {type(value).__name__}")
+    raise KeyConfigurationError(f"a key must be a Key, PEM text or a JWK, not {type(value).__name__}")

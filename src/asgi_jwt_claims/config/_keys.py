@@ -1,27 +1,28 @@
-"""Which keys a configuration has: its own, those of a ring, or those of somebody else. Checked when it is built."""
+"""Check which keys a configuration has: its own, those of a `KeyRing`, or those of an identity provider."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
 from asgi_jwt_claims.jose.compact import b64url_encode
 from asgi_jwt_claims.jose.strict_json import dump_json
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 from asgi_jwt_claims.keys.key import Key
-from asgi_jwt_claims.keys.key_set import KeySet, KeySource
+from asgi_jwt_claims.keys.key_set import FixedKeys, KeySet, KeySource
+from asgi_jwt_claims.keys.ring import KeyRing
 
-__all__ = ["Signer", "check_exclusive", "check_jwks", "check_key_ring", "own_keys", "signer_for"]
+__all__ = ["Signer", "configured_keys", "key_source_for", "signer_for"]
 
 
 class Signer(NamedTuple):
-    """What minting signs with.
+    """A key with the header of the tokens that it signs.
 
     Attributes:
         key: The key.
-        header: The JOSE header of its tokens.
-        encoded_header: The same as it stands in them.
+        header: The JOSE header (RFC 7515 section 4.1).
+        encoded_header: The same header as it stands in a token.
     """
 
     key: Key
@@ -30,25 +31,42 @@ class Signer(NamedTuple):
 
 
 def signer_for(key: Key, *, send_kid: bool) -> Signer:
-    """A key with the header that its tokens have (RFC 7515 section 4.1)."""
+    """Put a key together with the header of its tokens."""
     header = {"alg": key.algorithm, "typ": "JWT"}
     if send_kid:
         header["kid"] = key.kid
     return Signer(key, header, b64url_encode(dump_json(header)))
 
 
-def own_keys(
-    secret_key: str | bytes | None,
-    algorithm: str | None,
-    signing_key: Key | None,
-    verification_keys: KeySet | Iterable[Key],
-) -> tuple[Key | None, tuple[Key, ...]]:
-    """The key that signs, if any, and those that only verify; one at least.
+def key_source_for(
+    settings: dict[str, Any], audiences: Collection[str], leeway: float, longest: float | None
+) -> KeySource:
+    """Check the keys of a configuration, and return the source of those that verify.
 
-    Raises:
-        SettingError: The settings do not go together.
-        KeyConfigurationError: A key cannot be used.
+    `signing_key` and `verification_keys` are brought into their final form. `leeway` and the `longest` lifetime of a
+    token are in seconds; `longest` is None if tokens never expire.
     """
+    jwks, ring = settings["jwks"], settings["key_ring"]
+    if jwks is None and ring is None:
+        signing_key, others = configured_keys(settings)
+        settings["signing_key"], settings["verification_keys"] = signing_key, others
+        return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
+    is_shared = any(settings[name] is not None for name in ("secret_key", "algorithm", "signing_key"))
+    if is_shared or settings["verification_keys"] or (jwks is not None and ring is not None):
+        name, other = ("key_ring", "jwks") if jwks is None else ("jwks", "key_ring")
+        raise SettingError(
+            f"{name} cannot be combined with secret_key, algorithm, signing_key, verification_keys or {other}; use a "
+            "separate JWTConfig for each"
+        )
+    settings["verification_keys"] = ()
+    if jwks is not None:
+        return _check_jwks(jwks, settings["issuer"], audiences)
+    return _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
+
+
+def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ...]]:
+    """Return the key that signs, or None, and the keys that only verify."""
+    secret_key, algorithm, signing_key = settings["secret_key"], settings["algorithm"], settings["signing_key"]
     if secret_key is not None:
         if signing_key is not None:
             raise SettingError("secret_key and signing_key are both set; keep the one that signs")
@@ -59,6 +77,7 @@ def own_keys(
         raise SettingError(f"signing_key must be a Key, not {type(signing_key).__name__}; see Key.from_pem")
     if signing_key is not None and not signing_key.can_sign:
         raise KeyConfigurationError("signing_key is a public key; load the private one, or use verification_keys")
+    verification_keys = settings["verification_keys"]
     if isinstance(verification_keys, Key | str | bytes) or not isinstance(verification_keys, Iterable):
         raise SettingError("verification_keys must be a KeySet or a list of Key objects")
     others = tuple(key for key in verification_keys if key is not signing_key)
@@ -75,25 +94,7 @@ def own_keys(
     return signing_key, others
 
 
-def check_exclusive(jwks: object, key_ring: object, others: Iterable[object]) -> None:
-    """Refuse `jwks` or `key_ring` beside keys of any other kind.
-
-    Raises:
-        SettingError: There are others.
-    """
-    if (jwks is not None and key_ring is not None) or any(setting is not None for setting in others):
-        raise SettingError(
-            f"{'key_ring' if jwks is None else 'jwks'} stands alone: secret_key, algorithm, signing_key, "
-            "verification_keys, key_ring and jwks are keys of different parties; use one configuration for each"
-        )
-
-
-def check_jwks(jwks: object, issuer: str | None, audiences: frozenset[str]) -> None:
-    """Refuse what is no source of keys, and one that nothing else of the token is held against.
-
-    Raises:
-        SettingError: For these.
-    """
+def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> KeySource:
     if not isinstance(jwks, KeySource):
         raise SettingError(f"jwks must be a RemoteKeySet, not {type(jwks).__name__}")
     # RFC 8725 sections 3.8 and 3.9: the keys alone do not say that a token is from this issuer and for this audience.
@@ -101,22 +102,13 @@ def check_jwks(jwks: object, issuer: str | None, audiences: frozenset[str]) -> N
         raise SettingError("jwks needs issuer and audience: its keys sign tokens for other audiences, too")
     expected = getattr(jwks, "issuer", None)
     if expected is not None and expected != issuer:
-        raise SettingError(f"jwks finds the keys of {expected!r}, and issuer is {issuer!r}")
+        raise SettingError(f"jwks finds the keys of {expected!r}, but issuer is {issuer!r}; give both the same issuer")
+    return jwks
 
 
-def check_key_ring(key_ring: object, longest: int | None, leeway: float) -> None:
-    """Refuse what is no ring, and one that forgets keys whose tokens are still good.
-
-    Args:
-        key_ring: The setting.
-        longest: The longest lifetime of a token, in seconds; None: tokens never expire.
-        leeway: In seconds.
-
-    Raises:
-        SettingError: For these.
-    """
-    from asgi_jwt_claims.keys.ring import KeyRing  # noqa: PLC0415 -- its package imports anyio, and most have no use for it
-
+def _check_key_ring(key_ring: object, leeway: float, longest: float | None, *, send_kid: object) -> KeySource:
+    if send_kid is False:
+        raise SettingError("key_ring needs send_kid: while there are several keys, a token has to name its own")
     if not isinstance(key_ring, KeyRing):
         raise SettingError(f"key_ring must be a KeyRing, not {type(key_ring).__name__}")
     if longest is None:
@@ -125,3 +117,4 @@ def check_key_ring(key_ring: object, longest: int | None, leeway: float) -> None
         raise SettingError(
             f"key_ring must keep a retired key for as long as its tokens live: KeyRing(..., retain={longest + leeway:.0f})"
         )
+    return key_ring

@@ -1,4 +1,4 @@
-"""`TokenCookies`: what the cookies that carry tokens are called, and how browsers are told to treat them."""
+"""`TokenCookies`: names and attributes of the cookies that carry tokens."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCookies:
-    """The cookies of a browser that is logged in: one for each token, which no script can read, and one with the CSRF
-    value, which scripts of the own origin are meant to read.
+    """The cookies of a browser that is logged in: one per token for the server, one with the CSRF value for scripts.
 
     The defaults are the strictest that work: `__Host-` names, which no other host of the site can set (RFC 6265bis
-    section 4.1.3.2), over https only, and not sent along by other sites, but for links to a page.
+    section 4.1.3.2), over https only, and not sent with requests from other sites, except when a link is followed.
 
     Args:
-        access_name: The cookie with the access token.
-        refresh_name: The cookie with the refresh token. It is bound to a path, so its name cannot begin with `__Host-`.
-        csrf_name: The cookie with the CSRF value.
-        refresh_path: Below which path the refresh token is sent: where `TokenEndpoints` are mounted.
+        access_name: The cookie that holds the access token. Scripts cannot read it.
+        refresh_name: The cookie that holds the refresh token. It is bound to a path, so its name cannot begin with
+            `__Host-`.
+        csrf_name: The cookie that holds the CSRF value. Scripts of the same origin read it.
+        refresh_path: The path below which browsers send the refresh token, where `TokenEndpoints` are mounted.
         same_site: `Lax`, `Strict` or `None`: whether other sites can make a browser send the tokens.
-        secure: Whether over https only. Browsers take http://localhost for https. False needs names without prefixes.
+        secure: Whether browsers send them over https only. http://localhost counts as https. False needs names without
+            prefixes.
         partitioned: Whether a page embedded in another site has cookies of its own there (CHIPS).
-        csrf_header: The header that scripts send the CSRF value in.
-        csrf_field: The field that forms send it in.
+        csrf_header: The header in which scripts send the CSRF value.
+        csrf_field: The form field in which forms send it.
         trusted_origins: Other origins that may act for the user, such as `https://app.example.com`.
 
     Raises:
         SettingError: Browsers would not keep such a cookie, or nothing would protect it.
-    """  # noqa: D205 -- what the cookies are is one sentence
+    """
 
     access_name: str = "__Host-access_token"
     refresh_name: str = "__Secure-refresh_token"
@@ -60,13 +61,15 @@ class TokenCookies:
             object.__setattr__(self, field.name, plain(getattr(self, field.name)))
         for name in ("secure", "partitioned"):
             if not isinstance(getattr(self, name), bool):
-                raise SettingError(f"{name} must be True or False")
+                raise SettingError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.same_site not in ("Lax", "Strict", "None"):
-            raise SettingError("same_site must be 'Lax', 'Strict' or 'None' (the word, in quotes)")
+            raise SettingError(
+                f"same_site must be 'Lax', 'Strict' or 'None' (the word, in quotes), not {self.same_site!r}"
+            )
         if not self.secure and (self.same_site == "None" or self.partitioned):
             raise SettingError("same_site='None' and partitioned need secure=True: browsers drop the cookie otherwise")
         if not isinstance(self.refresh_path, str) or _PATH.fullmatch(self.refresh_path) is None:
-            raise SettingError('refresh_path must be a path such as "/auth"')
+            raise SettingError(f'refresh_path must be a path such as "/auth", not {self.refresh_path!r}')
         self._check_names()
         object.__setattr__(self, "trusted_origins", _origins(self.trusted_origins))
 
@@ -74,16 +77,22 @@ class TokenCookies:
         names = (self.access_name, self.refresh_name, self.csrf_name)
         for name in (*names, self.csrf_header):
             if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-                raise SettingError(f"{name!r} is no name of a cookie or header; use letters, digits, - and _")
+                raise SettingError(f"{name!r} is not a name for a cookie or header; use letters, digits, - and _")
         if self.csrf_header.lower() in _SENT_UNASKED:
-            raise SettingError(f"csrf_header: browsers send {self.csrf_header} by themselves; X-CSRF-Token they do not")
+            raise SettingError(
+                f"csrf_header must not be {self.csrf_header}, which browsers send by themselves; use X-CSRF-Token"
+            )
         if not isinstance(self.csrf_field, str) or not self.csrf_field:
-            raise SettingError('csrf_field must be the name of a form field such as "csrf_token"')
+            raise SettingError(
+                f'csrf_field must be the name of a form field such as "csrf_token", not {self.csrf_field!r}'
+            )
         if len(set(names)) != len(names):
             raise SettingError("access_name, refresh_name and csrf_name must be different names")
         for name in names:
             if not self.secure and name.lower().startswith(("__host-", "__secure-")):
-                raise SettingError(f"{name}: browsers keep such a cookie only with secure=True; give it a plain name")
+                raise SettingError(
+                    f"{name} needs secure=True, or browsers drop the cookie; give it a name without a prefix"
+                )
         if self.refresh_name.lower().startswith("__host-") and self.refresh_path != "/":
             raise SettingError("a __Host- cookie has the path /; call the refresh cookie __Secure-..., or set its path")
 

@@ -1,6 +1,6 @@
-"""What happens to tokens, told to one function of the application: `JWTConfig(on_event=...)`.
+"""Events about tokens and requests, for `JWTConfig(on_event=...)`: metrics, traces and audit logs.
 
-For metrics, traces and audit logs. No request fails because of the function, and none waits longer than a second for it.
+No request fails because of that function, and none waits longer than a second for it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias
 __all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "request_facts", "tell"]
 
 _WORD = re.compile(r"[!#-\[\]-~]{1,128}")
-"""Visible ASCII without quotes and backslashes: what a client may write into an event. A request identifier that was cut
-would be another one, so that text which does not match is left out."""
+"""What a client may write into an event: visible ASCII without quotes and backslashes. Other text is left out, since a
+request identifier that was cut would be another one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,20 +22,20 @@ class AuthEvent:
     """Something that happened to a token or to a request. It never holds an encoded token.
 
     Attributes:
-        name: `issued` (a login began a session), `refused` (a request was), `accepted` (a request was let in with its
-            token; only with `JWTConfig(accepted_events=True)`), `refreshed`, `refresh_repeated` (a refresh token was
-            sent again within the grace, and answered again), `reuse_detected` (a refresh token was used twice, or every
-            one for a long time was sent again; its session has ended), or `revoked`.
-        code: For `refused`: the stable code of the error.
+        name: `issued` (a login began a session), `refused` (a request was refused), `accepted` (a request was let in
+            with its token; only with `JWTConfig(accepted_events=True)`), `refreshed`, `refresh_repeated` (a refresh
+            token was sent again within the grace, and answered again), `reuse_detected` (a refresh token was used
+            twice, or each of many in a row was sent again; its session has ended), or `revoked`.
+        code: The stable code of the error of a `refused` request.
         type: The type of the token. This and the next four are None for a token whose signature has not been verified.
-        issuer: Its issuer.
-        identity: Whom it speaks for. Personal data: think before writing it to a log.
-        jti: Its identifier.
-        session_id: The session that it belongs to.
-        revoked: For `revoked`: how much was, `token`, `session` or `identity`.
-        method: For `refused` and `accepted`, as the next three: the method of the request; None for a websocket.
-        path: The template of the path, such as `/items/{id}`, where the framework has found the route by then, relative
-            to where the route's application is mounted; None elsewhere. Never the path itself, which may be personal.
+        issuer: The issuer of the token.
+        identity: Whom the token speaks for. This is personal data: think before writing it to a log.
+        jti: The identifier of the token.
+        session_id: The session that the token belongs to.
+        revoked: How much a `revoked` event has ended: `token`, `session` or `identity`.
+        method: The method of a `refused` or `accepted` request, as the next three; None for a websocket.
+        path: The template of the path, such as `/items/{id}`, relative to where the route's application is mounted;
+            None if the framework has not found the route yet. Never the path itself, which may be personal.
         client: The address of the client, as the server gives it.
         request_id: The `X-Request-ID` of the request, if it has one. The client chooses it, unless a proxy or a
             middleware outside of the guard does.
@@ -56,9 +56,9 @@ class AuthEvent:
 
 
 OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
-"""A function that is told of every event, sync or async. It is awaited: what takes long belongs into a queue.
+"""A function that receives every event, sync or async. The request waits for it: put slow work into a queue.
 
-An async function that has not ended after one second is cancelled; a sync one cannot be, and holds up the event loop.
+An async function is cancelled after one second; a sync one cannot be, and blocks the event loop.
 """
 
 Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
@@ -66,7 +66,7 @@ Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
 
 
 async def tell(on_event: OnAuthEvent | None, event: AuthEvent) -> None:
-    """Tell a function of an event. Raises nothing that the function raises."""
+    """Pass an event to a function. Raises nothing that the function raises."""
     if on_event is not None:
         from asgi_jwt_claims.runtime.callbacks import notify  # noqa: PLC0415 -- it imports anyio, which verifying and minting do without
 
@@ -74,7 +74,7 @@ async def tell(on_event: OnAuthEvent | None, event: AuthEvent) -> None:
 
 
 def request_facts(scope: Mapping[str, Any]) -> dict[str, Any]:
-    """What an event says of a request; only what is known."""
+    """Collect what an event says of a request, without what is unknown."""
     identifiers = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"x-request-id"]
     facts = {
         "method": _word(scope.get("method")),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from asgi_jwt_claims.auth.request import Outcome, outcome_of, outcomes_from
 from asgi_jwt_claims.errors import ExpiredTokenError, RevokedTokenError, TokenError
 from asgi_jwt_claims.stores.base import RevocationFeed
+from asgi_jwt_claims.tokens.claims import valid_until
 from asgi_jwt_claims.tokens.digests import digests_of
-from asgi_jwt_claims.tokens.verification import valid_until
 
 from .registry import connections_here
 

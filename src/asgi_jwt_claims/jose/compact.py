@@ -1,7 +1,7 @@
-"""The one spelling of a token: strict compact serialisation, strict base64url, strict JSON. Sans-IO.
+"""Split and decode a token strictly: compact serialisation and base64url here, JSON in `strict_json`.
 
-RFC 7515 leaves a verifier free to read a token leniently. This module does not: every byte sequence accepted here is
-the only spelling of its header, its payload and the bytes of its signature. So, in order of cost:
+RFC 7515 lets a verifier read a token leniently. These modules do not: every byte sequence they accept is the only
+spelling of its header, its payload and the bytes of its signature. In order of cost, they check:
 
 1. length, before anything is looked at;
 2. three non-empty parts of base64url characters, without padding or white space (RFC 7515 sections 2 and 7.1);
@@ -14,7 +14,7 @@ One signature is not the only good one over the same claims, though. An ECDSA si
 (r, n - s) without the key, and the key accepts both (FIPS 186-5 section 6.4.2 forbids neither). So a token must never
 be denied by its bytes: revocation goes by its claims, and bytes that the cache of signatures does not know are verified.
 
-Bytes in, Python values out, or one of our errors. Nothing here knows a key, a claim or a clock.
+Nothing here knows a key, a claim or a clock.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _TO_STANDARD_ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
 _JWS_PARTS = 3
 _JWE_PARTS = 5
 
-# By the length modulo 4: what may stand last (None: anything), and the padding that the decoder wants. An incomplete
+# By the length modulo 4: the characters that may stand last (None for any), and the padding that the decoder wants. An incomplete
 # quantum leaves 4 or 2 bits of its last character unused; these are the characters where they are zero.
 _ENDINGS = ((None, b""), (b"", b""), (b"AQgw", b"=="), (b"AEIMQUYcgkosw048", b"="))
 
 
 def b64url_encode(data: bytes) -> bytes:
-    """Base64url without padding (RFC 7515 section 2)."""
+    """Encode as base64url without padding (RFC 7515 section 2)."""
     return b2a_base64(data, newline=False).rstrip(b"=").replace(b"+", b"-").replace(b"/", b"_")
 
 
@@ -60,7 +60,7 @@ def b64url_decode(segment: bytes) -> bytes:
     """Decode the canonical base64url spelling, and no other.
 
     Raises:
-        MalformedTokenError: For a foreign character, padding, an impossible length or non-zero trailing bits.
+        MalformedTokenError: The segment has a foreign character, padding, an impossible length or non-zero trailing bits.
     """
     last, padding = _ENDINGS[len(segment) % 4]
     if last is not None and segment[-1] not in last:
@@ -74,17 +74,17 @@ def b64url_decode(segment: bytes) -> bytes:
 
 
 def _reason(reason: str, text: bytes) -> str:
-    """Why `text` is malformed: by `reason`, or by white space, which has a reason of its own and is told instead."""
+    """Return `reason`, or in its place the advice that the white space in `text` needs."""
     has_white_space = bool(text) and text.split() != [text]
     return "white space; leave the scheme (Bearer) and line ends away" if has_white_space else reason
 
 
 def as_ascii(raw: str | bytes, max_size: int) -> bytes:
-    """A token as bytes, unless it is too long or cannot be one.
+    """Return a token as bytes.
 
     Raises:
-        TokenTooLargeError: Longer than `max_size` characters.
-        MalformedTokenError: Not ASCII, or neither str nor bytes.
+        TokenTooLargeError: It is longer than `max_size` characters.
+        MalformedTokenError: It is not ASCII, or neither str nor bytes.
     """
     if isinstance(raw, bytes) and len(raw) <= max_size:
         return raw
@@ -103,19 +103,19 @@ Framed: TypeAlias = tuple[bytes, bytes, bytes, bytes]
 
 
 def split_compact(raw: bytes) -> Framed:
-    """Frame a compact JWS (RFC 7515 section 7.1): number of parts, then the bytes of payload and signature.
+    """Split a compact JWS (RFC 7515 section 7.1), and decode its payload and signature.
 
     Args:
-        raw: The token as offered, from `as_ascii`.
+        raw: The token, from `as_ascii`.
 
     Returns:
-        The header, still encoded, since whoever knows it need not read it again; the payload; the signature; and what
-        was signed.
+        The header, still encoded, since it may be in a cache; the payload; the signature; and the bytes that were
+        signed.
 
     Raises:
         TokenTooLargeError: The header is longer than `MAX_HEADER_SIZE`.
-        EncryptedTokenError: Five parts (RFC 7516).
-        MalformedTokenError: Anything else that is not a compact JWS.
+        EncryptedTokenError: It has five parts (RFC 7516).
+        MalformedTokenError: It is not a compact JWS.
     """
     parts = raw.split(b".", _JWE_PARTS)
     if len(parts) != _JWS_PARTS:

@@ -1,4 +1,4 @@
-"""Strict JSON in and out (RFC 8259): the second half of the one spelling of a token. See `compact`."""
+"""Parse and write strict JSON (RFC 8259), the second half of the strict spelling of a token. See `compact`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan
 
 def _too_deep(data: bytes) -> bool:
     # No step of Python for each string or bracket: a token of many small objects costs about what its length costs.
-    # Backslashes in pairs first: of a run of them, the last one escapes what follows if it is alone.
+    # Backslashes in pairs first: the last one of a run escapes the next character if it is alone.
     bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     brackets_and_quotes = bare.translate(_ONE_KIND_OF_BRACKETS, _NO_BRACKETS_OR_QUOTES)
     # A string without brackets is two quotes now. Of what is left, every second piece between quotes is in a string.
@@ -96,13 +96,13 @@ def load_json(data: bytes) -> tuple[str, Any]:
         The text and its value.
 
     Raises:
-        MalformedTokenError: For anything that the top of this module refuses.
+        MalformedTokenError: The JSON breaks one of the rules at the top of `compact`.
     """
     try:
         text = data.decode().strip(_WHITE_SPACE)
     except UnicodeDecodeError:
         raise MalformedTokenError(reason="not UTF-8") from None
-    # What is rare is looked for in all of the text at once, and looked at closely only where it may be.
+    # Rare things are searched for in the whole text at once, and examined only where they may be.
     digits_and_brackets = data.translate(_DIGITS_AND_BRACKETS)
     if digits_and_brackets.count(b"[") > MAX_JSON_DEPTH and _too_deep(data):
         raise MalformedTokenError(reason="nested too deeply")
@@ -110,7 +110,7 @@ def load_json(data: bytes) -> tuple[str, Any]:
     try:
         value, end = scan(text, 0)
     except (ValueError, StopIteration):
-        # A byte order mark ends here too: it is no JSON white space.
+        # A byte order mark ends here too: it is not JSON white space.
         raise MalformedTokenError(reason="not JSON") from None
     if end != len(text):
         raise MalformedTokenError(reason="not JSON")

@@ -1,9 +1,4 @@
-"""Keys that travel: those of other issuers, fetched and kept (`RemoteKeySet`), and one's own, published (`KeyRing`).
-
-::
-
-    config = JWTConfig.for_issuer("https://login.example", audience="https://api.example")
-"""
+"""Fetch the keys of other issuers (`RemoteKeySet`), and publish one's own (`JWKSEndpoint`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fetch from beginning to end: where the keys are, what is there, and which keys that makes."""
+"""Fetch the keys of one issuer: discover where they are, get them, and read them."""
 
 from __future__ import annotations
 
@@ -31,18 +31,10 @@ _OK = 200
 
 
 class Provider:
-    """Where the keys of one issuer are.
-
-    Args:
-        url: Of the JWK Set; None: the metadata of the issuer says it.
-        issuer: Whose keys they are; None: `url` says where they are.
-        fetch: How to fetch.
-        policy: How much of an answer is read, and how long it may take.
-        algorithms: The only ones that keys may be for, if any are named.
-        loopback_http: Whether http is good enough on loopback.
+    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`, checked but for the addresses.
 
     Raises:
-        SettingError: An address that must not be asked.
+        SettingError: An address must not be asked.
     """
 
     def __init__(
@@ -60,7 +52,7 @@ class Provider:
             if problem is not None:
                 raise SettingError(f"the {name} {problem}")
         if issuer is not None and "?" in issuer:  # RFC 8414 section 2
-            raise SettingError("the issuer has a query, which no issuer with metadata has")
+            raise SettingError("the issuer has a query, which RFC 8414 section 2 forbids; write it without")
         self._url = url
         self._issuer = issuer
         self._fetch = fetch
@@ -71,30 +63,25 @@ class Provider:
         self._discovered_at = 0.0
 
     async def read(self, before: KeySet | None, now: float) -> tuple[ReadSet, float | None]:
-        """Fetch the keys.
+        """Fetch the keys; return them, and for how many seconds the response says that it may be used, if it does.
 
-        Args:
-            before: The keys from before; those that are still there stay the same objects.
-            now: Monotonic seconds.
-
-        Returns:
-            The keys, and how long the answer may be used by its own account, in seconds, if it says.
+        Keys from `before` that are still there stay the same objects. `now` is the monotonic time, in seconds.
 
         Raises:
-            RefusedDocumentError: An answer that cannot be used.
-            TimeoutError: It took too long.
-            Exception: What the fetch raises.
+            RefusedDocumentError: A response cannot be used.
+            TimeoutError: The fetch took too long.
+            Exception: The function that fetches raised it.
         """
         with anyio.fail_after(self._policy.seconds("timeout")):
             address = self._url or await self._discover(now)
-            discovered, self._discovered = self._discovered, None  # asked for again, unless this comes to a good end
+            discovered, self._discovered = self._discovered, None  # discovered anew, unless this fetch succeeds
             response = await self._get(address)
             if response.status != _OK:
                 raise RefusedDocumentError(
-                    f"the JWK Set was answered with status {response.status}",
+                    f"the request for the JWK Set was answered with status {response.status}",
                     retry_after=read_retry_after(response.headers),
                 )
-            # A set of many keys takes longer than others should have to wait for the event loop.
+            # Reading a set of many keys would block the event loop for too long.
             found = await anyio.to_thread.run_sync(
                 read_jwks,
                 response.body,
@@ -128,7 +115,7 @@ class Provider:
         response = await self._get(address)
         if response.status != _OK:
             raise RefusedDocumentError(
-                f"the metadata was answered with status {response.status}",
+                f"the request for the metadata was answered with status {response.status}",
                 retry_after=read_retry_after(response.headers),
             )
         return read_metadata(response.body, issuer, loopback_http=self._loopback_http)

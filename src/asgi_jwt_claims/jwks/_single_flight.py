@@ -1,4 +1,4 @@
-"""One fetch at a time on an event loop, which all wait for who need it, and which belongs to none of them."""
+"""Let concurrent callers share one fetch per event loop."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _numbers = itertools.count()
 
 
 class Fetching:
-    """A fetch under way.
+    """One fetch. It runs in a task of its own, so that no caller's cancellation ends it.
 
     Attributes:
-        landed: Set when it is over.
-        failed: Whether it brought nothing.
+        done: Set when the fetch has ended.
+        failed: Whether it brought no keys.
     """
 
-    __slots__ = ("cancel", "failed", "landed")
+    __slots__ = ("cancel", "done", "failed")
 
     def __init__(self) -> None:
-        self.landed = anyio.Event()
+        self.done = anyio.Event()
         self.failed = True
         self.cancel: Callable[[], object]
 
 
 class SingleFlight:
-    """Lets one fetch at a time be under way on each event loop.
+    """Lets at most one fetch run on each event loop.
 
     Args:
-        fetch: What a flight does, given itself; it calls `land` when it is over, and raises nothing.
+        fetch: An async function that fetches. It receives the `Fetching`, calls `finish` at its end, and raises nothing.
     """
 
     __slots__ = ("_current", "_fetch")
@@ -46,30 +46,30 @@ class SingleFlight:
     def __init__(self, fetch: Callable[[Fetching], Coroutine[Any, Any, None]]) -> None:
         self._fetch = fetch
         # Events and tasks belong to one event loop, and several may share a set of keys.
-        self._current: RunVar[Fetching | None] = RunVar(f"asgi_jwt_claims.jwks.flight.{next(_numbers)}", None)
+        self._current: RunVar[Fetching | None] = RunVar(f"asgi_jwt_claims.jwks.fetching.{next(_numbers)}", None)
 
     @property
     def current(self) -> Fetching | None:
-        """The one under way on this event loop."""
+        """The fetch that runs on this event loop; None if there is none."""
         return self._current.get()
 
-    def launch(self) -> Fetching:
-        """Begin one, where there is none."""
-        flight = Fetching()
-        self._current.set(flight)
-        flight.cancel = spawn(functools.partial(self._fetch, flight))
-        return flight
+    def start(self) -> Fetching:
+        """Start a fetch. Call this only while none is running."""
+        fetching = Fetching()
+        self._current.set(fetching)
+        fetching.cancel = spawn(functools.partial(self._fetch, fetching))
+        return fetching
 
-    def land(self, flight: Fetching) -> None:
-        """Let the next one begin, and those who wait for this one go on."""
-        if self._current.get() is flight:
+    def finish(self, fetching: Fetching) -> None:
+        """Mark a fetch as ended: waiting callers continue, and the next fetch may start."""
+        if self._current.get() is fetching:
             self._current.set(None)
-        flight.landed.set()
+        fetching.done.set()
 
-    def abandon(self) -> None:
-        """End the one under way, if there is one."""
-        flight = self._current.get()
-        if flight is not None:
-            flight.cancel()
-            # A task that is cancelled before its first step never takes one, and could not tell those who wait.
-            self.land(flight)
+    def cancel(self) -> None:
+        """Cancel the fetch that runs, if there is one."""
+        fetching = self._current.get()
+        if fetching is not None:
+            fetching.cancel()
+            # A task that is cancelled before its first step never takes one, and could not wake those who wait.
+            self.finish(fetching)

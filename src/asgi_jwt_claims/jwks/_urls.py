@@ -1,4 +1,4 @@
-"""Which addresses may be asked for keys: https, and http on loopback where that was allowed. None comes from a token."""
+"""Check the addresses that may be asked for keys: https, and http on loopback if allowed. None comes from a token."""
 
 from __future__ import annotations
 
@@ -11,12 +11,7 @@ _MAX_ADDRESS_LENGTH = 2048
 
 
 def check_address(address: object, *, loopback_http: bool) -> str | None:  # noqa: PLR0911 -- one for each reason
-    """Why an address must not be asked; None when it may be.
-
-    Args:
-        address: What should be a URL.
-        loopback_http: Whether http is good enough where nothing leaves the machine.
-    """
+    """Say why an address must not be asked; None if it may be. `loopback_http` allows http on loopback."""
     if not isinstance(address, str):
         return "is not a str"
     if len(address) > _MAX_ADDRESS_LENGTH or not address.isascii() or not address.isprintable() or " " in address:
@@ -38,7 +33,7 @@ def check_address(address: object, *, loopback_http: bool) -> str | None:  # noq
 
 
 def metadata_addresses(issuer: str) -> tuple[str, str]:
-    """Where the metadata of an issuer can be: OpenID Connect Discovery 1.0 section 4, then RFC 8414 section 3.1."""
+    """Return where the metadata of an issuer can be: OpenID Connect Discovery 1.0 section 4, RFC 8414 section 3.1."""
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.removesuffix("/")
     return (

@@ -1,4 +1,4 @@
-"""What there is to know about a remote key set: its status for health checks, and the events of its life."""
+"""Status and events of a remote key set."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ class KeySetStatus:
     """A remote key set at one moment.
 
     Attributes:
-        state: `"new"`: nothing has been fetched or tried yet. `"fresh"`: all is well. `"stale"`: the keys are past their
-            time, and verify for `max_stale` at most where the provider is down. `"failing"`: there are no keys to
-            verify with; requests are answered with 503.
-        last_success: When keys were last fetched, in seconds since the epoch; None: never.
-        next_refresh: When they will be fetched next, likewise. In the past where no request has asked yet.
-        keys: Number of keys in hand.
-        skipped: Number of entries of the set that are not used: for another purpose, secret, ambiguous or bad.
-        consecutive_failures: Scheduled fetches that have failed since the last success.
-        last_failure: Why the last fetch that failed did so; None: none has.
-        fetches: Fetches that were started.
-        failures: Those that failed.
-        rotations: How often a fetch brought other keys than the one before.
-        unknown_kids: How many tokens with an unknown key came where keys can be waited for.
-        unknown_kids_refused: Those for which no fetch was made or waited for.
+        state: `"new"` if nothing has been fetched or tried yet; `"fresh"` if all is well; `"stale"` if the keys are
+            past their time, and verify for at most `max_stale` while the issuer is down; `"failing"` if there are no
+            keys to verify with, so that requests are answered with 503.
+        last_success: When keys were last fetched, in seconds since the epoch; None if never.
+        next_refresh: When they will be fetched next, in seconds since the epoch. In the past if no request came since.
+        keys: The number of keys in hand.
+        skipped: The number of entries that are not used: for another purpose, secret, ambiguous or bad.
+        consecutive_failures: The number of scheduled fetches that have failed since the last success.
+        last_failure: Why the last fetch that failed did so; None if none has.
+        fetches: The number of fetches that were started.
+        failures: The number of fetches that failed.
+        rotations: The number of fetches that brought other keys than the one before.
+        unknown_kids: The number of tokens with an unknown key that could wait for a fetch.
+        unknown_kids_refused: The number of those that were refused without one.
     """
 
     state: Literal["new", "fresh", "stale", "failing"]
@@ -49,12 +49,12 @@ class KeySetEvent:
     """Something that happened to a remote key set.
 
     Attributes:
-        name: `"fetched"`, `"failed"` or `"rotated"`; the last follows `"fetched"` when the keys are others than before.
-        url: Where the keys are, or the issuer that says where.
+        name: `"fetched"`, `"failed"` or `"rotated"`, which follows `"fetched"` if the keys have changed.
+        url: The URL of the keys, or the issuer.
         reason: Why a fetch failed; None otherwise.
-        added: The kids that are new, after a rotation.
-        removed: Those that are gone. Nothing they have signed is accepted from now on.
-        skipped: Why entries of the fetched set are not used, one reason for each, also where none could be used.
+        added: The kids that a rotation added.
+        removed: The kids that a rotation removed. Their tokens are refused from now on.
+        skipped: Why entries of the fetched set are not used, one reason for each.
     """
 
     name: Literal["fetched", "failed", "rotated"]
@@ -66,7 +66,7 @@ class KeySetEvent:
 
 
 OnKeySetEvent: TypeAlias = Callable[[KeySetEvent], "Awaitable[object] | object"]
-"""A callback that is told of every event; sync or async. What it raises is only logged, and no request waits for it.
+"""A function that receives every event; sync or async. What it raises is logged, and no request waits for it.
 
-An async one is cancelled when it has not ended after one second. A sync one cannot be, and holds up the event loop.
+An async function is cancelled after one second; a sync one cannot be, and blocks the event loop.
 """

@@ -1,7 +1,4 @@
-"""How a document is fetched: one GET, by httpx2 unless the application brings something else.
-
-What answers are good for is decided elsewhere, by one policy for every way to fetch: the status, the size, the time.
-"""
+"""Fetch a document: one GET, by httpx2 or a function of the application. Other modules judge the response."""
 
 from __future__ import annotations
 
@@ -28,12 +25,12 @@ _MAX_CAUSES = 16
 
 
 class FetchResponse(NamedTuple):
-    """An answer.
+    """A response.
 
     Attributes:
-        status: The status code. Only 200 counts; a redirect must be handed on as it is, not followed.
-        headers: Their names in lower case. `cache-control`, `age`, `retry-after` and `date` are read.
-        body: The body, decompressed; it may be cut off once it is longer than `max_size`.
+        status: The status code. Only 200 counts; a redirect must be returned as it is, not followed.
+        headers: The headers, with names in lower case. `cache-control`, `age`, `retry-after` and `date` are read.
+        body: The body, decompressed. It may be cut off once it is longer than `max_size`.
     """
 
     status: int
@@ -48,11 +45,11 @@ class Fetch(Protocol):
         """GET `url`.
 
         Args:
-            url: An https URL, or one on loopback where that was allowed.
-            max_size: No use in reading on once the body has more bytes than this.
+            url: An https URL, or one on loopback if that is allowed.
+            max_size: The size in bytes beyond which the body is of no use.
 
         Raises:
-            Exception: Of any kind; the fetch has then failed.
+            Exception: The fetch has failed. Any kind will do.
         """
         raise NotImplementedError
 
@@ -60,12 +57,11 @@ class Fetch(Protocol):
 class HTTPXFetch:
     """Fetches with httpx2, on asyncio and trio (extra `jwks`).
 
-    No redirects, no cookies, no proxy from the environment, and nothing is kept from one fetch to the next: a pooled
-    connection would mostly have been closed by the time of the next fetch.
+    It follows no redirects, keeps no cookies and no connections, and ignores proxies of the environment.
 
     Args:
-        ssl_context: Which certificates to trust. None: httpx2's default, made off the event loop when first needed.
-        proxy: The URL of a proxy. None: no proxy, not even that of the environment.
+        ssl_context: The certificates to trust; None for httpx2's default, made off the event loop when first needed.
+        proxy: The URL of a proxy; None for no proxy.
 
     Raises:
         SettingError: httpx2 is not installed.
@@ -87,7 +83,7 @@ class HTTPXFetch:
     async def __call__(self, url: str, *, max_size: int) -> FetchResponse:
         """See `Fetch`."""
         if self._ssl_context is None:
-            # It reads hundreds of certificates, which takes long enough for others to notice.
+            # Reading hundreds of certificates would block the event loop for too long.
             self._ssl_context = await anyio.to_thread.run_sync(
                 self._httpx.create_ssl_context, limiter=anyio.CapacityLimiter(1)
             )
@@ -107,9 +103,9 @@ class HTTPXFetch:
 
 
 def why_not_fetched(error: BaseException) -> str:
-    """What a fetch has raised, by its type and, for a connection that failed, by what was at the bottom of it.
+    """Say why a fetch failed: the type of the error and, for a connection, its root cause.
 
-    Nothing of any message is quoted but OpenSSL's reason why a certificate is not accepted.
+    Messages are not quoted, except OpenSSL's reason for refusing a certificate.
     """
     cause: BaseException | None = error
     reason = None
@@ -138,17 +134,17 @@ def _why_not_connected(error: BaseException) -> str | None:
 
 
 def _time_to_connect() -> float | None:
-    """Nearly all of the time there is, in seconds; None: for ever.
+    """Return most of the time left, in seconds; None if there is no limit.
 
-    The time for the whole ends a fetch by cancelling it, which in the middle of a TLS handshake would leave the socket
-    to the garbage collector. What takes so long is given up in time to be closed.
+    A fetch that exceeds the whole time is cancelled, which in the middle of a TLS handshake would leave the socket to
+    the garbage collector. A shorter limit gives up in time to close it.
     """
     left = anyio.current_effective_deadline() - anyio.current_time()
     return None if math.isinf(left) else 0.9 * left
 
 
 async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> bytes:
-    """The body, decompressed, and never more of it in memory than may be there."""
+    """Read and decompress the body, and never hold more than `max_size` bytes of it."""
     body = _Body(coding, max_size)
     problem: RefusedDocumentError | None = None
     with anyio.CancelScope() as reading:
@@ -156,7 +152,7 @@ async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> byt
             try:
                 body.feed(chunk)
             except RefusedDocumentError as error:
-                # Raised from here, it would leave half-read iterators behind. Cancelled, they end from within.
+                # Raising here would leave half-read iterators behind. Cancelling ends them from within.
                 problem = error
                 reading.cancel()
     if problem is not None:
@@ -169,7 +165,7 @@ _GOES_ON = "the answer goes on after the end of its compressed data"
 
 
 class _Body:
-    """A body of at most `max_size` bytes, out of pieces that may be compressed."""
+    """A body of at most `max_size` bytes, in pieces that may be compressed."""
 
     def __init__(self, coding: str, max_size: int) -> None:
         self._coding = coding.strip().lower()
@@ -181,11 +177,11 @@ class _Body:
         """Add a piece.
 
         Raises:
-            RefusedDocumentError: It is too much, cannot be decompressed, or goes on after the end of the compressed data.
+            RefusedDocumentError: The body is too long, cannot be decompressed, or continues after its compressed data.
         """
         if self._coding in _GZIP:
             if self._gzip.eof and chunk:
-                # Fed to it, this would be kept, however much it is.
+                # zlib would keep all of it.
                 raise RefusedDocumentError(_GOES_ON)
             try:
                 chunk = self._gzip.decompress(chunk, self._max_size + 1)
@@ -200,7 +196,7 @@ class _Body:
             raise RefusedDocumentError(f"the answer is longer than {self._max_size} bytes")
 
     def whole(self) -> bytes:
-        """The body, now that nothing more comes.
+        """Return the complete body.
 
         Raises:
             RefusedDocumentError: The compressed data has not ended.

@@ -1,4 +1,4 @@
-"""How a remote key set is looked after: when it is fetched, how often at most, and how much of an answer is read."""
+"""`FetchPolicy`: when a remote key set is fetched, how often at most, and how much of a response is read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,6 @@ __all__ = ["FetchPolicy"]
 
 _NumberT = TypeVar("_NumberT", int, float)
 
-_DURATIONS = (
-    "ttl",
-    "min_ttl",
-    "max_ttl",
-    "max_stale",
-    "unknown_kid_interval",
-    "backoff",
-    "max_backoff",
-    "discovery_ttl",
-    "timeout",
-)
 _MAX_DOCUMENT_SIZE = 16 * 1024 * 1024
 _MAX_KEYS = 1024
 _MAX_BURST = 100
@@ -32,29 +21,29 @@ _MAX_JITTER = 0.5
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FetchPolicy:
-    """When keys are fetched, and what is accepted as an answer. Frozen; keyword arguments only.
+    """When keys are fetched, and which responses are accepted. Frozen; keyword arguments only.
 
-    Durations are `timedelta` or seconds, and are seconds (float) afterwards.
+    Durations are given as `timedelta` or seconds, and kept as seconds (float).
 
     Args:
-        ttl: How long fetched keys count as fresh where the answer's `Cache-Control` does not say.
+        ttl: How long fetched keys count as fresh if the response's `Cache-Control` does not say.
         min_ttl: The shortest time that `Cache-Control: max-age` (RFC 9111 section 5.2.2.1) can ask for.
-        max_ttl: The longest.
-        jitter: By which part of itself, at most, that time is lengthened or shortened at random, so that the processes
-            of an application do not fetch all at once; 0 to 0.5.
-        refresh_ahead: After which part of that time keys are fetched anew in the background; more than 0, less than 1.
-        max_stale: How long keys that are no longer fresh go on to verify after a fetch has failed. 0: not at all.
-        unknown_kid_interval: A token with an unknown `kid` leads to at most one fetch in this time,
-        unknown_kid_burst: but for so many that were saved up.
-        backoff: Pause after a failed fetch; doubled with each that fails after it, and shortened by up to a half.
+        max_ttl: The longest time that it can ask for.
+        jitter: The largest fraction, 0 to 0.5, by which that time is lengthened or shortened at random, so that the
+            processes of an application do not all fetch at once.
+        refresh_ahead: The fraction of that time, between 0 and 1, after which keys are fetched again in the background.
+        max_stale: How long keys that are no longer fresh still verify after a fetch has failed; 0 for not at all.
+        unknown_kid_interval: The time in which tokens with unknown `kid` cause at most one fetch on average.
+        unknown_kid_burst: The number of such fetches that can be saved up.
+        backoff: The pause after a failed fetch. It doubles with each further failure, and is shortened by up to a half.
         max_backoff: The longest pause.
-        discovery_ttl: How long the address that discovery found is used before it is asked for again.
-        timeout: The longest that a fetch may take, everything included.
-        max_size: The longest document, in bytes, also after decompression.
-        max_keys: The most entries in a set of keys.
+        discovery_ttl: How long a discovered address is used before it is discovered again.
+        timeout: The longest time that a fetch may take in all.
+        max_size: The largest document, in bytes, also after decompression.
+        max_keys: The largest number of entries in a JWK Set.
 
     Raises:
-        SettingError: One of them cannot be used.
+        SettingError: A value cannot be used.
     """
 
     ttl: timedelta | float = 600.0
@@ -73,9 +62,10 @@ class FetchPolicy:
     max_keys: int = 64
 
     def __post_init__(self) -> None:
-        for name in _DURATIONS:
-            duration = as_duration(getattr(self, name), name, zero=name == "max_stale")
-            object.__setattr__(self, name, duration.total_seconds())
+        for field in dataclasses.fields(self):
+            if str(field.type).startswith("timedelta"):
+                duration = as_duration(getattr(self, field.name), field.name, zero=field.name == "max_stale")
+                object.__setattr__(self, field.name, duration.total_seconds())
         if not self.seconds("min_ttl") <= self.seconds("ttl") <= self.seconds("max_ttl"):
             raise SettingError("ttl must lie between min_ttl and max_ttl; set those as well")
         if self.seconds("backoff") > self.seconds("max_backoff"):
@@ -87,7 +77,7 @@ class FetchPolicy:
         _check("max_keys", self.max_keys, 1, _MAX_KEYS)
 
     def seconds(self, name: str) -> float:
-        """A duration by its name, in seconds."""
+        """Return a duration by its name, in seconds."""
         value: float = getattr(self, name)
         return value
 
@@ -96,5 +86,5 @@ def _check(name: str, value: _NumberT, least: _NumberT, most: _NumberT) -> None:
     kinds = (int,) if isinstance(least, int) else (int, float)
     if type(value) not in kinds or not least <= value <= most:
         raise SettingError(
-            f"{name} must be a number{' without fraction' if kinds == (int,) else ''}, {least} to {most}"
+            f"{name} must be {'an int' if kinds == (int,) else 'a number'} from {least} to {most}, not {value!r}"
         )

@@ -1,4 +1,4 @@
-"""Asymmetric keys out of text: PEM and JWK. What comes out has passed the policy of `_material`."""
+"""Load keys from PEM and JWK. All but secrets have then passed `check_strength`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from asgi_jwt_claims.jose.compact import b64url_decode
 from ._material import (
     CURVES,
     EDWARDS,
-    Material,
-    checked,
+    KeyMaterial,
+    check_strength,
     coordinate_size,
     public_members,
 )
@@ -39,12 +39,8 @@ _CURVE_BY_NAME = {name: curve for name, _, curve in CURVES.values()}
 _EDWARDS_BY_NAME = {edwards.name: edwards for edwards in EDWARDS}
 
 
-def from_pem(pem: bytes, password: bytes | None) -> Material:
-    """A private key, public key or certificate from PEM text, checked.
-
-    Raises:
-        KeyConfigurationError: Not PEM, a wrong password, or a key that policy refuses.
-    """
+def from_pem(pem: bytes, password: bytes | None) -> KeyMaterial:
+    """Load a private key, a public key or a certificate from PEM text, or raise KeyConfigurationError."""
     try:
         if b"PRIVATE KEY-----" in pem:
             key: Any = serialization.load_pem_private_key(pem, password=password)
@@ -58,11 +54,11 @@ def from_pem(pem: bytes, password: bytes | None) -> Material:
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise KeyConfigurationError(_why_not_read(pem)) from None
-    return checked(key)
+    return check_strength(key)
 
 
 def _why_not_read(pem: bytes) -> str:
-    """What to say of text that is not read as PEM: the commonest mistakes by name, each with its remedy."""
+    """Say why text cannot be read as PEM: name the commonest mistakes, each with its remedy."""
     if _SSH.search(pem):
         return (
             "the key is in a format of SSH, not PEM: ssh-keygen -p -m PKCS8 -f A_COPY converts a private RSA or EC key, "
@@ -83,26 +79,21 @@ def _why_not_read(pem: bytes) -> str:
     )
 
 
-def from_jwk_members(jwk: Mapping[str, Any], *, thorough: bool = True) -> Material:
-    """The material of a JWK (RFC 7517, RFC 7518 section 6), checked but for a secret's length.
+def from_jwk_members(jwk: Mapping[str, Any], *, thorough: bool = True) -> KeyMaterial:
+    """Load the material of a JWK (RFC 7517, RFC 7518 section 6), or raise KeyConfigurationError.
 
-    Args:
-        jwk: The JWK.
-        thorough: As for `checked`.
-
-    Raises:
-        KeyConfigurationError: An unsupported `kty` or curve, a missing or malformed member, or a key policy refuses.
+    `thorough` is that of `check_strength`. The length of a secret is checked elsewhere.
     """
     kty = jwk.get("kty")
     try:
         if kty == "oct":
             return _octets(jwk, "k")
         if kty == "RSA":
-            return checked(_rsa_from_jwk(jwk), thorough=thorough)
+            return check_strength(_rsa_from_jwk(jwk), thorough=thorough)
         if kty == "EC":
-            return checked(_ec_from_jwk(jwk))
+            return check_strength(_ec_from_jwk(jwk))
         if kty == "OKP":
-            return checked(_okp_from_jwk(jwk))
+            return check_strength(_okp_from_jwk(jwk))
     except KeyConfigurationError:
         raise
     except UnsupportedAlgorithm:
@@ -126,7 +117,7 @@ def _integer(jwk: Mapping[str, Any], name: str) -> int:
     return int.from_bytes(_octets(jwk, name), "big")
 
 
-def _rsa_from_jwk(jwk: Mapping[str, Any]) -> Material:
+def _rsa_from_jwk(jwk: Mapping[str, Any]) -> KeyMaterial:
     public = rsa.RSAPublicNumbers(_integer(jwk, "e"), _integer(jwk, "n"))
     if "d" not in jwk:
         return public.public_key()
@@ -135,7 +126,7 @@ def _rsa_from_jwk(jwk: Mapping[str, Any]) -> Material:
     if any(name in jwk for name in factors):  # RFC 7518 section 6.3.2: then all of them
         p, q, dp, dq, qi = (_integer(jwk, name) for name in factors)
     else:
-        # Only numbers that undo each other lead to the primes. With any others, older versions try for minutes, or ever.
+        # Only numbers that undo each other lead to the primes. With any others, older versions of cryptography search for minutes, or never end.
         if d * public.e <= 1 or pow(pow(2, public.e, public.n), d, public.n) != 2 % public.n:
             raise ValueError("'n', 'e' and 'd' do not belong to one key")
         p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)
@@ -143,7 +134,7 @@ def _rsa_from_jwk(jwk: Mapping[str, Any]) -> Material:
     return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public).private_key()
 
 
-def _ec_from_jwk(jwk: Mapping[str, Any]) -> Material:
+def _ec_from_jwk(jwk: Mapping[str, Any]) -> KeyMaterial:
     curve = _CURVE_BY_NAME.get(str(jwk.get("crv")))
     if curve is None:
         raise KeyConfigurationError(f"the JWK has crv {jwk.get('crv')!r}; supported are {', '.join(_CURVE_BY_NAME)}")
@@ -157,15 +148,15 @@ def _ec_from_jwk(jwk: Mapping[str, Any]) -> Material:
     return ec.EllipticCurvePrivateNumbers(_integer(jwk, "d"), public).private_key()
 
 
-def _okp_from_jwk(jwk: Mapping[str, Any]) -> Material:
-    """RFC 8037 section 2."""
+def _okp_from_jwk(jwk: Mapping[str, Any]) -> KeyMaterial:
+    """Load an Edwards curve key (RFC 8037 section 2)."""
     edwards = _EDWARDS_BY_NAME.get(str(jwk.get("crv")))
     if edwards is None:
         raise KeyConfigurationError(f"the JWK has crv {jwk.get('crv')!r}; supported are {', '.join(_EDWARDS_BY_NAME)}")
-    public: Material = edwards.public.from_public_bytes(_octets(jwk, "x"))
+    public: KeyMaterial = edwards.public.from_public_bytes(_octets(jwk, "x"))
     if "d" not in jwk:
         return public
-    private: Material = edwards.private.from_private_bytes(_octets(jwk, "d"))
+    private: KeyMaterial = edwards.private.from_private_bytes(_octets(jwk, "d"))
     if public_members(private) != public_members(public):
         raise KeyConfigurationError("the OKP JWK members 'd' and 'x' do not belong to one key")
     return private

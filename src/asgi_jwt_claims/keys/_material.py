@@ -1,7 +1,7 @@
-"""Key material: what kinds there are, which are refused however they are loaded, and what follows from each.
+"""Refuse weak key material, and work out what follows from each kind: algorithms, lengths, JWK members.
 
-A secret is bytes; anything else is a key object of `cryptography`. Everything that could make a signature worthless is
-refused here or in `_secrets`, so that nothing about keys is left to ask per token.
+A secret is bytes; any other material is a key object of `cryptography`. All that could make a signature worthless is
+refused here or in `_secrets`, when the key is loaded.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ._moduli import why_worthless
 __all__ = [
     "CURVES",
     "EDWARDS",
-    "Material",
+    "KeyMaterial",
     "algorithms_for",
-    "checked",
+    "check_strength",
     "coordinate_size",
     "is_private",
     "public_members",
@@ -35,7 +35,7 @@ ECKey: TypeAlias = ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey
 EdwardsKey: TypeAlias = (
     ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey | ed448.Ed448PrivateKey | ed448.Ed448PublicKey
 )
-Material: TypeAlias = bytes | RSAKey | ECKey | EdwardsKey
+KeyMaterial: TypeAlias = bytes | RSAKey | ECKey | EdwardsKey
 
 _PRIVATE = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
 
@@ -44,7 +44,7 @@ CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
     "secp384r1": ("P-384", "ES384", ec.SECP384R1),
     "secp521r1": ("P-521", "ES512", ec.SECP521R1),
 }
-"""By the name that `cryptography` gives a curve: its name in a JWK, its algorithm (RFC 7518 section 3.4), its class."""
+"""For each curve by its name in `cryptography`: its name in a JWK, its algorithm (RFC 7518 section 3.4), its class."""
 
 
 class EdwardsCurve(NamedTuple):
@@ -59,7 +59,7 @@ class EdwardsCurve(NamedTuple):
     """The y coordinates of the points of low order."""
 
     def is_low_order(self, public: bytes) -> bool:
-        """Whether an encoded public key is a point under which anyone can sign some messages, or all of them."""
+        """Whether an encoded public key is a point of low order, for which anyone can sign some or all messages."""
         y = int.from_bytes(public, "little")
         # The bit above the modulus is the sign of x; encodings of y beyond the modulus mean the same points.
         return y % (1 << (len(public) * 8 - 1)) % self.modulus in self.low_order
@@ -92,15 +92,10 @@ _MAX_RSA_EXPONENT = 2**32
 _ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 
 
-def checked(key: Any, *, thorough: bool = True) -> Material:
-    """`key`, if it is of a kind that can be used, and strong enough.
+def check_strength(key: Any, *, thorough: bool = True) -> KeyMaterial:
+    """Return a key of `cryptography` that is of a supported kind and strong, or raise KeyConfigurationError.
 
-    Args:
-        key: What cryptography has made of it.
-        thorough: Whether to look for every known weakness of an RSA modulus, which takes long.
-
-    Raises:
-        KeyConfigurationError: Why not.
+    `thorough` says whether to look for every known weakness of an RSA modulus, which takes long.
     """
     if isinstance(key, RSAKey):
         _check_rsa(key, thorough=thorough)
@@ -140,8 +135,8 @@ def _powers_of_65537(modulus: int) -> frozenset[int]:
     return frozenset(pow(65537, exponent, modulus) for exponent in range(modulus))
 
 
-def algorithms_for(material: Material) -> tuple[str, ...]:
-    """The algorithms (RFC 7518 section 3.1) a key can be bound to; the first is the one unless named."""
+def algorithms_for(material: KeyMaterial) -> tuple[str, ...]:
+    """List the algorithms (RFC 7518 section 3.1) that a key can be bound to, the default first."""
     if isinstance(material, bytes):
         return ("HS256", "HS384", "HS512")
     if isinstance(material, RSAKey):
@@ -151,17 +146,17 @@ def algorithms_for(material: Material) -> tuple[str, ...]:
     return ("EdDSA", _edwards(material).name)
 
 
-def is_private(material: Material) -> bool:
+def is_private(material: KeyMaterial) -> bool:
     """Whether the material is the private half of a pair."""
     return isinstance(material, _PRIVATE)
 
 
-def public_of(material: Material) -> Material:
-    """The public half of a pair; the material itself where there is no private half."""
+def public_of(material: KeyMaterial) -> KeyMaterial:
+    """Return the public half of a pair; the material itself if it has no private half."""
     return material.public_key() if isinstance(material, _PRIVATE) else material
 
 
-def signature_length(material: Material, algorithm: str) -> int:
+def signature_length(material: KeyMaterial, algorithm: str) -> int:
     """Length in bytes of every signature of this key (RFC 7518 sections 3.2 to 3.5, RFC 8032 sections 5.1.6, 5.2.6)."""
     if isinstance(material, bytes):
         return hash_length(algorithm)
@@ -172,8 +167,8 @@ def signature_length(material: Material, algorithm: str) -> int:
     return _edwards(material).signature_length
 
 
-def public_members(material: Material) -> dict[str, str]:
-    """The members that identify a key, in the order of RFC 7638 section 3.2. For a secret, that is the secret."""
+def public_members(material: KeyMaterial) -> dict[str, str]:
+    """Return the members that identify a key, in the order of RFC 7638 section 3.2: for a secret, the secret itself."""
     if isinstance(material, bytes):
         return {"k": b64url_encode(material).decode(), "kty": "oct"}
     if isinstance(material, EdwardsKey):  # RFC 8037 section 2

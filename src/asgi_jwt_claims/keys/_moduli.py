@@ -1,16 +1,16 @@
-"""RSA moduli that anyone can factor. Pure arithmetic, done when a key is loaded, and never for a token.
+"""Find RSA moduli that anyone can factor. Pure arithmetic, done when a key is loaded, and never for a token.
 
-A modulus is the product of two large primes that have nothing to do with each other (RFC 8017 section 3.1). What is no
-such product is given away by one of a few computations, each of which finds a factor, if it finds anything:
+A modulus is the product of two large and independent primes (RFC 8017 section 3.1). A few computations reveal moduli
+that are not, by finding a factor:
 
 1. a factor below 2**16: even numbers, and powers of small primes;
 2. Fermat's method, a few steps: squares, and primes that are close together (CVE-2022-26320);
 3. Pollard's p - 1 method with the exponent n - 1: primes, powers of primes, and primes that are made from each other;
 4. a root: powers of anything else.
 
-The first two take milliseconds. Of the rest the third is nearly all of the cost: 50 milliseconds for a sound modulus of
-2,048 bits, 350 for one of 4,096. An application pays that once for a key of its own. A provider could publish dozens of
-large keys, and new ones with every answer, so for those the caller decides how many are checked so thoroughly.
+The first two take milliseconds. Nearly all of the rest is the third: 50 milliseconds for a sound modulus of 2,048 bits,
+350 for one of 4,096. An application pays that once for a key of its own. An issuer could publish dozens of large keys,
+and new ones with every response, so the caller decides how many of those are checked thoroughly.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ _MAX_POWER_BITS = 8192  # the time grows with the third power of the length; 16,
 
 
 def why_worthless(modulus: int, *, thorough: bool = True) -> str | None:
-    """What is wrong with an RSA modulus, as the rest of a sentence; None if nothing is known to be.
+    """Say what is wrong with an RSA modulus, as the rest of a sentence; None if nothing is known.
 
-    Args:
-        modulus: No longer than OpenSSL takes, or the answer could take hours.
-        thorough: Whether to do all of the computations, and not only the first two.
+    The modulus must not be longer than OpenSSL accepts, or this could take hours. Only if `thorough`, all computations
+    are done, and not just the first two.
     """
     return _at_once(modulus) or (_thoroughly(modulus) if thorough else None)
 
@@ -78,7 +77,7 @@ def _has_close_factors(modulus: int) -> bool:
 
 
 def _power_of_two(exponent: int, modulus: int) -> int:
-    """2 ** exponent % modulus. In small steps, between which other threads get their turn, as they do not in `pow`."""
+    """2 ** exponent % modulus, in small steps, so that other threads can run in between. `pow` would block them."""
     power = 1
     for bit in f"{exponent:b}":
         power = power * power % modulus
@@ -88,15 +87,14 @@ def _power_of_two(exponent: int, modulus: int) -> int:
 
 
 def _is_power(modulus: int) -> bool:
-    # Its root is no smaller than the factors that have been looked for. Every power is one with a prime exponent; those
-    # that are not prime cost little more than to leave them out.
+    # The root is larger than the factors that were ruled out. Prime exponents would do; trying the others costs little.
     return any(
         _root(modulus, exponent) ** exponent == modulus for exponent in range(3, modulus.bit_length() // 16 + 1, 2)
     )
 
 
 def _root(number: int, exponent: int) -> int:
-    """The root, rounded down, by Newton's method from above."""
+    """Compute the root, rounded down, by Newton's method from above."""
     guess = _estimate(number, exponent)
     while True:
         better = ((exponent - 1) * guess + number // guess ** (exponent - 1)) // exponent
@@ -106,7 +104,7 @@ def _root(number: int, exponent: int) -> int:
 
 
 def _estimate(number: int, exponent: int) -> int:
-    """A little more than the root, from the logarithm, which is good to about twelve digits."""
+    """Compute a little more than the root from the logarithm, which is exact to about twelve digits."""
     fraction, whole = math.modf(math.log2(number) / exponent)
     mantissa = int(2.0 ** (fraction + 52) * (1 + 2**-32)) + 1
     return (mantissa << int(whole)) // (1 << 52) + 1

@@ -1,4 +1,4 @@
-"""Secrets for HMAC, judged once when they are loaded: long enough, and not an asymmetric key in disguise."""
+"""Check secrets for HMAC when they are loaded: long enough, and not an asymmetric key in disguise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ARMOUR = re.compile(rb"-{4,5} ?BEGIN |PuTTY-User-Key-File")
 _SSH_KEY = re.compile(rb"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA")
 _WORDS_ONLY = re.compile(rb"[a-z _.,!-]+|[A-Z _.,!-]+")
 _NO_LETTERS_OR_DIGITS = re.compile(rb"[^a-z0-9]+")
-# Without letter case and punctuation, what documentation and examples print: placeholders, the secrets of jwt.io and
+# Secrets that documentation and examples print, without letter case and punctuation: placeholders, those of jwt.io and
 # that of FastAPI's tutorial. Every reader of those could sign.
 _PUBLISHED = re.compile(
     rb"(?:change|replace)(?:me|this)|your(?:\d+bit)?(?:jwt)?secret(?:key)?"
@@ -40,19 +40,19 @@ _DER_SEQUENCE = 0x30
 
 
 def check_secret(secret: bytes, algorithm: str) -> bytes:
-    """A secret fit for HMAC (RFC 7518 section 3.2: at least as long as the hash; RFC 8725 section 3.5).
+    """Check a secret for HMAC (RFC 7518 section 3.2: at least as long as the hash; RFC 8725 section 3.5).
 
     Logs a warning for a secret that looks guessable, since length alone does not make it strong, and for text with
-    white space around it, which is a part of the secret here and may be none elsewhere.
+    white space around it, which is part of the secret here and may be dropped elsewhere.
 
     Raises:
-        KeyConfigurationError: Too short, as it is or without the words that examples print; or really an asymmetric
-            key, the public half of which may be known.
+        KeyConfigurationError: The secret is too short, also without the words that examples print, or is really an
+            asymmetric key, whose public half may be known.
     """
     kind = _asymmetric_kind(secret)
     if kind is not None:
         raise KeyConfigurationError(
-            f"the secret for {algorithm} is {kind}: a public key would then verify what anybody can sign; "
+            f"the secret for {algorithm} is {kind}: everyone who knows the public key could then sign; "
             "load it with Key.from_pem or Key.from_jwk instead"
         )
     needed = hash_length(algorithm)
@@ -110,11 +110,11 @@ def _is_jwk_text(text: bytes) -> bool:
 
 
 def _binary_forms(secret: bytes) -> Iterator[bytes]:
-    """The bytes that `secret` may stand for: itself, without white space around it, and decoded in the usual ways."""
+    """Yield the bytes that `secret` may stand for: itself, stripped, and decoded in the usual ways."""
     yield secret
     yield secret.strip()
     compact = b"".join(secret.split())
-    with contextlib.suppress(UnicodeError):  # bytes that somebody has read as Latin-1 text
+    with contextlib.suppress(UnicodeError):  # bytes that were once read as Latin-1 text
         yield secret.decode("utf-8").encode("latin-1")
     with contextlib.suppress(binascii.Error):
         standard = compact.translate(bytes.maketrans(b"-_", b"+/")).rstrip(b"=")

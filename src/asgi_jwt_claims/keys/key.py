@@ -1,7 +1,7 @@
-"""One key, one algorithm, fixed by the operator (RFC 8725 section 3.1).
+"""`Key`: one key for one algorithm, which the operator chooses (RFC 8725 section 3.1).
 
-A `Key` is built once, from a secret, PEM text, a JWK or fresh randomness; building it is where bad key material is
-refused, so that nothing about it is left to ask per token.
+A `Key` is made once, from a secret, PEM text, a JWK or randomness. Bad key material is refused then, so that nothing is
+left to check for each token.
 """
 
 from __future__ import annotations
@@ -19,22 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from asgi_jwt_claims.errors import KeyConfigurationError, SigningKeyMissingError
 from asgi_jwt_claims.jose import algorithms as _jose
 from asgi_jwt_claims.jose.compact import b64url_encode
+from asgi_jwt_claims.runtime.frozen import Frozen
 from asgi_jwt_claims.runtime.values import plain
 
 from . import _loading, _material
 from ._secrets import check_secret
 
-__all__ = [
-    "ASYMMETRIC_ALGORITHMS",
-    "MAX_KID_LENGTH",
-    "Key",
-    "as_mapping",
-    "is_kid",
-    "keeps_no_secret",
-    "load_jwk",
-    "why_not_for_signatures",
-    "without_empty",
-]
+__all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "is_kid"]
 
 _P = ParamSpec("_P")
 _ResultT = TypeVar("_ResultT")
@@ -42,7 +33,7 @@ _ResultT = TypeVar("_ResultT")
 MAX_KID_LENGTH = 256
 """Characters of a key identifier."""
 
-_GENERATORS: dict[str, Callable[[], _material.Material]] = {
+_GENERATORS: dict[str, Callable[[], _material.KeyMaterial]] = {
     "HS256": lambda: secrets.token_bytes(32),
     "HS384": lambda: secrets.token_bytes(48),
     "HS512": lambda: secrets.token_bytes(64),
@@ -62,10 +53,10 @@ ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswit
 
 
 def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
-    """Let the errors of a function that loads keys hold nothing of what it was given.
+    """Strip traceback and context from the errors of a function that loads keys.
 
-    Error reporters store the local variables of every frame in a traceback, and those of the errors before it: there
-    stand secrets, PEM text, passwords, and the whole document that was no JSON. So the error leaves here with neither.
+    Error reporters store the local variables of every frame in a traceback. Here those hold secrets, PEM text,
+    passwords, and documents that are not JSON.
     """
 
     @functools.wraps(load)
@@ -81,17 +72,17 @@ def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
     return loader
 
 
-class Key:
+class Key(Frozen):
     """One key, bound to one algorithm. Frozen; `repr` shows no key material.
 
-    Made by `from_secret`, `from_pem`, `from_jwk` or `generate`, all of which raise `KeyConfigurationError` with the
-    reason and the fix when the key cannot be used.
+    Make one with `from_secret`, `from_pem`, `from_jwk` or `generate`. All of them raise `KeyConfigurationError` with
+    the reason and the remedy if the key cannot be used.
 
     Attributes:
-        algorithm: The `alg` value (RFC 7518 section 3.1) that this key signs and verifies, and no other.
+        algorithm: The only `alg` value (RFC 7518 section 3.1) that this key signs and verifies.
         kid: The key identifier; the RFC 7638 SHA-256 thumbprint unless one was given.
-        can_sign: Whether this key can mint tokens: a secret or a private key.
-        is_symmetric: Whether this is a secret.
+        can_sign: Whether this key can sign, because it is a secret or a private key.
+        is_symmetric: Whether this key is a secret.
     """
 
     __slots__ = (
@@ -109,12 +100,12 @@ class Key:
     kid: str
     can_sign: bool
     is_symmetric: bool
-    _loaded: _material.Material
+    _loaded: _material.KeyMaterial
     _signature_length: int
     _signer: _jose.Signer | None
     _verifier: _jose.Verifier
 
-    def __init__(self, material: _material.Material, algorithm: str | None, kid: str | None) -> None:
+    def __init__(self, material: _material.KeyMaterial, algorithm: str | None, kid: str | None) -> None:
         possible = _material.algorithms_for(material)
         algorithm, kid = possible[0] if algorithm is None else plain(algorithm), plain(kid)
         if algorithm not in possible:
@@ -127,7 +118,7 @@ class Key:
         if isinstance(material, bytes):
             check_secret(material, algorithm)
         if kid is not None and not is_kid(kid):
-            raise KeyConfigurationError(f"a kid is a str of 1 to {MAX_KID_LENGTH} printable characters")
+            raise KeyConfigurationError(f"a kid must be a str of 1 to {MAX_KID_LENGTH} printable characters")
         set_once = object.__setattr__
         set_once(self, "algorithm", algorithm)
         set_once(self, "kid", _thumbprint(material) if kid is None else kid)
@@ -141,9 +132,6 @@ class Key:
         except _jose.JOSEError as error:
             raise KeyConfigurationError(f"the key cannot be used for {algorithm}: {error}") from None
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Key is frozen: {name!r} cannot be set")
-
     def __repr__(self) -> str:
         if not hasattr(self, "_verifier"):
             return "<Key, not built>"  # a local variable of an error about it
@@ -155,17 +143,17 @@ class Key:
     @classmethod
     @keeps_no_secret
     def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
-        """A shared secret for HMAC.
+        """Load a shared secret for HMAC.
 
         Args:
             secret: At least 32, 48 or 64 bytes for HS256, HS384 or HS512; a str counts as UTF-8.
             algorithm: `"HS256"`, `"HS384"` or `"HS512"`.
-            kid: Key identifier; the thumbprint unless given.
+            kid: The key identifier; None for the thumbprint.
         """
         if isinstance(secret, str):
             secret = _as_bytes(secret)
         if not isinstance(secret, bytes):
-            raise KeyConfigurationError(f"a secret is str or bytes, not {type(secret).__name__}")
+            raise KeyConfigurationError(f"a secret must be str or bytes, not {type(secret).__name__}")
         return cls(secret, algorithm, kid)
 
     @classmethod
@@ -178,18 +166,18 @@ class Key:
         kid: str | None = None,
         password: str | bytes | None = None,
     ) -> Key:
-        """A private key, a public key or a certificate in PEM text.
+        """Load a private key, a public key or a certificate from PEM text.
 
         Args:
             pem: The text.
-            algorithm: Which of the key's algorithms to bind it to. By default RS256 for RSA and EdDSA for
-                Ed25519 and Ed448; the curve decides for EC.
-            kid: Key identifier; the thumbprint unless given.
-            password: Of an encrypted private key.
+            algorithm: Which of the key's algorithms to bind it to. None for RS256 with RSA, EdDSA with Ed25519 and
+                Ed448, and the algorithm of the curve with EC.
+            kid: The key identifier; None for the thumbprint.
+            password: The password of an encrypted private key.
         """
         if not isinstance(pem, str | bytes):
             raise KeyConfigurationError(
-                f"PEM is str or bytes, not {type(pem).__name__}; to read a file: path.read_text()"
+                f"PEM must be str or bytes, not {type(pem).__name__}; to read a file: path.read_text()"
             )
         return cls(_loading.from_pem(_as_bytes(pem), None if password is None else _as_bytes(password)), algorithm, kid)
 
@@ -198,18 +186,18 @@ class Key:
     def from_jwk(
         cls, jwk: Mapping[str, Any] | str | bytes, algorithm: str | None = None, *, kid: str | None = None
     ) -> Key:
-        """A JSON Web Key (RFC 7517): `oct`, `RSA`, `EC` or `OKP`, public or private.
+        """Load a JSON Web Key (RFC 7517): `oct`, `RSA`, `EC` or `OKP`, public or private.
 
         Args:
             jwk: The JWK, as a mapping or JSON text.
-            algorithm: The algorithm to bind it to; must agree with the JWK's own `alg`, which is taken when not named.
-            kid: Key identifier; the JWK's own, else the thumbprint, unless given.
+            algorithm: The algorithm to bind it to, which must agree with the JWK's `alg`; None for that one.
+            kid: The key identifier; None for the JWK's own, else the thumbprint.
         """
         return load_jwk(as_mapping(jwk, "a JWK"), algorithm, kid)
 
     @classmethod
     def generate(cls, algorithm: str, *, kid: str | None = None) -> Key:
-        """A new random key: a secret as long as the hash, RSA with 2,048 bits, or one on the algorithm's curve.
+        """Generate a random key: a secret as long as the hash, RSA with 2,048 bits, or a key on the algorithm's curve.
 
         `"EdDSA"` does not name a curve; here it means Ed25519.
         """
@@ -224,19 +212,19 @@ class Key:
         return cls(material, algorithm, kid)
 
     def public(self) -> Key:
-        """The same key without its private half: it verifies and cannot sign.
+        """Return the same key without its private half, which verifies and cannot sign.
 
         Raises:
-            KeyConfigurationError: A secret has no public half.
+            KeyConfigurationError: This is a secret, which has no public half.
         """
         self._refuse_symmetric()
         return Key(_material.public_of(self._loaded), self.algorithm, self.kid)
 
     def public_jwk(self) -> dict[str, str]:
-        """The public key as a JWK with `alg`, `use` and `kid`, ready to publish. Never a private member.
+        """Return the public key as a JWK with `alg`, `use` and `kid`, ready to publish. Never a private member.
 
         Raises:
-            KeyConfigurationError: A secret has no public half.
+            KeyConfigurationError: This is a secret, which has no public half.
         """
         self._refuse_symmetric()
         members = _material.public_members(self._loaded)
@@ -247,7 +235,7 @@ class Key:
             raise KeyConfigurationError("a secret has no public half; use an asymmetric key to let others verify")
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of `message`.
+        """Sign `message`.
 
         Raises:
             SigningKeyMissingError: This is a public key.
@@ -267,8 +255,8 @@ def is_kid(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_KID_LENGTH and value.isprintable()
 
 
-def _thumbprint(material: _material.Material) -> str:
-    """RFC 7638 section 3: SHA-256 over the required members, in lexicographic order, without white space."""
+def _thumbprint(material: _material.KeyMaterial) -> str:
+    """Hash the required members in lexicographic order, without white space (RFC 7638 section 3)."""
     canonical = json.dumps(_material.public_members(material), separators=(",", ":"), sort_keys=True)
     return b64url_encode(hashlib.sha256(canonical.encode()).digest()).decode()
 
@@ -276,7 +264,7 @@ def _thumbprint(material: _material.Material) -> str:
 def load_jwk(
     jwk: Mapping[str, Any], algorithm: str | None = None, kid: str | None = None, *, thorough: bool = True
 ) -> Key:
-    """See `Key.from_jwk`; `thorough=False` spares the checks of an RSA key that take long."""
+    """Load a key as `Key.from_jwk` does; `thorough=False` leaves out the checks of an RSA key that take long."""
     unusable = why_not_for_signatures(jwk)
     if unusable is not None:
         raise KeyConfigurationError(f"the JWK is not for signatures: {unusable}")
@@ -288,7 +276,7 @@ def load_jwk(
 
 
 def why_not_for_signatures(jwk: Mapping[str, Any]) -> str | None:
-    """Why a JWK must not be used for signatures, if so: RFC 7517 sections 4.2 and 4.3."""
+    """Say why a JWK must not be used for signatures (RFC 7517 sections 4.2 and 4.3); None if it may be."""
     if jwk.get("use", "sig") != "sig":
         return f"its use is {jwk['use']!r}"
     if jwk.get("crv") in ("X25519", "X448"):  # RFC 8037 section 3.2
@@ -300,12 +288,12 @@ def why_not_for_signatures(jwk: Mapping[str, Any]) -> str | None:
 
 
 def without_empty(jwk: Mapping[str, Any]) -> dict[str, Any]:
-    """A JWK that was published by others, without members that are null or empty: some write those for absent ones."""
+    """Drop members of a published JWK that are null or empty, which some issuers write for absent ones."""
     return {name: value for name, value in jwk.items() if value is not None and value not in ("", [], {})}
 
 
 def as_mapping(value: object, what: str) -> Mapping[str, Any]:
-    """A JSON object given as a mapping or as text; `what` is what to call it in an error."""
+    """Return a JSON object, given as a mapping or as text; `what` is its name in an error."""
     if isinstance(value, str | bytes):
         try:
             value = json.loads(value)

@@ -1,7 +1,4 @@
-"""Keys and sets of keys: which key does a token's header mean?
-
-A `KeySet` answers the one question verification asks: which key do this `kid` and this `alg` belong to?
-"""
+"""Find the key that a token's header names: `KeySet`, and `KeySource` for keys that change over time."""
 
 from __future__ import annotations
 
@@ -14,40 +11,36 @@ from asgi_jwt_claims.errors import (
     KeyConfigurationError,
     UnknownKeyError,
 )
+from asgi_jwt_claims.runtime.frozen import Frozen
 
 from ._loading import PRIVATE_MEMBERS
-from .key import (
-    ASYMMETRIC_ALGORITHMS,
-    MAX_KID_LENGTH,
-    Key,
-    as_mapping,
-    is_kid,
-    keeps_no_secret,
-    why_not_for_signatures,
-    without_empty,
-)
+from .key import Key, as_mapping, keeps_no_secret, why_not_for_signatures, without_empty
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.errors import TokenError
 
-__all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "KeySet", "KeySource", "is_kid"]
+__all__ = ["FixedKeys", "KeySet", "KeySource"]
 
-_MAX_KNOWN_HEADERS = 1024
+_MAX_CACHED_HEADERS = 1024
 
 
-class KeySet:
+class KeySet(Frozen):
     """Keys to verify with, found by `kid` and algorithm. Frozen.
 
     Args:
-        keys: At least one key; no two with the same `kid` and the same algorithm (RFC 7517 section 4.5 allows one `kid`
-            for keys of several kinds); secrets and public keys do not mix (a public key that is taken for a secret is
-            how algorithm confusion begins, RFC 8725 section 2.1).
+        keys: At least one key. No two may have the same `kid` and the same algorithm (RFC 7517 section 4.5 allows one
+            `kid` for keys of several kinds). Secrets and public keys do not mix: algorithm confusion begins with a
+            public key that is taken for a secret (RFC 8725 section 2.1).
 
     Raises:
-        KeyConfigurationError: If that does not hold.
+        KeyConfigurationError: The keys break one of these rules.
     """
 
-    __slots__ = ("_by_name", "_kids", "_known_headers")
+    __slots__ = ("_by_name", "_header_cache", "_kids")
+
+    _by_name: dict[tuple[str, str], Key]
+    _kids: frozenset[str]
+    _header_cache: dict[bytes, tuple[Key, dict[str, Any]]]
 
     def __init__(self, keys: Iterable[Key]) -> None:
         by_name: dict[tuple[str, str], Key] = {}
@@ -67,17 +60,23 @@ class KeySet:
             raise KeyConfigurationError("a KeySet needs at least one key")
         if len({key.is_symmetric for key in by_name.values()}) > 1:
             raise KeyConfigurationError("secrets and public keys do not mix in one set; use one configuration for each")
-        self._by_name = by_name
-        self._kids = frozenset(kid for kid, _ in by_name)
-        self._known_headers: dict[bytes, tuple[Key, dict[str, Any]]] = {}
+        set_once = object.__setattr__
+        set_once(self, "_by_name", by_name)
+        set_once(self, "_kids", frozenset(kid for kid, _ in by_name))
+        set_once(self, "_header_cache", {})
 
     @classmethod
     @keeps_no_secret
     def from_jwks(cls, document: Mapping[str, Any] | str | bytes) -> KeySet:
-        """The signature keys of a JWK Set (RFC 7517 section 5), given as a mapping or JSON text.
+        """Load the signature keys of a JWK Set (RFC 7517 section 5).
 
-        Keys that are there for something else (`use`, `key_ops`) or of an unknown `kty` are passed over, as RFC 7517
-        section 5 says; a private key, or one that cannot be used, is an error.
+        Keys for another purpose (`use`, `key_ops`) or of an unknown `kty` are skipped, as RFC 7517 section 5 says.
+
+        Args:
+            document: The JWK Set, as a mapping or JSON text.
+
+        Raises:
+            KeyConfigurationError: The document is not a JWK Set, or holds a private key or one that cannot be used.
         """
         keys = as_mapping(document, "a JWK Set").get("keys")
         if not isinstance(keys, list):
@@ -98,7 +97,7 @@ class KeySet:
         return len(self._by_name)
 
     def __contains__(self, key: object) -> bool:
-        """Whether this very key is in the set; another one with the same bytes is not."""
+        """Whether this very object is in the set. Another key with the same bytes is not."""
         return isinstance(key, Key) and self._by_name.get((key.kid, key.algorithm)) is key
 
     def __repr__(self) -> str:
@@ -107,15 +106,15 @@ class KeySet:
         return f"<KeySet of {len(self)}: {', '.join(map(repr, self))}>"
 
     def find(self, kid: str | None, algorithm: str) -> Key:
-        """The one key a token may be verified with.
+        """Return the one key that a token may be verified with.
 
         Args:
-            kid: From the token's header: only a key of that name will do. None: there must be exactly one key of
-                `algorithm`.
-            algorithm: From the token's header: compared with the key's, never obeyed.
+            kid: The `kid` of the token's header, which the key must have. None if the header has none; there must then
+                be exactly one key of `algorithm`.
+            algorithm: The `alg` of the token's header. It must be that of the key, and never chooses one.
 
         Raises:
-            UnknownKeyError: No such key, or no single one.
+            UnknownKeyError: There is no such key, or more than one.
             AlgorithmRefusedError: The keys of that name are for other algorithms.
         """
         if kid is not None:
@@ -137,48 +136,69 @@ class KeySet:
         return kid in self._kids
 
     def get_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
-        """The key and the checked header that an encoded header meant when it last came with a good signature."""
-        return self._known_headers.get(segment)
+        """Return the key and the parsed header for an encoded header that once came with a good signature, else None."""
+        return self._header_cache.get(segment)
 
     def put_header(self, segment: bytes, key: Key, header: dict[str, Any]) -> None:
-        """Note what an encoded header means, once a signature over it has been verified; never before.
+        """Remember an encoded header. Call this only after a signature over it has been verified.
 
         Args:
             segment: The header as it stands in the token.
-            key: The key that it means.
-            header: What it holds; from now on only read, since tokens share it.
+            key: The key that it names.
+            header: The parsed header. Tokens share it, so it must not be changed from now on.
         """
-        if len(self._known_headers) >= _MAX_KNOWN_HEADERS:
-            self._known_headers.clear()  # an issuer with a new header for every token: nothing is worth keeping
-        self._known_headers[segment] = (key, header)
+        if len(self._header_cache) >= _MAX_CACHED_HEADERS:
+            self._header_cache.clear()  # an issuer with a new header for every token: nothing is worth keeping
+        self._header_cache[segment] = (key, header)
 
 
 class KeySource(abc.ABC):
-    """Keys that change while the application runs: those of another party (`RemoteKeySet`) or one's own (`KeyRing`)."""
+    """Keys that change while the application runs: those of an issuer (`RemoteKeySet`) or one's own (`KeyRing`)."""
 
     __slots__ = ()
 
     @property
     @abc.abstractmethod
     def keys(self) -> KeySet:
-        """The keys that verify now: the same object for as long as nothing has changed. Asked for every token.
+        """The keys that verify now: the same object for as long as nothing has changed. Read for every token.
 
-        A key that stays is the same `Key` in the next set, so that what it has verified stays remembered.
+        A key that stays is the same `Key` in the next set, so that the tokens it has verified stay remembered.
 
         Raises:
-            KeysUnavailableError: There are none, or none that may be relied on any longer.
+            KeysUnavailableError: There are no keys, or none that may still be used.
         """
 
-    async def attend(self, error: TokenError | None) -> bool:  # noqa: ARG002 -- for those that can do something about it
-        """Look after the keys, once for every token where the caller can wait.
+    def refresh_if_due(self) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
+        """Start a fetch in the background if it is time for one. Called for every good token; never waits."""
+
+    async def fetch_for(self, error: TokenError) -> bool:  # noqa: ARG002 -- for keys that are fetched
+        """Fetch keys if a token cannot be verified without. Called for every refused token where the caller can wait.
 
         Args:
-            error: Why the token was refused with the keys in hand; None when it was not.
+            error: Why the token was refused with the keys in hand.
 
         Returns:
-            Whether the keys may be others now, so that the token should be verified once more.
+            Whether the keys may have changed, so that the token should be verified once more.
+
+        Raises:
+            KeysUnavailableError: The fetch failed, and only it could tell whether the token is good.
         """
         return False
 
-    async def run(self) -> None:  # noqa: B027 -- nothing to do, for all but those that fetch
-        """Look after the keys in the background, until cancelled, as long as the application runs."""
+    async def run(self) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
+        """Keep the keys up to date in the background, until cancelled, as long as the application runs."""
+
+
+class FixedKeys(KeySource):
+    """Keys that never change.
+
+    Attributes:
+        keys: The keys.
+    """
+
+    __slots__ = ("keys",)
+
+    keys: KeySet
+
+    def __init__(self, keys: KeySet) -> None:
+        self.keys = keys  # pyright: ignore[reportIncompatibleMethodOverride] -- a slot is quicker than a property

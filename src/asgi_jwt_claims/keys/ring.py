@@ -1,7 +1,7 @@
-"""`KeyRing`: one's own signing keys, one after the other, each published before it signs and for as long as it counts.
+"""`KeyRing`: one's own signing keys, one after the other, each published before it signs and while its tokens live.
 
-Which key signs follows from the clock alone. Several processes that are given the same keys with the same times agree
-without a word, and a rotation is nothing but a moment that passes.
+The clock alone decides which key signs. Processes configured with the same keys and times rotate together without
+communicating.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class _Entry(NamedTuple):
 
 
 class _State(NamedTuple):
-    """How things stand while the clock shows `valid_from` to `valid_until`; made anew for every change.
+    """What holds while the clock shows `valid_from` to `valid_until`. Made anew for every change.
 
-    Nothing is forgotten when its time is over: a clock that jumps ahead once, and is set right, takes no key away.
+    `entries` keeps keys whose time is over, so that a clock that jumps ahead and is set right takes no key away.
     """
 
     entries: tuple[_Entry, ...]  # all of them, by their times
@@ -46,25 +46,25 @@ class _State(NamedTuple):
 
 
 class KeyRing(KeySource):
-    """Keys of one's own for `JWTConfig(key_ring=...)` and `JWKSEndpoint`.
+    """Signing keys for `JWTConfig(key_ring=...)` and `JWKSEndpoint`.
 
-    Every key has a time from which it signs. Before that it is published already; after its successor has taken over it
-    verifies for `retain` longer. Threads may share a ring.
+    Every key signs from a given time on. It is published before that, and verifies for `retain` longer after its
+    successor has taken over. Threads may share a ring.
 
     Args:
-        key: The key that signs, or pairs of a key and the time from which it signs, in seconds since the epoch: those
-            of a `schedule` that was saved. One of them must sign already.
-        publish_ahead: How long a key is published before its first use: longer than verifiers remember a set of keys.
+        key: The key that signs, or pairs of a key and the time from which it signs, in seconds since the epoch, such as
+            those of a saved `schedule`. One of them must sign already.
+        publish_ahead: How long a key is published before it signs: longer than verifiers remember a set of keys.
         retain: How long a key still verifies after it has signed its last token: at least as long as a token lives.
-        clock: Seconds since the epoch, as `time.time`.
+        clock: A function that returns seconds since the epoch, as `time.time` does.
 
     Attributes:
-        publish_ahead: As above, a `timedelta`.
-        retain: As above, a `timedelta`.
+        publish_ahead: The same as a `timedelta`.
+        retain: The same as a `timedelta`.
 
     Raises:
-        KeyConfigurationError: A secret, a public key, a kid or a time that comes twice, or no key that signs now.
-        SettingError: Not a duration.
+        KeyConfigurationError: A key is a secret or public, a kid or a time occurs twice, or no key signs now.
+        SettingError: `publish_ahead` or `retain` is not a duration.
     """
 
     __slots__ = ("_clock", "_lock", "_state", "publish_ahead", "retain")
@@ -100,17 +100,17 @@ class KeyRing(KeySource):
 
     @property
     def upcoming(self) -> tuple[Key, ...]:
-        """The keys that will sign, the next one first. They are published already."""
+        """The keys that will sign, the next one first. They are already published."""
         return self._now().upcoming
 
     @property
     def retired(self) -> tuple[Key, ...]:
-        """The keys that sign no longer and still verify, the last one first."""
+        """The keys that no longer sign and still verify, the last one first."""
         return self._now().retired
 
     @property
     def keys(self) -> KeySet:
-        """The keys that verify now: all of them, by their public halves."""
+        """The public halves of all keys that verify now."""
         return self._now().keys
 
     @property
@@ -123,14 +123,15 @@ class KeyRing(KeySource):
 
         Args:
             key: A private key.
-            starts_at: When it begins to sign, in seconds since the epoch; `publish_ahead` from now unless given, and no earlier.
+            starts_at: When it starts to sign, in seconds since the epoch. Not earlier than `publish_ahead` from now,
+                which is the default.
 
         Returns:
-            When it begins to sign.
+            When it starts to sign.
 
         Raises:
-            SettingError: Verifiers would not know the key by then.
-            KeyConfigurationError: A secret, a public key, or a kid or time that is on the ring.
+            SettingError: `starts_at` is too early for verifiers to know the key by then.
+            KeyConfigurationError: The key is a secret or public, or the ring has its kid or its time already.
         """
         with self._lock:
             now = self._clock()
@@ -138,27 +139,28 @@ class KeyRing(KeySource):
             signs_from: float = plain(earliest if starts_at is None else starts_at)
             if type(signs_from) not in (int, float) or not signs_from >= earliest:
                 raise SettingError(
-                    f"starts_at must be at least publish_ahead, {self.publish_ahead.total_seconds():.0f} seconds, from now, in seconds "
-                    "since the epoch: those who verify have to see the key before it signs"
+                    "starts_at must be a number of seconds since the epoch, and at least publish_ahead "
+                    f"({self.publish_ahead.total_seconds():.0f} seconds) from now: verifiers have to see the key before "
+                    "it signs"
                 )
             self._state = self._state_of((*self._without_long_ended(now), _entry(key, signs_from)))
         return signs_from
 
     def _without_long_ended(self, now: float) -> tuple[_Entry, ...]:
-        """The keys, but for those whose last token has been expired for `retain` already; or they would pile up."""
+        """Drop the keys whose last token expired `retain` ago, so that they do not pile up."""
         entries, longest = self._state.entries, 2 * self.retain.total_seconds()
         ended = [successor.starts_at + longest <= now for successor in entries[1:]]
         return tuple(entry for entry, is_over in zip(entries, (*ended, False), strict=True) if not is_over)
 
     def remove(self, kid: str) -> None:
-        """Take a key off at once: it is no longer published, and nothing that it has signed is accepted here.
+        """Remove a key at once, because it may have leaked: it is no longer published, and its tokens are refused here.
 
-        For a key that others may have got hold of. If it is the one that signs, the next takes over now, though not
-        every verifier may know it yet: a few refused tokens are better than forged ones. In `schedule` the next key
-        takes the removed one's time, so that the key before it verifies for as long as it would have.
+        If it is the key that signs, the next one takes over now, though some verifiers may not know it yet: a few
+        refused tokens are better than forged ones. In `schedule` the next key takes the removed key's time, so that the
+        key before it verifies for as long as it would have.
 
         Raises:
-            KeyConfigurationError: No such key, or none left that may sign: add another first. A retired key will not.
+            KeyConfigurationError: There is no such key, or no other key that signs now or later.
         """
         with self._lock:
             state = self._now()
@@ -174,7 +176,7 @@ class KeyRing(KeySource):
             self._state = self._state_of(tuple(entries))
 
     def public_jwks(self) -> dict[str, Any]:
-        """The JWK Set to publish (RFC 7517 section 5): the current key, those to come, the retired. Never a private part."""
+        """The JWK Set to publish (RFC 7517 section 5): current, upcoming and retired keys. Never a private member."""
         return {"keys": [key.public_jwk() for key in self.keys]}
 
     def _now(self) -> _State:
@@ -186,14 +188,14 @@ class KeyRing(KeySource):
         return state
 
     def _state_of(self, entries: tuple[_Entry, ...]) -> _State:
-        """What follows from the keys and their times now."""
+        """Work out what follows from the keys and their times now."""
         now, retain = self._clock(), self.retain.total_seconds()
         _check_distinct(entries)
         ordered = sorted(entries, key=lambda entry: entry.starts_at)
         signing = [entry for entry in ordered if entry.starts_at <= now]
         upcoming = ordered[len(signing) :]
         if not signing and not hasattr(self, "_state"):
-            raise KeyConfigurationError("no key on the ring signs yet; one needs a time that is over")
+            raise KeyConfigurationError("no key on the ring signs yet; give one of them a time in the past")
         if not signing:  # a clock that was set back by years, in the middle of requests
             signing, upcoming = ordered[:1], ordered[1:]
         ends = [successor.starts_at + retain for successor in signing[1:]]
@@ -233,7 +235,9 @@ def _entry(key: Key, starts_at: float) -> _Entry:
         raise KeyConfigurationError(f"the key {key.kid!r} is a public key and cannot sign; load the private one")
     starts_at = plain(starts_at)
     if type(starts_at) not in (int, float) or not math.isfinite(starts_at):
-        raise KeyConfigurationError("the time from which a key signs is a number of seconds since the epoch")
+        raise KeyConfigurationError(
+            "the time from which a key signs must be a finite number of seconds since the epoch"
+        )
     return _Entry(starts_at, key, key.public())
 
 

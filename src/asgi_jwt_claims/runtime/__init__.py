@@ -1,1 +1,1 @@
-"""What the library needs of the machine around it: tasks, callbacks, the log, the lifespan. Nothing here knows a token."""
+"""Tasks, callbacks, logging, the lifespan and durations. Nothing here knows a token."""

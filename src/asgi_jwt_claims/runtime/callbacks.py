@@ -1,4 +1,4 @@
-"""Functions of the application that are told of events, none of which can fail or hold up what it is told of."""
+"""Call functions of the application with events, without letting them fail or delay anything."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["notify"]
 _EventT = TypeVar("_EventT")
 
 _PATIENCE = 1.0
-"""Seconds that an async function may take for one event."""
+"""The time that an async function may take for one event, in seconds."""
 
 
 async def notify(function: Callable[[_EventT], object], event: _EventT, about: str) -> None:
-    """Call `function` with `event`, and await the result if it is awaitable, for `_PATIENCE` seconds at most.
+    """Call `function` with `event`, and await an awaitable result for at most `_PATIENCE` seconds.
 
-    What the function raises is logged, `CancelledError` included; only a cancellation of the calling task goes on. A
+    What the function raises is logged, `CancelledError` included, but a cancellation of the calling task continues. A
     sync function cannot be interrupted.
 
     Args:
-        function: Of the application; sync or async.
-        event: What to tell.
-        about: What to call the event in the log.
+        function: A sync or async function of the application.
+        event: The event.
+        about: The name of the event in the log.
     """
     try:
         result = function(event)

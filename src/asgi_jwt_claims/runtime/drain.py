@@ -1,7 +1,7 @@
-"""Reading what a refused client is still sending, so that it gets to read the answer.
+"""Read the rest of a refused request's body, so that the client can read the response.
 
-Some servers close the connection after an answer to a request whose body has not been read. A client that is still
-sending then sees a reset instead of the answer (RFC 9112 section 9.6).
+Some servers close the connection after a response to a request whose body has not been read. A client that is still
+sending then sees a reset instead of the response (RFC 9112 section 9.6).
 """
 
 from __future__ import annotations
@@ -18,13 +18,7 @@ _LEAST: Final = 64  # bytes that each message counts for, so that empty ones com
 
 
 async def drain_body(scope: Mapping[str, Any], receive: Callable[[], Awaitable[Mapping[str, Any]]], limit: int) -> None:
-    """Read and drop the rest of a request's body: `limit` bytes, within one second.
-
-    Args:
-        scope: The http scope of the request.
-        receive: The server's.
-        limit: Bytes after which no more is read.
-    """
+    """Read and drop at most `limit` bytes of a request's body, for at most one second."""
     if any(name == b"expect" for name, _ in scope["headers"]):
         return  # RFC 9110 section 10.1.1: the client sends its body only if it is asked to
     read = 0

@@ -1,4 +1,4 @@
-"""Durations as `timedelta` or seconds."""
+"""Check durations, given as `timedelta` or seconds."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["as_duration", "whole_seconds"]
 
 
 def as_duration(value: timedelta | float, name: str, *, zero: bool = False) -> timedelta:
-    """A positive duration from a `timedelta` or seconds.
+    """Return a positive duration as a `timedelta`.
 
     Args:
-        value: The setting or argument.
-        name: What to call it in an error.
+        value: The setting or argument, a `timedelta` or seconds.
+        name: Its name in an error.
         zero: Whether it may be zero.
 
     Raises:
-        SettingError: Not a duration, or not a positive one.
+        SettingError: It is not a duration, or not a positive one.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
@@ -35,5 +35,5 @@ def as_duration(value: timedelta | float, name: str, *, zero: bool = False) -> t
 
 
 def whole_seconds(lifetime: timedelta) -> int:
-    """A lifetime as it is minted: in whole seconds, as most parsers expect, and at least one, so that it is not none."""
+    """Round a lifetime to whole seconds, as most parsers expect, and to at least one."""
     return max(1, round(lifetime.total_seconds()))

@@ -1,4 +1,4 @@
-"""The packages of the extras: what an import says where one of them is missing."""
+"""Name the extra to install if an optional package is missing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["needs"]
 
 @contextlib.contextmanager
 def needs(package: str, extra: str | None = None) -> Iterator[None]:
-    """Let an import that fails because `package` is not installed name the command that installs it.
+    """Name the command that installs `package` if the import within fails without it.
 
-    An import that fails inside of the package, for want of a third one for example, keeps its own error.
+    An import that fails inside of the package, for example because a third one is missing, keeps its own error.
 
     Args:
         package: The name that is imported.
-        extra: The extra that installs it, if that has another name.
+        extra: The extra that installs it; None if it has the same name.
 
     Raises:
         ModuleNotFoundError: The package is not installed.

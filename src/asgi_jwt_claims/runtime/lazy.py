@@ -1,4 +1,4 @@
-"""Packages that import a module only when one of its names is asked for (PEP 562)."""
+"""Let a package import a module only when one of its names is used (PEP 562)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,7 @@ __all__ = ["importer"]
 
 
 def importer(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Make the `__getattr__` of a package, since some of its modules load what most applications do without.
-
-    Args:
-        package: The name of the package.
-        modules: The names that each module of the package defines.
-    """
+    """Make the `__getattr__` of a package, given the names that each of its modules defines."""
     homes = {name: module for module, names in modules.items() for name in names}
 
     def load(name: str) -> Any:

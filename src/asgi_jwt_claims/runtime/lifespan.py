@@ -1,4 +1,4 @@
-"""Background work that lives exactly as long as the application does."""
+"""Run background work for exactly as long as the application runs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Background", "run_during"]
 
 
 class Background(Protocol):
-    """Something that has to be looked after in the background."""
+    """Work that goes on in the background."""
 
     async def run(self) -> None:
-        """Look after it, until cancelled."""
+        """Do the work, until cancelled."""
 
 
 async def run_during(subjects: Iterable[Background], call: Callable[[], Awaitable[object]]) -> None:
-    """Look after `subjects` while `call` runs, and no longer.
+    """Run `subjects` in the background until `call` has ended.
 
     Raises:
-        Exception: What `call` raises, as it is: servers tell by it whether an application has a lifespan at all.
+        Exception: `call` raised it. Servers tell by it whether an application has a lifespan at all.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as background:

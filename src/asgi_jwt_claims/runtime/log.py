@@ -1,4 +1,4 @@
-"""The logger of this library, `asgi_jwt_claims`, made when there is first something to say."""
+"""The logger `asgi_jwt_claims`, made when the first message is logged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["logger"]
 
 @functools.cache
 def logger() -> logging.Logger:
-    """The logger."""
+    """Return the logger."""
     import logging  # noqa: PLC0415 -- a good part of the time that importing this library would take
 
     return logging.getLogger("asgi_jwt_claims")

@@ -1,7 +1,7 @@
-"""Work that belongs to the event loop, and to no request.
+"""Run tasks that belong to the event loop, and to no request.
 
-A fetch that many requests wait for must outlive whichever of them began it. Cancelling that one, by its own scope or by
-its server, must not cancel the fetch; anyio has no such task, so this asks the event loop itself.
+A fetch that many requests wait for must outlive the request that started it, even if that request is cancelled. anyio
+has no such task, so this asks the event loop itself.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["caller_from_any_thread", "ends_task", "spawn"]
+__all__ = ["caller_from_any_thread", "ends_task", "in_event_loop", "spawn"]
 
 # An event loop refers to its tasks only weakly.
 _running: set[asyncio.Task[None]] = set()
 
 
 def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
-    """Run an async function in a task of its own, in an empty context: it works for all requests, not for this one.
+    """Run an async function in a task of its own, in an empty context, since it works for all requests.
 
     Args:
-        function: Must not raise; no caller would see it.
+        function: The function. It must not raise, as no caller would see it.
 
     Returns:
-        What cancels the task.
+        A function that cancels the task.
     """
     trio = _current_trio()
     if trio is not None:
@@ -49,11 +49,22 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], obj
     return task.cancel
 
 
+def in_event_loop() -> bool:
+    """Whether an event loop runs in this thread, so that `spawn` can be called."""
+    if _current_trio() is not None:
+        return True
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 def ends_task(error: BaseException) -> bool:
     """Whether `error`, just caught, ends the running task or the process, and so has to be raised again.
 
-    A function of the application can raise `asyncio.CancelledError` by itself, as it does where it awaits a task of its
-    own that has been cancelled. That is a failure of the function, and cancels nothing else.
+    A function of the application can raise `asyncio.CancelledError` too, for example by awaiting a cancelled task of its
+    own. That is a failure of the function, and cancels nothing else.
     """
     if isinstance(error, Exception):
         return False
@@ -66,7 +77,7 @@ def ends_task(error: BaseException) -> bool:
 
 
 def caller_from_any_thread() -> Callable[[Callable[[], object]], object]:
-    """What makes this event loop call a function soon, from any thread.
+    """Return a function that any thread can use to let this event loop call a function soon.
 
     It raises RuntimeError once the event loop has ended.
     """
@@ -80,6 +91,6 @@ def caller_from_any_thread() -> Callable[[Callable[[], object]], object]:
 
 
 def _current_trio() -> Any:
-    """The module trio, if it is trio that runs here."""
+    """Return the module trio if trio runs in this thread."""
     trio = sys.modules.get("trio")
     return trio if trio is not None and trio.lowlevel.in_trio_task() else None

@@ -1,4 +1,4 @@
-"""Values of subclasses of str, int and float, as the characters or the number that they hold."""
+"""Reduce values of subclasses of str, int and float to the characters or the number that they hold."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import Any
 
 __all__ = ["plain"]
 
-# Out: into a token that is to be minted -------------------------------------------------------------------------------
-
 
 def plain(value: Any) -> Any:
-    """A str, int or float as the characters or the number that it holds; any other value as it is.
+    """Return the characters or the number that a str, int or float holds, and any other value as it is.
 
-    What a subclass makes of itself does not count: `str()` of a member of a `(str, Enum)` class is not its value, and
-    neither are its hash and its equality bound to be those of the value.
+    The methods of a subclass do not count: `str()` of a member of a `(str, Enum)` class is not its value, and its hash
+    and equality need not be those of the value.
     """
     if isinstance(value, str):
         return str.__str__(value)

@@ -14,7 +14,7 @@ from typing import Any, cast
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from asgi_jwt_claims.tokens.token import TokenPair
+from asgi_jwt_claims.tokens.pair import TokenPair
 
 __all__ = ["decrypt_response", "encrypt_response"]
 

@@ -21,7 +21,7 @@ from asgi_jwt_claims.jose.compact import split_compact
 from asgi_jwt_claims.jose.strict_json import load_json
 from asgi_jwt_claims.sources.cookie import cookie_values
 from asgi_jwt_claims.sources.csrf import csrf_digest
-from asgi_jwt_claims.tokens.token import TokenPair
+from asgi_jwt_claims.tokens.pair import TokenPair
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig

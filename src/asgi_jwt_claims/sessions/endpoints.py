@@ -28,7 +28,7 @@ from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.header import BearerHeader
 from asgi_jwt_claims.tokens.digests import digest
-from asgi_jwt_claims.tokens.verification import check_type, verify_attended
+from asgi_jwt_claims.tokens.verification import check_type, verify_or_fetch
 
 from .cookies import cookie_headers, expired_cookie_headers
 from .login import list_sessions, session_claim_of
@@ -224,7 +224,7 @@ class TokenEndpoints:
         for kind in ("refresh", "access"):
             try:
                 # The session of an expired access token may live on, and its user wants it to end.
-                token = await verify_attended(raw, self._config, heed_exp=kind == "refresh")
+                token = await verify_or_fetch(raw, self._config, heed_exp=kind == "refresh")
                 check_type(token, kind)
             except UnavailableError:
                 raise

@@ -17,10 +17,10 @@ from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import SessionRecord, TokenStore
-from asgi_jwt_claims.tokens.claims import check_identity, granted_scope, read_once
 from asgi_jwt_claims.tokens.digests import digest
+from asgi_jwt_claims.tokens.minted_claims import check_identity, granted_scope, read_once
 from asgi_jwt_claims.tokens.minting import mint
-from asgi_jwt_claims.tokens.token import TokenPair
+from asgi_jwt_claims.tokens.pair import TokenPair
 
 from .revocation import check_arguments, end_session, page_after
 
@@ -123,7 +123,7 @@ async def start_session(  # noqa: PLR0913 -- keyword arguments
         response_until=0.0,
         started_at=float(now),
         refreshed_at=float(now),
-        expires_at=minted.refresh_expires_at + config.leeway_seconds,
+        expires_at=minted.refresh_expires_at + config._prepared.leeway_seconds,
         label=label,
         access_expires_at=minted.access_expires_at,
         audience="" if audience is None else dump_json(grant["audience"]).decode(),
@@ -181,7 +181,7 @@ def session_claim_of(config: JWTConfig) -> str:
 
 def session_end(config: JWTConfig, logged_in_at: float) -> float:
     """When a session ends though it is refreshed, in seconds since the epoch; infinity if it never does."""
-    return math.inf if config.session_seconds is None else logged_in_at + config.session_seconds
+    return math.inf if config._prepared.session_seconds is None else logged_in_at + config._prepared.session_seconds
 
 
 class MintedPair(NamedTuple):
@@ -213,8 +213,9 @@ def mint_pair(
 ) -> MintedPair:
     """Mint an access and a refresh token of one session. Only the access token carries the `audience` of the grant."""
     end = session_end(config, logged_in_at)
-    refresh_end = min(end, math.inf if config.refresh_seconds is None else now + config.refresh_seconds)
-    access_end = min(refresh_end, math.inf if config.access_seconds is None else now + config.access_seconds)
+    prepared = config._prepared
+    refresh_end = min(end, math.inf if prepared.refresh_seconds is None else now + prepared.refresh_seconds)
+    access_end = min(refresh_end, math.inf if prepared.access_seconds is None else now + prepared.access_seconds)
     scope = grant["scope"] if access_scope is None else access_scope
     access, _ = mint(identity, config, "access", now, access_end, {**grant, "scope": scope}, {**claims, "fresh": fresh})
     refresh, jti = mint(identity, config, "refresh", now, refresh_end, {**grant, "audience": None}, claims)
@@ -235,7 +236,7 @@ async def _after(cutoff: float, config: JWTConfig) -> int:
     """
     first = math.floor(cutoff) + 1
     ahead = first - config.clock()
-    if ahead > _LONGEST_WAIT + config.leeway_seconds:
+    if ahead > _LONGEST_WAIT + config._prepared.leeway_seconds:
         raise StoreUnavailableError(
             retry_after=math.ceil(ahead), reason="the identity is revoked up to a time in the future"
         )

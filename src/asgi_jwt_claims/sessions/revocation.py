@@ -19,8 +19,8 @@ from asgi_jwt_claims.config.events import AuthEvent, tell
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import PAGE, Revocation, SessionRecord, TokenStore
-from asgi_jwt_claims.tokens.claims import check_identity
 from asgi_jwt_claims.tokens.digests import digest
+from asgi_jwt_claims.tokens.minted_claims import check_identity
 from asgi_jwt_claims.tokens.token import Token
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore) -
 async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:
     """As `revoke_identity`, but keep the revocation until `expires_at` at least, as `end_session` does."""
     owner = digest("identity", config.issuer, identity)
-    until = _outlasting(max(expires_at, _issued_now(config, config.longest_seconds)), config)
+    until = _outlasting(max(expires_at, _issued_now(config, config._prepared.longest_seconds)), config)
     cutoff = config.clock()
     # With this one write the tokens are refused, also if the rest fails.
     await store.revoke([Revocation("identity", owner, until, cutoff)])
@@ -138,7 +138,7 @@ async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, e
     page = await store.sessions(owner)
     while page:
         # With many sessions this takes a while, in which the user may have logged in again.
-        due = [one for one in page if one.started_at <= cutoff + config.leeway_seconds]
+        due = [one for one in page if one.started_at <= cutoff + config._prepared.leeway_seconds]
         await store.revoke([_of_session(one.session, one, config) for one in due])
         states = [await _close(one, store) for one in due]
         ended += sum(1 for state in states if state is not None and not state.has_ended)
@@ -185,17 +185,17 @@ async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | No
 def _of_session(session: bytes, state: SessionRecord | None, config: JWTConfig, expires_at: float = 0.0) -> Revocation:
     """The revocation of a session that ended in `state`; None if the state is not known."""
     known = 0.0 if state is None else state.access_expires_at
-    access = math.inf if config.access_seconds is None else config.access_seconds
+    access = math.inf if config._prepared.access_seconds is None else config._prepared.access_seconds
     # A token of a refresh under way, or of one that the store has lost, is issued about now at the latest.
-    latest = _issued_now(config, access if known else config.longest_seconds)
+    latest = _issued_now(config, access if known else config._prepared.longest_seconds)
     return Revocation("session", session, _outlasting(max(known, latest, expires_at), config))
 
 
 def _issued_now(config: JWTConfig, lifetime: float) -> float:
     """When a token expires that is issued about now, by any clock, with this lifetime in seconds."""
-    return config.clock() + config.leeway_seconds + _UNDER_WAY + lifetime
+    return config.clock() + config._prepared.leeway_seconds + _UNDER_WAY + lifetime
 
 
 def _outlasting(expires_at: float, config: JWTConfig) -> float:
     """Until when a revocation is kept: a token lives a leeway longer than its `exp`, by a clock that may be behind."""
-    return expires_at + 2 * config.leeway_seconds
+    return expires_at + 2 * config._prepared.leeway_seconds

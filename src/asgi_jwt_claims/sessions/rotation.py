@@ -43,9 +43,9 @@ from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import ends_task
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import SessionRecord, TokenStore, is_digest_revoked
-from asgi_jwt_claims.tokens.claims import read_once, scope_text
 from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
-from asgi_jwt_claims.tokens.token import Token, TokenPair, about, facts_of
+from asgi_jwt_claims.tokens.minted_claims import read_once, scope_text
+from asgi_jwt_claims.tokens.token import Token, about, facts_of
 from asgi_jwt_claims.tokens.verification import verify_token_async
 
 from ._response_encryption import decrypt_response, encrypt_response
@@ -54,6 +54,7 @@ from .revocation import check_arguments, end_session
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.tokens.pair import TokenPair
 
 __all__ = ["ClaimsLoader", "RefreshedClaims", "check_client", "rotate_refresh_token"]
 
@@ -175,12 +176,12 @@ async def _rotate(
         current=minted.digest,
         previous=digests.token,
         previous_used_at=moment,
-        response=encrypt_response(pair, encoded, digests.session) if config.grace_seconds else b"",
-        response_until=moment + config.grace_seconds,
+        response=encrypt_response(pair, encoded, digests.session) if config._prepared.grace_seconds else b"",
+        response_until=moment + config._prepared.grace_seconds,
         # Never before the `iat` of one of its tokens, although clocks differ.
         refreshed_at=max(record.refreshed_at, moment),
         # Access tokens that were minted under longer lifetimes may outlive the refresh token.
-        expires_at=max(minted.refresh_expires_at, record.access_expires_at) + config.leeway_seconds,
+        expires_at=max(minted.refresh_expires_at, record.access_expires_at) + config._prepared.leeway_seconds,
         access_expires_at=max(record.access_expires_at, minted.access_expires_at) if record.access_expires_at else 0.0,
         repeats=record.repeats if record.was_repeated else 0,
         was_repeated=False,
@@ -225,7 +226,7 @@ async def _answer_again(
     """The stored response to a token that is not the session's current one; or end the session."""
     is_previous = hmac.compare_digest(record.previous, digests.token)
     repeats = record.repeats if record.was_repeated else record.repeats + 1
-    if is_previous and record.response and config.clock() - record.previous_used_at < config.grace_seconds:
+    if is_previous and record.response and config.clock() - record.previous_used_at < config._prepared.grace_seconds:
         pair = decrypt_response(record.response, encoded, digests.session)
         if pair is not None and repeats < _MAX_REPEATS:
             await _note_repeat(token, record, repeats, config, store)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .digests import TokenDigests
 from .minting import create_access_token, create_refresh_token, create_token_pair
-from .token import Token, TokenPair
+from .pair import TokenPair
+from .token import Token
 from .verification import verify_jws, verify_token, verify_token_async
 
 __all__ = [

@@ -1,37 +1,36 @@
-"""Claims: the registered names, the rule for each kind of value, and the application's own claims in and out.
+"""Read the claims of a token and check them, in the order in which that happens.
 
-Reading follows one rule throughout: a claim of the wrong type is wrong, never absent (`InvalidClaimError`). Writing
-refuses whatever reading would refuse, so that what is minted is accepted (`MintingError`).
+One rule holds throughout: a claim of the wrong type is wrong, never absent (`InvalidClaimError`).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
-from asgi_jwt_claims.errors import InvalidClaimError, MintingError
-from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH, MAX_SAFE_INTEGER, has_lone_surrogate
-from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.errors import (
+    BoundTokenError,
+    ExpiredTokenError,
+    InvalidClaimError,
+    MalformedTokenError,
+    MissingClaimError,
+    NotYetValidError,
+    WrongAudienceError,
+    WrongIssuerError,
+    WrongTypeError,
+)
 
-__all__ = [
-    "SCOPE_TOKEN",
-    "accepted_typ",
-    "check_identity",
-    "check_user_claims",
-    "granted_scope",
-    "json_copy",
-    "read_audience",
-    "read_fresh",
-    "read_numeric_date",
-    "read_once",
-    "read_roles",
-    "read_scopes",
-    "read_string",
-    "scope_text",
-    "sign_of_another_kind",
-]
+from .token import TokenFields
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.config import JWTConfig
+    from asgi_jwt_claims.config._prepared import Prepared
+
+    from .token import Token
+
+__all__ = ["SCOPE_TOKEN", "accepted_typ", "check_claims", "parse_claims", "sign_of_another_kind", "valid_until"]
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 3.3
 
@@ -42,13 +41,6 @@ _JWT_MEDIA_TYPES = frozenset({"jwt", "application/jwt"})
 _ACCESS_ONLY_MEDIA_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _ACCESS_MEDIA_TYPES = _JWT_MEDIA_TYPES | _ACCESS_ONLY_MEDIA_TYPES
 
-
-def accepted_typ(typ: object, kind: str) -> bool:
-    """Whether a `typ` header is one for tokens of type `kind` (RFC 7515 section 4.1.9: letter case does not matter)."""
-    media_types = _ACCESS_MEDIA_TYPES if kind == "access" else _JWT_MEDIA_TYPES
-    return isinstance(typ, str) and typ.lower() in media_types
-
-
 _KIND_CLAIMS = ("token_use", "typ")  # of Cognito and of Keycloak
 _OTHER_KINDS = frozenset({"refresh", "offline", "logout"})
 _ACCESS_KINDS = frozenset({"access", "bearer"})
@@ -58,14 +50,104 @@ _ID_TOKEN_CLAIMS = ("at_hash", "c_hash", "s_hash")
 _ACCESS_TOKEN_CLAIMS = ("scope", "scp")  # RFC 9068 section 2.2.3; of Okta and of Entra ID
 
 
+def accepted_typ(typ: object, kind: str) -> bool:
+    """Whether a `typ` header fits tokens of type `kind` (RFC 7515 section 4.1.9: letter case does not matter)."""
+    media_types = _ACCESS_MEDIA_TYPES if kind == "access" else _JWT_MEDIA_TYPES
+    return isinstance(typ, str) and typ.lower() in media_types
+
+
+def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
+    """Read the claims of a token by their types. Depends on nothing but the token's bytes and the names configured.
+
+    Args:
+        claims: The parsed payload.
+        header: The JOSE header.
+        payload: The text of the payload.
+        config: The configuration.
+
+    Raises:
+        InvalidTokenError: A claim is missing, of a wrong type, or shows a token of another kind.
+    """
+    prepared = config._prepared
+    if type(claims) is not dict:
+        raise MalformedTokenError(reason="payload is not a JSON object")
+    for name in prepared.required:
+        if name not in claims:
+            raise MissingClaimError(claim=name)
+    # RFC 7800 section 3.1: a recipient that cannot check the confirmation must not accept the token.
+    if "cnf" in claims:
+        raise BoundTokenError()
+    check_user_claims(claims, config.user_claims_claim)
+    # Nearly every token carries whole seconds and non-empty strings, which need no further check.
+    subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
+    issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
+    if type(subject) is not str or not subject:
+        subject = read_string(claims, "sub")  # RFC 7519 section 4.1.2, also if it is not the identity
+    fresh = read_fresh(claims) if "fresh" in claims else None
+    authenticated_at = None
+    if "auth_time" in claims:
+        authenticated_at = read_numeric_date(claims, "auth_time")
+    elif fresh:
+        authenticated_at = read_numeric_date(claims, "iat")
+    session = config.session_claim
+    # In the order of the fields: a call that names them takes more than twice as long.
+    return TokenFields(
+        subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
+        _type(claims, header, config),
+        fresh,
+        authenticated_at,
+        read_string(claims, session) if session is not None and session in claims else None,
+        jti if type(jti) is str and jti else read_string(claims, "jti"),
+        issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
+        read_audience(claims),
+        read_scopes(claims, config.scope_claim) if config.scope_claim in claims else _NONE,
+        read_roles(claims, config.roles_claim) if config.roles_claim in claims else _NONE,
+        issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
+        not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
+        expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
+        payload,
+        header,
+        prepared.claim_names,
+        {},
+    )
+
+
+def _other_identity(claims: dict[str, Any], name: str) -> Any:
+    identity = claims[name]
+    if identity is None or identity == "":
+        raise InvalidClaimError(claim=name, reason="null or empty")
+    # A handler could change a container, so that each token parses its own when asked.
+    return None if isinstance(identity, dict | list) else identity
+
+
+def _type(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig) -> str:
+    if config.type_claim is None:
+        kind = "access"
+        sign = sign_of_another_kind(claims, header, accept_id_tokens=config.accept_id_tokens)
+        if sign is not None:
+            raise WrongTypeError(claim=sign)
+    else:
+        kind = cast("str", read_string(claims, config.type_claim))  # not None: it is required
+    typ = header.get("typ", "JWT")
+    if typ != "JWT" and not accepted_typ(typ, kind):
+        raise WrongTypeError(type=kind, typ=typ)
+    return kind
+
+
+def check_user_claims(claims: Mapping[str, Any], name: str | None) -> None:
+    """Refuse a claim for the application's claims that is not an object."""
+    if name is not None and not isinstance(claims.get(name, {}), dict):
+        raise InvalidClaimError(claim=name, reason="not an object")
+
+
 def sign_of_another_kind(
     claims: Mapping[str, Any], header: Mapping[str, Any], *, accept_id_tokens: bool = False
 ) -> str | None:
-    """The claim by which a token without a type claim shows that it is no access token; None when there is none.
+    """Find the claim that shows that a token without a type claim is not an access token; None if there is none.
 
     Args:
-        claims: Of the token.
-        header: Of the token.
+        claims: The claims of the token.
+        header: The JOSE header of the token.
         accept_id_tokens: Whether an ID token counts as an access token.
     """
     words = {name: claims[name].lower() for name in _KIND_CLAIMS if isinstance(claims.get(name), str)}
@@ -79,7 +161,7 @@ def sign_of_another_kind(
     for name in _ID_TOKEN_CLAIMS:
         if name in claims:
             return name
-    # Section 2: an ID token carries the nonce of its request. Some issuers put it into access tokens too, which show
+    # Section 2: an ID token carries the nonce of its request. Some issuers also put it into access tokens, which show
     # in another way what they are.
     if "nonce" in claims and not (
         _ACCESS_KINDS.intersection(words.values())
@@ -90,11 +172,8 @@ def sign_of_another_kind(
     return None
 
 
-# In: from a token whose signature has been verified -------------------------------------------------------------------
-
-
 def read_numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
-    """A NumericDate (RFC 7519 section 2): seconds since the epoch, a JSON number; None when absent."""
+    """Read a NumericDate (RFC 7519 section 2), a JSON number of seconds since the epoch; None if it is absent."""
     value = claims.get(name)
     kind = type(value)  # a bool is an int to isinstance, and no number in JSON
     if kind is int or kind is float:
@@ -105,7 +184,7 @@ def read_numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
 
 
 def read_string(claims: Mapping[str, Any], name: str) -> str | None:
-    """A non-empty string; None when absent."""
+    """Read a non-empty string; None if it is absent."""
     value = claims.get(name)
     if isinstance(value, str) and value:
         return value
@@ -124,21 +203,21 @@ def _strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def read_audience(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """`aud` (RFC 7519 section 4.1.3): a string or an array of strings; empty when absent."""
+    """Read `aud` (RFC 7519 section 4.1.3), a string or an array of strings; empty if it is absent."""
     return _strings(claims, "aud") if "aud" in claims else ()
 
 
 def read_roles(claims: Mapping[str, Any], name: str) -> frozenset[str]:
-    """Roles: a string is one role, an array several; empty when absent or an empty array."""
+    """Read roles: a string is one role, an array several; empty if the claim is absent or an empty array."""
     if name not in claims or claims[name] == []:
         return _NONE
     return frozenset(_strings(claims, name))
 
 
 def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
-    """Scopes: one string, divided by single spaces (RFC 8693 section 4.2); empty when absent or an empty string.
+    """Read scopes, one string separated by single spaces (RFC 8693 section 4.2); empty if absent or an empty string.
 
-    A claim of another name than `scope` (some providers' `scp`) may also be an array.
+    A claim of another name than `scope` (`scp` of some providers) may also be an array.
     """
     value = claims.get(name, "")
     if value == "":
@@ -155,131 +234,71 @@ def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
 
 
 def read_fresh(claims: Mapping[str, Any]) -> float:
-    """`fresh`: the NumericDate until which the token is fresh; infinity and 0 for true and false; 0 when absent."""
+    """Read `fresh`, the NumericDate until which the token is fresh: infinity for true, 0 for false or if it is absent."""
     value = claims.get("fresh", False)
     if isinstance(value, bool):
         return math.inf if value else 0
     return read_numeric_date(claims, "fresh") or 0
 
 
-def check_user_claims(claims: Mapping[str, Any], name: str | None) -> None:
-    """That the claim which holds the application's claims, if one does, is an object."""
-    if name is not None and not isinstance(claims.get(name, {}), dict):
-        raise InvalidClaimError(claim=name, reason="not an object")
-
-
-def check_identity(identity: Any, identity_claim: str) -> Any:
-    """An identity as it is minted, and by which its tokens and sessions are found again.
+def check_claims(fields: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> float:
+    """Check times, issuer and audience against the clock and the configuration. Runs for every request.
 
     Args:
-        identity: Whom a token speaks for.
-        identity_claim: The claim that it stands in, the configuration's.
+        fields: What the token says.
+        config: The configuration.
+        heed_exp: Whether `exp` counts.
 
     Returns:
-        A copy: a non-empty str for `sub` (RFC 7519 section 4.1.2), any JSON value but None and "" for another claim.
+        When that was, by the configuration's clock, in seconds since the epoch.
 
     Raises:
-        MintingError: It is none of these.
+        InvalidTokenError: The token is out of its time, too old, by another issuer or for another audience.
     """
-    identity = plain(identity)
-    if identity is None or (isinstance(identity, str) and not identity):
-        raise MintingError(f"the identity must not be {identity!r}: it says whom a token speaks for")
-    if identity_claim == "sub" and not isinstance(identity, str):
-        raise MintingError(f"the identity must be a str, not {type(identity).__name__}; convert it with str()")
-    return json_copy(identity, "the identity", depth=2)
+    now = config.clock()
+    prepared = config._prepared
+    leeway = prepared.leeway_seconds
+    issued_at, not_before, expires_at = fields.issued_at, fields.not_before, fields.expires_at
+    # RFC 7519 section 4.1.4: the current time must be before the expiration time.
+    if heed_exp and expires_at is not None and not now < expires_at + leeway:
+        raise ExpiredTokenError(claim="exp", exp=expires_at, now=now)
+    # RFC 7519 section 4.1.5: after or equal to the not-before time.
+    if not_before is not None and not now + leeway >= not_before:
+        raise NotYetValidError(claim="nbf", nbf=not_before, now=now)
+    if issued_at is not None and not now + leeway >= issued_at:
+        raise NotYetValidError(claim="iat", iat=issued_at, now=now)
+    if prepared.max_age_seconds is not None or prepared.max_lifetime_seconds is not None:
+        _check_age(issued_at, expires_at, prepared, now)
+    # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
+    if config.issuer is not None and fields.issuer != config.issuer:
+        raise WrongIssuerError(iss=fields.issuer)
+    # RFC 7519 section 4.1.3: a recipient that no value of a present aud names must refuse the token.
+    audience = fields.audience
+    if audience and prepared.audiences.isdisjoint(audience):
+        raise WrongAudienceError(aud=", ".join(audience))
+    return now
 
 
-def json_copy(value: Any, what: str, depth: int = 1) -> Any:
-    """A deep copy of a JSON value, so that nothing the caller does later can change the token.
-
-    Args:
-        value: str, int, float, bool, None, or list, tuple and mapping (with str names) of these. Subclasses of str, int
-            and float are copied as the characters or the number that they hold.
-        what: What to call the value in an error.
-        depth: The level at which the value will stand in the token.
-
-    Raises:
-        MintingError: Not JSON; not the same value in every JSON parser; or nested too deeply.
-    """
-    kind = type(value)
-    # Most values are no more than this, and need no closer look.
-    if (kind is str and value.isascii()) or kind is bool or (kind is int and abs(value) <= MAX_SAFE_INTEGER):
-        return value
-    if kind is dict or isinstance(value, Mapping):
-        _check_depth(what, depth)
-        members = {
-            name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(
-                member, what, depth + 1
-            )
-            for name, member in value.items()
-        }
-        if len(members) != len(value):
-            _refuse(what, "two names that are the same characters")
-        return members
-    if kind is list or isinstance(value, list | tuple):
-        _check_depth(what, depth)
-        return [json_copy(member, what, depth + 1) for member in value]
-    return _json_scalar(plain(value), what)
+def valid_until(token: Token, config: JWTConfig) -> float | None:
+    """When a good token will be refused for its times, in seconds since the epoch; None if it never will be."""
+    prepared, ends = config._prepared, []
+    if token.expires_at is not None:
+        ends.append(token.expires_at + prepared.leeway_seconds)
+    if prepared.max_age_seconds is not None and token.issued_at is not None:
+        ends.append(token.issued_at + prepared.max_age_seconds + prepared.leeway_seconds)
+    return min(ends, default=None)
 
 
-def _check_depth(what: str, depth: int) -> None:
-    if depth > MAX_JSON_DEPTH:
-        _refuse(what, f"more than {MAX_JSON_DEPTH} levels of nesting in the token")
-
-
-def _json_scalar(value: Any, what: str) -> Any:
-    if value is None:
-        return value
-    if isinstance(value, str):
-        if has_lone_surrogate(value):
-            _refuse(what, "a string with half of a surrogate pair")
-        return value
-    if isinstance(value, int):
-        if abs(value) > MAX_SAFE_INTEGER:
-            _refuse(what, "an integer beyond 2**53, which not every JSON parser can carry; pass it as a str")
-        return value
-    if not isinstance(value, float):
-        _refuse(what, f"a value of type {type(value).__name__}, which is not JSON; convert it first")
-    if not math.isfinite(value):
-        _refuse(what, "NaN or Infinity, which JSON does not have")
-    return value
-
-
-def _member_name(name: object, what: str) -> str:
-    if not isinstance(name, str) or has_lone_surrogate(name):
-        _refuse(what, f"a name of type {type(name).__name__}; names are str of whole characters")
-    return str.__str__(name)
-
-
-def _refuse(what: str, content: str) -> NoReturn:
-    raise MintingError(f"{what} must not contain {content}")
-
-
-def read_once(values: str | Iterable[str] | None) -> str | Iterable[str] | None:
-    """Several values as a list, since two tokens need what an iterator gives only once; any other value as it is."""
-    return values if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
-
-
-def scope_text(scope: str | Iterable[str]) -> str:
-    """Scopes as one string divided by single spaces (RFC 6749 section 3.3), from such a string or from several scopes.
-
-    Raises:
-        MintingError: A scope is empty or has a character that no scope may have.
-    """
-    several = scope if isinstance(scope, Iterable) else ()
-    scopes = plain(scope).split(" ") if isinstance(scope, str) else [plain(name) for name in several]
-    if not scopes or not all(isinstance(name, str) and SCOPE_TOKEN.fullmatch(name) for name in scopes):
-        raise MintingError("scope must be one or more scopes divided by single spaces (RFC 6749 section 3.3)")
-    return " ".join(scopes)
-
-
-def granted_scope(scope: str | Iterable[str] | None) -> str | None:
-    """The scopes of a token that is to be minted, as `scope_text` has them; None for None, an empty str or no scopes.
-
-    A login form that asks for no scopes gives an empty list (`OAuth2PasswordRequestForm.scopes` of FastAPI).
-
-    Raises:
-        MintingError: As `scope_text`.
-    """
-    scope = plain(read_once(scope))
-    return None if scope in (None, "", []) else scope_text(scope)
+def _check_age(issued_at: float | None, expires_at: float | None, prepared: Prepared, now: float) -> None:
+    if issued_at is None:
+        raise MissingClaimError(claim="iat")
+    if (
+        prepared.max_age_seconds is not None
+        and not now < issued_at + prepared.max_age_seconds + prepared.leeway_seconds
+    ):
+        raise ExpiredTokenError(claim="iat", iat=issued_at, now=now)
+    if prepared.max_lifetime_seconds is not None:
+        if expires_at is None:
+            raise MissingClaimError(claim="exp")
+        if expires_at - issued_at > prepared.max_lifetime_seconds:
+            raise InvalidClaimError(claim="exp", reason="lifetime longer than max_lifetime")

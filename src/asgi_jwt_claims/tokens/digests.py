@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from asgi_jwt_claims.jose.strict_json import dump_json
 
-from .token import notes_of
+from .token import digest_cache_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -26,13 +26,13 @@ _LETTERS = {"token": "t", "session": "f", "identity": "i"}
 
 
 class TokenDigests(NamedTuple):
-    """What a store knows a token by.
+    """The digests by which a store finds a token.
 
     Attributes:
-        token: The digest of its `jti`; empty when it has none.
-        session: The digest of its session; empty when it has none.
+        token: The digest of its `jti`; empty if it has none.
+        session: The digest of its session; empty if it has none.
         identity: The digest of its identity.
-        issued_at: From when on it counts as issued, in seconds since the epoch, for the revocation of its identity.
+        issued_at: When it counts as issued for a revocation of its identity, in seconds since the epoch.
     """
 
     token: bytes
@@ -42,14 +42,13 @@ class TokenDigests(NamedTuple):
 
 
 def digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
-    """What stores know a token, a session or an identity by: 16 bytes, from which it cannot be read back.
+    """Compute the 16 bytes by which stores find a token, a session or an identity. They cannot be reversed.
 
-    The members of an object may come in any order, and a number in either spelling (`7`, `7.0`): it is the same identity
-    (RFC 8259 sections 4 and 6).
+    The order of members and the spelling of a number (`7`, `7.0`) make no difference (RFC 8259 sections 4 and 6).
 
     Args:
-        kind: Which of them.
-        issuer: The configuration's issuer: two issuers may name their tokens and their users alike.
+        kind: What `value` names.
+        issuer: The configuration's issuer, since two issuers may use the same names.
         value: The `jti`, the session, or the identity, which may be any JSON value.
     """
     if type(value) is str and kind != "token" and len(value) <= _MAX_CACHED:
@@ -59,7 +58,7 @@ def digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
 
 def _digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
     digest = _begun(kind, issuer).copy()
-    # No text in UTF-8 has this byte, so no text has the digest of another value.
+    # No UTF-8 text has the byte 0xFF, so no text has the digest of another value.
     digest.update(
         value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"\xff" + dump_json(_canonical(value))
     )
@@ -67,7 +66,7 @@ def _digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
 
 
 def _canonical(value: Any) -> Any:
-    """A JSON value as it is spelled for its digest."""
+    """Spell a JSON value in one way only."""
     if isinstance(value, dict):
         return {name: _canonical(value[name]) for name in sorted(value)}
     if isinstance(value, list):
@@ -76,7 +75,7 @@ def _canonical(value: Any) -> Any:
 
 
 _cached_digest = functools.lru_cache(4096)(_digest)
-"""Users and their sessions come with many tokens, each of which would have the same digest made again."""
+"""A user and a session have many tokens, all with the same two digests."""
 
 
 @functools.lru_cache(256)
@@ -86,18 +85,18 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
 
 
 def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
-    """The digests of a token, made once for all requests that bring it."""
-    notes, issuer = notes_of(token), config.issuer
-    digests: TokenDigests | None = notes.get(issuer)
+    """Return the digests of a token, computed once for all requests that bring it."""
+    cache, issuer = digest_cache_of(token), config.issuer
+    digests: TokenDigests | None = cache.get(issuer)
     if digests is None:
         jti, session, issued_at = token.jti, token.session_id, token.issued_at
         if issued_at is None:
-            issued_at = 0.0  # the beginning of time
+            issued_at = 0.0  # so that every revocation of its identity counts
         elif session is None:
-            # The clock that it was minted by may be ahead of the one by which its identity is revoked. (A session ends by
-            # its name as well, so that no clock matters.)
-            issued_at -= config.leeway_seconds
-        digests = notes[issuer] = TokenDigests(
+            # The clock of minting may be ahead of the clock of revoking. (A session is also revoked by its name, without
+            # any clock.)
+            issued_at -= config._prepared.leeway_seconds
+        digests = cache[issuer] = TokenDigests(
             digest("token", issuer, jti) if jti else b"",
             digest("session", issuer, session) if session else b"",
             digest("identity", issuer, token.identity),

@@ -1,12 +1,13 @@
-"""What a request becomes: a `Token` that handlers read, and the `TokenPair` that a login answers with."""
+"""`Token`, which handlers read, and `Anonymous`, which stands where there is no token."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, cast
 
 from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.runtime.frozen import Frozen
 
 __all__ = [
     "Anonymous",
@@ -14,11 +15,10 @@ __all__ = [
     "NotAParameter",
     "Token",
     "TokenFields",
-    "TokenPair",
     "about",
     "copy_json",
+    "digest_cache_of",
     "facts_of",
-    "notes_of",
 ]
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ ErrorT = TypeVar("ErrorT", bound="TokenError")
 
 
 class TokenFields(NamedTuple):
-    """What a token says, read from its claims once. Requests with the same token share it, so nothing here can change.
+    """What a token says. Requests with the same token share it, so nothing but `digest_cache` ever changes.
 
-    Containers that could be changed are handed out as copies only: `payload` is parsed, `headers` copied for each
-    request that asks. `notes` is what is meant to change, and none of a handler's business: see `notes_of`.
+    Handlers get copies of containers: `payload` is parsed and `headers` copied for each request that asks.
     """
 
     identity: Any
@@ -60,16 +59,15 @@ class TokenFields(NamedTuple):
     expires_at: float | None
     payload: str
     headers: dict[str, Any]
-    names: ClaimNames
-    notes: dict[str | None, Any]
+    claim_names: ClaimNames
+    digest_cache: dict[str | None, Any]
 
 
-class Token(Generic[ClaimsT]):
+class Token(Frozen, Generic[ClaimsT]):
     """A verified token, as handlers receive it. Frozen; never holds the encoded token.
 
-    Verification makes tokens (`verify_token`, the middleware); nothing else should. What is handed out as a container
-    (`user_claims`, `claims`, `headers`) is this token's own, made when first asked for: changing it changes nothing
-    that anybody decides by, and no other token.
+    Only verification makes tokens (`verify_token`, the middleware). The containers `user_claims`, `claims` and
+    `headers` are copies, made when first read: changing them changes no decision and no other token.
 
     A plain class, not a dataclass: the injectors of several frameworks try to rebuild a dataclass from the request.
     """
@@ -77,21 +75,15 @@ class Token(Generic[ClaimsT]):
     __slots__ = ("_own", "_verified")
 
     _verified: tuple[TokenFields, float, str | None]
-    """What the token says, when that was verified, and where it was found."""
+    """What the token says, when it was verified, and where it was found."""
     _own: dict[str, Any]
-    """What has been handed out; not there before the first time, since most requests ask for one container at most."""
+    """The copies made so far. Absent before the first one, since most requests read one container at most."""
 
     def __init__(self, fields: TokenFields, verified_at: float, source: str | None = None) -> None:
         _set_verified(self, (fields, verified_at, source))
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Token is frozen: {name!r} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a Token is frozen: {name!r} cannot be deleted")
-
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy starts from what was verified, not from what a handler has made of its own containers.
+        # A copy starts from the verified fields, not from containers that a handler may have changed.
         return (Token, self._verified)
 
     def __repr__(self) -> str:
@@ -99,10 +91,10 @@ class Token(Generic[ClaimsT]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """What pydantic, and so FastAPI, is told when `Token` annotates a parameter, a response or a field.
+        """Explain to users of pydantic and FastAPI why `Token` cannot annotate a parameter or a response.
 
         Raises:
-            SettingError: A request has no such parameter. A model with `arbitrary_types_allowed` may have such a field.
+            SettingError: Always, except for a field of a model with `arbitrary_types_allowed`.
         """
         try:
             return handler(cls)
@@ -127,8 +119,8 @@ class Token(Generic[ClaimsT]):
             return copy_json(self._verified[0].headers)
         claims = json.loads(self._verified[0].payload)
         if name == "identity":
-            return claims[self._verified[0].names.identity]
-        return self._verified[0].names.own(claims) if name == "user_claims" else claims
+            return claims[self._verified[0].claim_names.identity]
+        return self._verified[0].claim_names.own(claims) if name == "user_claims" else claims
 
     @property
     def identity(self) -> Any:
@@ -138,17 +130,17 @@ class Token(Generic[ClaimsT]):
 
     @property
     def user_claims(self) -> ClaimsT:
-        """The application's own claims; an empty dict when there are none."""
+        """The application's own claims; an empty dict if there are none."""
         return cast("ClaimsT", self._owned("user_claims"))
 
     @property
     def type(self) -> str:
-        """`"access"`, `"refresh"`, or what the application has named."""
+        """`"access"`, `"refresh"`, or a type of the application's own."""
         return self._verified[0].type
 
     @property
     def fresh(self) -> bool:
-        """Whether the token came from a login that still counted as recent when the token was verified."""
+        """Whether the login counted as recent when the token was verified."""
         fields, verified_at, _ = self._verified
         return verified_at < (fields.fresh or 0)
 
@@ -159,10 +151,10 @@ class Token(Generic[ClaimsT]):
 
     @property
     def login_age(self) -> float | None:
-        """Seconds from the login to the verification of a token that may count as fresh; None for any other.
+        """Seconds from the login to the verification; None for a token that cannot count as fresh.
 
-        A token that was refreshed says that it is not fresh, however recent the login was. One of a provider, which
-        does not speak of freshness, is judged by its `auth_time` alone (RFC 9470 section 5).
+        A refreshed token is never fresh, however recent the login was. For tokens of a provider, which have no `fresh`
+        claim, `auth_time` alone counts (RFC 9470 section 5).
         """
         fields, verified_at, _ = self._verified
         authenticated_at = fields.authenticated_at
@@ -187,17 +179,17 @@ class Token(Generic[ClaimsT]):
 
     @property
     def audience(self) -> tuple[str, ...]:
-        """The `aud` claim, one or several (RFC 7519 section 4.1.3); empty when absent."""
+        """The `aud` claim, one or several names (RFC 7519 section 4.1.3); empty if it is absent."""
         return self._verified[0].audience
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes granted (RFC 8693 section 4.2); empty when absent."""
+        """The scopes granted (RFC 8693 section 4.2); empty if there are none."""
         return self._verified[0].scopes
 
     @property
     def roles(self) -> frozenset[str]:
-        """The roles of the identity (RFC 9068 section 2.2.3.1); empty when absent."""
+        """The roles of the identity (RFC 9068 section 2.2.3.1); empty if there are none."""
         return self._verified[0].roles
 
     @property
@@ -207,12 +199,12 @@ class Token(Generic[ClaimsT]):
 
     @property
     def expires_at(self) -> float | None:
-        """The `exp` claim: seconds since the epoch; None for a token that never expires."""
+        """The `exp` claim: seconds since the epoch; None if the token never expires."""
         return self._verified[0].expires_at
 
     @property
     def source(self) -> str | None:
-        """Where the token was found: `"header"`, or None when the application verified it itself."""
+        """Where the token was found, such as `"header"`; None if the application verified it itself."""
         return self._verified[2]
 
     @property
@@ -227,7 +219,7 @@ class Token(Generic[ClaimsT]):
         headers: dict[str, Any] = self._owned("headers")
         return headers
 
-    # The names that sanic-jwt-extended gave them.
+    # The names of sanic-jwt-extended.
 
     @property
     def jwt_identity(self) -> Any:
@@ -258,11 +250,11 @@ class Token(Generic[ClaimsT]):
 
 
 _set_verified = vars(Token)["_verified"].__set__
-"""As `object.__setattr__`, which takes longer: the token of every request is made with it."""
+"""Quicker than `object.__setattr__`, for the token of every request."""
 
 
 def facts_of(token: Token[Any]) -> dict[str, Any]:
-    """What events and errors say of a token, by the names that they have for it."""
+    """Collect what events and errors say of a token."""
     return {
         "type": token.type,
         "issuer": token.issuer,
@@ -273,17 +265,13 @@ def facts_of(token: Token[Any]) -> dict[str, Any]:
 
 
 def about(error: ErrorT, token: Token[Any]) -> ErrorT:
-    """`error`, with what the verified `token` says of itself."""
+    """Attach the facts of a verified `token` to `error`, and return it."""
     error.verified = facts_of(token)
     return error
 
 
 class NotAParameter:
-    """Annotates the first parameter of what is no dependency of FastAPI, though its users try `Depends` on it.
-
-    Args:
-        message: What to write instead.
-    """
+    """Annotates the first parameter of a function that users of FastAPI wrongly try in `Depends`, with advice."""
 
     def __init__(self, message: str) -> None:
         self._message = message
@@ -297,13 +285,13 @@ class NotAParameter:
         raise SettingError(self._message)
 
 
-def notes_of(token: Token[Any]) -> dict[str | None, Any]:
-    """What stores have worked out of a token, by issuer, kept for all requests that bring the same bytes."""
-    return token._verified[0].notes  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
+def digest_cache_of(token: Token[Any]) -> dict[str | None, Any]:
+    """The digests of a token by issuer, shared by all requests that bring the same bytes."""
+    return token._verified[0].digest_cache  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
 
 
 class Granted:
-    """Stands as `scope["auth"]` where there is a token: its scopes, and the one of each user who has logged in.
+    """Stands as `scope["auth"]` if there is a token.
 
     Attributes:
         token: The token.
@@ -316,12 +304,12 @@ class Granted:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes of the token, and `"authenticated"`, which Starlette's documentation gives to each such user."""
+        """The scopes of the token, and `"authenticated"`, which Starlette gives to every user who has logged in."""
         return self.token.scopes | {"authenticated"}
 
 
 class Anonymous:
-    """Stands as `scope["user"]` and `scope["auth"]` where there is no token: nobody, with no scopes."""
+    """Stands as `scope["user"]` and `scope["auth"]` if there is no token: no user, and no scopes."""
 
     __slots__ = ()
 
@@ -331,90 +319,8 @@ class Anonymous:
     scopes: frozenset[str] = frozenset()
 
 
-class TokenPair(Mapping[str, Any]):
-    """An access token with its refresh token. As a mapping, the answer of RFC 6749 section 5.1: `dict(pair)`.
-
-    Send it with `Cache-Control: no-store` (RFC 6750 section 5.3). `repr` shows neither token.
-
-    Attributes:
-        access_token: The encoded access token.
-        refresh_token: The encoded refresh token.
-        expires_in: Lifetime of the access token, in seconds; None when it never expires.
-        scope: The scopes granted, space-separated; None when there are none.
-        token_type: Always `"Bearer"`.
-    """
-
-    __slots__ = ("_response",)
-
-    def __init__(
-        self, access_token: str, refresh_token: str, *, expires_in: int | None = None, scope: str | None = None
-    ) -> None:
-        response: dict[str, Any] = {"access_token": access_token, "token_type": "Bearer"}
-        if expires_in is not None:
-            response["expires_in"] = expires_in
-        response["refresh_token"] = refresh_token
-        if scope is not None:
-            response["scope"] = scope
-        self._response = response
-
-    def __getitem__(self, name: str) -> Any:
-        return self._response[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._response)
-
-    def __len__(self) -> int:
-        return len(self._response)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """What pydantic, and so FastAPI, is told when `TokenPair` annotates a response: the members of `dict(pair)`."""
-        text, number = {"type": "str"}, {"type": "int"}
-        members = {"access_token": text, "token_type": text, "expires_in": number, "refresh_token": text, "scope": text}
-        fields = {
-            name: {"type": "typed-dict-field", "schema": schema, "required": name not in ("expires_in", "scope")}
-            for name, schema in members.items()
-        }
-        answer = {"type": "typed-dict", "fields": fields}
-        pair = {"type": "union", "choices": [{"type": "is-instance", "cls": cls}, answer]}
-        return {
-            "type": "json-or-python",
-            "json_schema": answer,
-            "python_schema": pair,
-            "serialization": {"type": "function-plain", "function": dict, "return_schema": answer},
-        }
-
-    def __repr__(self) -> str:
-        return f"<TokenPair expires_in={self.expires_in!r} scope={self.scope!r}>"
-
-    @property
-    def access_token(self) -> str:
-        """The encoded access token."""
-        return cast("str", self._response["access_token"])
-
-    @property
-    def refresh_token(self) -> str:
-        """The encoded refresh token."""
-        return cast("str", self._response["refresh_token"])
-
-    @property
-    def token_type(self) -> Literal["Bearer"]:
-        """How to send the access token (RFC 6750)."""
-        return "Bearer"
-
-    @property
-    def expires_in(self) -> int | None:
-        """Lifetime of the access token in seconds."""
-        return cast("int | None", self._response.get("expires_in"))
-
-    @property
-    def scope(self) -> str | None:
-        """The scopes granted, space-separated."""
-        return cast("str | None", self._response.get("scope"))
-
-
 def copy_json(value: Any) -> Any:
-    """A deep copy of a JSON value: several times quicker than `copy.deepcopy`, and nothing else occurs in a token."""
+    """Copy a JSON value deeply; several times quicker than `copy.deepcopy`."""
     if isinstance(value, dict):
         return {name: copy_json(member) for name, member in value.items()}
     if isinstance(value, list):

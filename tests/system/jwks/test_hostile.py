@@ -133,7 +133,9 @@ async def test_nobody_is_sent_elsewhere(
         try:
             await keys.fetch_now()
         except KeysUnavailableError:
-            assert f"the JWK Set was answered with status {behaviour[-3:]}" == keys.status().last_failure
+            assert (
+                f"the request for the JWK Set was answered with status {behaviour[-3:]}" == keys.status().last_failure
+            )
     assert [] == visitors
 
 

@@ -35,6 +35,6 @@ def expire(clock: HeldClock, config: JWTConfig) -> Callable[[], None]:
     """Let so much time pass that every token has expired."""
 
     def pass_time() -> None:
-        clock.now += 15 * 60 + config.leeway_seconds
+        clock.now += 15 * 60 + config._prepared.leeway_seconds
 
     return pass_time

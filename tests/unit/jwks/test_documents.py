@@ -35,11 +35,11 @@ def read(*entries: Any, algorithms: tuple[str, ...] = (), before: KeySet | None 
     [
         (SECRET_JWK, "a secret"),  # S100
         ({**EC, "kid": "k", "k": "AAAA"}, "a secret"),
-        (PRIVATE_EC, "a private key, which is one no longer"),
+        (PRIVATE_EC, "a private key, which is private no longer"),
         (WEAK_RSA, "the RSA key has"),
         ({**EC, "kid": "x", "x": "AAAA"}, "the EC JWK members 'x' and 'y' must have 32 bytes each"),
-        ({**EC, "kid": "\n"}, "a kid is a str of 1 to 256 printable characters"),
-        ({**EC, "kid": 7}, "a kid is a str of 1 to 256 printable characters"),
+        ({**EC, "kid": "\n"}, "a kid must be a str of 1 to 256 printable characters"),
+        ({**EC, "kid": 7}, "a kid must be a str of 1 to 256 printable characters"),
         ({**EC, "kid": "e", "use": "enc"}, "the JWK is not for signatures: its use is 'enc'"),
         ({**EC, "kid": "e", "alg": "RS256"}, "algorithm 'RS256' does not go with this key"),
         ({"kty": "future"}, "the JWK has kty 'future'"),
@@ -56,7 +56,7 @@ def test_one_bad_entry_does_not_void_the_set(bad: Any, reason: str) -> None:
         kids, skipped = read(*entries)
         assert {"ES256", "RS256"} == kids
         assert [True] == [said.startswith(reason) for said in skipped]
-    with pytest.raises(RefusedDocumentError, match="the JWK Set has no key that could be used"):
+    with pytest.raises(RefusedDocumentError, match="the JWK Set has no key that can be used"):
         read(bad)
 
 
@@ -77,9 +77,7 @@ def test_reasons_are_short() -> None:
 
 def test_algorithms_are_those_wanted() -> None:
     """A key for another algorithm is passed over; one that does not say is bound to the first that goes with it."""
-    assert ({"ES256"}, ["for an algorithm that is not among those wanted"] * 2) == read(
-        EC, RSA, ED, algorithms=("ES256",)
-    )
+    assert ({"ES256"}, ["for an algorithm that is not accepted here"] * 2) == read(EC, RSA, ED, algorithms=("ES256",))
     unsaid = {name: value for name, value in RSA.items() if name != "alg"}
     for algorithms, algorithm in (((), "RS256"), (("PS256",), "PS256"), (("ES256", "PS384", "RS256"), "PS384")):
         keys, _ = read_jwks(json.dumps({"keys": [unsaid]}).encode(), algorithms, 64, None)
@@ -98,8 +96,8 @@ def test_algorithms_are_those_wanted() -> None:
         (b"[]", "the JWK Set is not a JSON object"),
         (b"{}", "the JWK Set has no array of keys"),
         (b'{"keys": {}}', "the JWK Set has no array of keys"),
-        (b'{"keys": []}', "the JWK Set has no key that could be used"),
-        (b'{"keys": [1], "keys": []}', "the JWK Set has no key that could be used"),
+        (b'{"keys": []}', "the JWK Set has no key that can be used"),
+        (b'{"keys": [1], "keys": []}', "the JWK Set has no key that can be used"),
         (b'{"keys":' + b"[" * 200_000, "the JWK Set: nested too deeply"),
         (json.dumps({"keys": [EC] * 65}).encode(), "the JWK Set has more than 64 keys"),
     ],

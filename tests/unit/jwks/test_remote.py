@@ -367,12 +367,12 @@ async def test_a_removed_key_ends_with_the_next_successful_fetch() -> None:
     leaving, staying = provider.token(provider.keys[0]), provider.token(provider.keys[1])
     for _ in range(3):
         assert ["alice", "alice"] == [await outcome(leaving, config), await outcome(staying, config)]
-    assert 2 == len(config.signatures)
+    assert 2 == len(config._prepared.token_cache)
     del provider.keys[0]
     await keys_of(config).fetch_now()
     with pytest.raises(UnknownKeyError):
         verify_token(leaving, config)
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
     assert "alice" == verify_token(staying, config).identity
     assert 401 == await outcome(provider.token(Key.generate("ES256")), config)
 
@@ -535,6 +535,25 @@ async def test_without_a_lifespan_the_refresh_is_begun_by_a_request_that_does_no
     assert clock.now + 480 == keys_of(config)._schedule.next_attempt
 
 
+def test_without_an_event_loop_no_fetch_is_started() -> None:
+    """A refresh that is due cannot start where no event loop runs, and is left to the next request."""
+    provider = Provider()
+    keys = keys_of(verifier(provider))
+    keys.refresh_if_due()
+    assert ([], 0) == (provider.fetched, keys.status().fetches)
+
+
+async def test_a_refresh_that_is_due_is_started_once() -> None:
+    """Asked for again while it goes on, it is not started again."""
+    provider = Provider()
+    keys = keys_of(verifier(provider))
+    for _ in range(3):
+        keys.refresh_if_due()
+    await until(lambda: keys.status().state == "fresh")
+    keys.refresh_if_due()
+    assert 1 == keys.status().fetches == len(provider.fetched)
+
+
 async def test_in_the_background_keys_are_there_before_anybody_asks() -> None:
     """`run` fetches at once, goes on by the schedule, and through failures; cancelled, it stops."""  # S102
     provider = Provider()
@@ -583,11 +602,11 @@ async def test_a_fetch_that_is_cancelled_before_it_began_holds_up_nobody() -> No
     """Cancelled before its task has taken a step, it is over all the same: whoever waits is told, and the next begins."""  # S102
     provider = Provider()
     config = verifier(provider)
-    flight = keys_of(config)._launch()
-    keys_of(config)._flights.abandon()
-    keys_of(config)._flights.abandon()
+    fetching = keys_of(config)._start()
+    keys_of(config)._fetching.cancel()
+    keys_of(config)._fetching.cancel()
     with anyio.fail_after(5):
-        await flight.landed.wait()
+        await fetching.done.wait()
         assert "alice" == await outcome(provider.token(), config)
 
 
@@ -708,9 +727,9 @@ async def test_caps_hold_for_any_fetch() -> None:
         (FetchResponse(200, {}, b" " * (256 * 1024 + 1)), "the answer is longer than 262144 bytes"),
         (
             FetchResponse(302, {"location": "https://elsewhere.example"}, b""),
-            "the JWK Set was answered with status 302",
+            "the request for the JWK Set was answered with status 302",
         ),
-        (FetchResponse(200, {}, b'{"keys": []}'), "the JWK Set has no key that could be used"),
+        (FetchResponse(200, {}, b'{"keys": []}'), "the JWK Set has no key that can be used"),
     ):
 
         async def given(_: str, answer: FetchResponse = answer) -> FetchResponse:
@@ -851,7 +870,7 @@ async def test_no_metadata_at_all_is_a_failure() -> None:
     keys = RemoteKeySet(issuer=ISSUER, fetch=provider)
     with pytest.raises(KeysUnavailableError):
         await keys.fetch_now()
-    assert "the metadata was answered with status 404" == keys.status().last_failure
+    assert "the request for the metadata was answered with status 404" == keys.status().last_failure
 
 
 # What cannot be used --------------------------------------------------------------------------------------------------
@@ -860,8 +879,8 @@ async def test_no_metadata_at_all_is_a_failure() -> None:
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({}, "give the url of a JWK Set, or the issuer"),
-        ({"url": URL, "issuer": ISSUER}, "give the url of a JWK Set, or the issuer"),
+        ({}, "give either the url of a JWK Set, or the issuer"),
+        ({"url": URL, "issuer": ISSUER}, "give either the url of a JWK Set, or the issuer"),
         ({"url": 7}, "the url is not a str"),
         ({"url": "http://issuer.example/jwks"}, "the url is http, and only loopback may be asked without TLS"),
         ({"url": "http://127.0.0.1/jwks"}, "the url is http, and only loopback may be asked without TLS"),
@@ -906,11 +925,11 @@ def test_loopback_may_be_asked_without_tls_by_a_flag(host: str) -> None:
     [
         ({"audience": None}, "jwks needs issuer and audience"),
         ({"issuer": None}, "jwks needs issuer and audience"),
-        ({"issuer": "https://other.example"}, "jwks finds the keys of 'https://issuer.example', and issuer is"),
-        ({"secret_key": "x" * 32}, "jwks stands alone"),
-        ({"algorithm": "HS256"}, "jwks stands alone"),
-        ({"signing_key": Key.generate("ES256")}, "jwks stands alone"),
-        ({"verification_keys": [Key.generate("ES256").public()]}, "jwks stands alone"),
+        ({"issuer": "https://other.example"}, "jwks finds the keys of 'https://issuer.example', but issuer is"),
+        ({"secret_key": "x" * 32}, "jwks cannot be combined with"),
+        ({"algorithm": "HS256"}, "jwks cannot be combined with"),
+        ({"signing_key": Key.generate("ES256")}, "jwks cannot be combined with"),
+        ({"verification_keys": [Key.generate("ES256").public()]}, "jwks cannot be combined with"),
         ({"jwks": URL}, "jwks must be a RemoteKeySet, not str"),
     ],
 )
@@ -930,13 +949,13 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], 
         ({"max_stale": -1}, "max_stale must be zero or more"),
         ({"timeout": "5"}, "timeout must be a timedelta or seconds, not str"),
         ({"backoff": 120}, "backoff must not be longer than max_backoff"),
-        ({"jitter": 0.9}, r"jitter must be a number, 0\.0 to 0\.5"),
-        ({"jitter": True}, r"jitter must be a number, 0\.0 to 0\.5"),
-        ({"refresh_ahead": 1.0}, r"refresh_ahead must be a number, 0\.01 to 0\.99"),
-        ({"unknown_kid_burst": 0}, "unknown_kid_burst must be a number without fraction, 1 to 100"),
-        ({"unknown_kid_burst": 1.5}, "unknown_kid_burst must be a number without fraction, 1 to 100"),
-        ({"max_size": 10}, "max_size must be a number without fraction, 1024 to 16777216"),
-        ({"max_keys": 0}, "max_keys must be a number without fraction, 1 to 1024"),
+        ({"jitter": 0.9}, r"jitter must be a number from 0\.0 to 0\.5"),
+        ({"jitter": True}, r"jitter must be a number from 0\.0 to 0\.5"),
+        ({"refresh_ahead": 1.0}, r"refresh_ahead must be a number from 0\.01 to 0\.99"),
+        ({"unknown_kid_burst": 0}, "unknown_kid_burst must be an int from 1 to 100"),
+        ({"unknown_kid_burst": 1.5}, "unknown_kid_burst must be an int from 1 to 100"),
+        ({"max_size": 10}, "max_size must be an int from 1024 to 16777216"),
+        ({"max_keys": 0}, "max_keys must be an int from 1 to 1024"),
     ],
     ids=str,
 )

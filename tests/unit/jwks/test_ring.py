@@ -154,9 +154,9 @@ def test_a_clock_that_jumps_ahead_takes_nothing_away(clock: HeldClock) -> None:
         (FIRST.public(), "the key 'first' is a public key"),
         ([(FIRST, 0), (FIRST, 1)], "two keys of the ring have the kid 'first'"),
         ([(FIRST, 0), (SECOND, 0.0)], "two keys of the ring sign from 0"),
-        ([(FIRST, "0")], "a number of seconds since the epoch"),
-        ([(FIRST, True)], "a number of seconds since the epoch"),
-        ([(FIRST, float("nan"))], "a number of seconds since the epoch"),
+        ([(FIRST, "0")], "a finite number of seconds since the epoch"),
+        ([(FIRST, True)], "a finite number of seconds since the epoch"),
+        ([(FIRST, float("nan"))], "a finite number of seconds since the epoch"),
     ],
 )
 def test_what_cannot_be_on_a_ring_is_refused(keys: Any, match: str, clock: HeldClock) -> None:
@@ -169,7 +169,7 @@ def test_what_cannot_be_added_is_refused_and_changes_nothing(clock: HeldClock) -
     """Too early a time, or a key that cannot be on the ring: it stays as it was."""
     ring = KeyRing(FIRST, clock=clock)
     for starts_at in (NOW + LEAD - 1, 0, float("nan")):
-        with pytest.raises(SettingError, match="starts_at must be at least publish_ahead, 1800 seconds, from now"):
+        with pytest.raises(SettingError, match=r"and at least publish_ahead \(1800 seconds\) from now"):
             ring.add(SECOND, starts_at=starts_at)
     for key in (FIRST, SECOND.public(), Key.generate("HS256")):
         with pytest.raises(KeyConfigurationError):
@@ -183,9 +183,9 @@ def test_what_cannot_be_added_is_refused_and_changes_nothing(clock: HeldClock) -
     ("settings", "match"),
     [
         ({"key_ring": FIRST}, "key_ring must be a KeyRing, not Key"),
-        ({"key_ring": KeyRing(FIRST), "secret_key": "x" * 32}, "key_ring stands alone"),
-        ({"key_ring": KeyRing(FIRST), "signing_key": SECOND}, "key_ring stands alone"),
-        ({"key_ring": KeyRing(FIRST), "jwks": KeyRing(SECOND)}, "jwks stands alone"),
+        ({"key_ring": KeyRing(FIRST), "secret_key": "x" * 32}, "key_ring cannot be combined with"),
+        ({"key_ring": KeyRing(FIRST), "signing_key": SECOND}, "key_ring cannot be combined with"),
+        ({"key_ring": KeyRing(FIRST), "jwks": KeyRing(SECOND)}, "jwks cannot be combined with"),
         ({"key_ring": KeyRing(FIRST), "send_kid": False}, "key_ring needs send_kid"),
         ({"key_ring": KeyRing(FIRST), "send_kid": 1}, "send_kid must be True or False"),
         ({"key_ring": KeyRing(FIRST, retain=60)}, r"KeyRing\(\.\.\., retain=1209610\)"),
@@ -211,7 +211,7 @@ def test_a_configuration_checks_its_ring(settings: dict[str, Any], match: str) -
 def test_no_token_outlives_its_key(clock: HeldClock) -> None:
     """A lifetime asked for at minting is held against the ring as well."""
     config = JWTConfig(key_ring=KeyRing(FIRST, clock=clock), clock=clock, max_lifetime=timedelta(days=365))
-    with pytest.raises(MintingError, match="longer than the key_ring keeps its keys"):
+    with pytest.raises(MintingError, match="longer than key_ring retains its keys"):
         create_access_token("alice", config, lifetime=KEEP)
     assert create_access_token("alice", config, lifetime=KEEP - 10)
 

@@ -188,7 +188,7 @@ async def test_keys_that_are_away(store: MemoryStore, clock: HeldClock, monkeypa
     async def away(*_: Any, **__: Any) -> Any:
         raise StoreUnavailableError(retry_after=7)
 
-    monkeypatch.setattr("asgi_jwt_claims.sessions.endpoints.verify_attended", away)
+    monkeypatch.setattr("asgi_jwt_claims.sessions.endpoints.verify_or_fetch", away)
     assert 503 == (await post(TokenEndpoints(config, store), "/logout", {"token": "a.b.c"})).status
 
 

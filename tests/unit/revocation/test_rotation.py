@@ -200,7 +200,7 @@ async def test_a_refresh_under_way_does_not_outlive_its_session(config: JWTConfi
     store = Busy(clock=clock)
     pair = await start_session("alice", config, store)
     session_id = refresh(pair, config).session_id
-    lifetime = float(config.refresh_seconds or 0)
+    lifetime = float(config._prepared.refresh_seconds or 0)
     clock.now += lifetime - 3600
     # What a refresh issues that has looked at the store before, and is a minute late.
     late = forge({"sid": session_id, "type": "refresh", "exp": clock.now + lifetime + 60})
