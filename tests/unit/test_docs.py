@@ -96,6 +96,21 @@ def test_the_readme_has_exactly_two_commands() -> None:
     ] == console
 
 
+FLOW = re.compile(r"^\d+\. \[`([^`]+)`\]\(src/asgi_jwt_claims/([^)]+)\) \S", re.MULTILINE)
+
+
+def test_the_readme_names_the_six_files_of_a_request() -> None:
+    """The section "How a request flows" is six lines, numbered in order, and each begins with a file that exists."""
+    text = (ROOT / "README.md").read_text()
+    section = text.partition("## How a request flows\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if re.match(r"\d+\. ", line)]
+    assert [1, 2, 3, 4, 5, 6] == [int(line.partition(".")[0]) for line in lines]
+    names = [(shown, target) for line in lines for shown, target in FLOW.findall(line)]
+    assert 6 == len(names)
+    for shown, target in names:
+        assert (target, True) == (shown, (ROOT / "src" / "asgi_jwt_claims" / target).is_file())
+
+
 # Links ----------------------------------------------------------------------------------------------------------------
 
 
