@@ -185,7 +185,7 @@ def test_every_place_on_the_checklist_exists() -> None:
 
 
 def reference_names() -> set[str]:
-    return set(re.findall(r"`(\w+)[`(]", (ROOT / "docs" / "reference.md").read_text()))
+    return set(re.findall(r"`(?:await )?(\w+)[`(]", (ROOT / "docs" / "reference.md").read_text()))
 
 
 def test_the_reference_has_every_public_name() -> None:
