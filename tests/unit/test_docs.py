@@ -1,4 +1,4 @@
-"""The documentation: its commands exist, its links lead somewhere, its tables are complete."""
+"""The documentation: its commands exist, its links lead to files and headings, its tables are complete."""
 
 from __future__ import annotations
 
@@ -115,15 +115,15 @@ def test_the_readme_names_the_six_files_of_a_request() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that headings get where Markdown is shown."""
+    """The anchors that a Markdown viewer gives to the headings of a page."""
     text = FENCE.sub("", page.read_text())
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @for_each("page", PAGES)
-def test_relative_links_lead_somewhere(page: Path) -> None:
-    """Every relative link names a file of the repository, and a heading of it where it names one."""
+def test_relative_links_have_targets(page: Path) -> None:
+    """Every relative link names a file of the repository, and its anchor a heading of that file."""
     for link in LINK.findall(FENCE.sub("", page.read_text())):
         if re.match(r"[a-z]+:", link):
             continue
@@ -149,13 +149,13 @@ def listed_items() -> list[int]:
 
 
 def test_every_item_that_a_test_names_is_on_the_checklist() -> None:
-    """Who meets `# S21` in a test finds it explained, and no number is made up."""
+    """Every `# S21` in a test has its row on the checklist."""
     assert set() == named_items() - set(listed_items())
     assert named_items()
 
 
 def test_no_item_that_a_test_names_is_said_to_come_later() -> None:
-    """What a test proves holds today, and the checklist says where."""
+    """A rule that a test proves holds today, so the checklist names its module."""
     later = re.findall(
         r"^\| S(\d+) \|.*\| later part \|$", (ROOT / "docs" / "security-checklist.md").read_text(), re.MULTILINE
     )
