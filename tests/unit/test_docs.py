@@ -181,6 +181,16 @@ def test_every_place_on_the_checklist_exists() -> None:
         assert (number, True) == (number, all(existing) and bool(names or place in ("later part", "not our business")))
 
 
+def test_every_place_of_the_threat_model_exists() -> None:
+    """The table of defences names modules and folders that exist."""
+    text = (ROOT / "SECURITY.md").read_text().partition("### What is defended, and where\n")[2].partition("\n### ")[0]
+    places = re.findall(r"^\|[^|]+\|[^|]+\| (.+) \|$", text, re.MULTILINE)
+    names = {name for place in places for name in re.findall(r"`([\w/]+)`", place)}
+    package = ROOT / "src" / "asgi_jwt_claims"
+    assert 40 < len(places)
+    assert set() == {name for name in names if not (package / name).is_dir() and not (package / f"{name}.py").is_file()}
+
+
 # The reference --------------------------------------------------------------------------------------------------------
 
 
