@@ -1,11 +1,11 @@
-"""A page that logs in with cookies, in FastAPI. Its script is that of docs/how-to/cookies.md, which explains it.
+"""A page that logs in with cookies, in FastAPI. docs/how-to/cookies.md explains its script.
 
 Run it:
 
     export JWT_SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(64))")
     uvicorn examples.browser_app:app --port 8000
 
-Use it at http://localhost:8000, by this name.
+Open http://localhost:8000, by this name: 127.0.0.1 is another site.
 """
 
 from typing import Any
