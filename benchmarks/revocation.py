@@ -25,9 +25,9 @@ from asgi_jwt_claims.stores import (
     Revocation,
     SessionRecord,
     SQLiteStore,
+    TokenDigests,
     TokenStore,
 )
-from asgi_jwt_claims.tokens import TokenDigests
 from asgi_jwt_claims.tokens.digests import digest
 
 from . import apps

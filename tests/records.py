@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from asgi_jwt_claims.stores import SessionRecord
-from asgi_jwt_claims.tokens import TokenDigests
+from asgi_jwt_claims.stores import SessionRecord, TokenDigests
 
 __all__ = ["MARK", "MARKS", "RECORD"]
 

@@ -10,9 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord, TokenDigests
 from asgi_jwt_claims.stores._commands import FeedEntry, FeedStore, Position
-from asgi_jwt_claims.tokens import TokenDigests
 
 pytestmark = pytest.mark.anyio
 

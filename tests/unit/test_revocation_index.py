@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from asgi_jwt_claims.stores import Revocation
+from asgi_jwt_claims.stores import Revocation, TokenDigests
 from asgi_jwt_claims.stores._revocation_index import RevocationIndex
-from asgi_jwt_claims.tokens import TokenDigests
 
 
 class Vanishing(dict[bytes, float]):

@@ -14,9 +14,8 @@ import anyio.to_thread
 import pytest
 
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.stores import Revocation, SessionRecord, SQLiteStore
+from asgi_jwt_claims.stores import Revocation, SessionRecord, SQLiteStore, TokenDigests
 from asgi_jwt_claims.stores import sqlite as module
-from asgi_jwt_claims.tokens import TokenDigests
 from tests.conftest import HeldClock
 
 pytestmark = pytest.mark.anyio

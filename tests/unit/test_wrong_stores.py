@@ -13,9 +13,8 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Token
-from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord, TokenStore
+from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord, TokenDigests, TokenStore
 from asgi_jwt_claims.testing import StoreContract
-from asgi_jwt_claims.tokens import TokenDigests
 
 pytestmark = pytest.mark.anyio
 

@@ -11,17 +11,28 @@ from typing import TYPE_CHECKING
 from asgi_jwt_claims.runtime.lazy import importer
 
 if TYPE_CHECKING:
-    from .base import Revocation, SessionRecord, TokenStore
+    from asgi_jwt_claims.tokens.digests import TokenDigests
+
+    from .base import Revocation, RevocationFeed, SessionRecord, TokenStore
     from .memory import MemoryStore
     from .mirrored import MirroredStore
     from .sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "MirroredStore", "Revocation", "SQLiteStore", "SessionRecord", "TokenStore"]
+__all__ = [
+    "MemoryStore",
+    "MirroredStore",
+    "Revocation",
+    "RevocationFeed",
+    "SQLiteStore",
+    "SessionRecord",
+    "TokenDigests",
+    "TokenStore",
+]
 
 __getattr__ = importer(
     __name__,
     {
-        "base": ("Revocation", "TokenStore", "SessionRecord"),
+        "base": ("Revocation", "RevocationFeed", "SessionRecord", "TokenDigests", "TokenStore"),
         "memory": ("MemoryStore",),
         "mirrored": ("MirroredStore",),
         "sqlite": ("SQLiteStore",),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .digests import TokenDigests
 from .minting import create_access_token, create_refresh_token, create_token_pair
 from .pair import TokenPair
 from .token import Token
@@ -10,7 +9,6 @@ from .verification import verify_jws, verify_token, verify_token_async
 
 __all__ = [
     "Token",
-    "TokenDigests",
     "TokenPair",
     "create_access_token",
     "create_refresh_token",

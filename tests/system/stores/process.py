@@ -14,8 +14,7 @@ import anyio.to_thread
 
 from asgi_jwt_claims import JWTConfig, TokenError
 from asgi_jwt_claims.sessions import rotate_refresh_token
-from asgi_jwt_claims.stores import MirroredStore, Revocation, SQLiteStore, TokenStore
-from asgi_jwt_claims.tokens import TokenDigests
+from asgi_jwt_claims.stores import MirroredStore, Revocation, SQLiteStore, TokenDigests, TokenStore
 from tests.support import SECRET
 
 PATIENCE = 60.0

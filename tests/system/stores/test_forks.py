@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from asgi_jwt_claims.stores import Revocation, SQLiteStore
-from asgi_jwt_claims.tokens import TokenDigests
+from asgi_jwt_claims.stores import Revocation, SQLiteStore, TokenDigests
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 

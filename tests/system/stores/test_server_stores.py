@@ -14,8 +14,7 @@ import anyio
 import pytest
 
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.stores import MirroredStore, Revocation, SessionRecord
-from asgi_jwt_claims.tokens import TokenDigests
+from asgi_jwt_claims.stores import MirroredStore, Revocation, SessionRecord, TokenDigests
 from tests.conftest import HeldClock
 from tests.valkey import Valkey
 

@@ -22,10 +22,10 @@ from asgi_jwt_claims.stores import (
     MirroredStore,
     Revocation,
     SQLiteStore,
+    TokenDigests,
     TokenStore,
 )
 from asgi_jwt_claims.stores._revocation_index import RevocationIndex
-from asgi_jwt_claims.tokens import TokenDigests
 from asgi_jwt_claims.tokens.digests import digests_of
 from tests.conftest import NOW, HeldClock
 from tests.records import MARK, MARKS, RECORD
