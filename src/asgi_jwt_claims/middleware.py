@@ -8,24 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from ._asgi import REQUEST_SCOPES, SCOPE_KEY
 from .auth.authenticator import CORS_INSIDE, Gate
+from .auth.options import MiddlewareOptions, describe_options, show_options
 from .auth.request import TokenHolder
 from .auth.routes import check_routes
 from .errors import SettingError, UnsupportedScopeError
-from .responses import UNAUTHORIZED_CLOSE, OnError, send_response
+from .responses import send_response
 from .runtime.log import logger
-from .sources import DEFAULT_SOURCES
 from .sources.forms import peek_form_field
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from ._asgi import ASGIApp, Receive, Scope, Send
-    from .auth.authenticator import GateOptions
     from .config import JWTConfig
     from .connections.websocket import WebSocketConnection
     from .errors import TokenError
-    from .sources._credentials import Source
-    from .stores.base import TokenStore
 
 __all__ = ["JWTMiddleware"]
 
@@ -48,22 +45,7 @@ class JWTMiddleware:
         app: The ASGI application to protect, of any framework.
         config: Keys, parties, times and names; or several of them, each with an `issuer`: a token is then held to the
             one whose issuer it names.
-        required: False: let every request on with its outcome in the scope, for guards to decide.
-        exempt: Paths that go on unexamined: `"/login"` exactly, all below one, `"/docs/*"`, or either for one method,
-            `"GET /items"`.
-        allow_preflight: Let CORS preflights on unexamined, for every path. Anyone can send one by hand, so the application
-            must answer each `OPTIONS` request by itself. The better way is a CORS middleware outside of this one.
-        realm: Named in `WWW-Authenticate`.
-        problem_json: Answer with RFC 9457 problem details.
-        on_error: Called with each `TokenError`, its `ErrorResponse` and the scope; may return another `ErrorResponse`. Sync or async.
-        sources: Where tokens may be offered, in order; the Authorization header unless said otherwise.
-        set_user: Put the token into `scope["user"]`, and its scopes with `"authenticated"` into `scope["auth"]`.
-        store: A `TokenStore`, asked about every token, optional or not. None: nobody asks.
-        end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
-            added, or when it is revoked and the store has a feed.
-        close_code: What a WebSocket is closed with then.
-        drain: Bytes of its body that are read, within one second, before an http request is refused: on some servers a
-            client that is still sending does not see the answer otherwise. 0: none.
+        options: Those of `MiddlewareOptions`.
 
     Raises:
         SettingError: `app` is no ASGI application, or an option cannot be used. When the application starts, or with the
@@ -76,43 +58,15 @@ class JWTMiddleware:
             raise SettingError("give the configuration by its name: DefineMiddleware(JWTMiddleware, config=config)")
         return super().__new__(cls)
 
-    def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
-        self,
-        app: ASGIApp,
-        config: JWTConfig | Iterable[JWTConfig],
-        *,
-        required: bool = True,
-        exempt: Iterable[str] = (),
-        allow_preflight: bool = False,
-        realm: str = "api",
-        problem_json: bool = False,
-        on_error: OnError | None = None,
-        sources: Iterable[Source] = DEFAULT_SOURCES,
-        set_user: bool = False,
-        store: TokenStore | None = None,
-        end_with_token: bool = True,
-        close_code: int = UNAUTHORIZED_CLOSE,
-        drain: int = 0,
+    def __init__(
+        self, app: ASGIApp, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]
     ) -> None:
         if not callable(app):
             raise SettingError(f"app must be an ASGI application, not {type(app).__name__}: JWTMiddleware(app, config)")
         self.app = app
         self._knows_routes = False
-        self._gate = _gate(
-            config,
-            required=required,
-            exempt=exempt,
-            allow_preflight=allow_preflight,
-            realm=realm,
-            problem_json=problem_json,
-            on_error=on_error,
-            sources=sources,
-            set_user=set_user,
-            store=store,
-            end_with_token=end_with_token,
-            close_code=close_code,
-            drain=drain,
-        )
+        # `install` has made a gate already, so that its caller is told of mistakes.
+        self._gate = config if isinstance(config, Gate) else Gate(config, **options)
         if self._gate.refuses_preflights and _has_cors(app):
             logger().warning(CORS_INSIDE)
         from .connections.stream import HTTPExchange  # noqa: PLC0415 -- as in `_live`: they import anyio
@@ -208,11 +162,6 @@ class JWTMiddleware:
         )
 
 
-def _gate(config: JWTConfig | Iterable[JWTConfig] | Gate, **options: Unpack[GateOptions]) -> Gate:
-    """The gate of these options; the one that `install` has built, so that its caller is told of mistakes, as it is."""
-    return config if isinstance(config, Gate) else Gate(config, **options)
-
-
 def _has_cors(app: object) -> bool:
     """Whether a CORS middleware stands in an application: among those around it, or those that it puts around itself."""
     for _ in range(_DEEPEST):
@@ -224,13 +173,7 @@ def _has_cors(app: object) -> bool:
     return False
 
 
-def with_options(text: str | None) -> str | None:
-    """The docstring of an `install`, followed by what `JWTMiddleware` says of the options; None where there are none."""
-    if text is None or JWTMiddleware.__doc__ is None:
-        return text
-    options = inspect.cleandoc(JWTMiddleware.__doc__).partition("    required: ")[2].partition("\n\nRaises:")[0]
-    return f"{inspect.cleandoc(text)}\n\nOptions:\n    required: {options}\n"
-
-
+JWTMiddleware.__doc__ = describe_options(JWTMiddleware.__doc__, MiddlewareOptions)
+show_options(JWTMiddleware.__init__, Gate.__init__)
 # What `help` and editors show of the class is how it is built; its `__new__` takes anything.
 vars(JWTMiddleware.__new__)["__signature__"] = inspect.signature(JWTMiddleware.__init__)

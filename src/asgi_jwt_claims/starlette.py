@@ -22,8 +22,8 @@ from starlette.websockets import WebSocket, WebSocketState
 
 from .auth.authenticator import Gate, gate_for_install
 from .auth.guard import annotation_of_token, decorator, guard_handler, may_be_token
+from .auth.options import ACCESS_TOKEN, MiddlewareOptions, describe_options, show_options
 from .auth.request import (
-    ANY_ACCESS_TOKEN,
     forget_error,
     get_token,
     outcome_of,
@@ -31,7 +31,7 @@ from .auth.request import (
 )
 from .auth.routes import mark_path_parameter
 from .errors import SettingError, TokenError
-from .middleware import JWTMiddleware, with_options
+from .middleware import JWTMiddleware
 from .responses import ErrorResponse, close_code, send_response
 
 if TYPE_CHECKING:
@@ -41,14 +41,13 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, ExceptionHandler, Message
 
-    from .access.policy import AccessPolicy
-    from .auth.authenticator import Gate, GateOptions
+    from .auth.options import Guard
     from .config import JWTConfig
 
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 
 
-def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]) -> None:
+def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and turn every `TokenError` that a handler lets go into its answer.
 
     Applications of Starlette and FastAPI that are mounted in `app` when it starts answer in the same way.
@@ -59,7 +58,7 @@ def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: 
     Args:
         app: A Starlette (or FastAPI) application that has not started.
         config: Keys, parties, times and names; several for several issuers.
-        options: Those of `JWTMiddleware`, listed below.
+        options: Those of `MiddlewareOptions`, listed below.
 
     Raises:
         SettingError: An argument cannot be used. When the application starts: `jwt_required` stands above the route
@@ -72,7 +71,7 @@ def install_with(
     app: Starlette,
     kind: type[Starlette],
     config: JWTConfig | Iterable[JWTConfig],
-    options: GateOptions,
+    options: MiddlewareOptions,
     handlers: Mapping[type[Exception], ExceptionHandler],
 ) -> Gate:
     """`install`, for this kind of application, with the exception handlers that an adapter brings.
@@ -145,7 +144,7 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     """
     if not isinstance(error, TokenError):
         raise error
-    outcome = outcome_under(connection.scope, ANY_ACCESS_TOKEN)
+    outcome = outcome_under(connection.scope, ACCESS_TOKEN)
     forget_error(connection.scope)
     return await _refuse(connection, await outcome.challenges.respond(error, connection.scope))
 
@@ -176,11 +175,10 @@ async def _refuse(connection: HTTPConnection, answer: ErrorResponse, _: tuple[An
     return None
 
 
-def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) -> Callable[..., Any]:
+def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     guarded = guard_handler(
         handler,
-        access,
-        optional,
+        guard,
         # The first of them is nearly always true, and the second asks a class that is written in Python.
         is_connection=lambda argument: type(argument) is Request or isinstance(argument, HTTPConnection),
         refuse=_refuse,
@@ -193,4 +191,5 @@ def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) ->
 
 jwt_required = decorator(_guard)
 
-install.__doc__ = with_options(install.__doc__)
+install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
+show_options(install, Gate.__init__)

@@ -33,6 +33,7 @@ from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
 from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.authenticator import Gate
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN, Guard
 from asgi_jwt_claims.auth.request import Outcome
 from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import (
@@ -277,15 +278,15 @@ def test_where_nobody_can_wait(config: JWTConfig, clock: HeldClock) -> None:
     scope = http_scope("/", bearer(create_access_token("alice", config)))
     outcome = Outcome(config, DEFAULT_SOURCES, ErrorResponder(), store)
     with pytest.raises(StoreUnavailableError):
-        outcome.admit(scope, AccessPolicy())
+        outcome.admit(scope, ACCESS_TOKEN)
     assert outcome.is_undecided
-    assert "alice" == outcome.admit(scope, AccessPolicy(check_revocation=False)).identity
+    assert "alice" == outcome.admit(scope, Guard(check_revocation=False)).identity
     finish(outcome.prepare(scope, check_revocation=False))
     assert (0, False) == (store.asked, outcome.attended)
     finish(outcome.prepare(scope))
     finish(outcome.prepare(scope))
     assert (1, True) == (store.asked, outcome.attended)
-    assert "alice" == outcome.admit(scope, AccessPolicy()).identity
+    assert "alice" == outcome.admit(scope, ACCESS_TOKEN).identity
 
 
 @pytest.mark.parametrize("store", [None], indirect=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token
 from asgi_jwt_claims.access import AccessPolicy
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN, OPTIONAL_TOKEN, Guard
 from asgi_jwt_claims.errors import (
     FreshTokenRequiredError,
     MissingScopeError,
@@ -130,7 +133,6 @@ def test_rules_are_checked_in_order(config: JWTConfig) -> None:
         ({"fresh": 1}, "fresh must be True, False or a timedelta"),
         ({"fresh": None}, "fresh must be True, False or a timedelta"),
         ({"fresh": timedelta(0)}, "fresh"),
-        ({"check_revocation": 1}, "check_revocation must be True or False"),
         ({"allow": ""}, "allow must be a non-empty str"),
         ({"allow": ["a", ""]}, "allow must be a non-empty str"),
         ({"allow": [1]}, "allow must be a non-empty str"),
@@ -145,12 +147,6 @@ def test_rules_are_checked_in_order(config: JWTConfig) -> None:
         ({"scopes": ["a b"]}, "none with a space in it"),
         ({"scopes": 'a"b'}, "scopes as RFC 6749"),
         ({"scopes": ["ä"]}, "scopes as RFC 6749"),
-        ({"sources": None}, r"sources=\[BearerHeader\(\)\]"),
-        ({"sources": "header"}, "sources must be a list of sources"),
-        ({"sources": ["header"]}, "sources must be a list of sources"),
-        ({"sources": [BearerHeader]}, "sources must be a list of sources"),
-        ({"sources": Cookie}, "sources must be a list of sources"),
-        ({"end_with_token": 1}, "end_with_token must be True or False"),
     ],
 )
 def test_a_rule_that_could_never_hold_is_refused(rules: dict[str, Any], match: str) -> None:
@@ -168,27 +164,62 @@ def test_equal_rules_are_equal() -> None:
     assert one != AccessPolicy(allow="a")
     assert one != "AccessPolicy"
     assert AccessPolicy(allow=[]) != AccessPolicy()
-    assert AccessPolicy(sources=[BearerHeader(), Cookie()]) == AccessPolicy(sources=(BearerHeader(), Cookie()))
-    assert AccessPolicy(sources=Cookie()) == AccessPolicy(sources=[Cookie()]) != AccessPolicy()
-    assert AccessPolicy(sources=[Cookie(), BearerHeader()]) != AccessPolicy(sources=[BearerHeader(), Cookie()])
-    assert AccessPolicy(end_with_token=False) != AccessPolicy()
 
 
-def test_rules_make_an_equal_access() -> None:
-    """`rules` are arguments again, in the order of the scopes given."""
+def test_a_policy_shows_its_arguments() -> None:
+    """`repr` shows the arguments that make an equal policy, with the scopes in the order given."""
     access = AccessPolicy(type="reset", fresh=True, allow=["a"], deny="b", scopes="y x")
-    elsewhere = AccessPolicy(sources=[Cookie()], end_with_token=False, check_revocation=False)
-    assert access == AccessPolicy(**access.rules)
-    assert elsewhere == AccessPolicy(**elsewhere.rules)
-    assert (elsewhere.sources, False) == (elsewhere.with_scopes("x").sources, elsewhere.with_scopes("x").end_with_token)
-    assert "y x" == access.rules["scopes"]
+    assert ("y", "x") == access.scopes
     assert access == eval(repr(access), {"AccessPolicy": AccessPolicy})
 
 
-def test_an_access_has_no_room_for_more() -> None:
-    """No attribute can be added."""
-    with pytest.raises(AttributeError):
-        AccessPolicy().other = 1  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    "value", [AccessPolicy(scopes="x"), ACCESS_TOKEN, OPTIONAL_TOKEN], ids=["policy", "guard", "optional"]
+)
+def test_nothing_can_be_assigned(value: Any) -> None:
+    """A policy and a guard never change, and what all requests share least of all; a copy is equal."""
+    before = copy.deepcopy(value)
+    for name in [*type(value).__slots__, "other"]:
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(value, name, True)
+        with pytest.raises(AttributeError, match="immutable"):
+            delattr(value, name)
+    assert before == value == pickle.loads(pickle.dumps(value))
+    assert value != "value"
+
+
+@for_each(
+    ("options", "match"),
+    [
+        ({"optional": 1}, "optional must be True or False"),
+        ({"check_revocation": 1}, "check_revocation must be True or False"),
+        ({"sources": None}, r"sources=\[BearerHeader\(\)\]"),
+        ({"sources": "header"}, "sources must be a list of sources"),
+        ({"sources": ["header"]}, "sources must be a list of sources"),
+        ({"sources": [BearerHeader]}, "sources must be a list of sources"),
+        ({"sources": Cookie}, "sources must be a list of sources"),
+        ({"end_with_token": 1}, "end_with_token must be True or False"),
+        ({"type": ""}, "type must be a non-empty str"),
+    ],
+)
+def test_an_option_that_cannot_be_used(options: dict[str, Any], match: str) -> None:
+    """An option that does not say what it seems to say is refused when the guard is made; an unknown one by name."""
+    with pytest.raises(SettingError, match=match):
+        Guard(**options)
+    with pytest.raises(TypeError, match="'freshness'"):
+        Guard(freshness=True)  # type: ignore[call-arg]
+
+
+def test_equal_options_are_equal() -> None:
+    """Guards are compared and hashed by what they demand; scopes can be added, and all else stays."""
+    assert Guard(sources=[BearerHeader(), Cookie()]) == Guard(sources=(BearerHeader(), Cookie()))
+    assert Guard(sources=Cookie()) == Guard(sources=[Cookie()]) != Guard()  # type: ignore[arg-type]
+    assert Guard(sources=[Cookie(), BearerHeader()]) != Guard(sources=[BearerHeader(), Cookie()])
+    assert 1 == len({Guard(end_with_token=False), Guard(end_with_token=False)})
+    assert Guard(end_with_token=False) != Guard()
+    elsewhere = {"sources": [Cookie()], "end_with_token": False, "check_revocation": False, "allow": "a"}
+    assert Guard(**elsewhere, scopes="x y") == Guard(**elsewhere, scopes="x").with_scopes(["y"])  # type: ignore[arg-type]
+    assert ACCESS_TOKEN is ACCESS_TOKEN.with_scopes([])
 
 
 def test_scopes_can_be_added() -> None:

@@ -21,8 +21,8 @@ from asgi_jwt_claims import (
     renew_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.authenticator import Gate
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN, OPTIONAL_TOKEN, Guard
 from asgi_jwt_claims.auth.request import examined, outcome_of, outcome_under
 from asgi_jwt_claims.errors import (
     CSRFTokenError,
@@ -57,9 +57,9 @@ def identity_in(scope: Scope) -> str | None:
         token = get_token(scope, optional=True)
     except TokenError as error:
         with pytest.raises(type(error)):
-            outcome_under(scope, AccessPolicy()).admit(scope, AccessPolicy(), optional=True)
+            outcome_under(scope, OPTIONAL_TOKEN).admit(scope, OPTIONAL_TOKEN)
         return type(error).__name__
-    assert token is outcome_under(scope, AccessPolicy()).admit(scope, AccessPolicy(), optional=True)
+    assert token is outcome_under(scope, OPTIONAL_TOKEN).admit(scope, OPTIONAL_TOKEN)
     return None if token is None else token.identity
 
 
@@ -211,7 +211,7 @@ def test_a_dependency_in_a_copied_scope() -> None:
     scope = opened(http_scope("/", *cookie(ALICE)), sources=[Cookie()])
     part = {**scope, "headers": cookie(BOB)}
     outcome = finish(examined(part, CONFIG, ErrorResponder(), None))
-    assert "bob" == outcome.admit(part, AccessPolicy()).identity
+    assert "bob" == outcome.admit(part, ACCESS_TOKEN).identity
     assert outcome is part[SCOPE_KEY]
 
 
@@ -329,7 +329,7 @@ async def test_a_connection_does_not_end_with_the_token_of_a_part(when: str) -> 
     now = [float(NOW)]
     config = CONFIG.replace(clock=lambda: now[0])
     short = create_access_token("bob", config, lifetime=30)
-    access = AccessPolicy(sources=[Cookie()])
+    access = Guard(sources=[Cookie()])
     ended: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, errors
-from asgi_jwt_claims.auth.authenticator import GateOptions
+from asgi_jwt_claims.auth.options import MiddlewareOptions
 from asgi_jwt_claims.jwks import FetchPolicy
 from tests.pages import FENCE, IDS, PAGES, blocks
 from tests.support import ROOT, for_each
@@ -249,7 +249,7 @@ def test_the_reference_has_every_setting_and_option() -> None:
     text = (ROOT / "docs" / "reference.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE))
     initial = [name for name, field in JWTConfig.__dataclass_fields__.items() if field.init]
-    assert [] == [name for name in [*initial, *GateOptions.__annotations__] if name not in rows]
+    assert [] == [name for name in [*initial, *MiddlewareOptions.__annotations__] if name not in rows]
     plain = {
         field.name: repr(field.default).replace("'", '"')
         for field in dataclasses.fields(JWTConfig)

@@ -19,9 +19,8 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access import AccessPolicy
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN, OPTIONAL_TOKEN, Guard
 from asgi_jwt_claims.auth.request import (
-    ANY_ACCESS_TOKEN,
     Outcome,
     attach,
     is_preflight,
@@ -55,7 +54,7 @@ def test_one_verification_for_any_number_of_questions(config: JWTConfig, verific
     """However often it is asked, the token is verified once (trap: four signature checks for one request)."""
     raw = create_access_token("alice", config)
     scope, outcome = http_scope("/", bearer(raw)), outcome_under(config)
-    tokens = {id(outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)) for optional in (False, True, False)}
+    tokens = {id(outcome.admit(scope, Guard(optional=optional))) for optional in (False, True, False)}
     assert [raw] == verifications
     assert 1 == len(tokens)
 
@@ -65,9 +64,9 @@ def test_a_lax_question_answers_no_strict_one(config: JWTConfig, store: MemorySt
     raw = create_access_token("alice", config)
     finish(revoke_token(verify_token(raw, config), config, store))
     scope, outcome = http_scope("/", bearer(raw)), Outcome(config, DEFAULT_SOURCES, ErrorResponder(), store)
-    assert "alice" == outcome.admit(scope, AccessPolicy(check_revocation=False)).identity
+    assert "alice" == outcome.admit(scope, Guard(check_revocation=False)).identity
     with pytest.raises(RevokedTokenError):
-        outcome.admit(scope, ANY_ACCESS_TOKEN)
+        outcome.admit(scope, ACCESS_TOKEN)
 
 
 def test_an_error_is_worked_out_once(config: JWTConfig, clock: HeldClock, verifications: list[str]) -> None:
@@ -77,7 +76,7 @@ def test_an_error_is_worked_out_once(config: JWTConfig, clock: HeldClock, verifi
     caught = []
     for _ in range(3):
         with pytest.raises(ExpiredTokenError) as error:
-            outcome.admit(scope, ANY_ACCESS_TOKEN)
+            outcome.admit(scope, ACCESS_TOKEN)
         caught.append((error.value, len(error.traceback)))
     assert 1 == len(verifications)
     assert caught[0][0] is caught[1][0] is caught[2][0]
@@ -87,19 +86,19 @@ def test_an_error_is_worked_out_once(config: JWTConfig, clock: HeldClock, verifi
 def test_the_answer_does_not_change_with_the_scope(config: JWTConfig) -> None:
     """What an outcome has found stands; `is_of` says for which scopes."""
     scope, outcome = http_scope("/", bearer(create_access_token("alice", config))), outcome_under(config)
-    first = outcome.admit(scope, ANY_ACCESS_TOKEN)
+    first = outcome.admit(scope, ACCESS_TOKEN)
     assert outcome.is_of(scope)
     scope["headers"] = [bearer(create_access_token("mallory", config))]
-    assert first is outcome.admit(scope, ANY_ACCESS_TOKEN)
+    assert first is outcome.admit(scope, ACCESS_TOKEN)
     assert not outcome.is_of(scope)
 
 
 def test_absence_is_tolerated_only_when_optional(config: JWTConfig) -> None:
     """Nothing offered: None where the guard tolerates that, an error elsewhere."""
     outcome = outcome_under(config)
-    assert None is outcome.admit(http_scope(), ANY_ACCESS_TOKEN, optional=True)
+    assert None is outcome.admit(http_scope(), OPTIONAL_TOKEN)
     with pytest.raises(MissingTokenError):
-        outcome.admit(http_scope(), ANY_ACCESS_TOKEN)
+        outcome.admit(http_scope(), ACCESS_TOKEN)
 
 
 @pytest.mark.parametrize("optional", [False, True])
@@ -108,7 +107,7 @@ def test_a_bad_token_is_never_tolerated(config: JWTConfig, clock: HeldClock, opt
     scope = http_scope("/", bearer(create_access_token("alice", config)))
     clock.now += 3600
     with pytest.raises(ExpiredTokenError):
-        outcome_under(config).admit(scope, ANY_ACCESS_TOKEN, optional=optional)
+        outcome_under(config).admit(scope, Guard(optional=optional))
 
 
 @pytest.mark.parametrize("optional", [False, True])
@@ -116,15 +115,15 @@ def test_rules_hold_for_optional_guards_too(config: JWTConfig, optional: bool) -
     """A token that was offered has to obey the rules (trap: checks skipped on optional routes)."""
     scope, outcome = http_scope("/", bearer(create_access_token("alice", config))), outcome_under(config)
     with pytest.raises(RoleRefusedError):
-        outcome.admit(scope, AccessPolicy(allow="ADMIN"), optional=optional)
+        outcome.admit(scope, Guard(allow="ADMIN", optional=optional))
 
 
 def test_a_refusal_by_rule_is_not_remembered(config: JWTConfig) -> None:
     """One guard's rules say nothing about another's."""
     scope, outcome = http_scope("/", bearer(create_refresh_token("alice", config))), outcome_under(config)
     with pytest.raises(WrongTypeError):
-        outcome.admit(scope, ANY_ACCESS_TOKEN)
-    assert "refresh" == outcome.admit(scope, AccessPolicy(type="refresh")).type
+        outcome.admit(scope, ACCESS_TOKEN)
+    assert "refresh" == outcome.admit(scope, Guard(type="refresh")).type
 
 
 def test_an_error_that_is_not_ours_escapes(config: JWTConfig) -> None:
@@ -136,7 +135,7 @@ def test_an_error_that_is_not_ours_escapes(config: JWTConfig) -> None:
     outcome = Outcome(config, (broken,), ErrorResponder())
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            outcome.admit({}, ANY_ACCESS_TOKEN, optional=True)
+            outcome.admit({}, OPTIONAL_TOKEN)
 
 
 @pytest.mark.parametrize("foreign", [None, "alice", {"token": 1}, object(), SimpleNamespace(config=None)])

@@ -20,8 +20,8 @@ from asgi_jwt_claims import (
     create_access_token,
     get_token,
 )
-from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.authenticator import _PREFLIGHT_REFUSED, CORS_INSIDE, Gate
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN
 from asgi_jwt_claims.auth.request import is_preflight, outcome_under
 from asgi_jwt_claims.errors import InvalidRequestError, MissingTokenError
 from asgi_jwt_claims.sources import Credentials
@@ -197,7 +197,7 @@ async def test_guards_go_by_what_the_gate_calls_a_preflight(config: JWTConfig) -
         changed = ({}, {"method": "DELETE"}, {"headers": [bearer(raw), ORIGIN, ASKS]}, {"headers": []})
         seen.extend(is_preflight({**scope, **change}) for change in changed)
         with pytest.raises(MissingTokenError):
-            outcome_under({**scope, "method": "DELETE"}, AccessPolicy()).admit(scope, AccessPolicy())
+            outcome_under({**scope, "method": "DELETE"}, ACCESS_TOKEN).admit(scope, ACCESS_TOKEN)
         with pytest.raises(MissingTokenError):
             get_token(scope)
         assert None is get_token(scope, optional=True)

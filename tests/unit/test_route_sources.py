@@ -16,8 +16,8 @@ from asgi_jwt_claims import (
     create_access_token,
     verify_token,
 )
-from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.auth.guard import decorator, guard_handler
+from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.auth.request import examined, outcome_under
 from asgi_jwt_claims.errors import RevokedTokenError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, send_response
@@ -52,10 +52,9 @@ async def call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> A
 
 
 jwt_required = decorator(
-    lambda handler, access, optional: guard_handler(
+    lambda handler, guard: guard_handler(
         handler,
-        access,
-        optional,
+        guard,
         is_connection=lambda argument: isinstance(argument, dict),
         refuse=refuse,
         call_sync=call_sync,
@@ -169,7 +168,7 @@ async def test_a_dependency_does_not_forget_the_store(config: JWTConfig, clock: 
     """One with a configuration and sources of its own asks the middleware's store, as it does without sources."""
     store = MemoryStore(clock=clock)
     await revoke_token(verify_token(alice, config), config, store)
-    access = AccessPolicy(sources=[Cookie()])
+    access = Guard(sources=[Cookie()])
     seen: list[Any] = []
 
     async def dependency(scope: Scope) -> None:
@@ -191,7 +190,7 @@ async def test_a_guard_takes_over_only_what_asks_its_store(config: JWTConfig, cl
     """What somebody has found without asking a store is not enough for a guard below a middleware with one."""
     store, other = MemoryStore(clock=clock), MemoryStore(clock=clock)
     await revoke_token(verify_token(alice, config), config, store)
-    access = AccessPolicy(sources=[Cookie()])
+    access = Guard(sources=[Cookie()])
 
     async def both(scope: Scope) -> str:
         lax = await examined(scope, config, ErrorResponder(), other, sources=access.sources)

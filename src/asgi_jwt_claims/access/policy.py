@@ -1,4 +1,4 @@
-"""AccessPolicy: the rules a handler states about a token, as data, and the one place where they are checked."""
+"""Check what a handler demands of a verified token: its type, freshness, scopes and roles."""
 
 from __future__ import annotations
 
@@ -13,42 +13,38 @@ from asgi_jwt_claims.errors import (
     SettingError,
 )
 from asgi_jwt_claims.runtime.durations import as_duration
-from asgi_jwt_claims.runtime.values import plain
-from asgi_jwt_claims.sources._credentials import is_source
+from asgi_jwt_claims.runtime.values import Frozen, plain
 from asgi_jwt_claims.tokens.claims import SCOPE_TOKEN
 from asgi_jwt_claims.tokens.token import about
 from asgi_jwt_claims.tokens.verification import check_type
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.sources._credentials import Source
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["AccessPolicy"]
 
 
-class AccessPolicy:
-    """What a token must be and carry. Frozen, comparable, checked when built.
+class AccessPolicy(Frozen):
+    """What a token must be and carry. Immutable, comparable, checked when it is built.
 
     Args:
         type: The type of token wanted.
-        fresh: Whether it must come from a recent login; a `timedelta` says how recent, counted from when the user
+        fresh: Whether the token must come from a recent login; a `timedelta` says how recent, counted from when the user
             logged in (RFC 9470 section 5).
-        allow: Roles of which the token must have at least one. A str is one role; an empty collection allows nobody.
+        allow: Roles of which the token must have at least one. A str is one role; an empty collection allows no token.
         deny: Roles of which the token must have none. A str is one role.
-        scopes: Scopes the token must have, all of them. A str is divided at spaces.
-        check_revocation: False: a revoked token passes. Only where nothing is lost by that.
-        sources: Where the token may have been offered; empty: wherever the middleware looks. What a handler does not
-            name here is nothing to it.
-        end_with_token: False: a connection that outlives its request (a WebSocket, `text/event-stream`) goes on when its
-            token expires or is revoked.
+        scopes: Scopes that the token must have, all of them. A str is split at spaces.
 
-    With `allow` or `deny`, a token without any role is refused: nothing says that it is not one of those denied.
+    With `allow` or `deny`, a token without any role is refused: its role may be one of those denied.
 
     Raises:
-        SettingError: A rule that could never mean what it says.
+        SettingError: A rule cannot be used.
     """
 
-    __slots__ = ("_beside", "_rules", "_scope_text", "check_revocation", "end_with_token", "sources")
+    __slots__ = ("_rules", "_scope_text")
+
+    _rules: tuple[str, bool | timedelta, frozenset[str] | None, frozenset[str] | None, frozenset[str]]
+    _scope_text: str
 
     def __init__(
         self,
@@ -58,9 +54,6 @@ class AccessPolicy:
         allow: str | Iterable[str] | None = None,
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
-        check_revocation: bool = True,
-        sources: Iterable[Source] = (),
-        end_with_token: bool = True,
     ) -> None:
         kind = plain(type)
         if not isinstance(kind, str) or not kind:
@@ -69,44 +62,25 @@ class AccessPolicy:
             as_duration(fresh, "fresh")
         elif not isinstance(fresh, bool):
             raise SettingError("fresh must be True, False or a timedelta")
-        for name, value in (("check_revocation", check_revocation), ("end_with_token", end_with_token)):
-            if not isinstance(value, bool):
-                raise SettingError(f"{name} must be True or False")
-        self.sources = tuple(sources) if isinstance(sources, Iterable) else (sources,)
-        if not all(map(is_source, self.sources)):
-            raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
         wanted = dict.fromkeys(plain(scopes).split()) if isinstance(scopes, str) else _names(scopes, "scopes")
         if not all(map(SCOPE_TOKEN.fullmatch, wanted)):
             raise SettingError("scopes must be scopes as RFC 6749 section 3.3 allows them, none with a space in it")
-        self._scope_text = " ".join(wanted)
-        self._rules = (kind, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
-        self.check_revocation = check_revocation
-        self.end_with_token = end_with_token
-        self._beside = (check_revocation, self.sources, end_with_token)
+        object.__setattr__(self, "_scope_text", " ".join(wanted))
+        rules = (kind, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
+        object.__setattr__(self, "_rules", rules)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AccessPolicy) and (self._rules, self._beside) == (other._rules, other._beside)
+        return isinstance(other, AccessPolicy) and self._rules == other._rules
 
     def __hash__(self) -> int:
-        return hash((self._rules, self._beside))
+        return hash(self._rules)
 
     def __repr__(self) -> str:
-        return f"AccessPolicy({', '.join(f'{name}={value!r}' for name, value in self.rules.items())})"
+        return f"AccessPolicy({', '.join(f'{name}={value!r}' for name, value in self._arguments().items())})"
 
-    @property
-    def rules(self) -> dict[str, Any]:
-        """The arguments that make an equal `AccessPolicy`."""
+    def _arguments(self) -> dict[str, Any]:
         kind, fresh, allow, deny, _ = self._rules
-        return {
-            "type": kind,
-            "fresh": fresh,
-            "allow": allow,
-            "deny": deny,
-            "scopes": self._scope_text,
-            "check_revocation": self.check_revocation,
-            "sources": self.sources,
-            "end_with_token": self.end_with_token,
-        }
+        return {"type": kind, "fresh": fresh, "allow": allow, "deny": deny, "scopes": self._scope_text}
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -114,11 +88,11 @@ class AccessPolicy:
         return tuple(self._scope_text.split())
 
     def with_scopes(self, scopes: Sequence[str]) -> AccessPolicy:
-        """The same rules, demanding these scopes too."""
-        return AccessPolicy(**{**self.rules, "scopes": [*self.scopes, *scopes]}) if scopes else self
+        """Return the same rules with further scopes."""
+        return AccessPolicy(**{**self._arguments(), "scopes": [*self.scopes, *scopes]}) if scopes else self
 
     def check(self, token: Token) -> None:
-        """Let `token` pass, or say which rule refuses it.
+        """Check that `token` fulfils all rules.
 
         Raises:
             WrongTypeError: It is of another type (401).
@@ -142,7 +116,7 @@ class AccessPolicy:
 
 
 def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingScopeError:
-    """The same refusal, with all the scopes that several guards of one resource demand (RFC 6750 section 3)."""
+    """Return the same refusal with the scopes that all guards of the resource demand (RFC 6750 section 3)."""
     named = MissingScopeError(**{**error.evidence, "scope": " ".join(dict.fromkeys(scopes))})
     named.verified = error.verified
     return named

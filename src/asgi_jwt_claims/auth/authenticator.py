@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.config import JWTConfig
@@ -20,7 +20,8 @@ from asgi_jwt_claims.tokens.issuers import verifier_for
 from asgi_jwt_claims.tokens.token import Anonymous, Granted, Token
 
 from .exempt import Exemptions, overrides_method
-from .request import ANY_ACCESS_TOKEN, Outcome, outcome_for
+from .options import ACCESS_TOKEN, MiddlewareOptions, check_flag
+from .request import Outcome, outcome_for
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys.key_set import KeySource
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from .request import ReadForm
 
-__all__ = ["CORS_INSIDE", "Gate", "GateOptions", "gate_for_install"]
+__all__ = ["CORS_INSIDE", "Gate", "gate_for_install"]
 
 _ANONYMOUS = Anonymous()
 _OUR_USERS = (Token, Anonymous)
@@ -50,45 +51,12 @@ CORS_INSIDE: Final = (
 """What is logged at startup where that is so."""
 
 
-class GateOptions(TypedDict, total=False):
-    """The options of `Gate`, for whoever passes them on."""
-
-    required: bool
-    exempt: Iterable[str]
-    allow_preflight: bool
-    realm: str
-    problem_json: bool
-    on_error: OnError | None
-    sources: Iterable[Source]
-    set_user: bool
-    store: TokenStore | None
-    end_with_token: bool
-    close_code: int
-    drain: int
-
-
 class Gate:
     """Examines requests by their scope.
 
     Args:
         config: Keys, parties, times and names; several for several issuers.
-        required: Whether a request without a valid access token is refused here. False: every request goes on, and the
-            guards of its handlers decide by the recorded outcome.
-        exempt: Paths that go on unexamined: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method
-            (`"GET /items"`, which includes HEAD). Compared with `scope["path"]` without the `root_path` of server or
-            mount; a path spelled with needless escapes is not exempt.
-        allow_preflight: Whether CORS preflights go on unexamined, for every path. Anyone can send one, so the application
-            must then answer each `OPTIONS` request by itself, and never run a handler for it that needs a token.
-        realm: Named in `WWW-Authenticate`.
-        problem_json: Whether bodies are RFC 9457 problem details.
-        on_error: Called with the error, the answer and the scope of every refusal; may return another answer.
-        sources: Where tokens may be offered, in order.
-        set_user: Whether the token also becomes `scope["user"]`, and its scopes with `"authenticated"` become
-            `scope["auth"]`, for Starlette's `@requires`.
-        store: What knows which tokens are revoked. None: nobody asks.
-        end_with_token: Whether connections that outlive their request end with their token.
-        close_code: What a WebSocket is closed with then.
-        drain: Bytes of its body that are read before an http request is refused.
+        options: Those of `MiddlewareOptions`.
 
     Attributes:
         challenges: How requests are refused.
@@ -127,8 +95,7 @@ class Gate:
             ("set_user", set_user),
             ("end_with_token", end_with_token),
         ):
-            if not isinstance(value, bool):
-                raise SettingError(f"{name} must be True or False")
+            check_flag(name, value)
         self._required = required
         self._exempt = Exemptions(exempt)
         self._sources = tuple(sources) if isinstance(sources, Iterable) else ()
@@ -217,7 +184,7 @@ class Gate:
         error: TokenError | None = None
         if self._examines_all or not self._goes_unexamined(scope):
             try:
-                token = outcome.admit(scope, ANY_ACCESS_TOKEN)
+                token = outcome.admit(scope, ACCESS_TOKEN)
                 outcome.is_demanded = outcome.is_demanded or self._required
             except TokenError as refusal:
                 error = refusal.with_traceback(None)
@@ -279,7 +246,7 @@ def gate_for_install(config: JWTConfig | Iterable[JWTConfig], options: Mapping[s
     Raises:
         SettingError: There is no such option, or it cannot be used.
     """
-    names = GateOptions.__optional_keys__
+    names = MiddlewareOptions.__optional_keys__
     unknown = ", ".join(map(repr, sorted(options.keys() - names)))
     if unknown:
         raise SettingError(f"install has no option {unknown}; its options are {', '.join(sorted(names))}")

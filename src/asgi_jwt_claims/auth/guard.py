@@ -7,21 +7,21 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
 
 from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
 from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError, TokenError
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
+from .options import Guard, GuardOptions, describe_options, show_options
 from .request import forget_error, is_preflight, outcome_under, scope_of
+from .routes import name_of, note_guard, note_guarded
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.responses import ErrorResponse
-    from asgi_jwt_claims.sources._credentials import Source
+    from typing import Unpack
 
-from .routes import name_of, note_guard, note_guarded
+    from asgi_jwt_claims.responses import ErrorResponse
 
 __all__ = [
     "JWTRequired",
@@ -36,7 +36,7 @@ __all__ = [
 
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
-Wrap = Callable[[Callable[..., Any], AccessPolicy, bool], Callable[..., Any]]
+Wrap = Callable[[Callable[..., Any], Guard], Callable[..., Any]]
 Refuse = Callable[[Any, "ErrorResponse", tuple[Any, ...]], Awaitable[Any]]
 Call = Callable[..., Awaitable[Any]]
 
@@ -51,79 +51,32 @@ _SCOPES: Final = "__jwt_scopes__"
 
 
 class JWTRequired(Protocol):
-    """Guards a handler: it runs only with a token that the rules let pass, which it receives as `token`.
+    """Guard a handler: it runs only with a token that passes, which it receives as `token`.
 
     Used bare, `@jwt_required`, or called, `@jwt_required(fresh=True)`; on functions and methods, async and sync, for
     http and websocket. A handler without a parameter named `token` is guarded all the same.
 
-    Args:
-        optional: Whether the handler also runs without a token (`token` is None then). A bad token is refused as ever.
-        fresh: Whether the token must come from a recent login; a `timedelta` says how recent.
-        type: The type of token wanted. Where the middleware demands access tokens, the path of a handler for another
-            type has to be `exempt`.
-        allow: Roles of which the token must have one; a str is one role, an empty collection allows nobody.
-        deny: Roles of which the token must have none; a str is one role.
-        scopes: Scopes the token must have, all of them; a str is divided at spaces.
-        check_revocation: False: do not ask the store whether the token is revoked. Where the middleware demands access
-            tokens, it has asked already, unless the path is `exempt`.
-        sources: Where the token may have been offered, if not wherever the middleware looks. A middleware that demands
-            access tokens has to find one in its own sources first, unless the path is `exempt`.
-        end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
-            revoked.
-
     Raises:
-        SettingError: When decorating, for rules that make no sense.
-        NotGuardedError: When called, if nothing has prepared the request.
+        SettingError: When decorating, for options that cannot be used.
+        NotGuardedError: When called, if neither a middleware nor `install` has prepared the request.
     """
 
     @overload
     def __call__(self, function: HandlerT, /) -> HandlerT: ...
 
     @overload
-    def __call__(
-        self,
-        *,
-        optional: bool = ...,
-        fresh: bool | timedelta = ...,
-        type: str = ...,
-        allow: str | Iterable[str] | None = ...,
-        deny: str | Iterable[str] | None = ...,
-        scopes: str | Iterable[str] = ...,
-        check_revocation: bool = ...,
-        sources: Iterable[Source] = ...,
-        end_with_token: bool = ...,
-    ) -> Callable[[HandlerT], HandlerT]: ...
+    def __call__(self, **options: Unpack[GuardOptions]) -> Callable[[HandlerT], HandlerT]: ...
 
 
 def decorator(wrap: Wrap) -> JWTRequired:
-    """The `jwt_required` of a framework, from its way to wrap one handler."""
+    """Make the `jwt_required` of a framework from its way to wrap one handler."""
 
     def jwt_required(
         function: Annotated[Callable[..., Any] | None, _NO_DEPENDENCY] = None,
         /,
-        *,
-        optional: bool = False,
-        fresh: bool | timedelta = False,
-        type: str = "access",  # noqa: A002 -- the field's name
-        allow: str | Iterable[str] | None = None,
-        deny: str | Iterable[str] | None = None,
-        scopes: str | Iterable[str] = (),
-        check_revocation: bool = True,
-        sources: Iterable[Source] = (),
-        end_with_token: bool = True,
+        **options: Unpack[GuardOptions],
     ) -> Any:
-        if not isinstance(optional, bool):
-            raise SettingError("optional must be True or False")
-        access = AccessPolicy(
-            type=type,
-            fresh=fresh,
-            allow=allow,
-            deny=deny,
-            scopes=scopes,
-            check_revocation=check_revocation,
-            sources=sources,
-            end_with_token=end_with_token,
-        )
+        guard = Guard(**options)
 
         def decorate(handler: _Handler) -> Callable[..., Any]:
             if not callable(handler) or inspect.isclass(handler):
@@ -132,13 +85,14 @@ def decorator(wrap: Wrap) -> JWTRequired:
                     "and give options by name"
                 )
             note_guarded(handler)
-            guarded = wrap(handler, access, optional)
+            guarded = wrap(handler, guard)
             note_guard(guarded)
             return guarded
 
         return decorate if function is None else decorate(function)
 
-    jwt_required.__doc__ = JWTRequired.__doc__
+    jwt_required.__doc__ = describe_options(JWTRequired.__doc__, GuardOptions)
+    show_options(jwt_required, Guard, AccessPolicy)
     return jwt_required
 
 
@@ -214,8 +168,7 @@ def is_async_callable(handler: Callable[..., Any]) -> bool:
 
 def guard_handler(
     handler: Callable[..., Any],
-    access: AccessPolicy,
-    optional: bool,
+    guard: Guard,
     *,
     is_connection: Callable[[Any], bool],
     refuse: Refuse,
@@ -225,8 +178,7 @@ def guard_handler(
 
     Args:
         handler: Sync or async; function or method.
-        access: The rules.
-        optional: Whether absence is tolerated.
+        guard: What is demanded.
         is_connection: Tells the request among the handler's arguments.
         refuse: Answers a connection, given the handler's arguments too; what it returns, the handler returns.
         call_sync: Awaits a sync handler.
@@ -244,18 +196,18 @@ def guard_handler(
                 f"{name_of(handler)}; take the jwt_required of the adapter for yours, or ask get_token(request)"
             )
         scope: Any = scope_of(connection)
-        outcome = outcome_under(scope, access)
+        outcome = outcome_under(scope, guard)
         if not outcome.attended:  # which saves nearly everybody a coroutine
-            await outcome.prepare(scope, check_revocation=access.check_revocation)
+            await outcome.prepare(scope, check_revocation=guard.check_revocation)
         try:
             # What the middleware lets pass as a preflight has no token, and its handler runs without one.
-            token = None if is_preflight(scope) else outcome.admit(scope, access, optional=optional)
+            token = None if is_preflight(scope) else outcome.admit(scope, guard)
         except TokenError as refused:
             forget_error(scope)
             error = refused
             if isinstance(refused, MissingScopeError):
-                passed = (scope for rules in outcome.passed for scope in rules.scopes)
-                error = naming_scopes(refused, (*passed, *access.scopes, *inner_scopes))
+                passed = (scope for one in outcome.passed for scope in one.policy.scopes)
+                error = naming_scopes(refused, (*passed, *guard.policy.scopes, *inner_scopes))
             return await refuse(connection, await outcome.challenges.respond(error, scope), args)
         if outcome.is_untold:
             await outcome.tell_accepted(scope)
@@ -265,5 +217,5 @@ def guard_handler(
             kwargs["token"] = token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
 
-    setattr(guarded, _SCOPES, (*access.scopes, *inner_scopes))
+    setattr(guarded, _SCOPES, (*guard.policy.scopes, *inner_scopes))
     return guarded

@@ -18,7 +18,6 @@ from contextvars import Token as Reset
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeAlias, cast, overload
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.config.events import AuthEvent, request_facts, tell
 from asgi_jwt_claims.errors import (
@@ -40,13 +39,14 @@ from asgi_jwt_claims.stores.base import is_of_session
 from asgi_jwt_claims.tokens.token import NotAParameter, Token, about, facts_of
 from asgi_jwt_claims.tokens.verification import verify
 
+from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, Guard
+
 if TYPE_CHECKING:
     from asgi_jwt_claims.responses import ErrorResponder
     from asgi_jwt_claims.stores.base import TokenStore
     from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier, Verifier
 
 __all__ = [
-    "ANY_ACCESS_TOKEN",
     "CURRENT_TOKEN",
     "HOLDERS_KEY",
     "HoldsToken",
@@ -67,9 +67,6 @@ __all__ = [
     "outcomes_from",
     "scope_of",
 ]
-
-ANY_ACCESS_TOKEN = AccessPolicy()
-"""The rule where none is stated: a valid access token."""
 
 
 class HoldsToken(Protocol):
@@ -216,7 +213,7 @@ class Outcome:
         self.config = trust if isinstance(trust, JWTConfig) else None
         self.challenges = challenges
         self.following: Outcome | None = None
-        self.passed: tuple[AccessPolicy, ...] = ()
+        self.passed: tuple[Guard, ...] = ()
         self.held: Token | None = None
         self.end_with_token = True
         self.heeds_revocation = True
@@ -237,19 +234,12 @@ class Outcome:
         self._token: Token | None = None
         self._error: TokenError | None = None
 
-    @overload
-    def admit(self, scope: Mapping[str, Any], access: AccessPolicy, *, optional: Literal[False] = ...) -> Token: ...
-
-    @overload
-    def admit(self, scope: Mapping[str, Any], access: AccessPolicy, *, optional: bool) -> Token | None: ...
-
-    def admit(self, scope: Mapping[str, Any], access: AccessPolicy, *, optional: bool = False) -> Token | None:
-        """The token, if it is valid and `access` lets it pass.
+    def admit(self, scope: Mapping[str, Any], guard: Guard) -> Token | None:
+        """The token, if it is valid and `guard` lets it pass.
 
         Args:
             scope: The scope of the request.
-            access: The rules.
-            optional: Whether absence is tolerated: None then. A bad token never is.
+            guard: What is demanded.
 
         Raises:
             TokenError: Why not.
@@ -260,18 +250,18 @@ class Outcome:
             # Asked again, the same error must not drag the traceback of the first time along.
             raise self._error.with_traceback(None)
         if self._token is None:
-            if optional:
+            if guard.optional:
                 return None
             raise MissingTokenError(**why_absent(scope, self._sources))
-        if self._revoked is not False and access.check_revocation:
+        if self._revoked is not False and guard.check_revocation:
             raise about(self._refusal(), self._token).with_traceback(None)
-        access.check(self._token)
+        guard.policy.check(self._token)
         if self._awaits_form:
             raise CSRFTokenError(reason="the form that may have the CSRF value has not been read")
-        if access is not ANY_ACCESS_TOKEN:
-            self.end_with_token = self.end_with_token and access.end_with_token
-            if access not in self.passed:
-                self.passed = (*self.passed, access)
+        if guard is not ACCESS_TOKEN and guard is not OPTIONAL_TOKEN:
+            self.end_with_token = self.end_with_token and guard.end_with_token
+            if guard not in self.passed:
+                self.passed = (*self.passed, guard)
             # As long as one of those who let it in wants to know, it counts when the token is revoked.
             self.heeds_revocation = self.is_demanded or any(one.check_revocation for one in self.passed)
         if self.held is None:
@@ -524,7 +514,7 @@ def is_preflight(scope: Mapping[str, Any]) -> bool:
     return isinstance(outcome, Outcome) and outcome.is_preflight is not None and outcome.is_preflight(scope)
 
 
-def outcome_under(scope: MutableMapping[str, Any], access: AccessPolicy) -> Outcome:
+def outcome_under(scope: MutableMapping[str, Any], guard: Guard) -> Outcome:
     """The outcome that a guard with these rules goes by: the middleware's, or one by the guard's own sources.
 
     Raises:
@@ -536,11 +526,11 @@ def outcome_under(scope: MutableMapping[str, Any], access: AccessPolicy) -> Outc
             "nothing has examined this request: call install(app, config) or wrap the application, "
             "JWTMiddleware(app, config); in FastAPI a JWTBearer(config) does without either"
         )
-    if not access.sources:
+    if not guard.sources:
         return first
-    outcome = outcome_for(scope, first.trust, access.sources, first.store)
+    outcome = outcome_for(scope, first.trust, guard.sources, first.store)
     if outcome is None:
-        outcome = Outcome(first.trust, access.sources, first.challenges, first.store)
+        outcome = Outcome(first.trust, guard.sources, first.challenges, first.store)
         attach(scope, outcome)
     return outcome
 
@@ -559,7 +549,7 @@ def attach(scope: MutableMapping[str, Any], outcome: Outcome) -> None:
     scope[SCOPE_KEY] = outcome
     scope["token"] = None
     with contextlib.suppress(TokenError):  # recorded in the outcome, for whoever asks
-        scope["token"] = outcome.admit(scope, ANY_ACCESS_TOKEN, optional=True)
+        scope["token"] = outcome.admit(scope, OPTIONAL_TOKEN)
 
 
 async def examined(
@@ -659,7 +649,7 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
             "Sanic, the guard of install runs before request middleware with a priority below 100"
         )
     try:
-        return outcome.admit(scope, ANY_ACCESS_TOKEN, optional=optional)
+        return outcome.admit(scope, OPTIONAL_TOKEN if optional else ACCESS_TOKEN)
     except TokenError as error:
         outcome.raised = error  # which the middleware answers with, where a framework makes an error 500 of it
         raise

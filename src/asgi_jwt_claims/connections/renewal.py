@@ -81,8 +81,8 @@ def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:
 
 async def _check(token: Token, outcome: Outcome) -> None:
     """Whether the connection would have been let in with this token."""
-    for access in outcome.passed:
-        access.check(token)
+    for guard in outcome.passed:
+        guard.policy.check(token)
     store, config = outcome.store, outcome.config
     if store is not None and config is not None and outcome.heeds_revocation and await store.check(token, config):
         raise about(RevokedTokenError(), token)

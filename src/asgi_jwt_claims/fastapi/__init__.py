@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from asgi_jwt_claims import starlette
 from asgi_jwt_claims.auth import request as core
+from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.auth.guard import annotation_of_token, decorator, is_async_callable, may_be_token
+from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
 from asgi_jwt_claims.auth.routes import mark_path_parameter
 from asgi_jwt_claims.errors import SettingError, TokenError
-from asgi_jwt_claims.middleware import with_options
 from asgi_jwt_claims.runtime.extras import needs
 from asgi_jwt_claims.tokens.token import Token
 
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from asgi_jwt_claims.access.policy import AccessPolicy
-    from asgi_jwt_claims.auth.authenticator import GateOptions
+    from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.config import JWTConfig
 
 __all__ = [
@@ -59,7 +59,7 @@ __all__ = [
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 
-def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]) -> None:
+def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and let guards refuse with the same answers.
 
     With `required=True` the documentation pages are guarded too, unless they are `exempt`. The middleware that is added
@@ -72,7 +72,7 @@ def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Un
     Args:
         app: An application that has not started.
         config: Keys, parties, times and names; several for several issuers.
-        options: Those of `JWTMiddleware`, listed below.
+        options: Those of `MiddlewareOptions`, listed below.
 
     Raises:
         SettingError: An argument cannot be used. When the application starts: `jwt_required` stands above the route
@@ -83,7 +83,8 @@ def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Un
     describe_guards(app, gate.sources)
 
 
-install.__doc__ = with_options(install.__doc__)
+install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
+show_options(install, Gate.__init__)
 
 
 def _plain_answer(_: Any, error: Exception) -> Response:
@@ -113,20 +114,20 @@ get_token = _usable_as_dependency(core.get_token)
 _HIDDEN = "jwt_required_token"
 
 
-def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) -> Callable[..., Any]:
+def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     """FastAPI reads what a handler wants from its signature, so the guard is a dependency in the signature."""
-    bearer = JWTBearer(optional=optional, **access.rules)
+    bearer = JWTBearer.of(guard)
     parameters = dict(inspect.signature(handler).parameters)
     passes_token = _receives_token(handler, parameters.get("token"))
     name = "token" if passes_token else _HIDDEN
     while name in parameters and not passes_token:  # that of another guard
         name += "_"
     parameters.pop(name, None)
-    guard = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Security(bearer)])
+    dependency = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Security(bearer)])
     is_variadic = [parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()]
     where = is_variadic.index(True) if True in is_variadic else len(is_variadic)
     ordered = [*parameters.values()]
-    ordered.insert(where, guard)
+    ordered.insert(where, dependency)
 
     @functools.wraps(handler)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -7,13 +7,13 @@ import contextlib
 import inspect
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from datetime import timedelta
-from typing import Annotated, Any, Optional, TypeAlias
+from typing import Annotated, Any, Optional, Self, TypeAlias, Unpack
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
+from asgi_jwt_claims.auth.options import Guard, GuardOptions, describe_options, show_options
 from asgi_jwt_claims.auth.request import (
     Outcome,
     TokenHolder,
@@ -79,18 +79,7 @@ class JWTBearer(SecurityBase):
     Args:
         config: Keys, parties, times and names; several for several issuers. None: those of the middleware that
             `install` has put in.
-        optional: Whether absence is tolerated; the value is None then. A bad token never is.
-        fresh: Whether the token must come from a recent login; a `timedelta` says how recent.
-        type: The type of token wanted.
-        allow: Roles of which the token must have one; an empty collection allows nobody.
-        deny: Roles of which the token must have none.
-        scopes: Scopes the token must have, beside those of `Security`.
-        check_revocation: False: do not ask the store whether the token is revoked.
         store: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
-        sources: Where the token may have been offered; empty: wherever the middleware looks, or, beside a `config`, in
-            the Authorization header.
-        end_with_token: False: a websocket, or a `text/event-stream` response, goes on when its token expires or is
-            revoked. Without a middleware it does so in any case.
         realm: Named in `WWW-Authenticate` where there is no middleware.
         scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword-` and the
             address, or `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
@@ -98,59 +87,53 @@ class JWTBearer(SecurityBase):
         token_url: The address of the login, relative to the application, that takes a form with `username` and
             `password` and answers with a `TokenPair` (RFC 6749 section 4.3). The documentation page then logs in by
             itself. For the Authorization header.
+        options: Those of `GuardOptions`. Beside a `config`, no `sources` means the Authorization header unless a
+            middleware looks elsewhere. Without a middleware a connection ends with its token in any case.
 
     Raises:
-        SettingError: Rules that make no sense.
+        SettingError: Options that make no sense.
     """
 
-    def __init__(  # noqa: PLR0913 -- what may be said about a guard, all of it by name
+    def __init__(
         self,
         config: Annotated[
             JWTConfig | Iterable[JWTConfig] | None,
             NotAParameter("JWTBearer is a class: Depends(JWTBearer()) and Security(JWTBearer()) have parentheses"),
         ] = None,
         *,
-        optional: bool = False,
-        fresh: bool | timedelta = False,
-        type: str = "access",  # noqa: A002 -- the field's name
-        allow: str | Iterable[str] | None = None,
-        deny: str | Iterable[str] | None = None,
-        scopes: str | Iterable[str] = (),
-        check_revocation: bool = True,
         store: TokenStore | None = None,
-        sources: Iterable[Source] = (),
-        end_with_token: bool = True,
         realm: str = "api",
         scheme_name: str | None = None,
         description: str | None = None,
         token_url: str | None = None,
+        **options: Unpack[GuardOptions],
     ) -> None:
-        if not isinstance(optional, bool):
-            raise SettingError("optional must be True or False")
         self._trust = None if config is None else verifier_for(config)
-        self._optional = optional
         if store is not None and (self._trust is None or not isinstance(store, TokenStore)):
             raise SettingError("store must be a TokenStore, beside a config; else it is the middleware's")
         self._store = store
-        self._access = AccessPolicy(
-            type=type,
-            fresh=fresh,
-            allow=allow,
-            deny=deny,
-            scopes=scopes,
-            check_revocation=check_revocation,
-            sources=sources,
-            end_with_token=end_with_token,
-        )
         self._challenges = ErrorResponder(realm, listeners=None if self._trust is None else self._trust.on_event)
         if scheme_name is not None and (not isinstance(scheme_name, str) or SCHEME_NAME.fullmatch(scheme_name) is None):
             raise SettingError("scheme_name must consist of letters, digits, dots, hyphens and underscores")
-        wants_header = not self._access.sources or BearerHeader() in self._access.sources
+        guard = Guard(**options)
+        wants_header = not guard.sources or BearerHeader() in guard.sources
         if token_url is not None and (not token_url or not isinstance(token_url, str) or not wants_header):
             raise SettingError('token_url must be the address of a login such as "login", for the Authorization header')
+        self._realm = realm
         self._wording = Wording(scheme_name, description, token_url)
-        self._identity = (self._trust, store, optional, self._access, realm, self._wording)
-        first, *others = self._wording.schemes(self._access.sources or DEFAULT_SOURCES)
+        self._use(guard)
+
+    @classmethod
+    def of(cls, guard: Guard) -> Self:
+        """Return a dependency with this guard that trusts the middleware."""
+        bearer = cls()
+        bearer._use(guard)
+        return bearer
+
+    def _use(self, guard: Guard) -> None:
+        self._guard = guard
+        self._identity = (self._trust, self._store, guard, self._realm, self._wording)
+        first, *others = self._wording.schemes(self._guard.sources or DEFAULT_SOURCES)
         self.scheme_name, self.model = first.scheme_name, first.model
         # FastAPI reads from its signature what a dependency depends on, and documents every scheme that it finds there.
         own = [one for one in inspect.signature(self.__call__).parameters.values() if one.kind is not one.VAR_KEYWORD]
@@ -185,14 +168,14 @@ class JWTBearer(SecurityBase):
         outcome = await self._outcome(connection)
         if is_preflight(connection.scope):
             return None  # the handler runs without a token, which a preflight never has
-        access = self._access.with_scopes(security_scopes.scopes)
+        guard = self._guard.with_scopes(security_scopes.scopes)
         try:
-            token = outcome.admit(connection.scope, access, optional=self._optional)
+            token = outcome.admit(connection.scope, guard)
         except TokenError as error:
             forget_error(connection.scope)
             refusal = error
             if isinstance(error, MissingScopeError):
-                refusal = naming_scopes(error, (*self._demanded_by_route(connection.scope), *access.scopes))
+                refusal = naming_scopes(error, (*self._demanded_by_route(connection.scope), *guard.policy.scopes))
             answer = await outcome.challenges.respond(refusal, connection.scope)
             extensions = connection.scope.get("extensions") or {}
             if connection.scope["type"] == "websocket" and "websocket.http.response" not in extensions:
@@ -213,34 +196,37 @@ class JWTBearer(SecurityBase):
                 for guard, scopes in guards_below(dependant):
                     trusts = (guard._trust, self._trust)  # noqa: SLF001 -- of this very class
                     if None in trusts or trusts[0] == trusts[1]:
-                        yield from (*guard._access.scopes, *scopes)  # noqa: SLF001 -- of this very class
+                        yield from (*guard._guard.policy.scopes, *scopes)  # noqa: SLF001 -- of this very class
                 return
 
     @property
     def looks_where_middleware_does(self) -> bool:
         """Whether it has neither a configuration nor sources of its own."""
-        return self._trust is None and not self._access.sources
+        return self._trust is None and not self._guard.sources
 
     def places(self, sources: Iterable[Source]) -> list[Scheme]:
         """How the OpenAPI document names these sources, if it is this guard that looks there."""
         return self._wording.schemes(sources)
 
     async def _outcome(self, connection: HTTPConnection) -> Outcome:
-        scope, trust, access = connection.scope, self._trust, self._access
+        scope, trust, guard = connection.scope, self._trust, self._guard
         if trust is None:
-            outcome = outcome_under(scope, access)
+            outcome = outcome_under(scope, guard)
             if not outcome.attended:
-                await outcome.prepare(scope, check_revocation=access.check_revocation)
+                await outcome.prepare(scope, check_revocation=guard.check_revocation)
             return outcome
         return await examined(
             scope,
             trust,
             self._challenges,
             self._store,
-            check_revocation=access.check_revocation,
-            sources=access.sources,
+            check_revocation=guard.check_revocation,
+            sources=guard.sources,
         )
 
+
+JWTBearer.__doc__ = describe_options(JWTBearer.__doc__, GuardOptions)
+show_options(JWTBearer.__init__, Guard, AccessPolicy)
 
 _checked: weakref.WeakSet[Any] = weakref.WeakSet()
 """The applications whose routes have been looked at."""

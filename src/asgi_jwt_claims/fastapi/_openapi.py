@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, routing
 from fastapi.encoders import jsonable_encoder
 
-from asgi_jwt_claims.access.policy import AccessPolicy
+from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, Source
 
 from ._bearer import JWTBearer, guards_below
@@ -31,7 +31,7 @@ def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -
     Raises:
         SettingError: `sources` are none.
     """
-    places = AccessPolicy(sources=sources).sources
+    places = Guard(sources=sources).sources
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -25,13 +25,13 @@ import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.authenticator import CORS_INSIDE, gate_for_install
+from asgi_jwt_claims.auth.authenticator import CORS_INSIDE, Gate, gate_for_install
 from asgi_jwt_claims.auth.guard import decorator, guard_handler, takes_token
-from asgi_jwt_claims.auth.request import ANY_ACCESS_TOKEN, get_token, outcome_under
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN, MiddlewareOptions, describe_options, show_options
+from asgi_jwt_claims.auth.request import get_token, outcome_under
 from asgi_jwt_claims.auth.routes import note_guarded
 from asgi_jwt_claims.connections.refusals import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
-from asgi_jwt_claims.middleware import with_options
 from asgi_jwt_claims.runtime.extras import needs
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
@@ -68,8 +68,7 @@ if TYPE_CHECKING:
     from sanic.handlers import ErrorHandler
     from sanic.response import BaseHTTPResponse
 
-    from asgi_jwt_claims.access.policy import AccessPolicy
-    from asgi_jwt_claims.auth.authenticator import Gate, GateOptions
+    from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.responses import ErrorResponse
     from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
@@ -91,7 +90,7 @@ _looked_into: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
 
 
 def install(
-    app: Sanic[Any, Any] | Blueprint, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]
+    app: Sanic[Any, Any] | Blueprint, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]
 ) -> None:
     """Guard every request of `app`, on Sanic's own server as well as in ASGI mode, unknown routes included.
 
@@ -105,7 +104,7 @@ def install(
     Args:
         app: An application or a blueprint that has not started.
         config: Keys, parties, times and names; several for several issuers.
-        options: Those of `JWTMiddleware`, listed below.
+        options: Those of `MiddlewareOptions`, listed below.
 
     Raises:
         SettingError: An option cannot be used, or `app` cannot be guarded, or is guarded already. Also when the
@@ -153,7 +152,8 @@ def install(
     _gates[guard_request] = gate
 
 
-install.__doc__ = with_options(install.__doc__)
+install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
+show_options(install, Gate.__init__)
 
 
 def _keep_background(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
@@ -194,7 +194,7 @@ async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
         logger().warning(CORS_INSIDE)
 
 
-def _gate(config: JWTConfig | Iterable[JWTConfig], options: GateOptions) -> Gate:
+def _gate(config: JWTConfig | Iterable[JWTConfig], options: MiddlewareOptions) -> Gate:
     gate = gate_for_install(config, options)
     if gate.drain:
         raise SettingError("leave drain out: Sanic reads the body of a request by itself")
@@ -248,9 +248,9 @@ async def _inject_token(request: Request) -> Token:
     for gate in _gates_of(request.route):
         await _examine(request, gate)
     scope = prepared_scope(request)
-    outcome = outcome_under(scope, ANY_ACCESS_TOKEN)
+    outcome = outcome_under(scope, ACCESS_TOKEN)
     await outcome.prepare(scope)
-    return outcome.admit(scope, ANY_ACCESS_TOKEN)
+    return cast("Token", outcome.admit(scope, ACCESS_TOKEN))
 
 
 async def _extend(app: Sanic[Any, Any]) -> None:
@@ -406,14 +406,13 @@ def _call_variadic(handler: Callable[..., Any]) -> Callable[..., Any]:
     return functools.update_wrapper(call, handler)
 
 
-def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) -> Callable[..., Any]:
+def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     if isinstance(handler, Middleware):  # the guard stands above `app.on_request`, which has made this of a function
         note_guarded(handler.func)
     is_variadic = takes_token(handler) and "token" not in inspect.signature(handler).parameters
     guarded = guard_handler(
         _call_variadic(handler) if is_variadic else handler,
-        access,
-        optional,
+        guard,
         is_connection=lambda argument: isinstance(argument, Request),
         refuse=_refuse,
         call_sync=_call_sync,
@@ -424,11 +423,11 @@ def _guard(handler: Callable[..., Any], access: AccessPolicy, optional: bool) ->
 
     async def ask(request: Request) -> None:
         scope = prepared_scope(request)
-        outcome = outcome_under(scope, access)
-        await outcome.prepare(scope, check_revocation=access.check_revocation)
-        outcome.admit(scope, access, optional=optional)
+        outcome = outcome_under(scope, guard)
+        await outcome.prepare(scope, check_revocation=guard.check_revocation)
+        outcome.admit(scope, guard)
 
-    mark(guarded, RouteGuard(access, optional, ask))
+    mark(guarded, RouteGuard(guard, ask))
     return guarded
 
 

@@ -39,13 +39,13 @@ def document(app: Sanic[Any, Any], specification: Any, sources_of: Callable[[Any
             if not guards:
                 continue
             operation = operations[handler]
-            sources = guards[0].access.sources or sources_of(route)
+            sources = guards[0].guard.sources or sources_of(route)
             schemes = dict(map(_scheme_of, sources))
             if not operation.security:  # else the application has said so itself
                 for name, scheme in schemes.items():
                     specification.add_security_scheme(name, **scheme)
                     operation.secured(name)
-                if all(guard.optional for guard in guards):
+                if all(one.guard.optional for one in guards):
                     operation.security.append({})
             for error in (MissingTokenError(), ForbiddenError()):
                 if error.status not in operation.responses:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sanic import Request, Sanic
 
-    from asgi_jwt_claims.access.policy import AccessPolicy
+    from asgi_jwt_claims.auth.options import Guard
 
 __all__ = ["RouteGuard", "ask_guards", "check_routes", "endpoints_of", "guard_head", "guards_of", "mark"]
 
@@ -33,8 +33,7 @@ _GUARDS = "__jwt_guards__"
 class RouteGuard(NamedTuple):
     """One guard of a handler."""
 
-    access: AccessPolicy
-    optional: bool
+    guard: Guard
     ask: Callable[[Request], Awaitable[None]]
     """Raises what the guard refuses the request with."""
 

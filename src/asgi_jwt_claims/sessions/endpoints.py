@@ -11,10 +11,11 @@ import hmac
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 from urllib.parse import parse_qsl
 
-from asgi_jwt_claims.auth.request import ANY_ACCESS_TOKEN, examined, forget_error
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN
+from asgi_jwt_claims.auth.request import examined, forget_error
 from asgi_jwt_claims.errors import (
     MissingScopeError,
     RepeatedCredentialsError,
@@ -286,7 +287,7 @@ class TokenEndpoints:
     async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[ErrorResponse]]) -> ErrorResponse:
         outcome = await examined(scope, self._config, self._challenges, self._store, sources=self._sources)
         try:
-            token = outcome.admit(scope, ANY_ACCESS_TOKEN)
+            token = cast("Token", outcome.admit(scope, ACCESS_TOKEN))
             if outcome.is_untold:
                 await outcome.tell_accepted(scope)
             return await respond(token)

@@ -18,7 +18,7 @@ from asgi_jwt_claims import (
     get_token,
     verify_token,
 )
-from asgi_jwt_claims.access import AccessPolicy
+from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.auth.request import outcome_under
 from asgi_jwt_claims.sessions import revoke_identity, revoke_session, revoke_token, start_session
 from asgi_jwt_claims.stores import MemoryStore, Revocation
@@ -44,7 +44,7 @@ def guarded(app: App, **rules: Any) -> App:
     """An application behind a guard with these rules."""
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
-        access = AccessPolicy(**rules)
+        access = Guard(**rules)
         outcome = outcome_under(scope, access)
         await outcome.prepare(scope, check_revocation=access.check_revocation)
         outcome.admit(scope, access)

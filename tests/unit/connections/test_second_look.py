@@ -27,7 +27,7 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.access import AccessPolicy
+from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.auth.request import outcome_under
 from asgi_jwt_claims.errors import RevokedTokenError, WrongIdentityError
 from asgi_jwt_claims.sessions import revoke_token
@@ -43,12 +43,12 @@ from tests.unit.connections.test_websockets import EXPIRED
 pytestmark = pytest.mark.anyio
 
 Expire = Callable[[], None]
-LAX, STRICT = AccessPolicy(check_revocation=False), AccessPolicy()
+LAX, STRICT = Guard(check_revocation=False), Guard()
 
 
 @pytest.mark.parametrize("guards", [(LAX, STRICT), (STRICT, LAX), (LAX, STRICT, LAX)])
 async def test_a_lax_guard_beside_a_strict_one(
-    config: JWTConfig, alice: Header, raw: str, store: MemoryStore, guards: tuple[AccessPolicy, ...]
+    config: JWTConfig, alice: Header, raw: str, store: MemoryStore, guards: tuple[Guard, ...]
 ) -> None:
     """As long as one guard wants to know, a revoked token ends the connection and renews none."""  # S133
     refused: list[bool] = []

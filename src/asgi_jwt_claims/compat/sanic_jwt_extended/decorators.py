@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from sanic import Request
 
-from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.auth.guard import check_token_argument
+from asgi_jwt_claims.auth.options import OPTIONAL_TOKEN, Guard
 from asgi_jwt_claims.auth.routes import note_guarded
 from asgi_jwt_claims.sanic._connections import WEBSOCKETS, close_websocket
 from asgi_jwt_claims.sanic._routes import RouteGuard, mark
@@ -25,13 +25,13 @@ Handler: TypeAlias = Callable[..., Any]
 Roles: TypeAlias = str | Iterable[str] | None
 
 
-def _guard(handler: Handler, access: AccessPolicy, *, optional: bool = False) -> Handler:
+def _guard(handler: Handler, guard: Guard) -> Handler:
     @functools.wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         request = next(argument for argument in args if isinstance(argument, Request))
         check_token_argument(kwargs, Token)
         try:
-            kwargs["token"] = Token(admit(request, access, optional=optional))
+            kwargs["token"] = Token(admit(request, guard))
         except RequestRefused as refused:
             if not any(isinstance(argument, WEBSOCKETS) for argument in args):
                 raise
@@ -42,20 +42,20 @@ def _guard(handler: Handler, access: AccessPolicy, *, optional: bool = False) ->
         return await result if isawaitable(result) else result
 
     async def ask(request: Request[Any, Any]) -> None:
-        admit(request, access, optional=optional)
+        admit(request, guard)
 
     note_guarded(handler)
-    mark(guarded, RouteGuard(access, optional, ask))
+    mark(guarded, RouteGuard(guard, ask))
     return guarded
 
 
 def _role_guard(function: Handler | None, allow: Roles, deny: Roles, *, fresh: bool) -> Any:
     if allow is not None and deny is not None:
         raise ConfigurationConflictError("allow and deny cannot be given together")
-    access = AccessPolicy(fresh=fresh, allow=allow, deny=deny)
+    guard = Guard(fresh=fresh, allow=allow, deny=deny)
     if function is None:
-        return lambda handler: _guard(handler, access)
-    return _guard(function, access)
+        return lambda handler: _guard(handler, guard)
+    return _guard(function, guard)
 
 
 def jwt_required(function: Handler | None = None, allow: Roles = None, deny: Roles = None) -> Any:
@@ -76,9 +76,9 @@ def fresh_jwt_required(function: Handler | None = None, allow: Roles = None, den
 
 def jwt_optional(fn: Handler) -> Handler:
     """Let in a request without a token, with an empty `Token`; refuse a bad token or a bad header."""
-    return _guard(fn, AccessPolicy(), optional=True)
+    return _guard(fn, OPTIONAL_TOKEN)
 
 
 def jwt_refresh_token_required(fn: Handler) -> Handler:
     """Guard a handler by a refresh token."""
-    return _guard(fn, AccessPolicy(type="refresh"))
+    return _guard(fn, Guard(type="refresh"))

@@ -19,7 +19,7 @@ from .settings import Settings, read_settings, set_defaults
 if TYPE_CHECKING:
     from sanic import Request, Sanic
 
-    from asgi_jwt_claims.access.policy import AccessPolicy
+    from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["JWTManager", "admit", "settings_of"]
@@ -105,7 +105,7 @@ def settings_of(app: Sanic[Any, Any]) -> Settings:
     return settings
 
 
-def admit(request: Request, access: AccessPolicy, *, optional: bool) -> Token | None:
+def admit(request: Request, guard: Guard) -> Token | None:
     """The token of a request, verified at most once.
 
     Raises:
@@ -118,6 +118,6 @@ def admit(request: Request, access: AccessPolicy, *, optional: bool) -> Token | 
         outcome = Outcome(settings.config, settings.sources, _CHALLENGES)
         attach(scope, outcome)
     try:
-        return outcome.admit(scope, access, optional=optional)
+        return outcome.admit(scope, guard)
     except TokenError as error:
         raise refusal(error) from error
