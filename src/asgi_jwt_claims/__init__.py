@@ -6,7 +6,8 @@ Frameworks have their own modules, imported by whoever uses them: `asgi_jwt_clai
 
 from __future__ import annotations
 
-from .auth.request import current_token, get_token
+from .auth.current import current_token
+from .auth.request import get_token
 from .config import JWTConfig
 from .config.cookies import TokenCookies
 from .config.events import AuthEvent

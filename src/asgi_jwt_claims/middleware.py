@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ._asgi import REQUEST_SCOPES, SCOPE_KEY
-from .auth.authenticator import CORS_INSIDE, Gate
+from .auth.current import TokenHolder
+from .auth.exempt import CORS_INSIDE, has_cors
 from .auth.options import MiddlewareOptions, describe_options, show_options
-from .auth.request import TokenHolder
+from .auth.request import complete_request
 from .auth.routes import check_routes
+from .auth.settings import MiddlewareSettings
+from .auth.state import RequestAuth
 from .errors import SettingError, UnsupportedScopeError
 from .responses import send_response
 from .runtime.log import logger
-from .sources.forms import peek_form_field
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from .errors import TokenError
 
 __all__ = ["JWTMiddleware"]
-
-_DEEPEST = 32  # layers around an application that are looked at
 
 
 class JWTMiddleware:
@@ -65,46 +65,47 @@ class JWTMiddleware:
             raise SettingError(f"app must be an ASGI application, not {type(app).__name__}: JWTMiddleware(app, config)")
         self.app = app
         self._knows_routes = False
-        # `install` has made a gate already, so that its caller is told of mistakes.
-        self._gate = config if isinstance(config, Gate) else Gate(config, **options)
-        if self._gate.refuses_preflights and _has_cors(app):
+        # `install` has made the settings already, so that its caller is told of mistakes.
+        self._settings = config if isinstance(config, MiddlewareSettings) else MiddlewareSettings(config, **options)
+        if self._settings.refuses_preflights and has_cors(app):
             logger().warning(CORS_INSIDE)
-        from .connections.stream import HTTPExchange  # noqa: PLC0415 -- as in `_live`: they import anyio
-        from .connections.websocket import WebSocketConnection  # noqa: PLC0415 -- as in `_live`: they import anyio
+        from .connections.stream import HTTPExchange  # noqa: PLC0415 -- as in `_lifespan`: they import anyio
+        from .connections.websocket import WebSocketConnection  # noqa: PLC0415 -- as in `_lifespan`: they import anyio
 
         self._http, self._websocket = HTTPExchange, WebSocketConnection
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Guard, find, verify, put in scope, call."""
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: C901 -- one coroutine for a request
+        """Authenticate the request, then refuse it or call the application."""
         if scope["type"] not in REQUEST_SCOPES:
-            await self._live(scope, receive, send)
+            await self._lifespan(scope, receive, send)
             return
         if not self._knows_routes:
             check_routes(self.app, scope.get("app"))
             self._knows_routes = True
-        gate = self._gate
-        protocol = gate.strip_subprotocol(scope) if scope["type"] == "websocket" else None
-        error = None if gate.is_remote else gate.open(scope)
-        if gate.is_remote or scope[SCOPE_KEY].is_undecided:
-            error, receive = await self._wait(scope, receive)
-        outcome = scope[SCOPE_KEY]
-        if outcome.is_untold:
-            await outcome.tell_accepted(scope)
+        settings, result = self._settings, None
+        auth = RequestAuth.enter(scope, settings)
+        if not auth.is_exempt:
+            result = auth.result_for(scope)
+            if result.state.needs is not None:
+                result, receive = await complete_request(scope, result, receive)
+        error = auth.admit(scope, result)
+        if auth.untold is not None:
+            await auth.tell_accepted(scope)
         holder = TokenHolder(scope, scope["token"])
         try:
             if error is not None:
                 await self._refuse(error, scope, receive, send)
                 return
-            # What sees to it that the connection ends with its token, and that refusals of the application are answered.
+            # Ends with its token, and answers refusals of the application.
             connection = (
-                self._http(scope, receive, send, gate.challenges, gate.end_with_token)
+                self._http(scope, receive, send, settings.authenticator.responder, settings.end_with_token)
                 if scope["type"] == "http"
-                else self._accepting(scope, receive, send, protocol)
+                else self._accepting(scope, receive, send, auth.protocol)
             )
             try:
                 await self.app(scope, connection.receive, connection.send)
             except Exception as raised:
-                # What `send` has raised since the end, the application may let go, and a refusal is answered.
+                # The application may let go what `send` has raised since the end, and a refusal is answered.
                 if not connection.is_end(raised) and not await connection.answer_for(raised):
                     raise
             finally:
@@ -113,25 +114,18 @@ class JWTMiddleware:
                 connection.leave()
         finally:
             holder.release()
+            if auth.outer is not None:
+                scope[SCOPE_KEY] = auth.outer
 
     async def _refuse(self, error: TokenError, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._gate.challenges.respond(error, scope)
-        if self._gate.drain and scope["type"] == "http":
-            from .runtime.drain import drain_body  # noqa: PLC0415 -- as in `_live`
+        answer = await self._settings.authenticator.responder.respond(error, scope)
+        if self._settings.drain and scope["type"] == "http":
+            from .runtime.drain import drain_body  # noqa: PLC0415 -- as in `_lifespan`
 
-            await drain_body(scope, receive, self._gate.drain)
+            await drain_body(scope, receive, self._settings.drain)
         await send_response(answer, scope, send)
 
-    async def _wait(self, scope: Scope, receive: Receive) -> tuple[TokenError | None, Receive]:
-        """Examine a request for which keys, a form or a store are needed; and what the application then receives by."""
-
-        async def read_form(field: str) -> None:
-            nonlocal receive
-            receive = await peek_form_field(scope, receive, field)
-
-        return await self._gate.examine(scope, read_form), receive
-
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The lifespan, in which keys and stores are looked after."""
         if scope["type"] != "lifespan":
             raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
@@ -142,38 +136,27 @@ class JWTMiddleware:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
-        if not self._gate.background:
+        if not self._settings.background:
             await self.app(scope, receive, send)
             return
         from .runtime.lifespan import run_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
 
-        await run_during(self._gate.background, lambda: self.app(scope, receive, send))
+        await run_during(self._settings.background, lambda: self.app(scope, receive, send))
 
     def _accepting(self, scope: Scope, receive: Receive, send: Send, protocol: str | None) -> WebSocketConnection:
-        gate = self._gate
+        settings = self._settings
         return self._websocket(
             scope,
             receive,
             send,
-            close_code=gate.close_code,
+            close_code=settings.close_code,
             protocol=protocol,
-            ends=gate.end_with_token,
-            challenges=gate.challenges,
+            ends=settings.end_with_token,
+            challenges=settings.authenticator.responder,
         )
 
 
-def _has_cors(app: object) -> bool:
-    """Whether a CORS middleware stands in an application: among those around it, or those that it puts around itself."""
-    for _ in range(_DEEPEST):
-        # Starlette and FastAPI keep theirs under this name until they start.
-        kinds = [getattr(one, "cls", None) for one in getattr(app, "user_middleware", ())]
-        if any("CORS" in getattr(kind, "__name__", "") for kind in (type(app), *kinds)):
-            return True
-        app = getattr(app, "app", None)
-    return False
-
-
 JWTMiddleware.__doc__ = describe_options(JWTMiddleware.__doc__, MiddlewareOptions)
-show_options(JWTMiddleware.__init__, Gate.__init__)
+show_options(JWTMiddleware.__init__, MiddlewareSettings)
 # What `help` and editors show of the class is how it is built; its `__new__` takes anything.
 vars(JWTMiddleware.__new__)["__signature__"] = inspect.signature(JWTMiddleware.__init__)

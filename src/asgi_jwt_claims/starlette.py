@@ -20,16 +20,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from .auth.authenticator import Gate, gate_for_install
 from .auth.guard import annotation_of_token, decorator, guard_handler, may_be_token
-from .auth.options import ACCESS_TOKEN, MiddlewareOptions, describe_options, show_options
-from .auth.request import (
-    forget_error,
-    get_token,
-    outcome_of,
-    outcome_under,
-)
+from .auth.options import MiddlewareOptions, describe_options, show_options
+from .auth.request import get_token
 from .auth.routes import mark_path_parameter
+from .auth.settings import MiddlewareSettings, settings_for_install
+from .auth.state import find_request_auth, request_auth
 from .errors import SettingError, TokenError
 from .middleware import JWTMiddleware
 from .responses import ErrorResponse, close_code, send_response
@@ -73,22 +69,22 @@ def install_with(
     config: JWTConfig | Iterable[JWTConfig],
     options: MiddlewareOptions,
     handlers: Mapping[type[Exception], ExceptionHandler],
-) -> Gate:
+) -> MiddlewareSettings:
     """`install`, for this kind of application, with the exception handlers that an adapter brings.
 
     They also answer for what is mounted in `app`.
 
     Returns:
-        The gate of the middleware.
+        The settings of the middleware.
 
     Raises:
         SettingError: An argument cannot be used.
     """
     check_application(app, kind)
-    gate = gate_for_install(config, options)
-    app.add_middleware(_InstalledMiddleware, gate, routes=app.routes, handlers=handlers)
+    settings = settings_for_install(config, options)
+    app.add_middleware(_InstalledMiddleware, settings, routes=app.routes, handlers=handlers)
     _add_handlers(app, handlers)
-    return gate
+    return settings
 
 
 class _InstalledMiddleware(JWTMiddleware):
@@ -97,12 +93,12 @@ class _InstalledMiddleware(JWTMiddleware):
     def __init__(
         self,
         app: ASGIApp,
-        gate: Gate,
+        settings: MiddlewareSettings,
         *,
         routes: Iterable[BaseRoute],
         handlers: Mapping[type[Exception], ExceptionHandler],
     ) -> None:
-        super().__init__(app, gate)  # type: ignore[arg-type]  # which stands for configuration and options
+        super().__init__(app, settings)  # type: ignore[arg-type]  # which stands for configuration and options
         for mounted in _mounted(routes):
             _add_handlers(mounted, handlers)
 
@@ -144,9 +140,9 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     """
     if not isinstance(error, TokenError):
         raise error
-    outcome = outcome_under(connection.scope, ACCESS_TOKEN)
-    forget_error(connection.scope)
-    return await _refuse(connection, await outcome.challenges.respond(error, connection.scope))
+    auth = request_auth(connection.scope)
+    auth.note(None)  # this answer has to stay
+    return await _refuse(connection, await auth.authenticator.responder.respond(error, connection.scope))
 
 
 def to_response(answer: ErrorResponse) -> Response:
@@ -159,9 +155,9 @@ def to_response(answer: ErrorResponse) -> Response:
 async def _refuse(connection: HTTPConnection, answer: ErrorResponse, _: tuple[Any, ...] = ()) -> Response | None:
     if not isinstance(connection, WebSocket):
         return to_response(answer)
-    outcome = outcome_of(connection.scope)
+    auth = find_request_auth(connection.scope)
     # An exception handler gets another object than the handler had, which knows nothing of what that one has done.
-    is_accepted = outcome is not None and outcome.is_accepted
+    is_accepted = auth is not None and auth.is_accepted
     if connection.application_state is WebSocketState.CONNECTING and not is_accepted:
         await send_response(answer, connection.scope, connection.send)
     elif connection.application_state is not WebSocketState.DISCONNECTED:
@@ -192,4 +188,4 @@ def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
 jwt_required = decorator(_guard)
 
 install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, Gate.__init__)
+show_options(install, MiddlewareSettings)

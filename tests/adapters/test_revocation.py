@@ -32,9 +32,10 @@ from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
 from asgi_jwt_claims.access import AccessPolicy
-from asgi_jwt_claims.auth.authenticator import Gate
+from asgi_jwt_claims.auth.authenticator import Authenticator
 from asgi_jwt_claims.auth.options import ACCESS_TOKEN, Guard
-from asgi_jwt_claims.auth.request import Outcome
+from asgi_jwt_claims.auth.request import authenticate_request, authenticator_for, complete_request
+from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import (
     FreshTokenRequiredError,
@@ -276,24 +277,25 @@ def test_where_nobody_can_wait(config: JWTConfig, clock: HeldClock) -> None:
     """Without waiting, a store that has to be asked accepts no token; a guard that does not check accepts it."""
     store = Distant(clock=clock)
     scope = http_scope("/", bearer(create_access_token("alice", config)))
-    outcome = Outcome(config, DEFAULT_SOURCES, ErrorResponder(), store)
-    with pytest.raises(StoreUnavailableError):
-        outcome.admit(scope, ACCESS_TOKEN)
-    assert outcome.is_undecided
-    assert "alice" == outcome.admit(scope, Guard(check_revocation=False)).identity
-    finish(outcome.prepare(scope, check_revocation=False))
-    assert (0, False) == (store.asked, outcome.attended)
-    finish(outcome.prepare(scope))
-    finish(outcome.prepare(scope))
-    assert (1, True) == (store.asked, outcome.attended)
-    assert "alice" == outcome.admit(scope, ACCESS_TOKEN).identity
+    authenticator_for(scope, Authenticator(config, DEFAULT_SOURCES, store, ErrorResponder()))
+    result = authenticate_request(scope)
+    assert "store" == result.state.needs
+    assert StoreUnavailableError is type(result.refusal(ACCESS_TOKEN))
+    assert None is result.refusal(Guard(check_revocation=False))
+    result, _ = finish(complete_request(scope, result, check_revocation=False))
+    assert (0, "store") == (store.asked, result.state.needs)
+    result, _ = finish(complete_request(scope, result))
+    again, _ = finish(complete_request(scope, authenticate_request(scope)))
+    assert again is result
+    assert (1, None) == (store.asked, result.state.needs)
+    assert None is result.refusal(ACCESS_TOKEN)
 
 
 @pytest.mark.parametrize("store", [None], indirect=False)
 def test_what_is_no_store(config: JWTConfig, store: None) -> None:
     """Something else in the place of a store is refused when it is built, and a store without a configuration too."""
     with pytest.raises(SettingError, match="TokenStore"):
-        Gate(config, store=object())  # type: ignore[arg-type]
+        MiddlewareSettings(config, store=object())  # type: ignore[arg-type]
     for arguments, options in (((config,), {"store": object()}), ((), {"store": MemoryStore()})):
         with pytest.raises(SettingError, match="TokenStore"):
             for_fastapi.JWTBearer(*arguments, **options)

@@ -31,7 +31,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     current_token,
 )
-from asgi_jwt_claims.auth.authenticator import CORS_INSIDE
+from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
 from asgi_jwt_claims.sanic import install, jwt_required

@@ -23,7 +23,6 @@ from asgi_jwt_claims import (
     current_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import ForbiddenError, SettingError
 from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
@@ -33,6 +32,7 @@ from tests.adapters.test_sanic import Open, anyio_backend, app, extended, site_o
 from tests.apps.sanic_door import failure_of, new_app
 from tests.by_hand import ask, lifespan
 from tests.conftest import HeldClock
+from tests.scopes import ScopeMiddleware
 from tests.support import SECRET
 
 __all__ = ["anyio_backend", "app", "extended", "site_of"]
@@ -555,7 +555,7 @@ async def test_a_parameter_named_token_without_install(app: Any, config: JWTConf
     guard = jwt_required(handler_of_a_token)
     request = Request(b"/", {}, "1.1", "GET", None, app)  # type: ignore[arg-type]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"authorization", b"Bearer " + alice.encode())]}
-    Gate(config).open(scope)
+    ScopeMiddleware(config).open(scope)
     setattr(request.ctx, SCOPE_KEY, scope)
     for wrong in ("mallory", 7, ""):
         with pytest.raises(SettingError, match="rename the parameter of the route"):

@@ -8,23 +8,23 @@ import pytest
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, TokenCookies, create_access_token
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, SettingError
 from asgi_jwt_claims.tokens.token import Anonymous
 from tests.by_hand import Header, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
+from tests.scopes import ScopeMiddleware
 from tests.support import SECRET, for_each
 
 EXEMPT = ("/", "/login", "/docs/*", "/caf\u00e9", "/files/*", "/trailing/")
 
 
-def is_open(gate: Gate, scope: dict[str, Any]) -> bool:
+def is_open(gate: ScopeMiddleware, scope: dict[str, Any]) -> bool:
     return gate.open(scope) is None
 
 
 @pytest.fixture
-def gate(config: JWTConfig) -> Gate:
-    return Gate(config, exempt=EXEMPT)
+def gate(config: JWTConfig) -> ScopeMiddleware:
+    return ScopeMiddleware(config, exempt=EXEMPT)
 
 
 @for_each(
@@ -45,7 +45,7 @@ def gate(config: JWTConfig) -> Gate:
     ],
 )
 @pytest.mark.parametrize("kind", [http_scope, websocket_scope])
-def test_exempt_paths_are_open(gate: Gate, path: str, kind: Any) -> None:
+def test_exempt_paths_are_open(gate: ScopeMiddleware, path: str, kind: Any) -> None:
     """An exempt path goes on without a token, exactly or by whole segments."""
     scope = kind(path)
     assert is_open(gate, scope)
@@ -117,7 +117,7 @@ def test_exempt_paths_are_open(gate: Gate, path: str, kind: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [http_scope, websocket_scope])
-def test_no_other_path_is_open(gate: Gate, path: str, kind: Any) -> None:
+def test_no_other_path_is_open(gate: ScopeMiddleware, path: str, kind: Any) -> None:
     """No spelling of another path, and no odd spelling of an exempt one, is let through."""  # S122
     assert not is_open(gate, kind(path))
 
@@ -150,12 +150,14 @@ def test_no_other_path_is_open(gate: Gate, path: str, kind: Any) -> None:
         ("/docs/a:b", b"/docs/a:b", True),
     ],
 )
-def test_the_path_on_the_wire_is_spelled_plainly(gate: Gate, path: str, raw_path: bytes | None, expected: bool) -> None:
+def test_the_path_on_the_wire_is_spelled_plainly(
+    gate: ScopeMiddleware, path: str, raw_path: bytes | None, expected: bool
+) -> None:
     """Where a server gives `raw_path`, needless escapes close the gate, since some frameworks route on it."""  # S122
     assert expected is is_open(gate, http_scope(path, raw_path=raw_path))
 
 
-def test_a_scope_without_raw_path(gate: Gate) -> None:
+def test_a_scope_without_raw_path(gate: ScopeMiddleware) -> None:
     """`raw_path` is optional in ASGI."""
     scope = http_scope("/login")
     del scope["raw_path"]
@@ -182,7 +184,7 @@ def test_a_scope_without_raw_path(gate: Gate) -> None:
         [(b"upgrade", b"websocket"), (b"connection", b"upgrade")],
     ],
 )
-def test_no_header_opens_the_gate(gate: Gate, headers: list[Header]) -> None:
+def test_no_header_opens_the_gate(gate: ScopeMiddleware, headers: list[Header]) -> None:
     """The path and the method of the request decide; nothing that a client can write into a header does."""
     scope = http_scope("/protected")
     scope["headers"] = headers
@@ -217,7 +219,7 @@ def test_no_header_opens_the_gate(gate: Gate, headers: list[Header]) -> None:
         ("/api", "/login", False),
     ],
 )
-def test_a_root_path_is_not_part_of_the_path(gate: Gate, path: str, root_path: str, expected: bool) -> None:
+def test_a_root_path_is_not_part_of_the_path(gate: ScopeMiddleware, path: str, root_path: str, expected: bool) -> None:
     """What is compared is what a router sees: the path below the `root_path` of the server or the mount."""  # S123
     assert expected is is_open(gate, http_scope(path, root_path=root_path))
 
@@ -233,7 +235,7 @@ def test_a_root_path_is_not_part_of_the_path(gate: Gate, path: str, root_path: s
         (b"/api", False),
     ],
 )
-def test_the_spelling_below_a_root_path(gate: Gate, raw_path: bytes, expected: bool) -> None:
+def test_the_spelling_below_a_root_path(gate: ScopeMiddleware, raw_path: bytes, expected: bool) -> None:
     """Needless escapes close the gate below a root path as well, in the root path and after it."""  # S122
     assert expected is is_open(gate, http_scope("/api/docs/a b", root_path="/api", raw_path=raw_path))
 
@@ -271,13 +273,13 @@ RULES = ("GET /items", "POST /orders", "GET /docs/*", "PUT /docs/api/*", "/both"
 )
 def test_a_path_is_exempt_for_a_method(config: JWTConfig, method: str | None, path: str, expected: bool) -> None:
     """A rule with a method opens its path for this method, and one for GET for HEAD too."""  # S122
-    assert expected is is_open(Gate(config, exempt=RULES), http_scope(path, method=method))  # type: ignore[arg-type]
+    assert expected is is_open(ScopeMiddleware(config, exempt=RULES), http_scope(path, method=method))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("path", "expected"), [("/items", False), ("/docs/a", False), ("/both", True)])
 def test_a_rule_with_a_method_is_no_rule_for_websockets(config: JWTConfig, path: str, expected: bool) -> None:
     """A handshake passes by rules without a method only, whatever its scope says of a method."""
-    gate = Gate(config, exempt=RULES)
+    gate = ScopeMiddleware(config, exempt=RULES)
     assert expected is is_open(gate, websocket_scope(path))
     assert expected is is_open(gate, {**websocket_scope(path), "method": "GET"})
 
@@ -299,12 +301,12 @@ def test_a_rule_with_a_method_is_no_rule_for_websockets(config: JWTConfig, path:
 )
 def test_another_method_to_go_by(config: JWTConfig, header: Header, query: bytes, expected: bool) -> None:
     """A path that is open for one method is not open for another one, which a layer further in would go by."""  # S14
-    gate = Gate(config, exempt=RULES)
+    gate = ScopeMiddleware(config, exempt=RULES)
     for path, has_method in (("/items", True), ("/docs/a", True), ("/both", False)):
         assert (expected or not has_method) is is_open(gate, http_scope(path, header, query_string=query))
 
 
-def test_long_paths_are_not_exempt(gate: Gate) -> None:
+def test_long_paths_are_not_exempt(gate: ScopeMiddleware) -> None:
     """A path of 8 KiB may be exempt, and no longer one, in characters or as it is spelled."""  # S122
     path = "/docs/" + "a" * (8 * 1024 - 6)
     assert is_open(gate, http_scope(path))
@@ -316,7 +318,9 @@ def test_long_paths_are_not_exempt(gate: Gate) -> None:
 
 def test_the_longest_of_many_prefixes(config: JWTConfig) -> None:
     """Any number of prefixes is looked up, short and long, and those that lie in each other."""
-    gate = Gate(config, exempt=[*(f"/p{number}/*" for number in range(1000)), "/p7/deep/down/*", "/q/deep/*"])
+    gate = ScopeMiddleware(
+        config, exempt=[*(f"/p{number}/*" for number in range(1000)), "/p7/deep/down/*", "/q/deep/*"]
+    )
     paths = {"/p0/a": True, "/p999/a/b": True, "/p7/deep/down/x": True, "/q/deep/x": True, "/q/x": False, "/r": False}
     assert paths == {path: is_open(gate, http_scope(path)) for path in paths}
 
@@ -325,7 +329,7 @@ def test_the_longest_of_many_prefixes(config: JWTConfig) -> None:
 def test_a_valid_token_goes_on(config: JWTConfig, required: bool) -> None:
     """The token stands in the scope, and says where it came from."""
     scope = http_scope("/protected", bearer(create_access_token("alice", config)))
-    assert is_open(Gate(config, required=required), scope)
+    assert is_open(ScopeMiddleware(config, required=required), scope)
     assert ("alice", "header") == (scope["token"].identity, scope["token"].source)
 
 
@@ -335,29 +339,29 @@ def test_nothing_is_refused_here_when_not_required(
 ) -> None:
     """With `required=False` every request goes on, with None in the scope; the guards decide later."""
     strict, lenient = http_scope("/", *headers), http_scope("/", *headers)
-    assert error is type(Gate(config).open(strict))
-    assert None is Gate(config, required=False).open(lenient)
+    assert error is type(ScopeMiddleware(config).open(strict))
+    assert None is ScopeMiddleware(config, required=False).open(lenient)
     assert None is strict["token"]
     assert None is lenient["token"]
 
 
 @pytest.mark.parametrize("path", ["/login", "/protected"])
-def test_what_stood_in_the_scope_is_overwritten(gate: Gate, path: str) -> None:
+def test_what_stood_in_the_scope_is_overwritten(gate: ScopeMiddleware, path: str) -> None:
     """Both keys are always ours, on exempt paths too."""  # S128
     scope = http_scope(path, token="forged", **{SCOPE_KEY: "forged"})
     gate.open(scope)
     assert None is scope["token"]
-    assert "Outcome" == type(scope[SCOPE_KEY]).__name__
+    assert "RequestAuth" == type(scope[SCOPE_KEY]).__name__
 
 
-def test_an_exempt_path_is_not_examined(gate: Gate, config: JWTConfig) -> None:
+def test_an_exempt_path_is_not_examined(gate: ScopeMiddleware, config: JWTConfig) -> None:
     """On an exempt path even a good token waits until a guard asks for it."""
     scope = http_scope("/login", bearer(create_access_token("alice", config)))
     gate.open(scope)
     assert None is scope["token"]
 
 
-def test_the_other_keys_of_the_scope_are_left_alone(gate: Gate, config: JWTConfig) -> None:
+def test_the_other_keys_of_the_scope_are_left_alone(gate: ScopeMiddleware, config: JWTConfig) -> None:
     """Two keys are added, none is changed: outer middleware keeps seeing the route, the state and the user."""  # S130
     scope = http_scope("/protected", bearer(create_access_token("alice", config)), user="theirs", state={"a": 1})
     before = dict(scope)
@@ -366,7 +370,7 @@ def test_the_other_keys_of_the_scope_are_left_alone(gate: Gate, config: JWTConfi
 
 
 @pytest.mark.parametrize("headers", [(), (bearer("a.b.c"),)], ids=["absent", "bad"])
-def test_a_refusal_keeps_nothing_alive(gate: Gate, headers: tuple[Header, ...]) -> None:
+def test_a_refusal_keeps_nothing_alive(gate: ScopeMiddleware, headers: tuple[Header, ...]) -> None:
     """The error that is handed on carries no traceback, hence no frame with the request in it."""
     error = gate.open(http_scope("/protected", *headers))
     assert error is not None
@@ -375,7 +379,7 @@ def test_a_refusal_keeps_nothing_alive(gate: Gate, headers: tuple[Header, ...]) 
 
 def test_set_user(config: JWTConfig) -> None:
     """By option the token, or an anonymous somebody without scopes, is also `user` and `auth`."""
-    gate = Gate(config, set_user=True, required=False)
+    gate = ScopeMiddleware(config, set_user=True, required=False)
     known, unknown = http_scope("/", bearer(create_access_token("alice", config)), user="x"), http_scope("/", user="x")
     gate.open(known)
     gate.open(unknown)
@@ -395,25 +399,30 @@ def test_an_inner_gate_speaks_for_its_own_token(config: JWTConfig, set_user: boo
     """Where an outer gate of this library has set the user, an inner one lets it say what its own token says."""  # S128
     other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock)
     scope = http_scope("/", bearer(create_access_token("alice", config)))
-    Gate(config, set_user=True).open(scope)
+    ScopeMiddleware(config, set_user=True).open(scope)
     assert "alice" == scope["user"].identity
-    Gate(other, required=False, set_user=set_user).open(scope)
+    ScopeMiddleware(other, required=False, set_user=set_user).open(scope)
     assert None is scope["token"]
     assert isinstance(scope["user"], Anonymous)
     assert scope["user"] is scope["auth"]
-    Gate(config, set_user=set_user).open(scope)
+    ScopeMiddleware(config, set_user=set_user).open(scope)
     assert scope["token"] is scope["user"] is scope["auth"].token
 
 
-def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -> None:
-    """One outcome for both; only the way to refuse becomes the inner one's."""  # S133
-    outer, inner = Gate(config, required=False), Gate(config, realm="inner")
+def test_the_inner_middleware_takes_over_what_the_outer_has_found(config: JWTConfig) -> None:
+    """One result for both; each refuses in its own way, and the outer one is there again after the inner one."""  # S133
+    outer, inner = ScopeMiddleware(config, required=False), ScopeMiddleware(config, realm="inner")
     scope = http_scope("/", bearer("a.b.c"))
     outer.open(scope)
-    outcome = scope[SCOPE_KEY]
-    assert MalformedTokenError is type(inner.open(scope))
-    assert outcome is scope[SCOPE_KEY]
-    assert inner.challenges is outcome.challenges
+    first = scope[SCOPE_KEY]
+    assert first.result_for(scope).error is inner.open(scope)
+    second = scope[SCOPE_KEY]
+    assert first.result_for(scope) is second.result_for(scope)
+    assert [one.settings.authenticator.responder for one in (outer, inner)] == [
+        first.authenticator.responder,
+        second.authenticator.responder,
+    ]
+    assert first is second.outer
 
 
 @for_each(
@@ -468,7 +477,7 @@ def test_the_inner_gate_takes_over_what_the_outer_has_found(config: JWTConfig) -
 def test_unusable_options(config: JWTConfig, options: dict[str, Any]) -> None:
     """An option that cannot mean what it says is refused when the application is built."""
     with pytest.raises(SettingError):
-        Gate(config, **options)
+        ScopeMiddleware(config, **options)
 
 
 @pytest.mark.parametrize(
@@ -477,14 +486,14 @@ def test_unusable_options(config: JWTConfig, options: dict[str, Any]) -> None:
 def test_templates_are_refused(config: JWTConfig, path: str) -> None:
     """A template of a route, which no path equals, is refused when the application is built, and the reason is given."""
     with pytest.raises(SettingError, match="is a template, and exempt compares paths as they are"):
-        Gate(config, exempt=[path])
+        ScopeMiddleware(config, exempt=[path])
 
 
 @pytest.mark.parametrize("config", [None, "secret", {"secret_key": "x"}, JWTConfig], ids=repr)
 def test_only_a_configuration_will_do(config: Any) -> None:
     """There is no default configuration, hence no default secret (trap: a secret shipped with the library)."""
     with pytest.raises(SettingError, match="config must be a JWTConfig"):
-        Gate(config)
+        ScopeMiddleware(config)
 
 
 def test_a_cookie_without_names_is_that_of_the_configuration(clock: HeldClock) -> None:
@@ -499,11 +508,13 @@ def test_a_cookie_without_names_is_that_of_the_configuration(clock: HeldClock) -
         (other, Cookie(plain), Cookie(plain)),
         (one, Cookie(named), Cookie(named)),
     ):
-        assert (expected, BearerHeader()) == Gate(config, sources=[source, BearerHeader()]).sources
+        assert (expected, BearerHeader()) == ScopeMiddleware(
+            config, sources=[source, BearerHeader()]
+        ).settings.authenticator.sources
     assert Cookie(plain) == unbound
     raw = create_access_token("alice", other)
     scope = http_scope("/", (b"cookie", b"other=" + raw.encode()))
-    assert None is Gate(other, sources=[unbound]).open(scope)
+    assert None is ScopeMiddleware(other, sources=[unbound]).open(scope)
     assert "alice" == scope["token"].identity
 
 
@@ -514,8 +525,8 @@ def test_a_cookie_without_names_for_several_configurations(clock: HeldClock) -> 
         JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies, issuer=f"https://{number}.example")
         for number, cookies in enumerate(names)
     )
-    assert (Cookie(names[0]),) == Gate([plain, one], sources=[Cookie()]).sources
+    assert (Cookie(names[0]),) == ScopeMiddleware([plain, one], sources=[Cookie()]).settings.authenticator.sources
     alike = one.replace(issuer="https://c.example")
-    assert (Cookie(names[1]),) == Gate([one, alike], sources=[Cookie()]).sources
+    assert (Cookie(names[1]),) == ScopeMiddleware([one, alike], sources=[Cookie()]).settings.authenticator.sources
     with pytest.raises(SettingError, match=r"different cookies; pass Cookie\(config.cookies\)"):
-        Gate([one, other], sources=[Cookie()])
+        ScopeMiddleware([one, other], sources=[Cookie()])

@@ -16,10 +16,12 @@ from asgi_jwt_claims import (
     create_access_token,
     verify_token,
 )
+from asgi_jwt_claims.auth.authenticator import Authenticator
 from asgi_jwt_claims.auth.guard import decorator, guard_handler
 from asgi_jwt_claims.auth.options import Guard
-from asgi_jwt_claims.auth.request import examined, outcome_under
-from asgi_jwt_claims.errors import RevokedTokenError, TokenError
+from asgi_jwt_claims.auth.request import authenticate_request, authenticator_for
+from asgi_jwt_claims.auth.state import request_auth
+from asgi_jwt_claims.errors import RevokedTokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, send_response
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.stores import MemoryStore
@@ -172,18 +174,17 @@ async def test_a_dependency_does_not_forget_the_store(config: JWTConfig, clock: 
     seen: list[Any] = []
 
     async def dependency(scope: Scope) -> None:
-        outcome = await examined(scope, config, ErrorResponder(), None, sources=access.sources)
-        seen.append(outcome.store)
-        with pytest.raises(RevokedTokenError):
-            outcome.admit(scope, access)
-        again = outcome_under(scope, access)
-        assert again is outcome
+        authenticator = authenticator_for(scope, Authenticator(config, access.sources, None, ErrorResponder()))
+        seen.append(authenticator.store)
+        result = authenticate_request(scope, authenticator)
+        assert RevokedTokenError is type(result.refusal(access))
+        assert result is request_auth(scope).result_for(scope, request_auth(scope).authenticator_with(access.sources))
 
     guarded = JWTMiddleware(served(dependency), config, required=False, store=store)
     await ask(guarded, "/", cookie(alice))
     assert [store] == seen
-    outcome = await examined(http_scope("/", cookie(alice)), config, ErrorResponder(), None, sources=access.sources)
-    assert None is outcome.store
+    own = Authenticator(config, access.sources, None, ErrorResponder())
+    assert own is authenticator_for(http_scope("/", cookie(alice)), own)
 
 
 async def test_a_guard_takes_over_only_what_asks_its_store(config: JWTConfig, clock: HeldClock, alice: str) -> None:
@@ -193,12 +194,12 @@ async def test_a_guard_takes_over_only_what_asks_its_store(config: JWTConfig, cl
     access = Guard(sources=[Cookie()])
 
     async def both(scope: Scope) -> str:
-        lax = await examined(scope, config, ErrorResponder(), other, sources=access.sources)
-        assert "alice" == lax.admit(scope, access).identity
-        strict = outcome_under(scope, access)
-        await strict.prepare(scope)
-        with pytest.raises(TokenError):
-            strict.admit(scope, access)
+        own = Authenticator(config, access.sources, other, ErrorResponder())
+        lax = authenticate_request(scope, authenticator_for(scope, own))
+        assert None is lax.refusal(access)
+        auth = request_auth(scope)
+        strict = auth.result_for(scope, auth.authenticator_with(access.sources))
+        assert isinstance(strict.refusal(access), RevokedTokenError)
         return "done"
 
     guarded = JWTMiddleware(served(both), config, required=False, store=store)

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote_to_bytes
 
-from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.sources import extract_credentials
+from asgi_jwt_claims.sources._credentials import header_values
+from asgi_jwt_claims.sources.cookie import Cookie
+from asgi_jwt_claims.sources.header import BearerHeader
 
-__all__ = ["Exemptions", "overrides_method"]
+if TYPE_CHECKING:
+    from .authenticator import Authenticator
+
+__all__ = ["CORS_INSIDE", "PREFLIGHT_REFUSED", "Exemptions", "PreflightRule", "has_cors"]
 
 _MAX_PATH: Final = 8 * 1024
 """Characters of a path, and bytes of its spelling, beyond which no request is exempt."""
@@ -77,7 +84,7 @@ class Exemptions:
             self._tell_methods
             and scope["type"] == "http"
             and self._have(route_path, scope.get("method"))
-            and not overrides_method(scope)
+            and not _overrides_method(scope)
         )
         return is_exempt and _is_plainly_spelled(scope.get("raw_path"), path, route_path)
 
@@ -93,7 +100,7 @@ class Exemptions:
         return False
 
 
-def overrides_method(scope: Mapping[str, Any]) -> bool:
+def _overrides_method(scope: Mapping[str, Any]) -> bool:
     """Whether an http request names another method, by which a layer further in may go."""
     query: bytes = scope.get("query_string", b"")
     return (
@@ -163,3 +170,83 @@ def _spellings(path: str) -> tuple[bytes, ...]:
         quote(path, errors="replace").encode(),
         quote(path, safe=_NEEDS_NO_ESCAPE, errors="replace").encode(),
     )
+
+
+# CORS preflights, which browsers send without credentials ------------------------------------------------------------
+
+_DEEPEST = 32  # layers around an application that are looked at
+
+_CREDENTIAL_HEADERS = frozenset({b"authorization", b"proxy-authorization", b"cookie"})
+_BODY_HEADERS = frozenset({b"transfer-encoding", b"content-type"})  # in HTTP/2 a body may come without a length
+_REQUEST_METHOD = b"access-control-request-method"
+
+_REMEDY = (
+    "put a CORS middleware outside of JWTMiddleware (in Starlette and FastAPI, add it after install), or set "
+    "allow_preflight=True if the application answers every OPTIONS request by itself"
+)
+PREFLIGHT_REFUSED: Final = f"a CORS preflight was refused, since it has no token: {_REMEDY}"
+"""Logged once for each middleware that refuses one."""
+
+CORS_INSIDE: Final = (
+    f"CORS is handled inside of the guard, which refuses all preflights, as they have no token: {_REMEDY}"
+)
+"""Logged at startup where that is so."""
+
+
+class PreflightRule:
+    """Tells whether a request is a CORS preflight as browsers send it (Fetch standard, section 4.8), and nothing more.
+
+    Any client can send the same. So nothing that makes another request of it counts as one: no credentials, no body, and
+    no other method that a layer further in would go by.
+
+    Args:
+        authenticator: The authenticator whose sources tell what credentials are.
+    """
+
+    __slots__ = ("_authenticator", "_credential_headers")
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._credential_headers = _CREDENTIAL_HEADERS.union(
+            (source.header for source in authenticator.sources if isinstance(source, BearerHeader)),
+            (source.csrf_header for source in authenticator.sources if isinstance(source, Cookie)),
+        )
+
+    def __call__(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the request is a preflight."""
+        if scope["type"] != "http" or scope.get("method") != "OPTIONS":
+            return False
+        values = header_values(scope["headers"], (b"origin", _REQUEST_METHOD))
+        is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
+        if (
+            not is_asked
+            or any(self._is_more(name, value) for name, value in scope["headers"])
+            or _overrides_method(scope)
+        ):
+            return False
+        authenticator = self._authenticator
+        try:
+            return extract_credentials(scope, authenticator.sources, authenticator.verifier.max_token_size) is None
+        except TokenError:
+            return False
+
+    def _is_more(self, name: bytes, value: bytes) -> bool:
+        """Whether a header makes more than a preflight of a request."""
+        spelled = name.lower().replace(b"_", b"-")  # gateways to WSGI make the same name of an underscore and a hyphen
+        return (
+            spelled in self._credential_headers
+            or spelled in _BODY_HEADERS
+            or (spelled == b"content-length" and value.strip() != b"0")
+            or (b"method" in spelled and name != _REQUEST_METHOD)
+        )
+
+
+def has_cors(app: object) -> bool:
+    """Whether a CORS middleware stands in an application: among those around it, or those that it puts around itself."""
+    for _ in range(_DEEPEST):
+        # Starlette and FastAPI keep theirs under this name until they start.
+        kinds = [getattr(one, "cls", None) for one in getattr(app, "user_middleware", ())]
+        if any("CORS" in getattr(kind, "__name__", "") for kind in (type(app), *kinds)):
+            return True
+        app = getattr(app, "app", None)
+    return False

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
 
 from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
-from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError, TokenError
+from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
 from .options import Guard, GuardOptions, describe_options, show_options
-from .request import forget_error, is_preflight, outcome_under, scope_of
+from .request import complete_request, is_preflight, scope_of
 from .routes import name_of, note_guard, note_guarded
+from .state import request_auth
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -196,25 +197,24 @@ def guard_handler(
                 f"{name_of(handler)}; take the jwt_required of the adapter for yours, or ask get_token(request)"
             )
         scope: Any = scope_of(connection)
-        outcome = outcome_under(scope, guard)
-        if not outcome.attended:  # which saves nearly everybody a coroutine
-            await outcome.prepare(scope, check_revocation=guard.check_revocation)
-        try:
-            # What the middleware lets pass as a preflight has no token, and its handler runs without one.
-            token = None if is_preflight(scope) else outcome.admit(scope, guard)
-        except TokenError as refused:
-            forget_error(scope)
-            error = refused
-            if isinstance(refused, MissingScopeError):
-                passed = (scope for one in outcome.passed for scope in one.policy.scopes)
-                error = naming_scopes(refused, (*passed, *guard.policy.scopes, *inner_scopes))
-            return await refuse(connection, await outcome.challenges.respond(error, scope), args)
-        if outcome.is_untold:
-            await outcome.tell_accepted(scope)
+        auth = request_auth(scope)
+        result = auth.result_for(scope, auth.authenticator_with(guard.sources))
+        if result.state.needs is not None:
+            result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
+        # What the middleware lets pass as a preflight has no token, and its handler runs without one.
+        error = None if is_preflight(scope) else result.refusal(guard)
+        if error is not None:
+            auth.note(None)  # this answer has to stay
+            if isinstance(error, MissingScopeError):
+                error = naming_scopes(error, (*auth.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
+            return await refuse(connection, await auth.authenticator.responder.respond(error, scope), args)
+        auth.grant(result, guard)
+        if auth.untold is not None:
+            await auth.tell_accepted(scope)
         if passes_token:
             if kwargs:
                 check_token_argument(kwargs)
-            kwargs["token"] = token
+            kwargs["token"] = result.token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
 
     setattr(guarded, _SCOPES, (*guard.policy.scopes, *inner_scopes))

@@ -17,7 +17,7 @@ from .base import Connection
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
-    from asgi_jwt_claims.auth.request import Outcome
+    from asgi_jwt_claims.auth.state import RequestAuth
 
 __all__ = ["ASGIConnection"]
 
@@ -27,8 +27,8 @@ class ASGIConnection(Connection):
 
     __slots__ = ("_goodbye", "_is_sent", "_receive", "_send", "_sending", "_waiting", "ended")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None = None) -> None:
-        super().__init__(scope, outcome)
+    def __init__(self, scope: Scope, receive: Receive, send: Send, auth: RequestAuth | None = None) -> None:
+        super().__init__(scope, auth)
         self._receive = receive
         self._send = send
         self._sending = 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.auth.request import Outcome, outcome_of, outcomes_from
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.state import RequestAuth, find_request_auth
 from asgi_jwt_claims.errors import ExpiredTokenError, RevokedTokenError, TokenError
 from asgi_jwt_claims.stores.base import RevocationFeed
 from asgi_jwt_claims.tokens.claims import valid_until
@@ -17,6 +18,8 @@ from asgi_jwt_claims.tokens.digests import digests_of
 from .registry import connections_here
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims.auth.grant import HeldToken
+
     from .registry import Connections, Schedule
 
 __all__ = ["Connection"]
@@ -27,7 +30,7 @@ class Connection(ABC):
 
     Args:
         scope: The scope of the request.
-        outcome: That of the middleware; None: it stands in the scope.
+        auth: The `RequestAuth` of the middleware; None: it stands in the scope.
 
     Attributes:
         error: Why it has to end, or has ended; None: it has not.
@@ -36,11 +39,11 @@ class Connection(ABC):
     """
 
     __slots__ = (
+        "_auths",
         "_clock",
         "_ends_at",
         "_first",
         "_home",
-        "_outcomes",
         "_registry",
         "_scope",
         "digests",
@@ -48,11 +51,11 @@ class Connection(ABC):
         "place",
     )
 
-    def __init__(self, scope: MutableMapping[str, Any], outcome: Outcome | None = None) -> None:
+    def __init__(self, scope: MutableMapping[str, Any], auth: RequestAuth | None = None) -> None:
         self._scope = scope
-        # Another middleware further in may put its own outcome into the scope.
-        self._first = outcome or outcome_of(scope)
-        self._outcomes: tuple[Outcome, ...] = ()
+        # Another middleware further in may put its own into the scope.
+        self._first = auth or find_request_auth(scope)
+        self._auths: tuple[RequestAuth, ...] = ()
         self._ends_at = math.inf
         self._clock: Callable[[], float] = time.time
         self._home: Connections | None = None
@@ -63,32 +66,26 @@ class Connection(ABC):
 
     def begin(self) -> None:
         """From now on the connection is open: watch it, if it has a token to end with."""
-        found = dict.fromkeys((*outcomes_from(self._first), *outcomes_from(outcome_of(self._scope))))
-        outcomes = self._own(found)
-        if not all(outcome.end_with_token for outcome in outcomes):
+        if not all(held.end_with_token for held in self._held()):
             return
         self._home = connections_here()
-        self._outcomes = outcomes
-        for outcome in outcomes:
-            outcome.connections = (*outcome.connections, self)
+        inner = find_request_auth(self._scope)
+        self._auths = tuple([auth for auth in (self._first, inner) if auth is not None])
+        for auth in self._auths:
+            auth.attach(self)
         self._watch()
         # Only now, since a revocation may have come from another thread before anybody listened.
-        if any(map(_is_revoked, outcomes)):
+        if any(map(_is_revoked, self._held())):
             self.error = RevokedTokenError()
             self.release()
 
     def renew(self) -> None:
-        """See `Renewable`; from a thread that has no event loop, soon."""
+        """See `OpenConnection`; from a thread that has no event loop, soon."""
         if self._home is not None and not self._home.is_here:
             self._home.call(self.renew)
             return
         self._watch()
         self.recheck()
-
-    def join(self, outcome: Outcome) -> None:
-        """See `Renewable`."""
-        self._outcomes = (*self._outcomes, outcome)
-        outcome.connections = (*outcome.connections, self)
 
     def release(self) -> None:
         """The connection has ended, or is going to be watched in another way. Harmless when it is not watched."""
@@ -100,9 +97,9 @@ class Connection(ABC):
     def leave(self) -> None:
         """The application has done with the connection: nothing refers to it any more."""
         self.release()
-        for outcome in self._outcomes:
-            outcome.connections = tuple(one for one in outcome.connections if one is not self)
-        self._outcomes = ()
+        for auth in self._auths:
+            auth.detach(self)
+        self._auths = ()
 
     def expire(self) -> None:
         """End, if the token has; the clock decides, which may have been set in the meantime."""
@@ -113,7 +110,7 @@ class Connection(ABC):
 
     def recheck(self) -> None:
         """End, if a token is known to be revoked."""
-        if self._registry is not None and any(map(_is_revoked, self._own(self._outcomes))):
+        if self._registry is not None and any(map(_is_revoked, self._held())):
             self.end(RevokedTokenError())
 
     @property
@@ -127,22 +124,25 @@ class Connection(ABC):
     def end(self, error: TokenError) -> None:
         """Bring about the end, without waiting for it."""
 
-    def _own(self, outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-        """Those by whose tokens the connection goes; others have been found in copies of its scope, for other requests."""
-        return tuple([outcome for outcome in outcomes if outcome is self._first or outcome.is_of(self._scope)])
+    def _held(self) -> list[HeldToken]:
+        """Return the tokens that let the connection in; those of a middleware further in, too, if that shares its scope."""
+        first, scope = self._first, self._scope
+        grants = [] if first is None else first.grants_for(scope)
+        if scope.get(SCOPE_KEY) is not first and (inner := find_request_auth(scope)) is not None:
+            grants += [grant for grant in inner.grants_for(scope) if grant not in grants]
+        return [held for grant in grants if (held := grant.held()) is not None]
 
     def _watch(self) -> None:
         self.release()
         feeds, digests = set[RevocationFeed](), set[bytes]()
-        for outcome in self._own(self._outcomes):
-            token, config = outcome.held, outcome.config
-            if token is None or config is None or not outcome.end_with_token:
+        for token, config, store, ends, checks in self._held():
+            if not ends:
                 continue
             until = valid_until(token, config)
             if until is not None and until < self._ends_at:
                 self._ends_at, self._clock = until, config.clock
-            feed = None if outcome.store is None else outcome.store.feed
-            if feed is not None and outcome.heeds_revocation:
+            feed = None if store is None else store.feed
+            if feed is not None and checks:
                 feeds.add(feed)
                 digests.update(mark for mark in digests_of(token, config)[:3] if mark)
         if feeds or self._ends_at != math.inf:
@@ -151,7 +151,7 @@ class Connection(ABC):
             self._registry.add(self, self._ends_at, self._clock, feeds)
 
 
-def _is_revoked(outcome: Outcome) -> bool:
-    if outcome.store is None or outcome.held is None or outcome.config is None or not outcome.heeds_revocation:
+def _is_revoked(held: HeldToken) -> bool:
+    if held.store is None or not held.check_revocation:
         return False
-    return outcome.store.is_revoked_locally(outcome.held, outcome.config) is True
+    return held.store.is_revoked_locally(held.token, held.config) is True

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, cast
 
-from asgi_jwt_claims.auth.request import noted_error
+from asgi_jwt_claims.auth.state import find_request_auth
 from asgi_jwt_claims.errors import TokenError
 from asgi_jwt_claims.responses import send_response
 
@@ -71,7 +71,8 @@ class Refusing:
         """The refusal of which an application makes an error of the server's; None: there is none behind it."""
         if status < 500 or self._challenges is None or self.is_replaced:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
             return None
-        handled, noted = sys.exception(), noted_error(self._scope)
+        handled, auth = sys.exception(), find_request_auth(self._scope)
+        noted = None if auth is None else auth.raised
         if noted is not None and (handled is None or _stems_from_refusal(handled)):
             return noted
         # Any other status is the answer of an application that has caught the error by itself.

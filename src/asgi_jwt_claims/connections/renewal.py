@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
-from asgi_jwt_claims.auth.request import holders_of, outcome_of, outcomes_from, scope_of
+from asgi_jwt_claims.auth.current import holders_of
+from asgi_jwt_claims.auth.request import scope_of
+from asgi_jwt_claims.auth.state import find_request_auth
 from asgi_jwt_claims.errors import NotGuardedError, RevokedTokenError, WrongIdentityError
 from asgi_jwt_claims.tokens.digests import digests_of
 from asgi_jwt_claims.tokens.token import Granted, about
 from asgi_jwt_claims.tokens.verification import verify_token_async
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.auth.request import Outcome
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["renew_token"]
@@ -35,34 +36,39 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
         NotGuardedError: The connection has no token.
     """
     scope = cast("MutableMapping[str, Any]", scope_of(websocket_or_scope))
-    outcomes = _with_a_connection(scope)
-    config = outcomes[0].config if outcomes else None
-    if config is None:
+    found = find_request_auth(scope)
+    auth = None if found is None else found.for_scope(scope)
+    pairs = [(grant, grant.held()) for grant in auth.grants_for(scope)] if auth is not None and auth.connections else []
+    lets_in = [(grant, held) for grant, held in pairs if held is not None]
+    config = lets_in[0][1].config if lets_in else None
+    if auth is None or config is None:
         raise NotGuardedError(
             "this connection has no token to renew: it needs JWTMiddleware or install(app, config), a token, and "
             "end_with_token must not be False"
         )
     # A guard with sources of its own has found the token for itself, under the same configuration.
-    outcomes = [outcome for outcome in outcomes if outcome.config is config]
-    held = [outcome.held for outcome in outcomes if outcome.held is not None]
-    token = await verify_token_async(raw, config, type=held[0].type)
+    lets_in = [(grant, held) for grant, held in lets_in if held.config is config]
+    held_tokens = [held.token for _, held in lets_in]
+    token = await verify_token_async(raw, config, type=held_tokens[0].type)
     # By the digests, since 1 and True are the same to Python, and two identities to JSON.
-    if {(one.issuer, digests_of(one, config).identity) for one in held} != {
+    if {(one.issuer, digests_of(one, config).identity) for one in held_tokens} != {
         (token.issuer, digests_of(token, config).identity)
     }:
         raise about(WrongIdentityError(), token)
-    for outcome in outcomes:
-        await _check(token, outcome)
-    for connection in {connection for outcome in outcomes for connection in outcome.connections}:
+    for grant, held in lets_in:
+        for guard in grant.guards:
+            guard.policy.check(token)
+        if held.store is not None and held.check_revocation and await held.store.check(token, config):
+            raise about(RevokedTokenError(), token)
+    for connection in auth.connections:
         if connection.error is not None:
             raise connection.error.with_traceback(None)
-    _hand_over(token, scope, held)
-    for outcome in outcomes:
-        outcome.renew(token)
+    _replace_token(token, scope, held_tokens)
+    auth.renew([grant for grant, _ in lets_in], token)
     return token
 
 
-def _hand_over(token: Token, scope: MutableMapping[str, Any], held: list[Token]) -> None:
+def _replace_token(token: Token, scope: MutableMapping[str, Any], held: list[Token]) -> None:
     """Let nothing that a handler reads speak of the token that was held before."""
     for name in ("token", "user"):
         if scope.get(name) in held:
@@ -72,17 +78,3 @@ def _hand_over(token: Token, scope: MutableMapping[str, Any], held: list[Token])
     for holder in holders_of(scope):
         if holder.token in held:
             holder.token = token
-
-
-def _with_a_connection(scope: MutableMapping[str, Any]) -> list[Outcome]:
-    outcomes = outcomes_from(outcome_of(scope))
-    return [one for one in outcomes if one.held is not None and one.connections and one.is_of(scope)]
-
-
-async def _check(token: Token, outcome: Outcome) -> None:
-    """Whether the connection would have been let in with this token."""
-    for guard in outcome.passed:
-        guard.policy.check(token)
-    store, config = outcome.store, outcome.config
-    if store is not None and config is not None and outcome.heeds_revocation and await store.check(token, config):
-        raise about(RevokedTokenError(), token)

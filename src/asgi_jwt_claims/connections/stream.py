@@ -12,7 +12,7 @@ from .refusals import Refusing
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
-    from asgi_jwt_claims.auth.request import Outcome
+    from asgi_jwt_claims.auth.state import RequestAuth
     from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.responses import ErrorResponder
 
@@ -26,7 +26,7 @@ class HTTPExchange(Refusing):
     """`receive` and `send` of an http request, until its response turns out to be a stream: one object, and no more.
 
     Args:
-        scope: The scope of the request, in which the outcome stands.
+        scope: The scope of the request, in which the `RequestAuth` stands.
         receive: The server's.
         send: The server's.
         challenges: How to answer a refusal that the application lets go. None: the application answers by itself.
@@ -34,10 +34,10 @@ class HTTPExchange(Refusing):
     """
 
     __slots__ = (
+        "_auth",
         "_challenges",
         "_ends",
         "_has_read",
-        "_outcome",
         "_receive",
         "_scope",
         "_send",
@@ -57,7 +57,7 @@ class HTTPExchange(Refusing):
         self._ends = ends
         self.is_started = False
         self._scope = scope
-        self._outcome = scope.get(SCOPE_KEY)
+        self._auth: RequestAuth | None = scope.get(SCOPE_KEY)  # the middleware has written it
         self._receive = receive
         self._send = send
         self._has_read = False
@@ -105,7 +105,7 @@ class HTTPExchange(Refusing):
 
     def _watched(self) -> EventStream:
         if self._stream is None:
-            self._stream = EventStream(self._scope, self._receive, self._send, self._outcome)
+            self._stream = EventStream(self._scope, self._receive, self._send, self._auth)
         return self._stream
 
 
@@ -114,8 +114,8 @@ class EventStream(ASGIConnection):
 
     __slots__ = ("_has_trailers", "_is_begun")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None) -> None:
-        super().__init__(scope, receive, send, outcome)
+    def __init__(self, scope: Scope, receive: Receive, send: Send, auth: RequestAuth | None) -> None:
+        super().__init__(scope, receive, send, auth)
         self._is_begun = False
         self._has_trailers = False
 

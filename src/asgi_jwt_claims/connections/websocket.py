@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio.lowlevel
 
-from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.request import outcome_of, outcomes_from
+from asgi_jwt_claims.auth.state import find_request_auth
 
 from .asgi import ASGIConnection
 from .refusals import Refusing
@@ -25,7 +24,7 @@ class WebSocketConnection(ASGIConnection, Refusing):
     """`receive` and `send` of a websocket for an application that knows nothing of all this.
 
     Args:
-        scope: The scope of the request, in which the outcome stands.
+        scope: The scope of the request, in which the `RequestAuth` stands.
         receive: The server's.
         send: The server's.
         close_code: What the connection is closed with.
@@ -55,7 +54,7 @@ class WebSocketConnection(ASGIConnection, Refusing):
         ends: bool,
         challenges: ErrorResponder | None = None,
     ) -> None:
-        super().__init__(scope, receive, send, scope.get(SCOPE_KEY))
+        super().__init__(scope, receive, send, find_request_auth(scope))
         self._challenges = challenges
         self.is_started = False
         self._ends = ends
@@ -116,8 +115,9 @@ class WebSocketConnection(ASGIConnection, Refusing):
             # The token has come to its end since the handshake was examined; nothing has been accepted yet.
             await self.finish()
             raise self._has_ended()
-        for outcome in outcomes_from(outcome_of(self._scope)):
-            outcome.is_accepted = True
+        auth = find_request_auth(self._scope)
+        if auth is not None:
+            auth.is_accepted = True
         await self._pass_on(message)
 
     def _disconnect(self) -> Message:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from asgi_jwt_claims import starlette
 from asgi_jwt_claims.auth import request as core
-from asgi_jwt_claims.auth.authenticator import Gate
 from asgi_jwt_claims.auth.guard import annotation_of_token, decorator, is_async_callable, may_be_token
 from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
 from asgi_jwt_claims.auth.routes import mark_path_parameter
+from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.extras import needs
 from asgi_jwt_claims.tokens.token import Token
@@ -79,12 +79,12 @@ def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Un
             decorator of a handler.
     """
     handlers: Any = {TokenError: starlette.token_error_handler, TokenHTTPException: _plain_answer}
-    gate = starlette.install_with(app, FastAPI, config, options, handlers)
-    describe_guards(app, gate.sources)
+    settings = starlette.install_with(app, FastAPI, config, options, handlers)
+    describe_guards(app, settings.authenticator.sources)
 
 
 install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, Gate.__init__)
+show_options(install, MiddlewareSettings)
 
 
 def _plain_answer(_: Any, error: Exception) -> Response:

@@ -13,18 +13,12 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
+from asgi_jwt_claims.auth.authenticator import Authenticator
+from asgi_jwt_claims.auth.current import TokenHolder, current_token
 from asgi_jwt_claims.auth.options import Guard, GuardOptions, describe_options, show_options
-from asgi_jwt_claims.auth.request import (
-    Outcome,
-    TokenHolder,
-    current_token,
-    examined,
-    forget_error,
-    is_guarded,
-    is_preflight,
-    outcome_under,
-)
+from asgi_jwt_claims.auth.request import authenticator_for, complete_request, is_preflight
 from asgi_jwt_claims.auth.routes import check_routes
+from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
@@ -108,17 +102,17 @@ class JWTBearer(SecurityBase):
         token_url: str | None = None,
         **options: Unpack[GuardOptions],
     ) -> None:
-        self._trust = None if config is None else verifier_for(config)
-        if store is not None and (self._trust is None or not isinstance(store, TokenStore)):
+        verifier = None if config is None else verifier_for(config)
+        if store is not None and (verifier is None or not isinstance(store, TokenStore)):
             raise SettingError("store must be a TokenStore, beside a config; else it is the middleware's")
-        self._store = store
-        self._challenges = ErrorResponder(realm, listeners=None if self._trust is None else self._trust.on_event)
+        responder = ErrorResponder(realm, listeners=None if verifier is None else verifier.on_event)
         if scheme_name is not None and (not isinstance(scheme_name, str) or SCHEME_NAME.fullmatch(scheme_name) is None):
             raise SettingError("scheme_name must consist of letters, digits, dots, hyphens and underscores")
         guard = Guard(**options)
         wants_header = not guard.sources or BearerHeader() in guard.sources
         if token_url is not None and (not token_url or not isinstance(token_url, str) or not wants_header):
             raise SettingError('token_url must be the address of a login such as "login", for the Authorization header')
+        self._authenticator = None if verifier is None else Authenticator(verifier, guard.sources, store, responder)
         self._realm = realm
         self._wording = Wording(scheme_name, description, token_url)
         self._use(guard)
@@ -132,7 +126,7 @@ class JWTBearer(SecurityBase):
 
     def _use(self, guard: Guard) -> None:
         self._guard = guard
-        self._identity = (self._trust, self._store, guard, self._realm, self._wording)
+        self._identity = (self._authenticator, guard, self._realm, self._wording)
         first, *others = self._wording.schemes(self._guard.sources or DEFAULT_SOURCES)
         self.scheme_name, self.model = first.scheme_name, first.model
         # FastAPI reads from its signature what a dependency depends on, and documents every scheme that it finds there.
@@ -163,29 +157,35 @@ class JWTBearer(SecurityBase):
             TokenHTTPException: The request is refused.
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
-        if self._trust is not None:  # so there may be no middleware, which would have looked at all routes
+        if self._authenticator is not None:  # so there may be no middleware, which would have looked at all routes
             _check_once(connection.scope.get("app"))
-        outcome = await self._outcome(connection)
-        if is_preflight(connection.scope):
-            return None  # the handler runs without a token, which a preflight never has
+        scope = connection.scope
+        authenticator = None if self._authenticator is None else authenticator_for(scope, self._authenticator)
+        auth = request_auth(scope)
         guard = self._guard.with_scopes(security_scopes.scopes)
-        try:
-            token = outcome.admit(connection.scope, guard)
-        except TokenError as error:
-            forget_error(connection.scope)
-            refusal = error
+        if authenticator is None:
+            authenticator = auth.authenticator_with(guard.sources)
+        result = auth.result_for(scope, authenticator)
+        if result.state.needs is not None:
+            result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
+        auth.fill(scope)
+        if is_preflight(scope):
+            return None  # the handler runs without a token, which a preflight never has
+        error = result.refusal(guard)
+        if error is not None:
+            auth.note(None)  # this answer has to stay
             if isinstance(error, MissingScopeError):
-                refusal = naming_scopes(error, (*self._demanded_by_route(connection.scope), *guard.policy.scopes))
-            answer = await outcome.challenges.respond(refusal, connection.scope)
-            extensions = connection.scope.get("extensions") or {}
-            if connection.scope["type"] == "websocket" and "websocket.http.response" not in extensions:
+                error = naming_scopes(error, (*self._demanded_by_route(scope), *guard.policy.scopes))
+            answer = await auth.authenticator.responder.respond(error, scope)
+            if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
                 raise WebSocketException(close_code(answer.status)) from error
-            raise TokenHTTPException(refusal, answer) from error
-        if outcome.is_untold:
-            await outcome.tell_accepted(connection.scope)
-        if self._trust is not None and token is not None and not is_guarded(connection.scope):
-            _hold_during(connection.scope, token)
-        return token
+            raise TokenHTTPException(error, answer) from error
+        auth.grant(result, guard)
+        if auth.untold is not None:
+            await auth.tell_accepted(scope)
+        if auth.settings is None and result.token is not None:
+            _hold_during(scope, result.token)
+        return result.token
 
     def _demanded_by_route(self, scope: Mapping[str, Any]) -> Iterator[str]:
         """The scopes that all guards of the route demand of this token, in the order in which they are asked."""
@@ -194,35 +194,19 @@ class JWTBearer(SecurityBase):
             dependant = getattr(route, "dependant", None)
             if dependant is not None:
                 for guard, scopes in guards_below(dependant):
-                    trusts = (guard._trust, self._trust)  # noqa: SLF001 -- of this very class
-                    if None in trusts or trusts[0] == trusts[1]:
+                    both = (guard._authenticator, self._authenticator)  # noqa: SLF001 -- of this very class
+                    if both[0] is None or both[1] is None or both[0].verifier == both[1].verifier:
                         yield from (*guard._guard.policy.scopes, *scopes)  # noqa: SLF001 -- of this very class
                 return
 
     @property
     def looks_where_middleware_does(self) -> bool:
         """Whether it has neither a configuration nor sources of its own."""
-        return self._trust is None and not self._guard.sources
+        return self._authenticator is None and not self._guard.sources
 
     def places(self, sources: Iterable[Source]) -> list[Scheme]:
         """How the OpenAPI document names these sources, if it is this guard that looks there."""
         return self._wording.schemes(sources)
-
-    async def _outcome(self, connection: HTTPConnection) -> Outcome:
-        scope, trust, guard = connection.scope, self._trust, self._guard
-        if trust is None:
-            outcome = outcome_under(scope, guard)
-            if not outcome.attended:
-                await outcome.prepare(scope, check_revocation=guard.check_revocation)
-            return outcome
-        return await examined(
-            scope,
-            trust,
-            self._challenges,
-            self._store,
-            check_revocation=guard.check_revocation,
-            sources=guard.sources,
-        )
 
 
 JWTBearer.__doc__ = describe_options(JWTBearer.__doc__, GuardOptions)

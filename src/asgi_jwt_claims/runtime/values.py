@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-__all__ = ["Frozen", "plain"]
+__all__ = ["plain"]
 
 
 def plain(value: Any) -> Any:
@@ -18,20 +18,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, int):
         return value if isinstance(value, bool) else int.__int__(value)
     return float.__float__(value) if isinstance(value, float) else value
-
-
-class Frozen:
-    """A value whose attributes cannot be assigned. Its own constructor sets them with `object.__setattr__`."""
-
-    __slots__ = ()
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} is immutable; its attribute {name} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} is immutable; its attribute {name} cannot be deleted")
-
-    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
-        # What `copy` and `pickle` make of slots.
-        for name, value in state[1].items():
-            object.__setattr__(self, name, value)

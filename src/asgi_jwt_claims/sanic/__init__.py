@@ -11,7 +11,7 @@
         return json(token.user_claims)
 
 One code path serves both modes. Where there is an ASGI scope it is used; on Sanic's own server one is made of the
-request, and the gate that the ASGI middleware uses examines that. With sanic-ext, `token: Token` is also injected by
+request, and authenticated as the ASGI middleware does it. With sanic-ext, `token: Token` is also injected by
 its type into handlers without a guard.
 """
 
@@ -24,19 +24,19 @@ import inspect
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
-from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.authenticator import CORS_INSIDE, Gate, gate_for_install
+from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.guard import decorator, guard_handler, takes_token
-from asgi_jwt_claims.auth.options import ACCESS_TOKEN, MiddlewareOptions, describe_options, show_options
-from asgi_jwt_claims.auth.request import get_token, outcome_under
+from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
+from asgi_jwt_claims.auth.request import authenticate_request, complete_request, get_token
 from asgi_jwt_claims.auth.routes import note_guarded
+from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
+from asgi_jwt_claims.auth.state import RequestAuth, request_auth
 from asgi_jwt_claims.connections.refusals import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.extras import needs
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
-from asgi_jwt_claims.sources.forms import peek_form_field
 from asgi_jwt_claims.tokens.token import Token
 
 with needs("sanic"):
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from sanic.handlers import ErrorHandler
     from sanic.response import BaseHTTPResponse
 
+    from asgi_jwt_claims._asgi import Receive
     from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.responses import ErrorResponse
@@ -82,8 +83,8 @@ _REFUSALS = "_asgi_jwt_claims_refusals"
 _FIRST = 100  # before the application's own request middleware, which may want the token
 _LAST = -10_000  # after the listeners of sanic-ext
 
-_gates: weakref.WeakKeyDictionary[GuardRequest, Gate] = weakref.WeakKeyDictionary()
-"""The gate of each request middleware that `install` has made."""
+_settings: weakref.WeakKeyDictionary[GuardRequest, MiddlewareSettings] = weakref.WeakKeyDictionary()
+"""The settings of each request middleware that `install` has made."""
 
 _looked_into: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
 """What `_look_into_groups` has changed; an application cannot be referred to weakly."""
@@ -111,7 +112,7 @@ def install(
             application starts: a guard would guard nothing, or a route of the blueprint is not guarded.
     """
     _check_target(app)
-    gate = _gate(config, options)
+    settings = _checked_settings(config, options)
     checked: set[Sanic[Any, Any]] = set()
 
     async def check(app: Sanic[Any, Any]) -> None:
@@ -122,7 +123,7 @@ def install(
     async def guard_request(request: Request) -> HTTPResponse | None:
         if request.app not in checked:  # a server may go on where starting has failed
             await check(request.app)
-        error = await _examine(request, gate)
+        error = await _authenticate(request, settings)
         try:
             if error is None:
                 await ask_guards(request)
@@ -131,10 +132,10 @@ def install(
         return None if error is None else await answer_token_error(request, error)
 
     async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
-        return _to_response(await gate.challenges.respond(error, prepared_scope(request)))
+        return _to_response(await settings.authenticator.responder.respond(error, prepared_scope(request)))
 
-    if gate.background:
-        _keep_background(app, gate)
+    if settings.background:
+        _keep_background(app, settings)
     # An application's guard before that of a blueprint.
     app.on_request(guard_request, priority=_FIRST if isinstance(app, Sanic) else _FIRST - 1)
     app.exception(TokenError)(answer_token_error)
@@ -143,26 +144,26 @@ def install(
     else:
         app.before_server_start(_look_into_groups)
         app.before_server_start(guard_head, priority=_LAST)
-    _follow_connections(app, gate)
+    _follow_connections(app, settings)
     app.before_server_start(check, priority=_FIRST)
-    if gate.refuses_preflights and isinstance(app, Sanic):  # the routes of sanic-ext belong to no blueprint
+    if settings.refuses_preflights and isinstance(app, Sanic):  # the routes of sanic-ext belong to no blueprint
         app.before_server_start(_warn_of_cors)
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.before_server_start(_extend, priority=_FIRST)
-    _gates[guard_request] = gate
+    _settings[guard_request] = settings
 
 
 install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, Gate.__init__)
+show_options(install, MiddlewareSettings)
 
 
-def _keep_background(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
+def _keep_background(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:
     """Keep keys and stores fresh as long as the application runs."""
     running: dict[Sanic[Any, Any], list[asyncio.Task[None]]] = {}
 
     async def start(app: Sanic[Any, Any]) -> None:
         # Sanic's own tasks would be left alone at the end of its ASGI mode.
-        running[app] = [asyncio.create_task(subject.run()) for subject in gate.background]
+        running[app] = [asyncio.create_task(subject.run()) for subject in settings.background]
 
     async def stop(app: Sanic[Any, Any]) -> None:
         for task in running.pop(app, ()):
@@ -194,11 +195,11 @@ async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
         logger().warning(CORS_INSIDE)
 
 
-def _gate(config: JWTConfig | Iterable[JWTConfig], options: MiddlewareOptions) -> Gate:
-    gate = gate_for_install(config, options)
-    if gate.drain:
+def _checked_settings(config: JWTConfig | Iterable[JWTConfig], options: MiddlewareOptions) -> MiddlewareSettings:
+    settings = settings_for_install(config, options)
+    if settings.drain:
         raise SettingError("leave drain out: Sanic reads the body of a request by itself")
-    return gate
+    return settings
 
 
 def _check_target(app: object) -> None:
@@ -240,17 +241,18 @@ def _guards_of(app: Sanic[Any, Any] | Blueprint) -> set[GuardRequest]:
     """The request middleware that `install` has given to an application or a blueprint, or to what it is a copy of."""
     futures: Any = app._future_middleware  # noqa: SLF001 -- Sanic tells it nowhere else
     functions = {getattr(one.middleware, "func", one.middleware) for one in futures}
-    return {function for function in functions if function in _gates}
+    return {function for function in functions if function in _settings}
 
 
 async def _inject_token(request: Request) -> Token:
     # sanic-ext injects before any request middleware has run.
-    for gate in _gates_of(request.route):
-        await _examine(request, gate)
+    for settings in _settings_of(request.route):
+        await _authenticate(request, settings)
     scope = prepared_scope(request)
-    outcome = outcome_under(scope, ACCESS_TOKEN)
-    await outcome.prepare(scope)
-    return cast("Token", outcome.admit(scope, ACCESS_TOKEN))
+    result = authenticate_request(scope)
+    if result.state.needs is not None:
+        await complete_request(scope, result)
+    return get_token(scope)
 
 
 async def _extend(app: Sanic[Any, Any]) -> None:
@@ -262,20 +264,20 @@ async def _extend(app: Sanic[Any, Any]) -> None:
         document(app, extensions.openapi, _sources_of)
 
 
-def _gates_of(route: Any) -> list[Gate]:
-    """The gates that examine the requests of a route, in that order."""
-    return [_gates[one.func] for one in route.extra.request_middleware if one.func in _gates]
+def _settings_of(route: Any) -> list[MiddlewareSettings]:
+    """Return the settings of the guards that a request to a route passes, in that order."""
+    return [_settings[one.func] for one in route.extra.request_middleware if one.func in _settings]
 
 
 def _sources_of(route: Any) -> tuple[Source, ...]:
-    gates = _gates_of(route)
-    return gates[-1].sources if gates else DEFAULT_SOURCES
+    found = _settings_of(route)
+    return found[-1].authenticator.sources if found else DEFAULT_SOURCES
 
 
-def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
+def _follow_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:
     async def watch_opened(request: Request, websocket: Any) -> None:
-        if gate in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
-            watch_websocket(request, prepared_scope(request), gate, websocket)
+        if settings in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
+            watch_websocket(request, prepared_scope(request), settings, websocket)
 
     async def watch_response(request: Request, response: BaseHTTPResponse) -> None:
         if not is_asgi(request) and "event-stream" in content_type(response):
@@ -287,7 +289,7 @@ def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
     app.add_signal(watch_opened, "websocket.handler.before")
     for event in ("websocket.handler.after", "websocket.handler.exception"):
         app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
-    if gate.end_with_token:
+    if settings.end_with_token:
         # Before all others: whichever of them returns a response is the last.
         app.on_response(watch_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
 
@@ -325,53 +327,49 @@ def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoi
     app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)
 
 
-def _refusals(request: Request) -> dict[Gate, TokenError | None]:
-    """What each gate that has examined the request has said."""
+def _refusals(request: Request) -> dict[MiddlewareSettings, TokenError | None]:
+    """Return what each guard of `install` has answered to the request."""
     if not hasattr(request.ctx, _REFUSALS):
         setattr(request.ctx, _REFUSALS, {})
-    refusals: dict[Gate, TokenError | None] = getattr(request.ctx, _REFUSALS)
+    refusals: dict[MiddlewareSettings, TokenError | None] = getattr(request.ctx, _REFUSALS)
     return refusals
 
 
-async def _examine(request: Request, gate: Gate) -> TokenError | None:
-    """Let the gate examine the request, once; what it said is remembered."""
+async def _authenticate(request: Request, settings: MiddlewareSettings) -> TokenError | None:
+    """Authenticate the request as a middleware does, once; its answer is remembered."""
     refusals = _refusals(request)
-    if gate not in refusals:
-        scope = prepared_scope(request)
-        protocol = _prepare_handshake(request, scope, gate) if scope["type"] == "websocket" else None
-        refused = None if gate.is_remote else gate.open(scope)
-        if gate.is_remote or scope[SCOPE_KEY].is_undecided:
-            refused = await gate.examine(scope, functools.partial(_read_form, request, scope))
-        if scope[SCOPE_KEY].is_untold:
-            await scope[SCOPE_KEY].tell_accepted(scope)
-        if refused is None and is_asgi(request):
-            follow(request, scope, gate, protocol)
-        refusals[gate] = refused
+    if settings not in refusals:
+        scope, result = prepared_scope(request), None
+        if scope["type"] == "websocket" and is_asgi(request):
+            translate_denials(request, scope)
+        auth = RequestAuth.enter(scope, settings)
+        if auth.protocol is not None:
+            strip_token(request, scope, auth.protocol)
+        if not auth.is_exempt:
+            result = auth.result_for(scope)
+            if result.state.needs is not None:
+                result, _ = await complete_request(scope, result, _receive_form(request))
+        error = auth.admit(scope, result)
+        if auth.untold is not None:
+            await auth.tell_accepted(scope)
+        if error is None and is_asgi(request):
+            follow(request, scope, settings, auth.protocol)
+        refusals[settings] = error
         request.ctx.token = scope["token"]
         hold_during(request, scope)
-    return refusals[gate]
+    return refusals[settings]
 
 
-def _prepare_handshake(request: Request, scope: MutableMapping[str, Any], gate: Gate) -> str | None:
-    """Make of a handshake what the gate and the application can deal with; the protocol to answer with, if any."""
-    if is_asgi(request):
-        translate_denials(request, scope)
-    protocol = gate.strip_subprotocol(scope)
-    if protocol is not None:
-        strip_token(request, scope, protocol)
-    return protocol
-
-
-async def _read_form(request: Request, scope: MutableMapping[str, Any], field: str) -> None:
-    """Put what a form says in one field into the scope, unless its handler wants to read the body by itself."""
+def _receive_form(request: Request) -> Receive | None:
+    """Return what the body is received by; None if the handler wants to read it by itself."""
     if hasattr(getattr(request.route, "handler", None), "is_stream"):
-        return
-    await cast("Any", request).receive_body()  # which Sanic would do next, or has done
+        return None
 
     async def receive() -> MutableMapping[str, Any]:
+        await cast("Any", request).receive_body()  # which Sanic would do next, or has done
         return {"type": "http.request", "body": request.body}
 
-    await peek_form_field(scope, receive, field)
+    return receive
 
 
 def _to_response(answer: ErrorResponse) -> HTTPResponse:
@@ -423,9 +421,14 @@ def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
 
     async def ask(request: Request) -> None:
         scope = prepared_scope(request)
-        outcome = outcome_under(scope, guard)
-        await outcome.prepare(scope, check_revocation=guard.check_revocation)
-        outcome.admit(scope, guard)
+        auth = request_auth(scope)
+        result = auth.result_for(scope, auth.authenticator_with(guard.sources))
+        if result.state.needs is not None:
+            result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
+        error = result.refusal(guard)
+        if error is not None:
+            raise error
+        auth.grant(result, guard)
 
     mark(guarded, RouteGuard(guard, ask))
     return guarded

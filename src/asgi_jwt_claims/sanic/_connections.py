@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sanic import Request
 
-    from asgi_jwt_claims.auth.authenticator import Gate
+    from asgi_jwt_claims.auth.settings import MiddlewareSettings
 
 __all__ = [
     "TASK_KEY",
@@ -95,7 +95,7 @@ class _Exchange(HTTPExchange):
 
     def _watched(self) -> EventStream:
         self._stream = stream = self._stream or _Stream(
-            self._scope, self._receive, self._send, self._outcome, task=self._task
+            self._scope, self._receive, self._send, self._auth, task=self._task
         )
         return stream
 
@@ -223,37 +223,41 @@ def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None
     transport.send = translate
 
 
-def follow(request: Request, scope: MutableMapping[str, Any], gate: Gate, protocol: str | None) -> None:
+def follow(
+    request: Request, scope: MutableMapping[str, Any], settings: MiddlewareSettings, protocol: str | None
+) -> None:
     """Let what this request opens end with its token, in ASGI mode.
 
     Args:
         request: The request, which may go on.
         scope: Its scope.
-        gate: What has let it go on.
+        settings: Those of the guard that has let it go on.
         protocol: As for `strip_token`; None: there was no such token.
     """
     transport: Any = request.transport
     receive, send, task = transport.receive, transport.send, asyncio.current_task()
     connection: _WebSocket | _Exchange
     if scope["type"] == "websocket":
-        code, ends = gate.close_code, gate.end_with_token
+        code, ends = settings.close_code, settings.end_with_token
         connection = _WebSocket(scope, receive, send, close_code=code, protocol=protocol, ends=ends, task=task)
         # Sanic has made one already, from the server's own functions, and with the token among its protocols.
         transport.create_websocket_connection(connection.send, connection.receive)
-    elif gate.end_with_token:
+    elif settings.end_with_token:
         connection = _Exchange(scope, receive, send, task=task)
     else:
         return
     transport.receive, transport.send = connection.receive, connection.send
 
 
-def watch_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gate, websocket: Any) -> None:
+def watch_websocket(
+    request: Request, scope: MutableMapping[str, Any], settings: MiddlewareSettings, websocket: Any
+) -> None:
     """Let a websocket end with its token, now that it is open; in ASGI mode `follow` has seen to that.
 
     Args:
         request: Its request.
         scope: The scope of that.
-        gate: What has let it in.
+        settings: Those of the guard that has let it in.
         websocket: What the handler is going to get.
     """
     websocket.scope = scope  # so that a handler may give it to `get_token` and `renew_token`
@@ -261,8 +265,8 @@ def watch_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gat
         return
     if request.match_info.pop("subprotocols", None) is not None:
         _offer(request, scope["subprotocols"])
-    if gate.end_with_token:
-        connection = _OwnWebSocket(scope, websocket, gate.close_code)
+    if settings.end_with_token:
+        connection = _OwnWebSocket(scope, websocket, settings.close_code)
         connection.begin()
         if connection.is_over:
             # The handshake is over, too. The handler finds its client gone.

@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 from urllib.parse import parse_qsl
 
+from asgi_jwt_claims.auth.authenticator import Authenticator
 from asgi_jwt_claims.auth.options import ACCESS_TOKEN
-from asgi_jwt_claims.auth.request import examined, forget_error
+from asgi_jwt_claims.auth.request import authenticator_for, complete_request
+from asgi_jwt_claims.auth.state import find_request_auth, request_auth
 from asgi_jwt_claims.errors import (
     MissingScopeError,
     RepeatedCredentialsError,
@@ -105,6 +107,7 @@ class TokenEndpoints:
         self._store = store
         self._claims_loader = claims_loader
         self._challenges = ErrorResponder(realm, listeners=config.on_event)
+        self._authenticator = Authenticator(config, self._sources, store, self._challenges)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -128,7 +131,9 @@ class TokenEndpoints:
             answer = await self.respond(scope, read_body)
         except _GoneError:
             return
-        forget_error(scope)
+        auth = find_request_auth(scope)
+        if auth is not None:
+            auth.note(None)  # this answer has to stay
         await send_response(answer, scope, send)
 
     async def respond(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
@@ -285,14 +290,22 @@ class TokenEndpoints:
     }
 
     async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[ErrorResponse]]) -> ErrorResponse:
-        outcome = await examined(scope, self._config, self._challenges, self._store, sources=self._sources)
+        authenticator = authenticator_for(scope, self._authenticator)
+        auth = request_auth(scope)
+        result = auth.result_for(scope, authenticator)
+        if result.state.needs is not None:
+            result, _ = await complete_request(scope, result)
+        auth.fill(scope)
         try:
-            token = cast("Token", outcome.admit(scope, ACCESS_TOKEN))
-            if outcome.is_untold:
-                await outcome.tell_accepted(scope)
-            return await respond(token)
+            error = result.refusal(ACCESS_TOKEN)
+            if error is not None:
+                raise error
+            auth.grant(result, ACCESS_TOKEN)
+            if auth.untold is not None:
+                await auth.tell_accepted(scope)
+            return await respond(cast("Token", result.token))
         except TokenError as error:
-            return await outcome.challenges.respond(error, scope)
+            return await auth.authenticator.responder.respond(error, scope)
 
     async def _form(self, scope: Any, read_body: ReadBody) -> dict[str, str]:
         limit = self._config.max_token_size + _MAX_REST

@@ -14,7 +14,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,11 +87,12 @@ class SQLiteStore(TokenStore):
     def __repr__(self) -> str:
         return f"<SQLiteStore {self._connections.path}>"
 
-    async def is_revoked(self, digests: TokenDigests) -> bool:
+    def is_revoked(self, digests: TokenDigests) -> Coroutine[Any, Any, bool]:
         """See `TokenStore`."""
         query = "SELECT 1 FROM revoked WHERE until > ? AND (digest IN (?, ?) OR (digest = ? AND cutoff >= ?)) LIMIT 1"
         values = (digests.token, digests.session, digests.identity, digests.issued_at)
-        return bool(await self._select(lambda row, _: row, query, *values))
+        # No coroutine around this one, which would have to continue after each of its waits.
+        return self._execute(lambda database: database.execute(query, (self._clock(), *values)).fetchone() is not None)
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         """See `TokenStore`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from asgi_jwt_claims.jose.strict_json import dump_json
 
-from .token import digest_cache_of
+from .token import fields_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -86,20 +86,20 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
 
 def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
     """Return the digests of a token, computed once for all requests that bring it."""
-    cache, issuer = digest_cache_of(token), config.issuer
-    digests: TokenDigests | None = cache.get(issuer)
+    fields, issuer = fields_of(token), config.issuer
+    digests: TokenDigests | None = fields.digest_cache.get(issuer)
     if digests is None:
-        jti, session, issued_at = token.jti, token.session_id, token.issued_at
+        jti, session, issued_at = fields.jti, fields.session_id, fields.issued_at
         if issued_at is None:
             issued_at = 0.0  # so that every revocation of its identity counts
         elif session is None:
             # The clock of minting may be ahead of the clock of revoking. (A session is also revoked by its name, without
             # any clock.)
             issued_at -= config._prepared.leeway_seconds
-        digests = cache[issuer] = TokenDigests(
+        digests = fields.digest_cache[issuer] = TokenDigests(
             digest("token", issuer, jti) if jti else b"",
             digest("session", issuer, session) if session else b"",
-            digest("identity", issuer, token.identity),
+            digest("identity", issuer, token.identity if fields.identity is None else fields.identity),
             issued_at,
         )
     return digests

@@ -17,8 +17,8 @@ __all__ = [
     "TokenFields",
     "about",
     "copy_json",
-    "digest_cache_of",
     "facts_of",
+    "fields_of",
 ]
 
 if TYPE_CHECKING:
@@ -285,9 +285,9 @@ class NotAParameter:
         raise SettingError(self._message)
 
 
-def digest_cache_of(token: Token[Any]) -> dict[str | None, Any]:
-    """The digests of a token by issuer, shared by all requests that bring the same bytes."""
-    return token._verified[0].digest_cache  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
+def fields_of(token: Token[Any]) -> TokenFields:
+    """What a token says, shared by all requests that bring the same bytes."""
+    return token._verified[0]  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
 
 
 class Granted:

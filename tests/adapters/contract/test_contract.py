@@ -18,7 +18,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
-from asgi_jwt_claims.auth import request as outcome_module
+from asgi_jwt_claims.auth import authenticator as auth_module
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     EncryptedTokenError,
@@ -298,13 +298,13 @@ async def test_the_current_token(door: Door, config: JWTConfig, required: bool) 
 async def test_one_verification(door: Door, config: JWTConfig, monkeypatch: pytest.MonkeyPatch, required: bool) -> None:
     """Middleware, guard and handler together verify a token once (trap: four signature checks for one request)."""
     verified: list[str] = []
-    verify = outcome_module.verify
+    verify = auth_module.verify
 
     def counted(raw: bytes, config: JWTConfig, source: str | None) -> Token:
         verified.append(raw.decode())
         return verify(raw, config, source)
 
-    monkeypatch.setattr(outcome_module, "verify", counted)
+    monkeypatch.setattr(auth_module, "verify", counted)
     raw = create_access_token("alice", config, roles="ADMIN")
     async with door.open(config, required=required) as site:
         for path in ("/protected", "/method", "/unguarded", "/admin"):

@@ -202,7 +202,7 @@ class Made:
 
     def watched(self) -> list[Any]:
         """Those that are watched, or that a request refers to as its own."""
-        return [one for one in self.all if one._registry is not None or one._outcomes]
+        return [one for one in self.all if one._registry is not None or one._auths]
 
     async def left(self) -> list[Any]:
         """Those that anything refers to, after a while."""

@@ -19,7 +19,8 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims.auth.options import Guard
-from asgi_jwt_claims.auth.request import outcome_under
+from asgi_jwt_claims.auth.request import complete_request
+from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.sessions import revoke_identity, revoke_session, revoke_token, start_session
 from asgi_jwt_claims.stores import MemoryStore, Revocation
 from asgi_jwt_claims.stores._revocation_index import RevocationIndex
@@ -27,6 +28,7 @@ from asgi_jwt_claims.stores.base import RevocationFeed
 from asgi_jwt_claims.tokens.digests import digests_of
 from tests.by_hand import App, Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
 from tests.conftest import NOW, HeldClock
+from tests.scopes import admit
 from tests.support import SECRET
 from tests.unit.connections.line import Talker, a_while, connected, until
 from tests.unit.connections.test_streams import Silent
@@ -45,9 +47,10 @@ def guarded(app: App, **rules: Any) -> App:
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         access = Guard(**rules)
-        outcome = outcome_under(scope, access)
-        await outcome.prepare(scope, check_revocation=access.check_revocation)
-        outcome.admit(scope, access)
+        auth = request_auth(scope)
+        result = auth.result_for(scope, auth.authenticator_with(access.sources))
+        await complete_request(scope, result, check_revocation=access.check_revocation)
+        admit(scope, access)
         await app(scope, receive, send)
 
     return guard

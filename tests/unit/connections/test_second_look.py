@@ -28,13 +28,13 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.auth.options import Guard
-from asgi_jwt_claims.auth.request import outcome_under
 from asgi_jwt_claims.errors import RevokedTokenError, WrongIdentityError
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.starlette import install, jwt_required
 from asgi_jwt_claims.stores import MemoryStore, SQLiteStore
 from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
+from tests.scopes import admit
 from tests.support import SECRET
 from tests.unit.connections.line import connected, until
 from tests.unit.connections.test_revocations import REVOKED, hello
@@ -56,7 +56,7 @@ async def test_a_lax_guard_beside_a_strict_one(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         for access in guards:
-            outcome_under(scope, access).admit(scope, access)
+            admit(scope, access)
         await send({"type": "websocket.accept"})
         store._feed._listeners, listeners = (), store._feed._listeners
         await revoke_token(verify_token(raw, config), config, store)
@@ -82,7 +82,7 @@ async def test_guards_are_remembered_once(config: JWTConfig, alice: Header) -> N
 
         @jwt_required
         async def on_receive(self, websocket: WebSocket, data: str, token: Token) -> None:
-            passed.append(len(websocket.scope[SCOPE_KEY].passed))
+            passed.append(len(websocket.scope[SCOPE_KEY].grants_for(websocket.scope)[0].guards))
 
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
     install(app, config, required=False)

@@ -358,9 +358,9 @@ async def test_streams_are_freed(config: JWTConfig, alice: Header, store: Memory
     with without_collector():
         async with connected(JWTMiddleware(Silent(), config, store=store), http_scope("/", alice)) as line:
             await until(lambda: line.body)
-            outcome = line.scope[SCOPE_KEY]
-            assert 1 == len(outcome.connections)
+            auth = line.scope[SCOPE_KEY]
+            assert 1 == len(auth.connections)
             expire()
             await until(lambda: line.is_over)
-        assert () == outcome.connections
+        assert () == auth.connections
         await until(lambda: registry() is None)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sanic.response import HTTPResponse, json
 
-from asgi_jwt_claims.auth.request import Outcome, attach, outcome_for
-from asgi_jwt_claims.errors import ExpiredTokenError, TokenError
+from asgi_jwt_claims.auth.authenticator import Authenticator
+from asgi_jwt_claims.auth.request import authenticator_for
+from asgi_jwt_claims.auth.state import request_auth
+from asgi_jwt_claims.errors import ExpiredTokenError
 from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sanic._connections import is_asgi, is_websocket, translate_denials
 from asgi_jwt_claims.sanic._routes import ask_guards, check_routes
@@ -26,7 +28,7 @@ __all__ = ["JWTManager", "admit", "settings_of"]
 
 _CONTEXT = "sanic_jwt_extended"
 _FIRST = 100  # before the application's own request middleware, as that of `install`
-_CHALLENGES = ErrorResponder()
+_RESPONDER = ErrorResponder()
 
 
 class JWTManager:
@@ -64,7 +66,7 @@ class JWTManager:
         body = {settings_of(request.app).message_key: str(exception)}
         if self._legacy_status:
             return json(body, status=_legacy_status(exception))
-        answer = _CHALLENGES.response_for(exception.error)
+        answer = _RESPONDER.response_for(exception.error)
         headers = {name: value for name, value in answer.headers if name in ("www-authenticate", "cache-control")}
         return json(body, status=answer.status, headers=headers)
 
@@ -113,11 +115,12 @@ def admit(request: Request, guard: Guard) -> Token | None:
     """
     settings = settings_of(request.app)
     scope = prepared_scope(request)
-    outcome = outcome_for(scope, settings.config, settings.sources)
-    if outcome is None:
-        outcome = Outcome(settings.config, settings.sources, _CHALLENGES)
-        attach(scope, outcome)
-    try:
-        return outcome.admit(scope, guard)
-    except TokenError as error:
+    authenticator = authenticator_for(scope, Authenticator(settings.config, settings.sources, None, _RESPONDER))
+    auth = request_auth(scope)
+    result = auth.result_for(scope, authenticator)
+    auth.fill(scope)
+    error = result.refusal(guard)
+    if error is not None:
         raise refusal(error) from error
+    auth.grant(result, guard)
+    return result.token
