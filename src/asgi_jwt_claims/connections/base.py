@@ -1,11 +1,11 @@
-"""A connection that ends with its token: when that is, and who hears of it. How it ends is for each kind to say."""
+"""A connection that ends with its tokens: when it ends, and why. Its subclasses say how."""
 
 from __future__ import annotations
 
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
@@ -15,27 +15,25 @@ from asgi_jwt_claims.stores.base import RevocationFeed
 from asgi_jwt_claims.tokens.claims import valid_until
 from asgi_jwt_claims.tokens.digests import digests_of
 
-from .registry import connections_here
+from .registry import current_registry
+from .states import OPEN, PENDING, TRANSITIONS, Event
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.auth.grant import HeldToken
 
-    from .registry import Connections, Schedule
+    from .registry import ConnectionRegistry, DeadlineQueue
 
 __all__ = ["Connection"]
 
 
 class Connection(ABC):
-    """An open connection, as far as its end goes. Made when the middleware has examined the request.
-
-    Args:
-        scope: The scope of the request.
-        auth: The `RequestAuth` of the middleware; None: it stands in the scope.
+    """A connection, made when the middleware has authenticated the request, with the outcome of that.
 
     Attributes:
-        error: Why it has to end, or has ended; None: it has not.
-        place: Where it waits for the end of its token.
-        digests: By what revocations its tokens are known, while the connection listens to any.
+        state: The state in the table of `states`.
+        error: Why it ends or has ended. None in any state but `ENDING` and `ENDED`.
+        slot: The queue and the tick in which it waits for its deadline.
+        digests: The digests that a revocation of its tokens can have, while it is watched.
     """
 
     __slots__ = (
@@ -48,81 +46,99 @@ class Connection(ABC):
         "_scope",
         "digests",
         "error",
-        "place",
+        "slot",
+        "state",
     )
 
     def __init__(self, scope: MutableMapping[str, Any], auth: RequestAuth | None = None) -> None:
         self._scope = scope
-        # Another middleware further in may put its own into the scope.
+        # An inner middleware may put its own into the scope.
         self._first = auth or find_request_auth(scope)
         self._auths: tuple[RequestAuth, ...] = ()
         self._ends_at = math.inf
         self._clock: Callable[[], float] = time.time
-        self._home: Connections | None = None
-        self._registry: Connections | None = None
+        self._home: ConnectionRegistry | None = None
+        self._registry: ConnectionRegistry | None = None
+        self.state = PENDING
         self.error: TokenError | None = None
-        self.place: tuple[Schedule, int] | None = None
+        self.slot: tuple[DeadlineQueue, int] | None = None
         self.digests: tuple[bytes, ...] = ()
 
-    def begin(self) -> None:
-        """From now on the connection is open: watch it, if it has a token to end with."""
-        if not all(held.end_with_token for held in self._held()):
+    def open(self) -> None:
+        """Watch the connection from now on, unless a guard lets it outlive its token."""
+        tokens = self._held()
+        if not all(held.end_with_token for held in tokens):
+            self.close()
             return
-        self._home = connections_here()
-        inner = find_request_auth(self._scope)
-        self._auths = tuple([auth for auth in (self._first, inner) if auth is not None])
+        self._move(Event.OPENS)
+        self._home = current_registry()
+        found = (self._first, find_request_auth(self._scope))
+        self._auths = tuple([auth for auth in found if auth is not None])
         for auth in self._auths:
             auth.attach(self)
-        self._watch()
-        # Only now, since a revocation may have come from another thread before anybody listened.
-        if any(map(_is_revoked, self._held())):
-            self.error = RevokedTokenError()
-            self.release()
+        self._watch(tokens)
+        # Only now, since a revocation may have come from another thread before the feed had this listener.
+        if any(map(_is_revoked, tokens)):
+            self._end_with(RevokedTokenError())
+
+    def close(self) -> None:
+        """Leave the connection alone from now on; one that is ending still ends."""
+        self._move(Event.CLOSES)
 
     def renew(self) -> None:
         """See `OpenConnection`; from a thread that has no event loop, soon."""
         if self._home is not None and not self._home.is_here:
-            self._home.call(self.renew)
-            return
-        self._watch()
-        self.recheck()
+            self._home.call_soon(self.renew)
+        elif self.state is OPEN:
+            self._watch(self._held())
+            self.recheck()
 
-    def release(self) -> None:
-        """The connection has ended, or is going to be watched in another way. Harmless when it is not watched."""
+    def unwatch(self) -> None:
+        """Take the connection out of the registry, if it is there."""
         if self._registry is not None:
             self._ends_at = math.inf
             self._registry.remove(self)
             self._registry = None
 
-    def leave(self) -> None:
-        """The application has done with the connection: nothing refers to it any more."""
-        self.release()
+    def detach(self) -> None:
+        """Drop every reference to the connection: the application has returned."""
+        self.close()
         for auth in self._auths:
             auth.detach(self)
         self._auths = ()
 
     def expire(self) -> None:
-        """End, if the token has; the clock decides, which may have been set in the meantime."""
+        """End the connection at its deadline; watch it again if its clock was set back in the meantime."""
         if self.is_over:
-            self.end(self.error or ExpiredTokenError())
+            self.end_soon()
         else:
-            self._watch()
+            self._watch(self._held())
 
     def recheck(self) -> None:
-        """End, if a token is known to be revoked."""
+        """End the connection if the store knows locally that one of its tokens is revoked."""
         if self._registry is not None and any(map(_is_revoked, self._held())):
-            self.end(RevokedTokenError())
+            self._end_with(RevokedTokenError())
+            self.end_soon()
 
     @property
     def is_over(self) -> bool:
-        """Whether its time is over."""
-        if self.error is None and self._ends_at != math.inf and not self._clock() < self._ends_at:
-            self.error = ExpiredTokenError()
+        """Whether a token has ended, as the store or the clock, read at this moment, has it."""
+        if self._ends_at != math.inf and not self._clock() < self._ends_at:
+            self._end_with(ExpiredTokenError())
         return self.error is not None
 
     @abstractmethod
-    def end(self, error: TokenError) -> None:
-        """Bring about the end, without waiting for it."""
+    def end_soon(self) -> None:
+        """Let the end be sent, without waiting for it."""
+
+    def _move(self, event: Event) -> None:
+        self.state = TRANSITIONS.get((self.state, event), self.state)
+        if self._registry is not None and self.state is not OPEN:
+            self.unwatch()
+
+    def _end_with(self, error: TokenError) -> None:
+        self._move(Event.TOKEN_ENDS)
+        self.error = error
 
     def _held(self) -> list[HeldToken]:
         """Return the tokens that let the connection in; those of a middleware further in, too, if that shares its scope."""
@@ -132,10 +148,10 @@ class Connection(ABC):
             grants += [grant for grant in inner.grants_for(scope) if grant not in grants]
         return [held for grant in grants if (held := grant.held()) is not None]
 
-    def _watch(self) -> None:
-        self.release()
+    def _watch(self, tokens: Iterable[HeldToken]) -> None:
+        self.unwatch()
         feeds, digests = set[RevocationFeed](), set[bytes]()
-        for token, config, store, ends, checks in self._held():
+        for token, config, store, ends, checks in tokens:
             if not ends:
                 continue
             until = valid_until(token, config)
@@ -144,10 +160,10 @@ class Connection(ABC):
             feed = None if store is None else store.feed
             if feed is not None and checks:
                 feeds.add(feed)
-                digests.update(mark for mark in digests_of(token, config)[:3] if mark)
+                digests.update(digest for digest in digests_of(token, config)[:3] if digest)
         if feeds or self._ends_at != math.inf:
             self.digests = tuple(digests)
-            self._registry = self._home = self._home or connections_here()
+            self._registry = self._home = self._home or current_registry()
             self._registry.add(self, self._ends_at, self._clock, feeds)
 
 

@@ -50,10 +50,10 @@ with needs("sanic"):
         WEBSOCKETS,
         close_websocket,
         content_type,
-        follow,
         is_asgi,
         strip_token,
         translate_denials,
+        watch_asgi,
         watch_stream,
         watch_websocket,
     )
@@ -144,7 +144,7 @@ def install(
     else:
         app.before_server_start(_look_into_groups)
         app.before_server_start(guard_head, priority=_LAST)
-    _follow_connections(app, settings)
+    _watch_connections(app, settings)
     app.before_server_start(check, priority=_FIRST)
     if settings.refuses_preflights and isinstance(app, Sanic):  # the routes of sanic-ext belong to no blueprint
         app.before_server_start(_warn_of_cors)
@@ -274,7 +274,7 @@ def _sources_of(route: Any) -> tuple[Source, ...]:
     return found[-1].authenticator.sources if found else DEFAULT_SOURCES
 
 
-def _follow_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:
+def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:
     async def watch_opened(request: Request, websocket: Any) -> None:
         if settings in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
             watch_websocket(request, prepared_scope(request), settings, websocket)
@@ -353,7 +353,7 @@ async def _authenticate(request: Request, settings: MiddlewareSettings) -> Token
         if auth.untold is not None:
             await auth.tell_accepted(scope)
         if error is None and is_asgi(request):
-            follow(request, scope, settings, auth.protocol)
+            watch_asgi(request, scope, settings, auth.protocol)
         refusals[settings] = error
         request.ctx.token = scope["token"]
         hold_during(request, scope)

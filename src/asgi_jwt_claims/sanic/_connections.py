@@ -1,20 +1,15 @@
-"""Sanic's connections: how they end with their token, and how a handshake keeps the token to itself.
+"""End Sanic's connections with their token, and keep the token of a handshake from the application.
 
-In ASGI mode Sanic has a transport that receives and sends for it. What the middleware puts around an application is
-put around that. Sanic's own server has nothing of the kind, so:
-
-- a websocket is closed there in the way in which Sanic closes one that it cannot wait for;
-- what Sanic sends a response through is replaced by something that ends with the token, for a response of
-  `text/event-stream` only. After the response the connection is closed too: the handler may be waiting for anything at
-  all, and the client's next request would have to wait with it.
-
-On its own server Sanic itself then tells the handler, by the means it has when a client goes.
+In ASGI mode Sanic's transport receives and sends, and gets what the middleware puts around an application. On Sanic's
+own server a websocket is closed as Sanic closes one that it cannot wait for. There, what sends a response of
+`text/event-stream` is replaced by `_OwnStream`. After its end the connection is closed, too: the handler may wait for
+anything, and the client's next request would wait with it. Sanic then tells the handler that the client has left.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 from sanic.compat import Header
@@ -25,6 +20,7 @@ from sanic.server.websockets.connection import WebSocketConnection as ASGIWebSoc
 from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from asgi_jwt_claims.connections.base import Connection
+from asgi_jwt_claims.connections.states import Event
 from asgi_jwt_claims.connections.stream import EventStream, HTTPExchange
 from asgi_jwt_claims.connections.websocket import WebSocketConnection
 from asgi_jwt_claims.errors import ConnectionEndedError, TokenError
@@ -42,11 +38,11 @@ __all__ = [
     "WEBSOCKETS",
     "close_websocket",
     "content_type",
-    "follow",
     "is_asgi",
     "is_websocket",
     "strip_token",
     "translate_denials",
+    "watch_asgi",
     "watch_stream",
     "watch_websocket",
 ]
@@ -61,25 +57,25 @@ _PROTOCOLS = "sec-websocket-protocol"
 
 
 class TaskBound(Connection):
-    """Left when the task of its request ends: of what becomes of a request, that alone is never left out."""
+    """Detaches when the request's task ends, the one event that Sanic always delivers."""
 
     def __init__(self, *args: Any, task: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._task = task
 
-    def begin(self) -> None:
+    def open(self) -> None:
         """See `Connection`."""
-        super().begin()
-        self._task.add_done_callback(self._let_go)
+        super().open()
+        self._task.add_done_callback(self._on_done)
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """See `Connection`."""
-        # On Sanic's own server a task sees many requests. It must not keep something of each.
-        self._task.remove_done_callback(self._let_go)
-        super().leave()
+        # On Sanic's own server a task handles many requests. It must not keep something of each.
+        self._task.remove_done_callback(self._on_done)
+        super().detach()
 
-    def _let_go(self, _: asyncio.Task[Any]) -> None:
-        self.leave()
+    def _on_done(self, _: asyncio.Task[Any]) -> None:
+        self.detach()
 
 
 class _Stream(TaskBound, EventStream):
@@ -93,11 +89,15 @@ class _Exchange(HTTPExchange):
         super().__init__(scope, receive, send)
         self._task = task
 
-    def _watched(self) -> EventStream:
-        self._stream = stream = self._stream or _Stream(
-            self._scope, self._receive, self._send, self._auth, task=self._task
-        )
-        return stream
+    @property
+    def has_ended(self) -> bool:
+        """Whether the response has ended, or is going to end, with its token."""
+        return self.watched is not None and self.watched.error is not None
+
+    def _watch(self) -> EventStream:
+        if self.watched is None:
+            self.watched = _Stream(self._scope, self._receive, self._send, self._auth, task=self._task)
+        return self.watched
 
 
 class _WebSocket(TaskBound, WebSocketConnection):
@@ -122,18 +122,17 @@ class _OwnWebSocket(TaskBound):
         self._websocket = websocket
         self._close_code = code
 
-    def end(self, error: TokenError) -> None:
+    def end_soon(self) -> None:
         """See `Connection`."""
-        self.error = self.error or error
-        self.release()
-        # `close` would go on delivering what the client sends, for as long as it does not answer.
-        self._websocket.end_connection(self._close_code, error.description)
+        self._move(Event.END_SENT)
+        # `close()` keeps delivering client messages until the client acknowledges.
+        self._websocket.end_connection(self._close_code, cast("TokenError", self.error).description)
 
 
 class _OwnStream:
-    """What Sanic's own server reads a request and sends its response through; all that is sent goes by the exchange."""
+    """What Sanic's own server reads a request and sends its response through; the exchange sends."""
 
-    def __init__(self, stream: Any, exchange: HTTPExchange) -> None:
+    def __init__(self, stream: Any, exchange: _Exchange) -> None:
         vars(self).update(_stream=stream, _exchange=exchange)
 
     def __getattr__(self, name: str) -> Any:
@@ -154,7 +153,7 @@ class _OwnStream:
     @property
     def send(self) -> Any:
         """What sends a part of the response; None once it has ended by itself."""
-        return self._send if self._exchange.error is not None or self._stream.send is not None else None
+        return self._send if self._exchange.has_ended or self._stream.send is not None else None
 
     async def _send(self, data: bytes, end_stream: bool) -> None:
         try:
@@ -185,12 +184,9 @@ async def close_websocket(request: Request, arguments: Iterable[Any], status: in
 
 
 def strip_token(request: Request, scope: MutableMapping[str, Any], protocol: str) -> None:
-    """Show the application a handshake without the token that was offered as a subprotocol.
+    """Show the application a handshake without the token that was offered as a subprotocol, as `scope` already has it.
 
-    Args:
-        request: The request.
-        scope: Its scope, from which the token has been taken.
-        protocol: What is answered when the route names no protocol that the client knows.
+    `protocol` is the answer when the route names no protocol that the client knows.
     """
     if is_asgi(request):
         _offer(request, scope["subprotocols"])
@@ -202,9 +198,9 @@ def strip_token(request: Request, scope: MutableMapping[str, Any], protocol: str
 
 
 def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None:
-    """In ASGI mode Sanic answers a websocket that it refuses as if it were http, which no server takes.
+    """Translate Sanic's http answers to a websocket, in ASGI mode: no server takes them there.
 
-    The answer is translated on its way out: into a denial response where the server offers that, else into a close.
+    They become a denial response where the server offers that, else a close.
     """
     transport: Any = request.transport  # its type is that of Sanic's own server, which has no send
     send = transport.send
@@ -223,17 +219,10 @@ def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None
     transport.send = translate
 
 
-def follow(
+def watch_asgi(
     request: Request, scope: MutableMapping[str, Any], settings: MiddlewareSettings, protocol: str | None
 ) -> None:
-    """Let what this request opens end with its token, in ASGI mode.
-
-    Args:
-        request: The request, which may go on.
-        scope: Its scope.
-        settings: Those of the guard that has let it go on.
-        protocol: As for `strip_token`; None: there was no such token.
-    """
+    """Let what this request opens end with its token, in ASGI mode. `protocol` is that of `strip_token`, if any."""
     transport: Any = request.transport
     receive, send, task = transport.receive, transport.send, asyncio.current_task()
     connection: _WebSocket | _Exchange
@@ -252,14 +241,7 @@ def follow(
 def watch_websocket(
     request: Request, scope: MutableMapping[str, Any], settings: MiddlewareSettings, websocket: Any
 ) -> None:
-    """Let a websocket end with its token, now that it is open; in ASGI mode `follow` has seen to that.
-
-    Args:
-        request: Its request.
-        scope: The scope of that.
-        settings: Those of the guard that has let it in.
-        websocket: What the handler is going to get.
-    """
+    """Let a websocket that has been opened end with its token; in ASGI mode `watch_asgi` has seen to that."""
     websocket.scope = scope  # so that a handler may give it to `get_token` and `renew_token`
     if is_asgi(request):
         return
@@ -267,22 +249,15 @@ def watch_websocket(
         _offer(request, scope["subprotocols"])
     if settings.end_with_token:
         connection = _OwnWebSocket(scope, websocket, settings.close_code)
-        connection.begin()
+        connection.open()
         if connection.is_over:
             # The handshake is over, too. The handler finds its client gone.
-            connection.expire()
+            connection.end_soon()
 
 
 async def watch_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
-    """Let a response end with its token if it is an event stream, on Sanic's own server.
-
-    Args:
-        request: The request.
-        response: Its response, of which nothing has been sent.
-        scope: The scope of the request.
-    """
+    """Let a response, not yet started, end with its token if it is an event stream, on Sanic's own server."""
     stream: Any = request.stream
-    nobody_asks: Any = anyio.sleep_forever
 
     async def send(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -290,13 +265,13 @@ async def watch_stream(request: Request, response: Any, scope: MutableMapping[st
         is_last = not message["more_body"]
         try:
             await stream.send(message["body"], end_stream=is_last)
-            if stream.send is None and exchange.error is None:
-                exchange.leave()
+            if stream.send is None and exchange.watched is not None and not exchange.has_ended:
+                exchange.watched.detach()
         finally:
-            if is_last and exchange.error is not None:
+            if is_last and exchange.has_ended:
                 _hang_up(request)
 
-    exchange = _Exchange(scope, nobody_asks, send, task=scope[TASK_KEY])
+    exchange = _Exchange(scope, anyio.sleep_forever, send, task=scope[TASK_KEY])
     request.stream = watched = _OwnStream(stream, exchange)  # type: ignore[assignment]  # see `_OwnStream.respond`
     if isinstance(response, BaseHTTPResponse):
         watched.respond(response)
@@ -305,7 +280,7 @@ async def watch_stream(request: Request, response: Any, scope: MutableMapping[st
 
 
 def content_type(response: Any) -> str:
-    """The content type of whatever a handler has responded with, in lower case."""
+    """The content type of what a handler has responded with, in lower case."""
     headers = getattr(response, "headers", None)
     kinds = headers.getall("content-type", ()) if isinstance(headers, Header) else ()
     kind = ", ".join(map(str, kinds)) or getattr(response, "content_type", None)

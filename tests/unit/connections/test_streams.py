@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token
+from asgi_jwt_claims.connections.registry import _REGISTRY
 from asgi_jwt_claims.errors import ConnectionEndedError
 from tests.by_hand import App, Header, Message, Receive, Scope, Send, bearer, http_scope
 from tests.unit.connections.line import Line, a_while, connected, until
@@ -140,6 +141,24 @@ async def test_the_client_goes(config: JWTConfig, alice: Header, expire: Expire)
         await until(lambda: line.is_over)
     assert "left" == app.told[-1]["reason"]
     assert line.error is None
+
+
+async def test_the_client_goes_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A stream that starts after the client has gone is left alone, as servers leave it."""
+    told: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.extend([await receive(), await receive()])
+        expire()
+        for message in (dict(START), tick(), tick(b"", more=False)):
+            with pytest.raises(OSError, match="the client has gone"):
+                await send(message)
+            assert _REGISTRY.get() is None
+
+    line = Line(get(alice))
+    line.hang_up()
+    await line.serve(JWTMiddleware(app, config))
+    assert (["http.request", "http.disconnect"], [], None) == ([one["type"] for one in told], line.sent, line.error)
 
 
 async def test_it_ends_by_itself(config: JWTConfig, alice: Header, expire: Expire) -> None:
