@@ -1,7 +1,7 @@
 """User claims from JWTs, the same in every ASGI framework.
 
 Mint tokens (`create_access_token`), protect any ASGI application (`JWTMiddleware`), read the `Token` in any handler.
-Frameworks have their own modules, imported by whoever uses them: `asgi_jwt_claims.starlette`, `.fastapi`, `.sanic`.
+Each framework has a module of its own, which applications import: `asgi_jwt_claims.starlette`, `.fastapi`, `.sanic`.
 """
 
 from __future__ import annotations

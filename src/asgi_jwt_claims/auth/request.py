@@ -14,6 +14,7 @@ from asgi_jwt_claims.errors import NotGuardedError, TokenError
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from asgi_jwt_claims.sources.forms import peek_form_field
 from asgi_jwt_claims.stores.base import ask
+from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
 from .options import ACCESS_TOKEN, OPTIONAL_TOKEN
@@ -22,15 +23,19 @@ from .state import RequestAuth, find_request_auth, request_auth
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive
+    from asgi_jwt_claims.stores.base import TokenStore
 
     from .authenticator import Authenticator
+    from .options import Guard
 
 __all__ = [
+    "authenticate_by",
     "authenticate_request",
     "authenticator_for",
     "complete_request",
     "get_token",
     "is_preflight",
+    "let_in",
     "scope_of",
 ]
 
@@ -54,13 +59,26 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
     around: RequestAuth | None = auth
     while around is not None:
         base = around.authenticator
-        if base.verifier == own.verifier or auth.is_chosen(own.verifier, base, scope):
+        if base.verifier == own.verifier or _is_chosen(own.verifier, base, auth, scope):
             sources = own.sources or (DEFAULT_SOURCES if around.settings is None else base.sources)
             if sources == base.sources and own.store in (None, base.store):
                 return base
             return own.replace(own.sources or DEFAULT_SOURCES, base.store if own.store is None else own.store)
         around = around.outer
-    return own.replace(own.sources or DEFAULT_SOURCES, own.store or auth.store_beside(own.verifier))
+    return own.replace(own.sources or DEFAULT_SOURCES, own.store or _store_beside(own.verifier, auth))
+
+
+def _is_chosen(config: object, base: Authenticator, auth: RequestAuth, scope: MutableMapping[str, Any]) -> bool:
+    """Whether `base` has several configurations, of which the token of the scope has chosen this one."""
+    verifier = base.verifier
+    has_several = isinstance(verifier, MultiIssuerVerifier) and any(one is config for one in verifier)
+    return has_several and auth.result_for(scope, base).config is config
+
+
+def _store_beside(verifier: object, auth: RequestAuth) -> TokenStore | None:
+    """Return a store that another guard with an equal verifier has asked; None if there is none."""
+    found = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == verifier)
+    return next((store for store in found if store is not None), None)
 
 
 def authenticate_request(scope: MutableMapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
@@ -127,6 +145,36 @@ async def complete_request(
             answer = failed
         grant.result = result = authenticator.after_question(result, answer)
     return result, receive
+
+
+async def authenticate_by(
+    scope: MutableMapping[str, Any], own: Authenticator, *, check_revocation: bool = True
+) -> AuthResult:
+    """Return the completed result of a guard that has a configuration of its own, as `authenticator_for` finds it.
+
+    Args:
+        scope: The scope of the request.
+        own: The guard's authenticator.
+        check_revocation: Whether the guard wants to know if the token is revoked.
+    """
+    result = authenticate_request(scope, authenticator_for(scope, own))
+    if result.state.needs is not None:
+        result, _ = await complete_request(scope, result, check_revocation=check_revocation)
+    request_auth(scope).fill(scope)
+    return result
+
+
+def let_in(scope: MutableMapping[str, Any], result: AuthResult, guard: Guard) -> Token | None:
+    """Record that a guard lets the request in, and return the token; None if there is none, and the guard is optional.
+
+    Raises:
+        TokenError: The guard refuses the request.
+    """
+    error = result.refusal(guard)
+    if error is not None:
+        raise error
+    request_auth(scope).grant(result, guard)
+    return result.token
 
 
 def is_preflight(scope: Mapping[str, Any]) -> bool:

@@ -89,7 +89,7 @@ class AuthResult(NamedTuple):
     The first three attributes are what it was worked out from: a result of the same is the same.
 
     Attributes:
-        authenticator: The `Authenticator`. Equal ones are interchangeable here, whatever their responders are.
+        authenticator: The `Authenticator`. Equal ones come to equal results, and their responders may differ.
         credentials: What the sources found; None if they found nothing.
         is_safe: Whether the request has one of the `SAFE_METHODS`.
         state: One of the states of the table above.

@@ -15,7 +15,6 @@ from asgi_jwt_claims.config.events import AuthEvent, request_facts, tell
 from asgi_jwt_claims.errors import NotGuardedError
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.websocket import offered_protocols
-from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from asgi_jwt_claims.tokens.token import Anonymous, Granted, Token, facts_of
 
 from .grant import Grant
@@ -25,14 +24,13 @@ from .result import ACCEPTED, UNREADABLE, AuthResult
 if TYPE_CHECKING:
     from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.sources._credentials import Source
-    from asgi_jwt_claims.stores.base import TokenStore
 
     from .authenticator import Authenticator
     from .grant import OpenConnection
     from .options import Guard
     from .settings import MiddlewareSettings
 
-__all__ = ["RequestAuth", "find_request_auth", "request_auth"]
+__all__ = ["RequestAuth", "find_request_auth", "forget_error", "request_auth"]
 
 _ANONYMOUS = Anonymous()
 _OUR_USERS = (Token, Anonymous)
@@ -238,7 +236,7 @@ class RequestAuth(Grant):
         own = self.shared or self
         grant = own if own.result is result else self.grant_of(result)
         config = result.config
-        if grant is None or config is None:
+        if grant is None or config is None or result.token is None:
             return
         if guard is not None:
             guards = grant.guards
@@ -295,17 +293,6 @@ class RequestAuth(Grant):
         own = self.shared or self
         own.watching = tuple([one for one in own.watching if one is not connection])
 
-    def is_chosen(self, config: object, base: Authenticator, scope: Mapping[str, Any]) -> bool:
-        """Whether `base` has several configurations, of which the token of the scope has chosen this one."""
-        verifier = base.verifier
-        has_several = isinstance(verifier, MultiIssuerVerifier) and any(one is config for one in verifier)
-        return has_several and self.result_for(scope, base).config is config
-
-    def store_beside(self, verifier: object) -> TokenStore | None:
-        """Return a store that another guard with an equal verifier has asked; None if there is none."""
-        found = (grant.authenticator.store for grant in self.all_grants() if grant.authenticator.verifier == verifier)
-        return next((store for store in found if store is not None), None)
-
     def note(self, error: TokenError | None) -> None:
         """Remember the error that `get_token` has raised, or forget it, in all middlewares of the request."""
         auth: RequestAuth | None = self
@@ -348,3 +335,10 @@ def request_auth(scope: MutableMapping[str, Any]) -> RequestAuth:
     own = auth.shared or auth
     is_same = own.is_exact and scope.get("headers") == own.headers and _view(scope) == own.view
     return auth if is_same else auth.for_scope(scope)
+
+
+def forget_error(scope: Mapping[str, Any]) -> None:
+    """Forget what `get_token` has raised: the library itself answers the request now, and its answer has to stay."""
+    auth = find_request_auth(scope)
+    if auth is not None:
+        auth.note(None)

@@ -31,7 +31,7 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
         raw: The encoded token, as the client has sent it.
 
     Raises:
-        WrongIdentityError: It is somebody else's.
+        WrongIdentityError: It is the token of another identity.
         TokenError: It is not good, or the connection has ended already.
         NotGuardedError: The connection has no token.
     """

@@ -16,7 +16,7 @@ from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
 from asgi_jwt_claims.auth.authenticator import Authenticator
 from asgi_jwt_claims.auth.current import TokenHolder, current_token
 from asgi_jwt_claims.auth.options import Guard, GuardOptions, describe_options, show_options
-from asgi_jwt_claims.auth.request import authenticator_for, complete_request, is_preflight
+from asgi_jwt_claims.auth.request import authenticate_by, complete_request, is_preflight
 from asgi_jwt_claims.auth.routes import check_routes
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
@@ -64,8 +64,8 @@ class JWTBearer(SecurityBase):
     """A security dependency whose value is the `Token`.
 
     Works for http and websocket, on routes, routers and applications, below other dependencies, with
-    `Security(..., scopes=[...])`, and with or without a middleware: whatever has verified the token before, under the
-    same configuration, is asked instead. The OpenAPI document names each place where the token may be: the bearer scheme
+    `Security(..., scopes=[...])`, and with or without a middleware: a token that has been verified under the same
+    configuration is not verified again. The OpenAPI document names each place where the token may be: the bearer scheme
     for the Authorization header, an API key for a cookie or another header.
 
     Two of them with the same arguments are equal, so `app.dependency_overrides[JWTBearer()]` finds `CurrentToken`.
@@ -160,15 +160,15 @@ class JWTBearer(SecurityBase):
         if self._authenticator is not None:  # so there may be no middleware, which would have looked at all routes
             _check_once(connection.scope.get("app"))
         scope = connection.scope
-        authenticator = None if self._authenticator is None else authenticator_for(scope, self._authenticator)
-        auth = request_auth(scope)
         guard = self._guard.with_scopes(security_scopes.scopes)
-        if authenticator is None:
-            authenticator = auth.authenticator_with(guard.sources)
-        result = auth.result_for(scope, authenticator)
-        if result.state.needs is not None:
-            result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
-        auth.fill(scope)
+        if self._authenticator is not None:
+            result = await authenticate_by(scope, self._authenticator, check_revocation=guard.check_revocation)
+            auth = request_auth(scope)
+        else:
+            auth = request_auth(scope)
+            result = auth.result_for(scope, auth.authenticator_with(guard.sources))
+            if result.state.needs is not None:
+                result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
         if is_preflight(scope):
             return None  # the handler runs without a token, which a preflight never has
         error = result.refusal(guard)

@@ -19,18 +19,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import inspect
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.auth.exempt import CORS_INSIDE
-from asgi_jwt_claims.auth.guard import decorator, guard_handler, takes_token
 from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
 from asgi_jwt_claims.auth.request import authenticate_request, complete_request, get_token
-from asgi_jwt_claims.auth.routes import note_guarded
 from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
-from asgi_jwt_claims.auth.state import RequestAuth, request_auth
 from asgi_jwt_claims.connections.refusals import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.extras import needs
@@ -41,37 +36,22 @@ from asgi_jwt_claims.tokens.token import Token
 
 with needs("sanic"):
     from sanic import Blueprint, Request, Sanic
-    from sanic.compat import Header
     from sanic.exceptions import SanicException
-    from sanic.middleware import Middleware
-    from sanic.response import HTTPResponse
 
-    from ._connections import (
-        WEBSOCKETS,
-        close_websocket,
-        content_type,
-        is_asgi,
-        strip_token,
-        translate_denials,
-        watch_asgi,
-        watch_stream,
-        watch_websocket,
-    )
+    from ._connections import content_type, is_asgi, watch_stream, watch_websocket
+    from ._guard import authenticate, jwt_required, refusals_of, to_response
     from ._openapi import document
-    from ._routes import RouteGuard, ask_guards, check_routes, guard_head, mark
-    from ._scope import hold_during, let_go, prepared_scope
+    from ._routes import ask_guards, check_routes, guard_head
+    from ._scope import let_go, prepared_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import Unpack
 
     from sanic.handlers import ErrorHandler
-    from sanic.response import BaseHTTPResponse
+    from sanic.response import BaseHTTPResponse, HTTPResponse
 
-    from asgi_jwt_claims._asgi import Receive
-    from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.config import JWTConfig
-    from asgi_jwt_claims.responses import ErrorResponse
     from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
     from asgi_jwt_claims.sources._credentials import Source
 
@@ -79,7 +59,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
 
-_REFUSALS = "_asgi_jwt_claims_refusals"
 _FIRST = 100  # before the application's own request middleware, which may want the token
 _LAST = -10_000  # after the listeners of sanic-ext
 
@@ -123,7 +102,7 @@ def install(
     async def guard_request(request: Request) -> HTTPResponse | None:
         if request.app not in checked:  # a server may go on where starting has failed
             await check(request.app)
-        error = await _authenticate(request, settings)
+        error = await authenticate(request, settings)
         try:
             if error is None:
                 await ask_guards(request)
@@ -132,7 +111,7 @@ def install(
         return None if error is None else await answer_token_error(request, error)
 
     async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
-        return _to_response(await settings.authenticator.responder.respond(error, prepared_scope(request)))
+        return to_response(await settings.authenticator.responder.respond(error, prepared_scope(request)))
 
     if settings.background:
         _keep_background(app, settings)
@@ -247,7 +226,7 @@ def _guards_of(app: Sanic[Any, Any] | Blueprint) -> set[GuardRequest]:
 async def _inject_token(request: Request) -> Token:
     # sanic-ext injects before any request middleware has run.
     for settings in _settings_of(request.route):
-        await _authenticate(request, settings)
+        await authenticate(request, settings)
     scope = prepared_scope(request)
     result = authenticate_request(scope)
     if result.state.needs is not None:
@@ -276,7 +255,7 @@ def _sources_of(route: Any) -> tuple[Source, ...]:
 
 def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:
     async def watch_opened(request: Request, websocket: Any) -> None:
-        if settings in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
+        if settings in refusals_of(request):  # Sanic sends the signals of a blueprint for all of the application
             watch_websocket(request, prepared_scope(request), settings, websocket)
 
     async def watch_response(request: Request, response: BaseHTTPResponse) -> None:
@@ -290,7 +269,7 @@ def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSet
     for event in ("websocket.handler.after", "websocket.handler.exception"):
         app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
     if settings.end_with_token:
-        # Before all others: whichever of them returns a response is the last.
+        # Before all others, so that none of them returns a response after this one.
         app.on_response(watch_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
 
 
@@ -321,117 +300,7 @@ def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoi
             return request.body  # Sanic has read it, and has its own limit
 
         scope = {**prepared_scope(request), "path": f"/{path}", "root_path": ""}
-        return _to_response(await endpoints.respond(scope, read_body))
+        return to_response(await endpoints.respond(scope, read_body))
 
     name = f"token_endpoints{prefix.replace('/', '_')}"
     app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)
-
-
-def _refusals(request: Request) -> dict[MiddlewareSettings, TokenError | None]:
-    """Return what each guard of `install` has answered to the request."""
-    if not hasattr(request.ctx, _REFUSALS):
-        setattr(request.ctx, _REFUSALS, {})
-    refusals: dict[MiddlewareSettings, TokenError | None] = getattr(request.ctx, _REFUSALS)
-    return refusals
-
-
-async def _authenticate(request: Request, settings: MiddlewareSettings) -> TokenError | None:
-    """Authenticate the request as a middleware does, once; its answer is remembered."""
-    refusals = _refusals(request)
-    if settings not in refusals:
-        scope, result = prepared_scope(request), None
-        if scope["type"] == "websocket" and is_asgi(request):
-            translate_denials(request, scope)
-        auth = RequestAuth.enter(scope, settings)
-        if auth.protocol is not None:
-            strip_token(request, scope, auth.protocol)
-        if not auth.is_exempt:
-            result = auth.result_for(scope)
-            if result.state.needs is not None:
-                result, _ = await complete_request(scope, result, _receive_form(request))
-        error = auth.admit(scope, result)
-        if auth.untold is not None:
-            await auth.tell_accepted(scope)
-        if error is None and is_asgi(request):
-            watch_asgi(request, scope, settings, auth.protocol)
-        refusals[settings] = error
-        request.ctx.token = scope["token"]
-        hold_during(request, scope)
-    return refusals[settings]
-
-
-def _receive_form(request: Request) -> Receive | None:
-    """Return what the body is received by; None if the handler wants to read it by itself."""
-    if hasattr(getattr(request.route, "handler", None), "is_stream"):
-        return None
-
-    async def receive() -> MutableMapping[str, Any]:
-        await cast("Any", request).receive_body()  # which Sanic would do next, or has done
-        return {"type": "http.request", "body": request.body}
-
-    return receive
-
-
-def _to_response(answer: ErrorResponse) -> HTTPResponse:
-    return HTTPResponse(answer.body, answer.status, Header(answer.headers))
-
-
-async def _refuse(request: Request, answer: ErrorResponse, arguments: tuple[Any, ...]) -> HTTPResponse | None:
-    if any(isinstance(argument, WEBSOCKETS) for argument in arguments):
-        # The handshake is over, since `install` has not asked this guard before it (`ask_guards`).
-        await close_websocket(request, arguments, answer.status)
-        return None
-    return _to_response(answer)
-
-
-async def _call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    # Sanic calls sync handlers on the event loop, and so does this; what they return may be awaitable all the same.
-    result = handler(*args, **kwargs)
-    return await result if inspect.isawaitable(result) else result
-
-
-def _call_variadic(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler that takes any argument by name. A class-based view does, but not each of its methods takes a token."""
-
-    def call(*args: Any, token: Token | None, **kwargs: Any) -> Any:
-        request = next(argument for argument in args if isinstance(argument, Request))
-        view_class = getattr(getattr(request.route, "handler", None), "view_class", None)
-        # Sanic routes to a view only what the view has a method for.
-        if view_class is None or takes_token(getattr(view_class, request.method.lower())):
-            kwargs["token"] = token
-        return handler(*args, **kwargs)
-
-    return functools.update_wrapper(call, handler)
-
-
-def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
-    if isinstance(handler, Middleware):  # the guard stands above `app.on_request`, which has made this of a function
-        note_guarded(handler.func)
-    is_variadic = takes_token(handler) and "token" not in inspect.signature(handler).parameters
-    guarded = guard_handler(
-        _call_variadic(handler) if is_variadic else handler,
-        guard,
-        is_connection=lambda argument: isinstance(argument, Request),
-        refuse=_refuse,
-        call_sync=_call_sync,
-    )
-    # The guard passes the token by the rules of this handler; sanic-ext must not inject one by the rules of any other.
-    hints = handler.__annotations__ if inspect.isroutine(handler) else {}  # of an object they are others
-    guarded.__annotations__ = {name: hint for name, hint in hints.items() if name != "token"}
-
-    async def ask(request: Request) -> None:
-        scope = prepared_scope(request)
-        auth = request_auth(scope)
-        result = auth.result_for(scope, auth.authenticator_with(guard.sources))
-        if result.state.needs is not None:
-            result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
-        error = result.refusal(guard)
-        if error is not None:
-            raise error
-        auth.grant(result, guard)
-
-    mark(guarded, RouteGuard(guard, ask))
-    return guarded
-
-
-jwt_required = decorator(_guard)

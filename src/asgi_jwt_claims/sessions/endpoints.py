@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl
 
 from asgi_jwt_claims.auth.authenticator import Authenticator
 from asgi_jwt_claims.auth.options import ACCESS_TOKEN
-from asgi_jwt_claims.auth.request import authenticator_for, complete_request
-from asgi_jwt_claims.auth.state import find_request_auth, request_auth
+from asgi_jwt_claims.auth.request import authenticate_by, let_in
+from asgi_jwt_claims.auth.state import forget_error, request_auth
 from asgi_jwt_claims.errors import (
     MissingScopeError,
     RepeatedCredentialsError,
@@ -27,9 +27,8 @@ from asgi_jwt_claims.errors import (
     UnsupportedScopeError,
 )
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, json_response, notify_refused, send_response
-from asgi_jwt_claims.sources.cookie import Cookie
+from asgi_jwt_claims.sources import BearerHeader, Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
-from asgi_jwt_claims.sources.header import BearerHeader
 from asgi_jwt_claims.tokens.digests import digest
 from asgi_jwt_claims.tokens.verification import check_type, verify_or_fetch
 
@@ -106,8 +105,8 @@ class TokenEndpoints:
         self._config = config
         self._store = store
         self._claims_loader = claims_loader
-        self._challenges = ErrorResponder(realm, listeners=config.on_event)
-        self._authenticator = Authenticator(config, self._sources, store, self._challenges)
+        responder = ErrorResponder(realm, listeners=config.on_event)
+        self._authenticator = Authenticator(config, self._sources, store, responder)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -131,16 +130,14 @@ class TokenEndpoints:
             answer = await self.respond(scope, read_body)
         except _GoneError:
             return
-        auth = find_request_auth(scope)
-        if auth is not None:
-            auth.note(None)  # this answer has to stay
+        forget_error(scope)
         await send_response(answer, scope, send)
 
     async def respond(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
         """The answer to an http scope, for an adapter that does not speak ASGI.
 
         Args:
-            scope: The scope of the request; its path is taken relative to its `root_path`.
+            scope: The scope of the request; its path is relative to its `root_path`.
             read_body: A function that reads the body.
         """
         path, root = scope["path"], scope.get("root_path", "")
@@ -163,7 +160,7 @@ class TokenEndpoints:
         except _RequestError as error:
             return error.response
         except TokenError as error:  # a cookie that cannot be used
-            return await self._challenges.respond(error, scope)
+            return await self._authenticator.responder.respond(error, scope)
 
     async def _refresh(self, scope: Any, form: Mapping[str, str]) -> ErrorResponse:
         in_cookie = self._in_cookie(scope, form, "refresh_token", self._refresh_cookie)
@@ -290,20 +287,12 @@ class TokenEndpoints:
     }
 
     async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[ErrorResponse]]) -> ErrorResponse:
-        authenticator = authenticator_for(scope, self._authenticator)
+        result = await authenticate_by(scope, self._authenticator)
         auth = request_auth(scope)
-        result = auth.result_for(scope, authenticator)
-        if result.state.needs is not None:
-            result, _ = await complete_request(scope, result)
-        auth.fill(scope)
         try:
-            error = result.refusal(ACCESS_TOKEN)
-            if error is not None:
-                raise error
-            auth.grant(result, ACCESS_TOKEN)
-            if auth.untold is not None:
-                await auth.tell_accepted(scope)
-            return await respond(cast("Token", result.token))
+            token = let_in(scope, result, ACCESS_TOKEN)
+            await auth.tell_accepted(scope)
+            return await respond(cast("Token", token))
         except TokenError as error:
             return await auth.authenticator.responder.respond(error, scope)
 
