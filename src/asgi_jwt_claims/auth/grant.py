@@ -75,6 +75,6 @@ class Grant:
             return None
         if not guards:
             return HeldToken(result.token, result.config, self.authenticator.store, True, True)
-        ends = all(guard.end_with_token for guard in guards)
-        checks = any(guard.check_revocation for guard in guards)
+        ends = False not in [guard.end_with_token for guard in guards]
+        checks = True in [guard.check_revocation for guard in guards]
         return HeldToken(result.token, result.config, self.authenticator.store, ends, checks)

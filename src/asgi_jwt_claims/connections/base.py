@@ -72,7 +72,7 @@ class Connection(ABC):
             return
         self._move(Event.OPENS)
         self._home = current_registry()
-        found = (self._first, find_request_auth(self._scope))
+        found = dict.fromkeys((self._first, find_request_auth(self._scope)))
         self._auths = tuple([auth for auth in found if auth is not None])
         for auth in self._auths:
             auth.attach(self)

@@ -159,14 +159,16 @@ class SQLiteStore(TokenStore):
             with anyio.CancelScope(shield=True):
                 await self.aclose()
 
-    async def _select(self, read: Callable[[tuple[Any, ...], float], T], query: str, *values: bytes | float) -> list[T]:
+    def _select(
+        self, read: Callable[[tuple[Any, ...], float], T], query: str, *values: bytes | float
+    ) -> Coroutine[Any, Any, list[T]]:
         """The rows of a query, whose first value is the time, each as `read` returns it."""
 
         def ask(database: sqlite3.Connection) -> list[T]:
             now = self._clock()
             return [read(row, now) for row in database.execute(query, (now, *values))]
 
-        return await self._execute(ask)
+        return self._execute(ask)
 
     async def _execute(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = False) -> T:
         limits = self._limits.get(None)
