@@ -179,7 +179,7 @@ def test_a_policy_shows_its_arguments() -> None:
 def test_nothing_can_be_assigned(value: Any) -> None:
     """A policy and a guard never change, and what all requests share least of all; a copy is equal."""
     before = copy.deepcopy(value)
-    for name in [*type(value).__slots__, "other"]:
+    for name in [*vars(value), "other"]:
         with pytest.raises(AttributeError, match="frozen"):
             setattr(value, name, True)
         with pytest.raises(AttributeError, match="frozen"):
@@ -219,7 +219,7 @@ def test_equal_options_are_equal() -> None:
     assert Guard(end_with_token=False) != Guard()
     elsewhere = {"sources": [Cookie()], "end_with_token": False, "check_revocation": False, "allow": "a"}
     assert Guard(**elsewhere, scopes="x y") == Guard(**elsewhere, scopes="x").with_scopes(["y"])  # type: ignore[arg-type]
-    assert ACCESS_TOKEN is ACCESS_TOKEN.with_scopes([])
+    assert ACCESS_TOKEN == ACCESS_TOKEN.with_scopes([])
 
 
 def test_scopes_can_be_added() -> None:

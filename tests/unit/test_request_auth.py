@@ -405,7 +405,7 @@ VALUES = (
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_do_not_change(value: Any) -> None:
     """Assigning to an attribute raises; one that was never there, too."""
-    names = getattr(type(value), "_fields", None) or type(value).__slots__
+    names = getattr(type(value), "_fields", None) or vars(value)
     for name in (*names, "other"):
         with pytest.raises(AttributeError):
             setattr(value, name, None)

@@ -42,8 +42,6 @@ class AccessPolicy(Frozen):
         SettingError: A rule cannot be used.
     """
 
-    __slots__ = ("_rules", "_scope_text")
-
     _rules: tuple[str, bool | timedelta, frozenset[str] | None, frozenset[str] | None, frozenset[str]]
     _scope_text: str
 
@@ -66,9 +64,8 @@ class AccessPolicy(Frozen):
         wanted = dict.fromkeys(plain(scopes).split()) if isinstance(scopes, str) else _names(scopes, "scopes")
         if not all(map(SCOPE_TOKEN.fullmatch, wanted)):
             raise SettingError("scopes must be scopes as RFC 6749 section 3.3 allows them, none with a space in it")
-        object.__setattr__(self, "_scope_text", " ".join(wanted))
         rules = (kind, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
-        object.__setattr__(self, "_rules", rules)
+        vars(self).update(_rules=rules, _scope_text=" ".join(wanted))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccessPolicy) and self._rules == other._rules

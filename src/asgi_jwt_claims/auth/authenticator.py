@@ -64,17 +64,6 @@ class Authenticator(Frozen):
         has_only_our_sources: Whether all sources are this library's own, of which it is known what they read.
     """
 
-    __slots__ = (
-        "_extract",
-        "_max_token_size",
-        "has_only_our_sources",
-        "is_remote",
-        "responder",
-        "sources",
-        "store",
-        "verifier",
-    )
-
     verifier: Verifier
     sources: tuple[Source, ...]
     store: TokenStore | None
@@ -87,17 +76,17 @@ class Authenticator(Frozen):
     def __init__(
         self, verifier: Verifier, sources: tuple[Source, ...], store: TokenStore | None, responder: ErrorResponder
     ) -> None:
-        set_once = object.__setattr__
-        set_once(self, "verifier", verifier)
-        set_once(self, "sources", sources)
-        set_once(self, "store", store)
-        set_once(self, "responder", responder)
-        set_once(self, "is_remote", verifier.is_remote)
-        set_once(self, "_max_token_size", verifier.max_token_size)
         is_ours = sources is DEFAULT_SOURCES or _OUR_SOURCES.issuperset(map(type, sources))
-        set_once(self, "has_only_our_sources", is_ours)
-        extract = sources[0] if is_ours and len(sources) == 1 else partial(_extract_from, sources)
-        set_once(self, "_extract", extract)
+        vars(self).update(
+            verifier=verifier,
+            sources=sources,
+            store=store,
+            responder=responder,
+            is_remote=verifier.is_remote,
+            has_only_our_sources=is_ours,
+            _max_token_size=verifier.max_token_size,
+            _extract=sources[0] if is_ours and len(sources) == 1 else partial(_extract_from, sources),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Authenticator) and (

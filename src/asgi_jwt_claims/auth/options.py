@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -127,8 +128,6 @@ class Guard(Frozen):
         SettingError: An option cannot be used.
     """
 
-    __slots__ = ("check_revocation", "end_with_token", "optional", "policy", "sources")
-
     policy: AccessPolicy
     optional: bool
     check_revocation: bool
@@ -144,36 +143,30 @@ class Guard(Frozen):
         end_with_token: bool = True,
         **rules: Unpack[_PolicyOptions],
     ) -> None:
-        for name, value in (
-            ("optional", optional),
-            ("check_revocation", check_revocation),
-            ("end_with_token", end_with_token),
-        ):
-            check_flag(name, value)
-            object.__setattr__(self, name, value)
+        check_flag("optional", optional)
+        check_flag("check_revocation", check_revocation)
+        check_flag("end_with_token", end_with_token)
         found = tuple(sources) if isinstance(sources, Iterable) else (sources,)
         if not all(map(is_source, found)):
             raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
-        object.__setattr__(self, "sources", found)
-        object.__setattr__(self, "policy", AccessPolicy(**rules))
+        vars(self).update(
+            policy=AccessPolicy(**rules),
+            optional=optional,
+            check_revocation=check_revocation,
+            sources=found,
+            end_with_token=end_with_token,
+        )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Guard) and self._values() == other._values()
+        return isinstance(other, Guard) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
-        return hash(self._values())
-
-    def _values(self) -> tuple[object, ...]:
-        return (self.policy, self.optional, self.check_revocation, self.sources, self.end_with_token)
+        return hash(tuple(vars(self).values()))
 
     def with_scopes(self, scopes: Iterable[str]) -> Guard:
         """Return the same guard with further scopes in its policy."""
-        policy = self.policy.with_scopes([*scopes])
-        if policy is self.policy:
-            return self
-        guard = object.__new__(Guard)
-        for name in Guard.__slots__:
-            object.__setattr__(guard, name, policy if name == "policy" else getattr(self, name))
+        guard = copy.copy(self)
+        vars(guard)["policy"] = self.policy.with_scopes([*scopes])
         return guard
 
 

@@ -56,22 +56,6 @@ class MiddlewareSettings(Frozen):
         SettingError: An option cannot be used.
     """
 
-    __slots__ = (
-        "_exempt",
-        "_protocols",
-        "allow_preflight",
-        "authenticator",
-        "background",
-        "close_code",
-        "drain",
-        "end_with_token",
-        "exempts_none",
-        "guard",
-        "is_preflight",
-        "set_user",
-        "warn_of_preflight",
-    )
-
     authenticator: Authenticator
     guard: Guard
     exempts_none: bool
@@ -127,21 +111,23 @@ class MiddlewareSettings(Frozen):
             schemes=schemes_of(found),
         )
         authenticator = Authenticator(verifier, found, store, responder)
-        set_once = object.__setattr__
-        set_once(self, "authenticator", authenticator)
-        set_once(self, "guard", ACCESS_TOKEN if required else OPTIONAL_TOKEN)
-        set_once(self, "allow_preflight", allow_preflight)
-        set_once(self, "is_preflight", PreflightRule(authenticator))
-        set_once(self, "set_user", set_user)
-        set_once(self, "end_with_token", end_with_token)
-        set_once(self, "close_code", close_code)
-        set_once(self, "drain", drain)
+        exemptions = Exemptions(exempt)
         remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
-        set_once(self, "background", remote_keys if store is None else (*remote_keys, store))
-        set_once(self, "warn_of_preflight", functools.cache(_warn_of_preflight()))
-        set_once(self, "_exempt", Exemptions(exempt))
-        set_once(self, "exempts_none", not self._exempt and not allow_preflight)
-        set_once(self, "_protocols", tuple(source for source in found if isinstance(source, WebSocketProtocol)))
+        vars(self).update(
+            authenticator=authenticator,
+            guard=ACCESS_TOKEN if required else OPTIONAL_TOKEN,
+            exempts_none=not exemptions and not allow_preflight,
+            allow_preflight=allow_preflight,
+            is_preflight=PreflightRule(authenticator),
+            set_user=set_user,
+            end_with_token=end_with_token,
+            close_code=close_code,
+            drain=drain,
+            background=remote_keys if store is None else (*remote_keys, store),
+            warn_of_preflight=functools.cache(lambda: logger().warning(PREFLIGHT_REFUSED)),
+            _exempt=exemptions,
+            _protocols=tuple(source for source in found if isinstance(source, WebSocketProtocol)),
+        )
 
     @property
     def refuses_preflights(self) -> bool:
@@ -171,10 +157,6 @@ def _bound(sources: Iterable[Source], configs: tuple[JWTConfig, ...]) -> tuple[S
         return DEFAULT_SOURCES
     cookies = {config.cookies for config in configs}
     return tuple(source.bind(cookies) if isinstance(source, Cookie) else source for source in found)
-
-
-def _warn_of_preflight() -> Callable[[], None]:
-    return lambda: logger().warning(PREFLIGHT_REFUSED)
 
 
 def settings_for_install(config: JWTConfig | Iterable[JWTConfig], options: Mapping[str, Any]) -> MiddlewareSettings:

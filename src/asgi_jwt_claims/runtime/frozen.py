@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 __all__ = ["Frozen"]
 
@@ -17,8 +17,3 @@ class Frozen:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} is frozen: {name!r} cannot be deleted")
-
-    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
-        # What `copy` and `pickle` make of slots.
-        for name, value in state[1].items():
-            object.__setattr__(self, name, value)

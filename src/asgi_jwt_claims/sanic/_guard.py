@@ -93,7 +93,7 @@ async def _refuse(request: Request, answer: ErrorResponse, arguments: tuple[Any,
     return to_response(answer)
 
 
-_refuse.__module__ = __package__  # errors name the adapter by it
+_refuse.__module__ = "asgi_jwt_claims.sanic"  # which errors name as the adapter
 
 
 async def _call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

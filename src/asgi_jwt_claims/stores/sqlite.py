@@ -87,7 +87,7 @@ class SQLiteStore(TokenStore):
     def __repr__(self) -> str:
         return f"<SQLiteStore {self._connections.path}>"
 
-    def is_revoked(self, digests: TokenDigests) -> Coroutine[Any, Any, bool]:
+    def is_revoked(self, digests: TokenDigests) -> Coroutine[Any, Any, bool]:  # pyright: ignore[reportIncompatibleMethodOverride]  # as awaitable
         """See `TokenStore`."""
         query = "SELECT 1 FROM revoked WHERE until > ? AND (digest IN (?, ?) OR (digest = ? AND cutoff >= ?)) LIMIT 1"
         values = (digests.token, digests.session, digests.identity, digests.issued_at)
