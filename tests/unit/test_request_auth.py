@@ -211,6 +211,44 @@ def test_a_result_that_is_not_of_the_request(config: JWTConfig) -> None:
     assert [] == auth.scopes_asked_of(result) == auth.grants_for(scope)
 
 
+def test_a_renewal_while_a_store_is_asked(config: JWTConfig) -> None:
+    """What a store says of the token of before does not take the place of the new one."""
+    scope = http_scope("/", bearer(create_access_token("alice", config)))
+    later = verify_token(create_access_token("alice", config), config)
+
+    class Renewing(MemoryStore):
+        def is_revoked_locally(self, token: Any, config: Any) -> Any:
+            return None
+
+        async def is_revoked(self, digests: Any) -> bool:
+            auth = request_auth(scope)
+            auth.renew([auth], later)
+            return False
+
+    prepared(scope, config, Renewing())
+    result, _ = finish(complete_request(scope, authenticate_request(scope)))
+    assert result.state is AuthState.ACCEPTED
+    assert result.token is not later is get_token(scope)
+
+
+def test_a_copy_below_two_middlewares(config: JWTConfig, store: MemoryStore) -> None:
+    """In a copied scope a guard finds the store of the outer middleware, and what `get_token` raises stays in the copy."""
+    raw = create_access_token("alice", config)
+    finish(revoke_token(verify_token(raw, config), config, store))
+    scope = http_scope("/")
+    ScopeMiddleware(config, required=False, store=store).open(scope)
+    ScopeMiddleware(config.replace(), required=False).open(scope)
+    part = {**scope, "headers": [bearer(raw)]}
+    result = authenticate_request(part, authenticator_for(part, authenticator_of(config, sources=())))
+    assert RevokedTokenError is type(result.refusal(ACCESS_TOKEN))
+    with pytest.raises(TokenError):
+        get_token({**scope, "headers": [bearer("a.b.c")]})
+    assert None is scope[SCOPE_KEY].raised is scope[SCOPE_KEY].outer.raised
+    with pytest.raises(MissingTokenError) as error:
+        get_token(scope)
+    assert error.value is scope[SCOPE_KEY].raised is scope[SCOPE_KEY].outer.raised
+
+
 # The table -------------------------------------------------------------------------------------------------------------
 
 

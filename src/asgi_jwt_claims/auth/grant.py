@@ -68,6 +68,12 @@ class Grant:
         self.guards: tuple[Guard, ...] = ()
         self.is_let_in = False
 
+    def replace(self, before: AuthResult, after: AuthResult) -> AuthResult:
+        """Put a result in the place of another, unless a renewal has replaced that meanwhile; return the new result."""
+        if self.result is before:
+            self.result = after
+        return after
+
     def held(self) -> HeldToken | None:
         """Return the token that was let in, as a connection has to know it; None if none was."""
         result, guards = self.result, self.guards

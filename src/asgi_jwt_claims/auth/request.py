@@ -127,13 +127,13 @@ async def complete_request(
                 error = None
         except TokenError as unavailable:
             error = unavailable.with_traceback(None)
-        grant.result = result = authenticator.after_fetch(scope, result, error)
+        result = grant.replace(result, authenticator.after_fetch(scope, result, error))
     token, credentials = result.token, result.credentials
     if result.state is NEEDS_FORM and receive is not None and token is not None and token.type == "access":
         field = None if credentials is None else credentials.csrf_field
         if isinstance(field, str):  # a source of the application may have put something else there
             receive = await peek_form_field(scope, receive, field)
-            grant.result = result = authenticator.after_form(result, scope)
+            result = grant.replace(result, authenticator.after_form(result, scope))
             if isinstance(grant, RequestAuth):
                 grant.see(scope)
     store = authenticator.store
@@ -143,7 +143,7 @@ async def complete_request(
             answer = await ask(store, token, config)
         except TokenError as failed:
             answer = failed
-        grant.result = result = authenticator.after_question(result, answer)
+        result = grant.replace(result, authenticator.after_question(result, answer))
     return result, receive
 
 

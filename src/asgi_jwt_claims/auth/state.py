@@ -49,6 +49,7 @@ class RequestAuth(Grant):
         shared: The `RequestAuth` of an outer middleware with an equal authenticator, which has the results and
             connections of both; None if this object has its own.
         outer: The `RequestAuth` of the middleware around this one; None if there is none.
+        is_copy: Whether this has taken the place of another one, as the scope offers something else.
         is_exempt: Whether the middleware lets the request on without a token.
         protocol: The subprotocol to answer with, whose token was stripped; None if there was none.
         is_accepted: Whether it is a WebSocket that has been accepted.
@@ -65,6 +66,7 @@ class RequestAuth(Grant):
     # What few requests have stands in the class as long as it has not been set.
     __slots__ = ("__dict__", "headers", "is_exact", "outer", "passed", "settings", "shared", "untold", "view")
 
+    is_copy = False
     is_exempt = False
     protocol: str | None = None
     is_accepted = False
@@ -153,7 +155,7 @@ class RequestAuth(Grant):
             own.remember(result, headers, view)
             return self
         auth = scope[SCOPE_KEY] = RequestAuth(self.authenticator, self.settings)
-        auth.is_accepted = self.is_accepted
+        auth.outer, auth.is_accepted, auth.is_copy = self.outer, self.is_accepted, True
         auth.remember(result, headers, view)
         return auth
 
@@ -298,7 +300,7 @@ class RequestAuth(Grant):
         auth: RequestAuth | None = self
         while auth is not None:
             auth.raised = error
-            auth = auth.outer
+            auth = None if auth.is_copy else auth.outer
 
 
 def _view(scope: Mapping[str, Any]) -> tuple[Any, ...]:
