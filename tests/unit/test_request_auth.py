@@ -15,6 +15,7 @@ from asgi_jwt_claims import (
     BearerHeader,
     Cookie,
     JWTConfig,
+    JWTMiddleware,
     TokenError,
     create_access_token,
     create_refresh_token,
@@ -53,7 +54,7 @@ from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, Credentials
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, csrf_digest
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import bearer, finish, http_scope
+from tests.by_hand import bearer, finish, http_scope, talk
 from tests.conftest import NOW, HeldClock
 from tests.scopes import ScopeMiddleware, admit, admitted
 from tests.support import SECRET
@@ -252,6 +253,29 @@ def test_a_copy_below_two_middlewares(config: JWTConfig, store: MemoryStore) -> 
 # The table -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.anyio
+async def test_an_application_that_empties_its_scope(config: JWTConfig) -> None:
+    """A connection ends with its token all the same, and accepting it is no error."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        del scope[SCOPE_KEY]
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
+
+    raw = create_access_token("alice", config)
+    exchange = await talk(JWTMiddleware(app, config), "/", bearer(raw))  # type: ignore[arg-type]
+    assert ["websocket.accept", "websocket.close"] == exchange.types
+
+
+def test_a_token_that_no_guard_has_let_in(config: JWTConfig) -> None:
+    """A connection goes by no token as long as no guard has let one in."""
+    scope = prepared(http_scope("/", bearer(create_access_token("alice", config))), config)
+    assert AuthState.ACCEPTED is authenticate_request(scope).state
+    assert None is scope[SCOPE_KEY].held()
+    assert [] == scope[SCOPE_KEY].grants_for(scope)
+
+
 class AnyStore(MemoryStore):
     """A store of which it is set what it says without and with being asked; it counts the questions."""
 
@@ -427,6 +451,7 @@ def test_what_cannot_be_read_is_refused_anew_each_time() -> None:
     made_up = authenticator_of(CONFIG, sources=(source,))
     assert made_up.authenticate(scope, [first]) is not first
     assert UNREADABLE is first.credentials
+    assert not authenticator_of(CONFIG).finds(scope, first)
     assert not made_up.finds({"type": "http"}, first._replace(is_safe=False))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import (
@@ -162,15 +162,13 @@ class Authenticator(Frozen):
 
     def after_form(self, result: AuthResult, scope: Mapping[str, Any]) -> AuthResult:
         """Return what follows a result that needed the form, now that its CSRF value stands in the scope."""
-        token, credentials, config = result.token, result.credentials, result.config
-        if token is None or credentials is None or config is None:
-            return result
+        token, credentials = cast("Token", result.token), cast("Credentials", result.credentials)
         result = result._replace(credentials=credentials._replace(csrf_field=None), state=NEEDS_STORE)
         try:
             check_csrf(scope.get(CSRF_TOKEN_KEY), credentials.token)
         except TokenError as error:
             return result._replace(state=REFUSED, token=None, error=error.with_traceback(None))
-        return self._with_store(result, token, config)
+        return self._with_store(result, token, cast("JWTConfig", result.config))
 
     def after_question(self, result: AuthResult, answer: object) -> AuthResult:
         """Return what follows a result that needed the store.

@@ -134,8 +134,7 @@ async def complete_request(
         if isinstance(field, str):  # a source of the application may have put something else there
             receive = await peek_form_field(scope, receive, field)
             result = grant.replace(result, authenticator.after_form(result, scope))
-            if isinstance(grant, RequestAuth):
-                grant.see(scope)
+            own.see(scope)
     store = authenticator.store
     if result.state is NEEDS_STORE and check_revocation and not (store is None or token is None or config is None):
         answer: object

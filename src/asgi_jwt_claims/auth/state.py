@@ -8,7 +8,7 @@ and whether the method is safe. A scope that offers something else gets a `Reque
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.config.events import AuthEvent, request_facts, tell
@@ -179,8 +179,7 @@ class RequestAuth(Grant):
 
     def see(self, scope: Mapping[str, Any]) -> None:
         """Look at the scope again, into which the value of a form has been written."""
-        if self.result is not None:
-            self.remember(self.result, scope.get("headers"), _view(scope))
+        self.remember(cast("AuthResult", self.result), scope.get("headers"), _view(scope))
 
     def result_for(self, scope: Mapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
         """Return the result of an authenticator for the scope, which `for_scope` has returned this object for.
@@ -274,8 +273,7 @@ class RequestAuth(Grant):
     def renew(self, grants: Iterable[Grant], token: Token) -> None:
         """Let `token` take the place of the token that was let in, in each of these grants."""
         for grant in grants:
-            if grant.result is not None:
-                grant.result = grant.result._replace(state=ACCEPTED, token=token, error=None)
+            grant.result = cast("AuthResult", grant.result)._replace(state=ACCEPTED, token=token, error=None)
         for connection in self.connections:
             connection.renew()
 
