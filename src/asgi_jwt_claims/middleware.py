@@ -150,13 +150,11 @@ class JWTMiddleware:
             try:
                 await self.app(scope, connection.receive, connection.send)
             except Exception as raised:
-                # What `send` has raised since the end, the application may let go, and a refusal is answered.
-                if not connection.is_end(raised) and not await connection.answer_for(raised):
+                if not await connection.answer_for(raised):
                     raise
             finally:
-                if connection.error is not None:
-                    await connection.finish()
-                connection.leave()
+                if (watched := connection.watched) is not None:
+                    await watched.finish()
         finally:
             holder.release()
 

@@ -1,31 +1,40 @@
-"""How a connection of an ASGI application ends: whatever that is doing, the end is sent once, and nothing after it."""
+"""`receive` and `send` of a connection of an ASGI application, by the table of `states`."""
 
 from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
-from asgi_jwt_claims.errors import ConnectionEndedError, TokenError
+from asgi_jwt_claims.errors import ConnectionEndedError
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import spawn
 
 from .base import Connection
+from .states import CLOSED, ENDING, PENDING, Event
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from typing import Any
+
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.request import Outcome
+    from asgi_jwt_claims.errors import TokenError
 
 __all__ = ["ASGIConnection"]
 
+_DISCONNECTS = ("http.disconnect", "websocket.disconnect")
+
 
 class ASGIConnection(Connection):
-    """What http and websocket have in common: an application that waits to receive, and what is sent for it."""
+    """What http and websocket have in common. `receive` and `send` are the server's."""
 
-    __slots__ = ("_goodbye", "_is_sent", "_receive", "_send", "_sending", "_waiting", "ended")
+    _LAST: str  # the type of the last message of the application
+
+    __slots__ = ("_end_error", "_end_sent", "_receive", "_send", "_sending", "_waiting")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None = None) -> None:
         super().__init__(scope, outcome)
@@ -33,50 +42,89 @@ class ASGIConnection(Connection):
         self._send = send
         self._sending = 0
         self._waiting: tuple[anyio.CancelScope, ...] = ()
-        self._goodbye: ConnectionEndedError | None = None
-        self._is_sent: anyio.Event | None = None
-        self.ended = False
+        self._end_error: ConnectionEndedError | None = None
+        self._end_sent: anyio.Event | None = None
 
-    def renew(self) -> None:
-        """See `Connection`."""
-        if not self.ended:
-            super().renew()
+    def receive(self) -> Awaitable[Message]:
+        """Receive what the client sends; once the connection has ended, a disconnect, each time."""
+        return self._receive() if self.state is CLOSED else self._receive_until_end()
 
-    def end(self, error: TokenError) -> None:
+    async def send(self, message: Message) -> None:
+        """Send what the application sends; once the connection has ended, swallow its last message, else raise.
+
+        Raises:
+            ConnectionEndedError: The connection has ended.
+        """
+        if self.state is PENDING:
+            await self._begin(message)
+            return
+        if self.state is CLOSED:
+            await self._send(message)
+            return
+        is_last = message["type"] == self._LAST and not message.get("more_body", False)
+        if self.is_over:
+            await self.send_end()
+            if is_last:
+                return
+            # Always the same object, so that `is_end` knows it when the application lets it through.
+            self._end_error = self._end_error or ConnectionEndedError(self._reason)
+            raise self._end_error.with_traceback(None)
+        if is_last:
+            self.close()
+        await self._pass_on(message)
+
+    def end_soon(self) -> None:
         """See `Connection`."""
-        self.error = self.error or error
-        if self._waiting:
-            self._stop_waiting()
-        else:
-            spawn(self.finish)
+        if not self._waiting:  # else the tasks that wait, which are stopped, send the end
+            spawn(self.send_end)
+
+    async def send_end(self) -> None:
+        """Send the end and wait until it has been sent; while another task is sending, leave it to that task."""
+        if self.state is ENDING and not self._sending:
+            self._move(Event.END_SENT)
+            self._end_sent = anyio.Event()
+            try:
+                await self._send_end()
+            except BaseException:  # the application cancels this task
+                _spawn(self._send_end)
+                raise
+            finally:
+                self._end_sent.set()
+        elif self._end_sent is not None:
+            await self._end_sent.wait()
+        else:  # an application that receives again and again must let the other task go on
+            await anyio.lowlevel.checkpoint()
 
     async def finish(self) -> None:
-        """Send the end: once, and not before what is on its way; whoever sends that sends the end, too."""
-        if self._is_sent is not None:
-            await self._is_sent.wait()
-        if self.ended or self._sending:
-            return
-        self.ended = True
-        self._is_sent = anyio.Event()
-        self.release()
-        # A task that sends may notice the end before the registry does, which then cancels no waiting.
-        self._stop_waiting()
-        try:
-            await self._send_end()
-        except BaseException:  # the application did not want to wait any longer
-            _begin(self._send_end)
-            raise
-        finally:
-            self._is_sent.set()
+        """Send the end if it is still to be sent, then detach: the application has returned."""
+        if self.error is not None:
+            await self.send_end()
+        self.detach()
 
     def is_end(self, error: BaseException) -> bool:
-        """Whether that is what `send` has raised since the end, and nothing else."""
+        """Whether `error` is what `send` has raised since the end, or a group of nothing else."""
         if isinstance(error, BaseExceptionGroup):
             return all(map(self.is_end, error.exceptions))
-        return error is self._goodbye
+        return error is self._end_error
+
+    async def _receive_until_end(self) -> Message:
+        try:
+            message = None if self.is_over else await self._wait()
+        except BaseException:  # also a cancellation: the registry relies on this task to send the end
+            self._end_elsewhere()
+            raise
+        if message is None or self.is_over:
+            await self.send_end()
+            return self._disconnect()
+        if message["type"] in _DISCONNECTS:
+            self.close()
+        return message
+
+    async def _begin(self, message: Message) -> None:
+        await self._send(message)
 
     async def _wait(self) -> Message | None:
-        """What the server says; None: the end has come first."""
+        """Receive from the server; None if the end comes first."""
         scope = anyio.CancelScope()
         with scope:
             self._waiting = (*self._waiting, scope)
@@ -86,7 +134,8 @@ class ASGIConnection(Connection):
                 self._waiting = tuple(one for one in self._waiting if one is not scope)
         return None
 
-    def _stop_waiting(self) -> None:
+    def _end_with(self, error: TokenError) -> None:
+        super()._end_with(error)
         for scope in self._waiting:
             scope.cancel()
 
@@ -94,36 +143,36 @@ class ASGIConnection(Connection):
         self._sending += 1
         try:
             await self._send(message)
-        except BaseException:  # also when it is cancelled: nobody else would send the end
+        except BaseException:  # also a cancellation: no other task would send the end
             self._sending -= 1
-            if self.error is not None:
-                _begin(self.finish)
+            self._end_elsewhere()
             raise
         self._sending -= 1
-        if self.error is not None:
-            await self.finish()
+        if self.state is ENDING:
+            await self.send_end()
+
+    def _end_elsewhere(self) -> None:
+        if self.state is ENDING:
+            _spawn(self.send_end)
 
     async def _send_end(self) -> None:
         try:
             for message in self._last_messages():
                 await self._send(message)
-        except Exception:  # noqa: BLE001 -- the client has gone by itself; nobody is left to be told
+        except Exception:  # noqa: BLE001 -- the client has left by itself, and no task is left to be told
             logger().debug("the end of a connection could not be sent", exc_info=True)
 
     @property
     def _reason(self) -> str:
         return "" if self.error is None else self.error.description
 
-    def _has_ended(self) -> ConnectionEndedError:
-        # Always the same, so that it is known when the application lets it go.
-        if self._goodbye is None:
-            self._goodbye = ConnectionEndedError(self._reason)
-        return self._goodbye.with_traceback(None)
+    @abstractmethod
+    def _disconnect(self) -> Message: ...
 
     @abstractmethod
     def _last_messages(self) -> tuple[Message, ...]: ...
 
 
-def _begin(function: Callable[[], Any]) -> None:
+def _spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with contextlib.suppress(RuntimeError):  # the event loop has ended
         spawn(function)

@@ -1,4 +1,4 @@
-"""A connection that ends with its token: when that is, and who hears of it. How it ends is for each kind to say."""
+"""A connection that ends with its tokens: when it ends, and why. Its subclasses say how."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from asgi_jwt_claims.stores.base import RevocationFeed
 from asgi_jwt_claims.tokens.claims import valid_until
 from asgi_jwt_claims.tokens.digests import digests_of
 
-from .registry import connections_here
+from .registry import current_registry
+from .states import OPEN, PENDING, TRANSITIONS, Event
 
 if TYPE_CHECKING:
-    from .registry import Connections, Schedule
+    from .registry import ConnectionRegistry, DeadlineQueue
 
 __all__ = ["Connection"]
 
 
 class Connection(ABC):
-    """An open connection, as far as its end goes. Made when the middleware has examined the request.
-
-    Args:
-        scope: The scope of the request.
-        outcome: That of the middleware; None: it stands in the scope.
+    """A connection, made when the middleware has authenticated the request. `outcome` is that of the middleware.
 
     Attributes:
-        error: Why it has to end, or has ended; None: it has not.
-        place: Where it waits for the end of its token.
-        digests: By what revocations its tokens are known, while the connection listens to any.
+        state: Where it stands in the table of `states`.
+        error: Why it ends or has ended. None in any state but `ENDING` and `ENDED`.
+        slot: The queue and the tick in which it waits for its deadline.
+        digests: The digests that a revocation of its tokens can have, while it is watched.
     """
 
     __slots__ = (
@@ -45,94 +43,110 @@ class Connection(ABC):
         "_scope",
         "digests",
         "error",
-        "place",
+        "slot",
+        "state",
     )
 
     def __init__(self, scope: MutableMapping[str, Any], outcome: Outcome | None = None) -> None:
         self._scope = scope
-        # Another middleware further in may put its own outcome into the scope.
+        # An inner middleware may put its own outcome into the scope.
         self._first = outcome or outcome_of(scope)
         self._outcomes: tuple[Outcome, ...] = ()
         self._ends_at = math.inf
         self._clock: Callable[[], float] = time.time
-        self._home: Connections | None = None
-        self._registry: Connections | None = None
+        self._home: ConnectionRegistry | None = None
+        self._registry: ConnectionRegistry | None = None
+        self.state = PENDING
         self.error: TokenError | None = None
-        self.place: tuple[Schedule, int] | None = None
+        self.slot: tuple[DeadlineQueue, int] | None = None
         self.digests: tuple[bytes, ...] = ()
 
-    def begin(self) -> None:
-        """From now on the connection is open: watch it, if it has a token to end with."""
+    def open(self) -> None:
+        """Watch the connection from now on, unless a guard lets it outlive its token."""
         found = dict.fromkeys((*outcomes_from(self._first), *outcomes_from(outcome_of(self._scope))))
         outcomes = self._own(found)
         if not all(outcome.end_with_token for outcome in outcomes):
+            self.close()
             return
-        self._home = connections_here()
-        self._outcomes = outcomes
+        self._move(Event.OPENS)
+        self._home = current_registry()
         for outcome in outcomes:
-            outcome.connections = (*outcome.connections, self)
+            self.join(outcome)
         self._watch()
-        # Only now, since a revocation may have come from another thread before anybody listened.
+        # Only now, since a revocation may have come from another thread before the feed had this listener.
         if any(map(_is_revoked, outcomes)):
-            self.error = RevokedTokenError()
-            self.release()
+            self._end_with(RevokedTokenError())
+
+    def close(self) -> None:
+        """Leave the connection alone from now on: it needs no end, or an end is under way."""
+        self._move(Event.CLOSES)
 
     def renew(self) -> None:
         """See `Renewable`; from a thread that has no event loop, soon."""
         if self._home is not None and not self._home.is_here:
-            self._home.call(self.renew)
-            return
-        self._watch()
-        self.recheck()
+            self._home.call_soon(self.renew)
+        elif self.state is OPEN:
+            self._watch()
+            self.recheck()
 
     def join(self, outcome: Outcome) -> None:
         """See `Renewable`."""
         self._outcomes = (*self._outcomes, outcome)
         outcome.connections = (*outcome.connections, self)
 
-    def release(self) -> None:
-        """The connection has ended, or is going to be watched in another way. Harmless when it is not watched."""
+    def unwatch(self) -> None:
+        """Take the connection out of the registry, if it is there."""
         if self._registry is not None:
             self._ends_at = math.inf
             self._registry.remove(self)
             self._registry = None
 
-    def leave(self) -> None:
-        """The application has done with the connection: nothing refers to it any more."""
-        self.release()
+    def detach(self) -> None:
+        """Drop every reference to the connection: the application has returned."""
+        self.close()
         for outcome in self._outcomes:
             outcome.connections = tuple(one for one in outcome.connections if one is not self)
         self._outcomes = ()
 
     def expire(self) -> None:
-        """End, if the token has; the clock decides, which may have been set in the meantime."""
+        """End the connection at its deadline; watch it again if its clock was set back in the meantime."""
         if self.is_over:
-            self.end(self.error or ExpiredTokenError())
+            self.end_soon()
         else:
             self._watch()
 
     def recheck(self) -> None:
-        """End, if a token is known to be revoked."""
+        """End the connection if the store knows locally that one of its tokens is revoked."""
         if self._registry is not None and any(map(_is_revoked, self._own(self._outcomes))):
-            self.end(RevokedTokenError())
+            self._end_with(RevokedTokenError())
+            self.end_soon()
 
     @property
     def is_over(self) -> bool:
-        """Whether its time is over."""
-        if self.error is None and self._ends_at != math.inf and not self._clock() < self._ends_at:
-            self.error = ExpiredTokenError()
+        """Whether a token has ended, as the store or the clock, read at this moment, has it."""
+        if self._ends_at != math.inf and not self._clock() < self._ends_at:
+            self._end_with(ExpiredTokenError())
         return self.error is not None
 
     @abstractmethod
-    def end(self, error: TokenError) -> None:
-        """Bring about the end, without waiting for it."""
+    def end_soon(self) -> None:
+        """Let the end be sent, without waiting for it."""
+
+    def _move(self, event: Event) -> None:
+        self.state = TRANSITIONS.get((self.state, event), self.state)
+        if self.state is not OPEN:
+            self.unwatch()
+
+    def _end_with(self, error: TokenError) -> None:
+        self._move(Event.TOKEN_ENDS)
+        self.error = error
 
     def _own(self, outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-        """Those by whose tokens the connection goes; others have been found in copies of its scope, for other requests."""
+        """Those of this scope; others were found in copies of it, for other requests."""
         return tuple([outcome for outcome in outcomes if outcome is self._first or outcome.is_of(self._scope)])
 
     def _watch(self) -> None:
-        self.release()
+        self.unwatch()
         feeds, digests = set[RevocationFeed](), set[bytes]()
         for outcome in self._own(self._outcomes):
             token, config = outcome.held, outcome.config
@@ -144,10 +158,10 @@ class Connection(ABC):
             feed = None if outcome.store is None else outcome.store.feed
             if feed is not None and outcome.heeds_revocation:
                 feeds.add(feed)
-                digests.update(mark for mark in digests_of(token, config)[:3] if mark)
+                digests.update(digest for digest in digests_of(token, config)[:3] if digest)
         if feeds or self._ends_at != math.inf:
             self.digests = tuple(digests)
-            self._registry = self._home = self._home or connections_here()
+            self._registry = self._home = self._home or current_registry()
             self._registry.add(self, self._ends_at, self._clock, feeds)
 
 

@@ -1,13 +1,13 @@
-"""A refusal that an application lets go, or that a framework makes an error 500 of, becomes its answer.
+"""Answer a refusal that an application lets through, or that a framework turns into an error 500.
 
-Applications raise `TokenError`, or `get_token` does for them, and not every framework knows what to do with it. Three
-things can happen before the response has started:
+Applications raise `TokenError`, or `get_token` does for them, and not every framework knows it. Before the response has
+started, three things can happen:
 
-- The error comes out of the application, alone or in a group of tasks with nothing but such errors. It is answered.
+- The application raises the error, alone or in an exception group with nothing but such errors. It is answered.
 - The framework starts an error 500 while it handles the error, and may raise the error again after that.
-- The framework has put the error away and starts an error 500 later. `get_token` has noted the error by then.
+- The framework has dropped the error and starts an error 500 later. `get_token` has noted the error by then.
 
-In the last two cases the answer to the error takes the place of the framework's own.
+In the last two cases the answer to the error replaces the framework's own.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Scope, Send
     from asgi_jwt_claims.responses import ErrorResponder
 
+    from .asgi import ASGIConnection
+
 __all__ = ["Refusing", "refusal_in"]
 
-_DEEPEST = 100  # causes of an error that are looked at
+_DEEPEST = 100  # causes of an error that are examined
 
 
 class Refusing:
-    """What answers one request, as far as its refusals go.
+    """The part of an http exchange or a WebSocket that answers refusals.
 
     Attributes:
-        is_started: Whether something has been answered, so that no refusal can be any more.
+        is_started: Whether an answer has started, so that no refusal can be answered any more.
     """
 
     __slots__ = ()
@@ -44,15 +46,22 @@ class Refusing:
 
     @property
     def is_replaced(self) -> bool:
-        """Whether the answer to a refusal has taken the place of what the application answers."""
+        """Whether the answer to a refusal has replaced that of the application."""
         return self._send is _nothing
 
+    @property
+    def watched(self) -> ASGIConnection | None:
+        """What may end with its token. None for an http response that is no event stream."""
+        raise NotImplementedError
+
     async def answer_for(self, raised: Exception) -> bool:
-        """Answer what the application has raised, if that is a refusal and nothing has been answered yet.
+        """Answer the error that the application has raised, if it is a refusal and no answer has started.
 
         Returns:
-            Whether it has been answered, now or before.
+            Whether it has been answered, now or before, or is what `send` has raised since the end of the connection.
         """
+        if self.watched is not None and self.watched.is_end(raised):
+            return True
         if self.is_replaced:
             return _stems_from_refusal(raised)
         error = None if self.is_started else refusal_in(raised)
@@ -64,26 +73,26 @@ class Refusing:
     async def _refuse(self, error: TokenError) -> None:
         self.is_started = True  # type: ignore[misc]  # a slot of the classes that derive from this one
         send, self._send = self._send, _nothing
-        challenges = cast("ErrorResponder", self._challenges)  # without any, no refusal is looked for
+        challenges = cast("ErrorResponder", self._challenges)  # where it is None, no refusal is searched for
         await send_response(await challenges.respond(error, self._scope), self._scope, send)
 
     def _refusal_behind(self, status: int) -> TokenError | None:
-        """The refusal of which an application makes an error of the server's; None: there is none behind it."""
+        """The refusal that the application turns into a server error; None if there is none behind it."""
         if status < 500 or self._challenges is None or self.is_replaced:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
             return None
         handled, noted = sys.exception(), noted_error(self._scope)
         if noted is not None and (handled is None or _stems_from_refusal(handled)):
             return noted
-        # Any other status is the answer of an application that has caught the error by itself.
+        # Any other status is the answer of an application that has caught the error itself.
         return None if handled is None or status != 500 else refusal_in(handled)  # noqa: PLR2004 -- see above
 
 
 async def _nothing(message: Message) -> None:
-    """Stands for the server's `send` once a refusal has been answered."""
+    """Take the place of the server's `send` once a refusal has been answered."""
 
 
 def refusal_in(raised: BaseException) -> TokenError | None:
-    """The refusal that an exception is, or of which a group of exceptions consists; the first of several."""
+    """The refusal that `raised` is, or the first of a group that contains nothing else; None for all others."""
     if isinstance(raised, BaseExceptionGroup):
         found = [refusal_in(one) for one in raised.exceptions]
         return None if None in found else found[0]

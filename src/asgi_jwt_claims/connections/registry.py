@@ -1,4 +1,4 @@
-"""When connections end: all of an event loop in one structure, and one task that looks after them."""
+"""The open connections of an event loop, by deadline and by digest, and the one task that ends them when they are due."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from asgi_jwt_claims.runtime.tasks import caller_from_any_thread, spawn
 if TYPE_CHECKING:
     from asgi_jwt_claims.stores.base import Revocation, RevocationFeed
 
-__all__ = ["Connections", "Schedule", "Watched", "connections_here"]
+__all__ = ["ConnectionRegistry", "DeadlineQueue", "Watched", "current_registry"]
 
-_TICKS: Final = 4  # in a second
-_LONGEST_PAUSE: Final = 1.0  # seconds between two looks at the clock
-_LAST_TICK: Final = 2**53  # of which no clock will ever tell
-_AT_ONCE: Final = 50  # connections or revocations that are attended to before anything else gets its turn
+_PER_SECOND: Final = 4  # ticks
+_LONGEST_PAUSE: Final = 1.0  # seconds between two readings of the clock
+_LAST_TICK: Final = 2**53  # which no clock will ever show
+_BATCH: Final = 50  # connections that are ended or rechecked before other tasks get their turn
 
 
 class Watched(Protocol):
-    """What is watched: something that knows when its time is over.
+    """What the registry needs of a connection.
 
     Attributes:
-        place: Where it waits for the end of its token.
-        digests: By what revocations its tokens are known.
+        slot: The queue and the tick in which it waits for its deadline.
+        digests: The digests that a revocation of its tokens can have.
     """
 
-    place: tuple[Schedule, int] | None
+    slot: tuple[DeadlineQueue, int] | None
     digests: tuple[bytes, ...]
 
     def expire(self) -> None:
-        """Its time has come."""
+        """Called at the deadline."""
 
     def recheck(self) -> None:
-        """Something has been revoked that it may be about."""
+        """Called when a token with one of the digests may be revoked."""
 
 
-class Schedule:
-    """The connections whose tokens end by one clock, by when they do."""
+class DeadlineQueue:
+    """The connections of one clock, by deadline, in ticks of 250 ms."""
 
     __slots__ = ("_ticks", "by_tick", "clock")
 
@@ -55,9 +55,9 @@ class Schedule:
         self._ticks: list[int] = []
 
     def add(self, connection: Watched, ends_at: float) -> bool:
-        """Let a connection wait for its time; whether that is the first to come."""
-        tick = math.ceil(min(ends_at * _TICKS, _LAST_TICK))
-        connection.place = (self, tick)
+        """Add a connection; whether its tick is new and the first of all."""
+        tick = math.ceil(min(ends_at * _PER_SECOND, _LAST_TICK))
+        connection.slot = (self, tick)
         waiting = self.by_tick.get(tick)
         if waiting is not None:
             waiting.add(connection)
@@ -67,98 +67,98 @@ class Schedule:
         return self._ticks[0] == tick
 
     def remove(self, connection: Watched, tick: int) -> None:
-        """Let it wait no longer."""
+        """Remove a connection that was added at this tick."""
         _discard(self.by_tick, tick, connection)
-        # Ticks for which nobody waits any more, and those that stand here twice, must not become many.
+        # Ticks without connections, and those that stand here twice, must not become many.
         if len(self._ticks) > 2 * len(self.by_tick) + 64:
             self._ticks = sorted(self.by_tick)
 
     def due(self) -> Iterator[Watched]:
-        """Those whose time has come."""
-        while self._ticks and not self._now() * _TICKS < self._ticks[0]:
+        """Take out the connections whose deadline is reached."""
+        while self._ticks and not self._now() * _PER_SECOND < self._ticks[0]:
             tick = heapq.heappop(self._ticks)
             for connection in self.by_tick.pop(tick, ()):
-                if connection.place == (self, tick):  # else it has ended, or been renewed, in the meantime
+                if connection.slot == (self, tick):  # else it has been removed or renewed in the meantime
                     yield connection
 
     def pause(self) -> float:
-        """Seconds until the next has its time."""
-        return self._ticks[0] / _TICKS - self._now() if self._ticks else math.inf
+        """Seconds until the next deadline; infinite without any."""
+        return self._ticks[0] / _PER_SECOND - self._now() if self._ticks else math.inf
 
     def _now(self) -> float:
         try:
             return self.clock()
-        except Exception:  # noqa: BLE001 -- a clock that is broken ends all that go by it, and nothing else
+        except Exception:  # noqa: BLE001 -- a broken clock makes its connections due, and must not stop the others
             return math.inf
 
 
-class Connections:
-    """All connections of one event loop that have to end.
+class ConnectionRegistry:
+    """All connections of one event loop that end with a token.
 
     Attributes:
-        call: Makes the event loop call a function soon, from any thread.
+        call_soon: Makes the event loop call a function soon, from any thread.
     """
 
     def __init__(self) -> None:
-        self._schedules: dict[int, Schedule] = {}
-        self._by_mark: dict[bytes, set[Watched]] = {}
+        self._queues: dict[int, DeadlineQueue] = {}
+        self._by_digest: dict[bytes, set[Watched]] = {}
         self._feeds: set[RevocationFeed] = set()
-        self._news: deque[Collection[Revocation]] = deque()
+        self._pending: deque[Collection[Revocation]] = deque()
         self._thread = threading.get_ident()
         self._is_watched = False
-        self.call = caller_from_any_thread()
+        self.call_soon = caller_from_any_thread()
         self._count = 0
         self._changed = anyio.Event()
 
     @property
     def is_here(self) -> bool:
-        """Whether this is the thread of the event loop."""
+        """Whether the caller runs in the thread of the event loop."""
         return self._thread == threading.get_ident()
 
     def add(
         self, connection: Watched, ends_at: float, clock: Callable[[], float], feeds: Collection[RevocationFeed]
     ) -> None:
-        """Watch a connection whose token ends then, by that clock (infinity: never by itself)."""
+        """Watch a connection until `ends_at` by `clock` (infinity for no deadline), or a revocation in one of the feeds."""
         self._count += 1
         if ends_at != math.inf:
-            schedule = self._schedules.get(id(clock))
-            if schedule is None:
-                schedule = self._schedules[id(clock)] = Schedule(clock)
-            if schedule.add(connection, ends_at):
+            queue = self._queues.get(id(clock))
+            if queue is None:
+                queue = self._queues[id(clock)] = DeadlineQueue(clock)
+            if queue.add(connection, ends_at):
                 self._changed.set()
-        for mark in connection.digests:
-            self._by_mark.setdefault(mark, set()).add(connection)
+        for digest in connection.digests:
+            self._by_digest.setdefault(digest, set()).add(connection)
         for feed in feeds:
             if feed not in self._feeds:
                 self._feeds.add(feed)
-                feed.subscribe(self._hear)
+                feed.subscribe(self._on_revoked)
         if not self._is_watched:
             self._is_watched = True
             spawn(self._watch)
 
     def remove(self, connection: Watched) -> None:
-        """Watch a connection no longer; nothing of it is kept."""
+        """Drop every reference to a connection."""
         self._count -= 1
-        if connection.place is not None:
-            schedule, tick = connection.place
-            connection.place = None
-            schedule.remove(connection, tick)
-            if not schedule.by_tick and self._schedules.get(id(schedule.clock)) is schedule:
-                del self._schedules[id(schedule.clock)]
-        for mark in connection.digests:
-            _discard(self._by_mark, mark, connection)
+        if connection.slot is not None:
+            queue, tick = connection.slot
+            connection.slot = None
+            queue.remove(connection, tick)
+            if not queue.by_tick and self._queues.get(id(queue.clock)) is queue:
+                del self._queues[id(queue.clock)]
+        for digest in connection.digests:
+            _discard(self._by_digest, digest, connection)
         connection.digests = ()
         if self._count == 0:
             self._changed.set()
 
-    def _hear(self, revocations: Collection[Revocation]) -> None:
+    def _on_revoked(self, revocations: Collection[Revocation]) -> None:
         if not self._is_watched:
             return
-        self._news.append(revocations)
+        self._pending.append(revocations)
         try:
-            self.call(self._notice)
-        except RuntimeError:  # this event loop has ended, and its connections with it
-            self._rest()
+            self.call_soon(self._notice)
+        except RuntimeError:  # the event loop has ended, and its connections with it
+            self._stop()
 
     def _notice(self) -> None:
         self._changed.set()
@@ -166,43 +166,43 @@ class Connections:
     async def _watch(self) -> None:
         try:
             while self._count:
-                await self._attend()
+                await self._run_due()
                 self._changed = anyio.Event()
-                if self._count and not self._news:
+                if self._count and not self._pending:
                     with anyio.move_on_after(self._pause()):
                         await self._changed.wait()
         finally:
-            self._rest()
+            self._stop()
             if not self._count:
-                # The variable would keep the event loop, to which an Event refers, for ever.
-                _CONNECTIONS.set(None)
+                # An Event refers to the event loop, which the variable would keep for ever.
+                _REGISTRY.set(None)
 
-    def _rest(self) -> None:
+    def _stop(self) -> None:
         self._is_watched = False
         for feed in self._feeds:
-            feed.unsubscribe(self._hear)
+            feed.unsubscribe(self._on_revoked)
         self._feeds.clear()
-        self._news.clear()
+        self._pending.clear()
 
     def _pause(self) -> float:
-        return min(_LONGEST_PAUSE, *(schedule.pause() for schedule in self._schedules.values()), math.inf)
+        return min(_LONGEST_PAUSE, *(queue.pause() for queue in self._queues.values()), math.inf)
 
-    async def _attend(self) -> None:
-        for done, step in enumerate(self._to_do(), 1):
+    async def _run_due(self) -> None:
+        for done, step in enumerate(self._due(), 1):
             try:
                 step()
-            except Exception:  # noqa: BLE001 -- one that cannot be ended must not keep the others from it
+            except Exception:  # noqa: BLE001 -- a connection that cannot be ended must not keep the others from ending
                 logger().exception("a connection could not be ended")
-            if done % _AT_ONCE == 0:
+            if done % _BATCH == 0:
                 await anyio.lowlevel.checkpoint()
 
-    def _to_do(self) -> Iterator[Callable[[], None]]:
-        for schedule in tuple(self._schedules.values()):
-            for connection in schedule.due():
+    def _due(self) -> Iterator[Callable[[], None]]:
+        for queue in tuple(self._queues.values()):
+            for connection in queue.due():
                 yield connection.expire
-        while self._news:
-            for revocation in self._news.popleft():
-                for connection in tuple(self._by_mark.get(revocation.digest, ())):
+        while self._pending:
+            for revocation in self._pending.popleft():
+                for connection in tuple(self._by_digest.get(revocation.digest, ())):
                     yield connection.recheck
 
 
@@ -214,13 +214,13 @@ def _discard(index: dict[Any, set[Watched]], key: Any, connection: Watched) -> N
             del index[key]
 
 
-_CONNECTIONS: Final = anyio.lowlevel.RunVar[Connections | None]("asgi_jwt_claims_connections", None)
+_REGISTRY: Final = anyio.lowlevel.RunVar[ConnectionRegistry | None]("asgi_jwt_claims_connections", None)
 
 
-def connections_here() -> Connections:
-    """The connections of the event loop that runs."""
-    found = _CONNECTIONS.get()
+def current_registry() -> ConnectionRegistry:
+    """The registry of the running event loop, made where there is none."""
+    found = _REGISTRY.get()
     if found is None:
-        found = Connections()
-        _CONNECTIONS.set(found)
+        found = ConnectionRegistry()
+        _REGISTRY.set(found)
     return found

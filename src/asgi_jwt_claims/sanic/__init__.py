@@ -50,10 +50,10 @@ with needs("sanic"):
         WEBSOCKETS,
         close_websocket,
         content_type,
-        follow,
         is_asgi,
         strip_token,
         translate_denials,
+        watch_asgi,
         watch_stream,
         watch_websocket,
     )
@@ -144,7 +144,7 @@ def install(
     else:
         app.before_server_start(_look_into_groups)
         app.before_server_start(guard_head, priority=_LAST)
-    _follow_connections(app, gate)
+    _watch_connections(app, gate)
     app.before_server_start(check, priority=_FIRST)
     if gate.refuses_preflights and isinstance(app, Sanic):  # the routes of sanic-ext belong to no blueprint
         app.before_server_start(_warn_of_cors)
@@ -272,7 +272,7 @@ def _sources_of(route: Any) -> tuple[Source, ...]:
     return gates[-1].sources if gates else DEFAULT_SOURCES
 
 
-def _follow_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
+def _watch_connections(app: Sanic[Any, Any] | Blueprint, gate: Gate) -> None:
     async def watch_opened(request: Request, websocket: Any) -> None:
         if gate in _refusals(request):  # Sanic sends the signals of a blueprint for all of the application
             watch_websocket(request, prepared_scope(request), gate, websocket)
@@ -345,7 +345,7 @@ async def _examine(request: Request, gate: Gate) -> TokenError | None:
         if scope[SCOPE_KEY].is_untold:
             await scope[SCOPE_KEY].tell_accepted(scope)
         if refused is None and is_asgi(request):
-            follow(request, scope, gate, protocol)
+            watch_asgi(request, scope, gate, protocol)
         refusals[gate] = refused
         request.ctx.token = scope["token"]
         hold_during(request, scope)

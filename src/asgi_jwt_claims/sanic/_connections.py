@@ -14,7 +14,7 @@ On its own server Sanic itself then tells the handler, by the means it has when 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 from sanic.compat import Header
@@ -25,6 +25,7 @@ from sanic.server.websockets.connection import WebSocketConnection as ASGIWebSoc
 from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from asgi_jwt_claims.connections.base import Connection
+from asgi_jwt_claims.connections.states import Event
 from asgi_jwt_claims.connections.stream import EventStream, HTTPExchange
 from asgi_jwt_claims.connections.websocket import WebSocketConnection
 from asgi_jwt_claims.errors import ConnectionEndedError, TokenError
@@ -42,11 +43,11 @@ __all__ = [
     "WEBSOCKETS",
     "close_websocket",
     "content_type",
-    "follow",
     "is_asgi",
     "is_websocket",
     "strip_token",
     "translate_denials",
+    "watch_asgi",
     "watch_stream",
     "watch_websocket",
 ]
@@ -61,25 +62,25 @@ _PROTOCOLS = "sec-websocket-protocol"
 
 
 class TaskBound(Connection):
-    """Left when the task of its request ends: of what becomes of a request, that alone is never left out."""
+    """Detaches when the request's task ends, the one event that Sanic always delivers."""
 
     def __init__(self, *args: Any, task: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._task = task
 
-    def begin(self) -> None:
+    def open(self) -> None:
         """See `Connection`."""
-        super().begin()
-        self._task.add_done_callback(self._let_go)
+        super().open()
+        self._task.add_done_callback(self._on_done)
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """See `Connection`."""
-        # On Sanic's own server a task sees many requests. It must not keep something of each.
-        self._task.remove_done_callback(self._let_go)
-        super().leave()
+        # On Sanic's own server a task handles many requests. It must not keep something of each.
+        self._task.remove_done_callback(self._on_done)
+        super().detach()
 
-    def _let_go(self, _: asyncio.Task[Any]) -> None:
-        self.leave()
+    def _on_done(self, _: asyncio.Task[Any]) -> None:
+        self.detach()
 
 
 class _Stream(TaskBound, EventStream):
@@ -93,11 +94,15 @@ class _Exchange(HTTPExchange):
         super().__init__(scope, receive, send)
         self._task = task
 
-    def _watched(self) -> EventStream:
-        self._stream = stream = self._stream or _Stream(
-            self._scope, self._receive, self._send, self._outcome, task=self._task
-        )
-        return stream
+    @property
+    def has_ended(self) -> bool:
+        """Whether the response has ended, or is going to end, with its token."""
+        return self.watched is not None and self.watched.error is not None
+
+    def _watch(self) -> EventStream:
+        if self.watched is None:
+            self.watched = _Stream(self._scope, self._receive, self._send, self._outcome, task=self._task)
+        return self.watched
 
 
 class _WebSocket(TaskBound, WebSocketConnection):
@@ -122,18 +127,17 @@ class _OwnWebSocket(TaskBound):
         self._websocket = websocket
         self._close_code = code
 
-    def end(self, error: TokenError) -> None:
+    def end_soon(self) -> None:
         """See `Connection`."""
-        self.error = self.error or error
-        self.release()
-        # `close` would go on delivering what the client sends, for as long as it does not answer.
-        self._websocket.end_connection(self._close_code, error.description)
+        self._move(Event.END_SENT)
+        # `close()` keeps delivering client messages until the client acknowledges.
+        self._websocket.end_connection(self._close_code, cast("TokenError", self.error).description)
 
 
 class _OwnStream:
     """What Sanic's own server reads a request and sends its response through; all that is sent goes by the exchange."""
 
-    def __init__(self, stream: Any, exchange: HTTPExchange) -> None:
+    def __init__(self, stream: Any, exchange: _Exchange) -> None:
         vars(self).update(_stream=stream, _exchange=exchange)
 
     def __getattr__(self, name: str) -> Any:
@@ -154,7 +158,7 @@ class _OwnStream:
     @property
     def send(self) -> Any:
         """What sends a part of the response; None once it has ended by itself."""
-        return self._send if self._exchange.error is not None or self._stream.send is not None else None
+        return self._send if self._exchange.has_ended or self._stream.send is not None else None
 
     async def _send(self, data: bytes, end_stream: bool) -> None:
         try:
@@ -223,7 +227,7 @@ def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None
     transport.send = translate
 
 
-def follow(request: Request, scope: MutableMapping[str, Any], gate: Gate, protocol: str | None) -> None:
+def watch_asgi(request: Request, scope: MutableMapping[str, Any], gate: Gate, protocol: str | None) -> None:
     """Let what this request opens end with its token, in ASGI mode.
 
     Args:
@@ -248,7 +252,7 @@ def follow(request: Request, scope: MutableMapping[str, Any], gate: Gate, protoc
 
 
 def watch_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gate, websocket: Any) -> None:
-    """Let a websocket end with its token, now that it is open; in ASGI mode `follow` has seen to that.
+    """Let a websocket end with its token, now that it is open; in ASGI mode `watch_asgi` has seen to that.
 
     Args:
         request: Its request.
@@ -263,10 +267,10 @@ def watch_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gat
         _offer(request, scope["subprotocols"])
     if gate.end_with_token:
         connection = _OwnWebSocket(scope, websocket, gate.close_code)
-        connection.begin()
+        connection.open()
         if connection.is_over:
             # The handshake is over, too. The handler finds its client gone.
-            connection.expire()
+            connection.end_soon()
 
 
 async def watch_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
@@ -286,10 +290,10 @@ async def watch_stream(request: Request, response: Any, scope: MutableMapping[st
         is_last = not message["more_body"]
         try:
             await stream.send(message["body"], end_stream=is_last)
-            if stream.send is None and exchange.error is None:
-                exchange.leave()
+            if stream.send is None and exchange.watched is not None and not exchange.has_ended:
+                exchange.watched.detach()
         finally:
-            if is_last and exchange.error is not None:
+            if is_last and exchange.has_ended:
                 _hang_up(request)
 
     exchange = _Exchange(scope, nobody_asks, send, task=scope[TASK_KEY])

@@ -762,7 +762,7 @@ async def test_sending_after_the_end() -> None:
     async def send(message: Any) -> None:
         raise ConnectionEndedError
 
-    exchange: Any = SimpleNamespace(send=send, error=ConnectionEndedError())
+    exchange: Any = SimpleNamespace(send=send, has_ended=True)
     stream = _OwnStream(SimpleNamespace(send=None), exchange)
     with pytest.raises(RequestCancelled):
         await stream.send(b"data", False)

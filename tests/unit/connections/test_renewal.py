@@ -21,7 +21,7 @@ from asgi_jwt_claims import (
     renew_token,
     verify_token,
 )
-from asgi_jwt_claims.connections.registry import _CONNECTIONS
+from asgi_jwt_claims.connections.registry import _REGISTRY
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MalformedTokenError,
@@ -283,7 +283,7 @@ async def test_after_the_client_has_gone(config: JWTConfig, alice: Header, expir
         await receive()
         await renew_token(scope, create_access_token("alice", config))
         await a_while()
-        assert _CONNECTIONS.get() is None
+        assert _REGISTRY.get() is None
         expire()
         await a_while()
 

@@ -142,6 +142,23 @@ async def test_the_client_goes(config: JWTConfig, alice: Header, expire: Expire)
     assert line.error is None
 
 
+async def test_the_client_goes_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A stream that starts after the client has gone is left alone, as servers leave it."""
+    told: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.extend([await receive(), await receive()])
+        expire()
+        for message in (dict(START), tick(), tick(b"", more=False)):
+            with pytest.raises(OSError, match="the client has gone"):
+                await send(message)
+
+    line = Line(get(alice))
+    line.hang_up()
+    await line.serve(JWTMiddleware(app, config))
+    assert (["http.request", "http.disconnect"], [], None) == ([one["type"] for one in told], line.sent, line.error)
+
+
 async def test_it_ends_by_itself(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """A stream that has ended is not ended again, even if its token ends while the last of it is on its way."""
     going = anyio.Event()

@@ -20,7 +20,7 @@ from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.connections import registry as watch
 from asgi_jwt_claims.connections import websocket as module
 from asgi_jwt_claims.connections.base import Connection
-from asgi_jwt_claims.connections.registry import Connections
+from asgi_jwt_claims.connections.registry import ConnectionRegistry
 from asgi_jwt_claims.runtime.tasks import caller_from_any_thread
 from asgi_jwt_claims.sessions import revoke_identity, revoke_token
 from asgi_jwt_claims.stores import MemoryStore
@@ -37,12 +37,12 @@ pytestmark = pytest.mark.anyio
 Expire = Callable[[], None]
 
 
-def registry() -> Connections | None:
-    return watch._CONNECTIONS.get()
+def registry() -> ConnectionRegistry | None:
+    return watch._REGISTRY.get()
 
 
-def is_empty(connections: Connections) -> bool:
-    return not (connections._schedules or connections._by_mark or connections._count or connections._feeds)
+def is_empty(connections: ConnectionRegistry) -> bool:
+    return not (connections._queues or connections._by_digest or connections._count or connections._feeds)
 
 
 @contextlib.contextmanager
@@ -127,12 +127,12 @@ async def test_many_that_come_and_go(config: JWTConfig, alice: Header) -> None:
     async with connected(JWTMiddleware(Talker(), configs[0]), hello(alice)):
         connections = registry()
         assert connections is not None
-        (schedule,) = connections._schedules.values()
+        (queue,) = connections._queues.values()
         for number in range(300):
             async with connected(JWTMiddleware(app, configs[number % 200]), hello(alice)) as line:
                 await until(lambda line=line: line.is_over)
-            assert 70 > len(schedule._ticks)
-        assert 1 == len(schedule.by_tick)
+            assert 70 > len(queue._ticks)
+        assert 1 == len(queue.by_tick)
 
 
 async def test_one_task_for_a_thousand(config: JWTConfig, anyio_backend: str) -> None:
@@ -169,16 +169,16 @@ async def test_one_that_cannot_be_ended(
     class Broken(Connection):
         """A connection that refuses to end."""
 
-        def end(self, error: Exception) -> None:
+        def end_soon(self) -> None:
             raise LookupError("cannot")
 
     async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
         broken = Broken(line.scope)
-        broken.begin()
+        broken.open()
         async with connected(JWTMiddleware(Talker(), config), hello(alice)) as after:
             expire()
             await until(lambda: line.end and after.end)
-        broken.leave()
+        broken.detach()
     assert ["a connection could not be ended"] == [record.message for record in caplog.records]
 
 
@@ -190,15 +190,15 @@ async def test_one_that_takes_another_along(config: JWTConfig, alice: Header, ex
     class Sibling(Connection):
         """A connection that ends with another one."""
 
-        def end(self, error: Exception) -> None:
+        def end_soon(self) -> None:
             ended.append(self)
             for one in pair:
-                one.leave()
+                one.detach()
 
     async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
         pair += [Sibling(line.scope) for _ in range(2)]
         for one in pair:
-            one.begin()
+            one.open()
         expire()
         await until(lambda: line.end)
     assert 1 == len(ended)
@@ -300,7 +300,7 @@ def test_an_event_loop_that_has_ended(
         connection = module.WebSocketConnection(
             recorder.scope, *recorder.calls[0][1:], close_code=3000, protocol=None, ends=True
         )
-        connection.begin()
+        connection.open()
 
     anyio.run(leave_open, backend=backend)
     (listener,) = set(store.feed._listeners)

@@ -384,6 +384,90 @@ async def test_before_it_is_accepted(config: JWTConfig, alice: Header, expire: E
     assert ["websocket.disconnect"] == [one["type"] for one in told]
 
 
+async def test_after_a_handshake_that_was_refused(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The close that has refused it is the only one, whatever the application sends after that."""
+    errors: list[type[Exception]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        expire()
+        for _ in range(2):
+            try:
+                await send({"type": "websocket.accept"})
+            except ConnectionEndedError as error:
+                errors.append(type(error))
+        await send({"type": "websocket.close"})
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        await until(lambda: line.is_over)
+    assert (["close"], EXPIRED, None, 2) == (line.types, line.end, line.error, len(errors))
+
+
+async def test_waiting_is_given_up_in_the_moment_of_the_end(clock: HeldClock, expire: Expire) -> None:
+    """An application that is cancelled while its waiting is stopped does not keep the close from being sent."""
+    scopes: list[anyio.CancelScope] = []
+
+    class Cancelling(HeldClock):
+        """Cancels the application before it shows a time at which the token has expired."""
+
+        def __call__(self) -> float:
+            if clock.now > self.now and scopes:
+                scopes[0].cancel()
+            return clock.now
+
+    config = JWTConfig(secret_key=SECRET, clock=Cancelling())
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        with anyio.CancelScope() as cancelled:
+            scopes.append(cancelled)
+            await receive()
+        await anyio.sleep_forever()
+
+    async with connected(JWTMiddleware(app, config), hello(bearer(create_access_token("alice", config)))) as line:
+        await until(lambda: scopes)
+        await a_while()
+        expire()
+        await until(lambda: EXPIRED == line.end)
+        assert scopes[0].cancelled_caught
+        line.is_over = True  # it never returns; that is not what is tested
+
+
+async def test_all_that_wait_are_told_by_another_that_does(
+    config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that begins to receive may notice the end first, even while a message is on its way."""
+    told: list[str] = []
+    going, asks = anyio.Event(), anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, receive)
+            await going.wait()
+            tasks.start_soon(send, {"type": "websocket.send", "text": "slow"})
+            await asks.wait()
+            await wait(receive)
+
+    async def wait(receive: Receive) -> None:
+        told.append((await receive())["type"])
+
+    monkeypatch.setattr(_watch, "_LONGEST_PAUSE", 3600.0)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        asks.set()
+        await until(lambda: len(told) == 2)
+        assert ["accept"] == line.types
+        line.unblock()
+        await until(lambda: line.is_over)
+    assert (["websocket.disconnect"] * 2, ["accept", "send", "close"]) == (told, line.types)
+
+
 async def test_the_client_has_gone_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """A close that cannot be sent any more is nobody's error."""
     talker = Talker()
