@@ -68,15 +68,10 @@ UNFINISHED_WORDS: frozenset[str] = frozenset(
         "src/asgi_jwt_claims/auth/guard.py",
         "src/asgi_jwt_claims/auth/request.py",
         "src/asgi_jwt_claims/compat/sanic_jwt_extended/manager.py",
-        "src/asgi_jwt_claims/connections/__init__.py",
-        "src/asgi_jwt_claims/connections/asgi.py",
-        "src/asgi_jwt_claims/connections/base.py",
-        "src/asgi_jwt_claims/connections/registry.py",
         "src/asgi_jwt_claims/connections/renewal.py",
         "src/asgi_jwt_claims/fastapi/_bearer.py",
         "src/asgi_jwt_claims/middleware.py",
         "src/asgi_jwt_claims/sanic/__init__.py",
-        "src/asgi_jwt_claims/sanic/_connections.py",
     }
 )
 """Files that still have such words."""

@@ -24,10 +24,10 @@ __all__ = ["Connection"]
 
 
 class Connection(ABC):
-    """A connection, made when the middleware has authenticated the request. `outcome` is that of the middleware.
+    """A connection, made when the middleware has authenticated the request, with the outcome of that.
 
     Attributes:
-        state: Where it stands in the table of `states`.
+        state: The state in the table of `states`.
         error: Why it ends or has ended. None in any state but `ENDING` and `ENDED`.
         slot: The queue and the tick in which it waits for its deadline.
         digests: The digests that a revocation of its tokens can have, while it is watched.
@@ -78,7 +78,7 @@ class Connection(ABC):
             self._end_with(RevokedTokenError())
 
     def close(self) -> None:
-        """Leave the connection alone from now on: it needs no end, or an end is under way."""
+        """Leave the connection alone from now on; one that is ending still ends."""
         self._move(Event.CLOSES)
 
     def renew(self) -> None:

@@ -27,12 +27,7 @@ _BATCH: Final = 50  # connections that are ended or rechecked before other tasks
 
 
 class Watched(Protocol):
-    """What the registry needs of a connection.
-
-    Attributes:
-        slot: The queue and the tick in which it waits for its deadline.
-        digests: The digests that a revocation of its tokens can have.
-    """
+    """What the registry needs of a `Connection`."""
 
     slot: tuple[DeadlineQueue, int] | None
     digests: tuple[bytes, ...]
@@ -156,12 +151,9 @@ class ConnectionRegistry:
             return
         self._pending.append(revocations)
         try:
-            self.call_soon(self._notice)
+            self.call_soon(lambda: self._changed.set())  # noqa: PLW0108 -- the event of that moment
         except RuntimeError:  # the event loop has ended, and its connections with it
             self._stop()
-
-    def _notice(self) -> None:
-        self._changed.set()
 
     async def _watch(self) -> None:
         try:
@@ -169,7 +161,9 @@ class ConnectionRegistry:
                 await self._run_due()
                 self._changed = anyio.Event()
                 if self._count and not self._pending:
-                    with anyio.move_on_after(self._pause()):
+                    with anyio.move_on_after(
+                        min([_LONGEST_PAUSE, *(queue.pause() for queue in self._queues.values())])
+                    ):
                         await self._changed.wait()
         finally:
             self._stop()
@@ -183,9 +177,6 @@ class ConnectionRegistry:
             feed.unsubscribe(self._on_revoked)
         self._feeds.clear()
         self._pending.clear()
-
-    def _pause(self) -> float:
-        return min(_LONGEST_PAUSE, *(queue.pause() for queue in self._queues.values()), math.inf)
 
     async def _run_due(self) -> None:
         for done, step in enumerate(self._due(), 1):

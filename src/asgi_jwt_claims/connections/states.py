@@ -14,7 +14,7 @@ __all__ = ["CLOSED", "ENDED", "ENDING", "OPEN", "PENDING", "TRANSITIONS", "Event
 
 
 class State(StrEnum):
-    """Where a connection stands."""
+    """State of a connection."""
 
     PENDING = "not accepted, or the response has not started"
     OPEN = "the registry watches its tokens, if it has any"
@@ -24,14 +24,12 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What happens to a connection."""
+    """Event that can change the state. The application closes also by the start of another response, and by returning."""
 
     OPENS = "accept, or the start of an event stream"
     TOKEN_ENDS = "the deadline is reached, or the store knows locally of a revocation"  # noqa: S105 -- not a password
     END_SENT = "a task sends the end, and none is sending anything else"
-    CLOSES = (
-        "close, last piece, start of another response; the client leaves; the application returns; end_with_token=False"
-    )
+    CLOSES = "the application closes or the client leaves; or a guard has end_with_token=False"
 
 
 PENDING, OPEN, ENDING, ENDED, CLOSED = State

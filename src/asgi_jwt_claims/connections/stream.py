@@ -24,12 +24,8 @@ _SHORTEST: Final = len(_EVENT_STREAM)
 class HTTPExchange(Refusing):
     """`receive` and `send` of an http request, until its response turns out to be an event stream.
 
-    Args:
-        scope: The scope of the request, in which the outcome stands.
-        receive: The server's.
-        send: The server's.
-        challenges: Writes the answer to a refusal that the application lets through. None leaves it to the application.
-        ends: Whether an event stream ends with its token.
+    `challenges` writes the answer to a refusal that the application lets through; None leaves that to the application.
+    `ends` says whether an event stream ends with its token.
     """
 
     __slots__ = (
@@ -45,12 +41,7 @@ class HTTPExchange(Refusing):
     )
 
     def __init__(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        challenges: ErrorResponder | None = None,
-        ends: bool = True,
+        self, scope: Scope, receive: Receive, send: Send, challenges: ErrorResponder | None = None, ends: bool = True
     ) -> None:
         self._challenges = challenges
         self._ends = ends

@@ -25,17 +25,9 @@ _REFUSALS = frozenset({"websocket.close", "websocket.http.response.start"})
 
 
 class WebSocketConnection(ASGIConnection, Refusing):
-    """`receive` and `send` of a WebSocket.
+    """`receive` and `send` of a WebSocket, which ends by a close with `close_code`, if it `ends` with its token.
 
-    Args:
-        scope: The scope of the request, in which the outcome stands.
-        receive: The server's.
-        send: The server's.
-        close_code: The code of the close that ends it.
-        protocol: The subprotocol to answer with when the application names none, if any.
-        ends: Whether it ends with its token.
-        challenges: Writes the answer to a refusal that the application lets through before it accepts. None leaves it to
-            the application.
+    `protocol` is the subprotocol to accept with when the application names none; `challenges` as for `HTTPExchange`.
     """
 
     _LAST = "websocket.close"
@@ -73,7 +65,6 @@ class WebSocketConnection(ASGIConnection, Refusing):
         return self
 
     async def _begin(self, message: Message) -> None:
-        """Send what the application sends until it has accepted or refused the handshake."""
         self.is_started = True
         kind = message["type"]
         if kind == "websocket.accept":

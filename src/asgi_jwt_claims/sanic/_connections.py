@@ -1,14 +1,9 @@
-"""Sanic's connections: how they end with their token, and how a handshake keeps the token to itself.
+"""End Sanic's connections with their token, and keep the token of a handshake from the application.
 
-In ASGI mode Sanic has a transport that receives and sends for it. What the middleware puts around an application is
-put around that. Sanic's own server has nothing of the kind, so:
-
-- a websocket is closed there in the way in which Sanic closes one that it cannot wait for;
-- what Sanic sends a response through is replaced by something that ends with the token, for a response of
-  `text/event-stream` only. After the response the connection is closed too: the handler may be waiting for anything at
-  all, and the client's next request would have to wait with it.
-
-On its own server Sanic itself then tells the handler, by the means it has when a client goes.
+In ASGI mode Sanic's transport receives and sends, and gets what the middleware puts around an application. On Sanic's
+own server a websocket is closed as Sanic closes one that it cannot wait for. There, what sends a response of
+`text/event-stream` is replaced by `_OwnStream`. After its end the connection is closed, too: the handler may wait for
+anything, and the client's next request would wait with it. Sanic then tells the handler that the client has left.
 """
 
 from __future__ import annotations
@@ -135,7 +130,7 @@ class _OwnWebSocket(TaskBound):
 
 
 class _OwnStream:
-    """What Sanic's own server reads a request and sends its response through; all that is sent goes by the exchange."""
+    """What Sanic's own server reads a request and sends its response through; the exchange sends."""
 
     def __init__(self, stream: Any, exchange: _Exchange) -> None:
         vars(self).update(_stream=stream, _exchange=exchange)
@@ -189,12 +184,9 @@ async def close_websocket(request: Request, arguments: Iterable[Any], status: in
 
 
 def strip_token(request: Request, scope: MutableMapping[str, Any], protocol: str) -> None:
-    """Show the application a handshake without the token that was offered as a subprotocol.
+    """Show the application a handshake without the token that was offered as a subprotocol, as `scope` already has it.
 
-    Args:
-        request: The request.
-        scope: Its scope, from which the token has been taken.
-        protocol: What is answered when the route names no protocol that the client knows.
+    `protocol` is the answer when the route names no protocol that the client knows.
     """
     if is_asgi(request):
         _offer(request, scope["subprotocols"])
@@ -206,9 +198,9 @@ def strip_token(request: Request, scope: MutableMapping[str, Any], protocol: str
 
 
 def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None:
-    """In ASGI mode Sanic answers a websocket that it refuses as if it were http, which no server takes.
+    """Translate Sanic's http answers to a websocket, in ASGI mode: no server takes them there.
 
-    The answer is translated on its way out: into a denial response where the server offers that, else into a close.
+    They become a denial response where the server offers that, else a close.
     """
     transport: Any = request.transport  # its type is that of Sanic's own server, which has no send
     send = transport.send
@@ -228,14 +220,7 @@ def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None
 
 
 def watch_asgi(request: Request, scope: MutableMapping[str, Any], gate: Gate, protocol: str | None) -> None:
-    """Let what this request opens end with its token, in ASGI mode.
-
-    Args:
-        request: The request, which may go on.
-        scope: Its scope.
-        gate: What has let it go on.
-        protocol: As for `strip_token`; None: there was no such token.
-    """
+    """Let what this request opens end with its token, in ASGI mode. `protocol` is that of `strip_token`, if any."""
     transport: Any = request.transport
     receive, send, task = transport.receive, transport.send, asyncio.current_task()
     connection: _WebSocket | _Exchange
@@ -252,14 +237,7 @@ def watch_asgi(request: Request, scope: MutableMapping[str, Any], gate: Gate, pr
 
 
 def watch_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gate, websocket: Any) -> None:
-    """Let a websocket end with its token, now that it is open; in ASGI mode `watch_asgi` has seen to that.
-
-    Args:
-        request: Its request.
-        scope: The scope of that.
-        gate: What has let it in.
-        websocket: What the handler is going to get.
-    """
+    """Let a websocket that has been opened end with its token; in ASGI mode `watch_asgi` has seen to that."""
     websocket.scope = scope  # so that a handler may give it to `get_token` and `renew_token`
     if is_asgi(request):
         return
@@ -274,15 +252,8 @@ def watch_websocket(request: Request, scope: MutableMapping[str, Any], gate: Gat
 
 
 async def watch_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
-    """Let a response end with its token if it is an event stream, on Sanic's own server.
-
-    Args:
-        request: The request.
-        response: Its response, of which nothing has been sent.
-        scope: The scope of the request.
-    """
+    """Let a response, not yet started, end with its token if it is an event stream, on Sanic's own server."""
     stream: Any = request.stream
-    nobody_asks: Any = anyio.sleep_forever
 
     async def send(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -296,7 +267,7 @@ async def watch_stream(request: Request, response: Any, scope: MutableMapping[st
             if is_last and exchange.has_ended:
                 _hang_up(request)
 
-    exchange = _Exchange(scope, nobody_asks, send, task=scope[TASK_KEY])
+    exchange = _Exchange(scope, anyio.sleep_forever, send, task=scope[TASK_KEY])
     request.stream = watched = _OwnStream(stream, exchange)  # type: ignore[assignment]  # see `_OwnStream.respond`
     if isinstance(response, BaseHTTPResponse):
         watched.respond(response)
@@ -305,7 +276,7 @@ async def watch_stream(request: Request, response: Any, scope: MutableMapping[st
 
 
 def content_type(response: Any) -> str:
-    """The content type of whatever a handler has responded with, in lower case."""
+    """The content type of what a handler has responded with, in lower case."""
     headers = getattr(response, "headers", None)
     kinds = headers.getall("content-type", ()) if isinstance(headers, Header) else ()
     kind = ", ".join(map(str, kinds)) or getattr(response, "content_type", None)
