@@ -96,8 +96,8 @@ class ASGIConnection(Connection):
             await anyio.lowlevel.checkpoint()
 
     async def finish(self) -> None:
-        """Send the end if it is still to be sent, then detach: the application has returned."""
-        if self.error is not None:
+        """See to it that the end has been sent, then detach: the application has returned."""
+        if self.state is ENDING or (self._end_sent is not None and not self._end_sent.is_set()):
             await self.send_end()
         self.detach()
 

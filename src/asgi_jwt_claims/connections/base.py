@@ -134,7 +134,7 @@ class Connection(ABC):
 
     def _move(self, event: Event) -> None:
         self.state = TRANSITIONS.get((self.state, event), self.state)
-        if self.state is not OPEN:
+        if self._registry is not None and self.state is not OPEN:
             self.unwatch()
 
     def _end_with(self, error: TokenError) -> None:

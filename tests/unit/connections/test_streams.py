@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token
+from asgi_jwt_claims.connections.registry import _REGISTRY
 from asgi_jwt_claims.errors import ConnectionEndedError
 from tests.by_hand import App, Header, Message, Receive, Scope, Send, bearer, http_scope
 from tests.unit.connections.line import Line, a_while, connected, until
@@ -152,6 +153,7 @@ async def test_the_client_goes_first(config: JWTConfig, alice: Header, expire: E
         for message in (dict(START), tick(), tick(b"", more=False)):
             with pytest.raises(OSError, match="the client has gone"):
                 await send(message)
+            assert _REGISTRY.get() is None
 
     line = Line(get(alice))
     line.hang_up()

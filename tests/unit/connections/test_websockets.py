@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, current_token
@@ -466,6 +467,41 @@ async def test_all_that_wait_are_told_by_another_that_does(
         line.unblock()
         await until(lambda: line.is_over)
     assert (["websocket.disconnect"] * 2, ["accept", "send", "close"]) == (told, line.types)
+
+
+async def test_others_get_their_turn(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """An application that is told of the end and asks again at once does not hold up the message that is on its way."""
+    going = anyio.Event()
+    turns = [0]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            await going.wait()
+            tasks.start_soon(send, {"type": "websocket.send", "text": "slow"})
+            await receive()
+            tasks.start_soon(count)
+            for _ in range(50):
+                await receive()
+            turns.append(turns[0])
+
+    async def count() -> None:
+        for _ in range(100):
+            turns[0] += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+        line.block()
+        going.set()
+        await until(lambda: line.is_blocked)
+        expire()
+        await until(lambda: len(turns) == 2)
+        assert turns[1] >= 25
+        assert ["accept"] == line.types
+        line.unblock()
+        await until(lambda: line.is_over)
+    assert ["accept", "send", "close"] == line.types
 
 
 async def test_the_client_has_gone_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
