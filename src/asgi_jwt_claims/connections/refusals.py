@@ -49,10 +49,11 @@ class Refusing:
         """Whether the answer to a refusal has replaced that of the application."""
         return self._send is _nothing
 
-    @property
-    def watched(self) -> ASGIConnection | None:
-        """What may end with its token. None for an http response that is no event stream."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        @property
+        def watched(self) -> ASGIConnection | None:
+            """What may end with its token. None for an http response that is no event stream."""
 
     async def answer_for(self, raised: Exception) -> bool:
         """Answer the error that the application has raised, if it is a refusal and no answer has started.
