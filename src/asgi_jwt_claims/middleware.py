@@ -105,11 +105,13 @@ class JWTMiddleware:
             try:
                 await self.app(scope, connection.receive, connection.send)
             except Exception as raised:
-                if not await connection.answer_for(raised):
+                # Swallow only the error that `send` has raised since the end of the connection. A refusal is answered.
+                is_end = connection.watched is not None and connection.watched.is_end(raised)
+                if not is_end and not await connection.answer_for(raised):
                     raise
             finally:
-                if (watched := connection.watched) is not None:
-                    await watched.finish()
+                if connection.watched is not None:
+                    await connection.watched.finish()
         finally:
             holder.release()
             if auth.outer is not None:

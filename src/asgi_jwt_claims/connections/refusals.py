@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Scope, Send
     from asgi_jwt_claims.responses import ErrorResponder
 
-    from .asgi import ASGIConnection
-
 __all__ = ["Refusing", "refusal_in"]
 
 _DEEPEST = 100  # causes of an error that are examined
@@ -49,19 +47,12 @@ class Refusing:
         """Whether the answer to a refusal has replaced that of the application."""
         return self._send is _nothing
 
-    @property
-    def watched(self) -> ASGIConnection | None:
-        """What may end with its token. None for an http response that is no event stream."""
-        raise NotImplementedError
-
     async def answer_for(self, raised: Exception) -> bool:
         """Answer the error that the application has raised, if it is a refusal and no answer has started.
 
         Returns:
-            Whether it has been answered, now or before, or is what `send` has raised since the end of the connection.
+            Whether the error has been answered, now or before.
         """
-        if self.watched is not None and self.watched.is_end(raised):
-            return True
         if self.is_replaced:
             return _stems_from_refusal(raised)
         error = None if self.is_started else refusal_in(raised)

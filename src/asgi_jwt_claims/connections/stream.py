@@ -26,7 +26,7 @@ class HTTPExchange(Refusing):
     """`receive` and `send` of an http request, until its response turns out to be an event stream.
 
     `challenges` writes the answer to a refusal that the application lets through; None leaves that to the application.
-    `ends` says whether an event stream ends with its token.
+    `ends` says whether an event stream ends with its token; `watched` is that stream, or what may turn out to be one.
     """
 
     __slots__ = (

@@ -95,9 +95,10 @@ class _Exchange(HTTPExchange):
         return self.watched is not None and self.watched.error is not None
 
     def _watch(self) -> EventStream:
-        if self.watched is None:
-            self.watched = _Stream(self._scope, self._receive, self._send, self._auth, task=self._task)
-        return self.watched
+        self.watched = stream = self.watched or _Stream(
+            self._scope, self._receive, self._send, self._auth, task=self._task
+        )
+        return stream
 
 
 class _WebSocket(TaskBound, WebSocketConnection):

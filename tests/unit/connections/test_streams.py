@@ -144,21 +144,45 @@ async def test_the_client_goes(config: JWTConfig, alice: Header, expire: Expire)
 
 
 async def test_the_client_goes_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
-    """A stream that starts after the client has gone is left alone, as servers leave it."""
+    """A stream that starts after the application was told that the client has gone is left alone."""
     told: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         told.extend([await receive(), await receive()])
         expire()
         for message in (dict(START), tick(), tick(b"", more=False)):
-            with pytest.raises(OSError, match="the client has gone"):
-                await send(message)
+            await send(message)
             assert _REGISTRY.get() is None
 
     line = Line(get(alice))
-    line.hang_up()
+    line.push({"type": "http.disconnect"})
     await line.serve(JWTMiddleware(app, config))
-    assert (["http.request", "http.disconnect"], [], None) == ([one["type"] for one in told], line.sent, line.error)
+    assert (["http.request", "http.disconnect"], None) == ([one["type"] for one in told], line.error)
+    assert (["start", "body", "body"], b"data: tick\n\n") == (line.types, line.body)
+
+
+async def test_what_comes_before_the_start(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A message before the start passes, also while a task waits for the client to go."""
+    told: list[Message] = []
+    hint: Message = {"type": "http.response.early_hint", "links": []}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, receive)
+            await a_while()
+            await send(hint)
+            await send(dict(START))
+
+    async def wait(receive: Receive) -> None:
+        told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+        await until(lambda: len(line.sent) == 2)
+        assert hint is line.sent[0]
+        expire()
+        await until(lambda: line.is_over)
+    assert (True, [{"type": "http.disconnect"}]) == (line.end, told)
 
 
 async def test_it_ends_by_itself(config: JWTConfig, alice: Header, expire: Expire) -> None:
