@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from .config.events import AuthEvent, request_facts, tell
+from .config.events import AuthEvent, notify, request_facts
 from .errors import (
     ForbiddenError,
     FreshTokenRequiredError,
@@ -289,4 +289,4 @@ async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping
     else:
         functions = (listeners,)
     for function in functions:
-        await tell(function, event)
+        await notify(function, event)

@@ -27,9 +27,9 @@ from asgi_jwt_claims.compat import sanic_jwt_extended as compat
 from asgi_jwt_claims.compat.sanic_jwt_extended import exceptions, tokens
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
 from asgi_jwt_claims.sanic import install
-from tests.apps.door import asgi_site
-from tests.apps.sanic_door import failure_of
-from tests.by_hand import bearer, lifespan, talk
+from tests.apps.adapter import asgi_site
+from tests.apps.sanic_adapter import failure_of
+from tests.raw_asgi import bearer, lifespan, talk
 from tests.support import SECRET
 
 if TYPE_CHECKING:

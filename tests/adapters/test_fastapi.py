@@ -43,8 +43,8 @@ from asgi_jwt_claims.fastapi import (
     jwt_required,
 )
 from tests.apps import postponed
-from tests.by_hand import Header, ask, bearer, http_scope, talk
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, ask, bearer, http_scope, talk
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio

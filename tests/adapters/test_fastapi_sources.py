@@ -25,8 +25,8 @@ from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, install, jwt_requir
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources.csrf import csrf_digest
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import Header, ask, bearer, talk
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, ask, bearer, talk
 
 pytestmark = pytest.mark.anyio
 

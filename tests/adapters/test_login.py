@@ -30,9 +30,9 @@ from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
 from asgi_jwt_claims.stores import MemoryStore, SQLiteStore, TokenStore
-from tests.apps.sanic_door import new_app
-from tests.by_hand import lifespan
+from tests.apps.sanic_adapter import new_app
 from tests.conftest import HeldClock
+from tests.raw_asgi import lifespan
 from tests.support import SECRET
 
 EXEMPT = ("/login", "/auth/refresh", "/auth/logout")
@@ -91,7 +91,7 @@ def on_sanic(config: JWTConfig, store: TokenStore) -> Any:
     return app
 
 
-WAYS = (
+PARAMS = (
     (on_starlette, "asyncio"),
     (on_starlette, "trio"),
     (on_fastapi, "asyncio"),
@@ -100,7 +100,7 @@ WAYS = (
 )
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0].__name__}-{way[1]}")
+@pytest.fixture(params=PARAMS, ids=lambda way: f"{way[0].__name__}-{way[1]}")
 def way(request: pytest.FixtureRequest) -> Any:
     """An application and its event loop; `tests/system/sanic_server` has Sanic on its own server."""
     return request.param

@@ -32,7 +32,7 @@ from asgi_jwt_claims import starlette as on_starlette
 from asgi_jwt_claims.auth.options import GuardOptions, MiddlewareOptions, describe_options
 from asgi_jwt_claims.errors import ForbiddenError, NotGuardedError, SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, jwt_required
-from tests.by_hand import ask, bearer
+from tests.raw_asgi import ask, bearer
 
 pytestmark = pytest.mark.anyio
 

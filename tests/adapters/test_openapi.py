@@ -27,7 +27,7 @@ from asgi_jwt_claims.fastapi import (
     install,
     jwt_required,
 )
-from tests.by_hand import ask
+from tests.raw_asgi import ask
 
 pytestmark = pytest.mark.anyio
 

@@ -53,10 +53,10 @@ from asgi_jwt_claims.sessions import (
 )
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from asgi_jwt_claims.stores import MemoryStore
-from tests.apps.sanic_door import new_app
-from tests.by_hand import Recorder, ask, bearer, finish, http_scope, lifespan, talk
+from tests.apps.sanic_adapter import new_app
 from tests.conftest import NOW, HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Recorder, ask, bearer, finish, http_scope, lifespan, talk
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +88,7 @@ def store(request: pytest.FixtureRequest, clock: HeldClock) -> MemoryStore:
     return made
 
 
-# Doors: from configuration and store to an application that answers at "/" (demanded), "/optional" (a token is
+# Adapters: from configuration and store to an application that answers at "/" (demanded), "/optional" (a token is
 # optional) and "/open" (the guard does not ask about revocation).
 
 
@@ -160,7 +160,7 @@ def on_sanic(config: JWTConfig, store: MemoryStore) -> Any:
     return app
 
 
-DOORS: list[Callable[[JWTConfig, MemoryStore], Any]] = [
+ADAPTERS: list[Callable[[JWTConfig, MemoryStore], Any]] = [
     wrapped,
     on_starlette,
     on_starlette_demanded,
@@ -170,8 +170,8 @@ DOORS: list[Callable[[JWTConfig, MemoryStore], Any]] = [
 ]
 
 
-@pytest.fixture(params=DOORS, ids=lambda door: door.__name__)
-def door(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=ADAPTERS, ids=lambda adapter: adapter.__name__)
+def adapter(request: pytest.FixtureRequest) -> Any:
     """Each application; `tests/system/sanic_server` has that of Sanic on its own server."""
     return request.param
 
@@ -192,36 +192,36 @@ def opened() -> Any:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_revoked_token_is_refused(door: Any, opened: Any, config: JWTConfig, store: MemoryStore) -> None:
-    """At every door, on optional routes too (a trap of others), and only where a guard opts out by name it is not."""
+async def test_a_revoked_token_is_refused(adapter: Any, opened: Any, config: JWTConfig, store: MemoryStore) -> None:
+    """At every adapter, on optional routes too (a trap of others), and only where a guard opts out by name it is not."""
     pair = await start_session("alice", config, store)
     headers = {"authorization": f"Bearer {pair.access_token}"}
-    async with opened(door(config, store)) as client:
+    async with opened(adapter(config, store)) as client:
         for path in ("/", "/optional"):
             assert {"identity": "alice"} == (await client.get(path, headers=headers)).json()
         await revoke_session(str(verify_token(pair.access_token, config).session_id), config, store)
         for path in ("/", "/optional"):
             answer = await client.get(path, headers=headers)
             assert (401, True) == (answer.status_code, 'error="invalid_token"' in answer.headers["www-authenticate"])
-        if door is not wrapped:
+        if adapter is not wrapped:
             assert {"identity": "alice"} == (await client.get("/open", headers=headers)).json()
         other = await client.get("/", headers={"authorization": f"Bearer {create_access_token('bob', config)}"})
         assert {"identity": "bob"} == other.json()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_store_that_is_away(door: Any, opened: Any, config: JWTConfig, clock: HeldClock) -> None:
-    """At every door 503 with `Retry-After` for a good token, and what needs no store is answered as ever."""  # S141
+async def test_a_store_that_is_away(adapter: Any, opened: Any, config: JWTConfig, clock: HeldClock) -> None:
+    """At every adapter 503 with `Retry-After` for a good token, and what needs no store is answered as ever."""  # S141
     store = Distant(clock=clock)
     store.is_away = True
     headers = {"authorization": f"Bearer {create_access_token('alice', config)}"}
-    async with opened(door(config, store)) as client:
+    async with opened(adapter(config, store)) as client:
         for path in ("/", "/optional"):
             answer = await client.get(path, headers=headers)
             assert (503, "7") == (answer.status_code, answer.headers["retry-after"])
         assert 401 == (await client.get("/")).status_code
         assert 401 == (await client.get("/", headers={"authorization": "Bearer a.b.c"})).status_code
-        if door is not wrapped:
+        if adapter is not wrapped:
             assert {"identity": "alice"} == (await client.get("/open", headers=headers)).json()
         store.is_away = False
         assert {"identity": "alice"} == (await client.get("/", headers=headers)).json()

@@ -36,10 +36,10 @@ from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
 from asgi_jwt_claims.sanic import install, jwt_required
 from asgi_jwt_claims.sanic._connections import content_type
-from tests.apps.door import Site, asgi_site
-from tests.apps.sanic_door import new_app
-from tests.by_hand import bearer, lifespan, talk
+from tests.apps.adapter import Site, asgi_site
+from tests.apps.sanic_adapter import new_app
 from tests.conftest import HeldClock
+from tests.raw_asgi import bearer, lifespan, talk
 
 pytestmark = pytest.mark.anyio
 

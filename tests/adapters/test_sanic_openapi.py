@@ -18,8 +18,8 @@ from sanic_ext.extensions.openapi.builders import OperationStore, SpecificationB
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token, TokenCookies
 from asgi_jwt_claims.sanic import install, jwt_required
-from tests.apps.door import asgi_site
-from tests.apps.sanic_door import new_app
+from tests.apps.adapter import asgi_site
+from tests.apps.sanic_adapter import new_app
 
 pytestmark = pytest.mark.anyio
 

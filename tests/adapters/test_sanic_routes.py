@@ -29,9 +29,9 @@ from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
 from asgi_jwt_claims.stores import MemoryStore
 from tests.adapters.test_sanic import Open, anyio_backend, app, extended, site_of
-from tests.apps.sanic_door import failure_of, new_app
-from tests.by_hand import ask, lifespan
+from tests.apps.sanic_adapter import failure_of, new_app
 from tests.conftest import HeldClock
+from tests.raw_asgi import ask, lifespan
 from tests.scopes import ScopeMiddleware
 from tests.support import SECRET
 

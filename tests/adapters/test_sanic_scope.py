@@ -21,7 +21,7 @@ from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, create_access_token
 from asgi_jwt_claims.errors import InvalidRequestError
 from asgi_jwt_claims.sanic._scope import parse_head, prepared_scope
 from asgi_jwt_claims.sources import extract_credentials
-from tests.apps.sanic_door import new_app
+from tests.apps.sanic_adapter import new_app
 
 pytestmark = pytest.mark.anyio
 

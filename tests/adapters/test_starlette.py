@@ -42,8 +42,8 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.starlette import install, jwt_required, token_error_handler
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, lifespan, talk
 from tests.conftest import HeldClock
+from tests.raw_asgi import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, lifespan, talk
 
 pytestmark = pytest.mark.anyio
 

@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, renew_token
 from asgi_jwt_claims.starlette import install
 from asgi_jwt_claims.stores import MirroredStore, TokenStore
-from tests.by_hand import App, Receive, Scope, Send
+from tests.raw_asgi import App, Receive, Scope, Send
 from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, leeway=0)

@@ -1,4 +1,4 @@
-"""Good tokens at the wrong door: of another type, issuer, audience, protocol or format than the one they are offered to."""
+"""Good tokens at the wrong adapter: of another type, issuer, audience, protocol or format than the one they are offered to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doors of frameworks. Those of the contract are used as they stand; each is made only where its framework is."""
+"""The adapters of frameworks. Those of the contract are used as they stand; each is made only where its framework is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import anyio
 
 from asgi_jwt_claims import Token
 from asgi_jwt_claims.errors import MissingTokenError
-from tests import by_hand, sockets
-from tests.apps.door import asgi_site
-from tests.corpus.asgi import HeaderDoor, talk, verdict_of
-from tests.corpus.doors import Credentials, Offer, Verdict, on_the_wire
+from tests import raw_asgi, sockets
+from tests.apps.adapter import asgi_site
+from tests.corpus.adapters import Credentials, Offer, Verdict, on_the_wire
+from tests.corpus.asgi import HeaderAdapter, talk, verdict_of
 from tests.corpus.entries import Oddity
 from tests.corpus.issuers import Issuer
 from tests.support import SECRET
@@ -25,17 +25,17 @@ __all__ = ["Bearer", "Compat", "Framework", "FrameworkWebsocket", "SanicServer"]
 PATHS = {"access": "/protected", "refresh": "/refresh"}
 
 
-async def ask(app: by_hand.App, entry: Credentials) -> Verdict:
+async def ask(app: raw_asgi.App, entry: Credentials) -> Verdict:
     """One http request to the guarded route."""
-    answer = await by_hand.ask(app, PATHS[entry.type], by_hand.bearer(on_the_wire(entry.token)))
+    answer = await raw_asgi.ask(app, PATHS[entry.type], raw_asgi.bearer(on_the_wire(entry.token)))
     return verdict_of(answer.status, answer.body)
 
 
-class Framework(HeaderDoor):
+class Framework(HeaderAdapter):
     """A guarded route behind `install`, in an application that is called in process.
 
     Args:
-        module: Of the contract's door.
+        module: Of the contract's adapter.
         kind: Its class.
         required: Whether the middleware demands a token, or only the guard.
     """
@@ -44,13 +44,13 @@ class Framework(HeaderDoor):
 
     def __init__(self, module: str, kind: str, *, required: bool) -> None:
         self.name = f"{kind}, {'required' if required else 'guard alone'}"
-        self._door = getattr(importlib.import_module(f"tests.apps.{module}"), kind)()
+        self._adapter = getattr(importlib.import_module(f"tests.apps.{module}"), kind)()
         self.required = required
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
-        async with self._door.open(issuer.config, required=self.required) as site:
+        """See `Adapter`."""
+        async with self._adapter.open(issuer.config, required=self.required) as site:
 
             async def offer(entry: Credentials) -> Verdict:
                 return await self.ask(site, entry)
@@ -82,7 +82,7 @@ class SanicServer(Framework):
     HEAD_LIMIT = 8192
 
     def expects(self, entry: Credentials) -> Verdict:
-        """See `Door`."""
+        """See `Adapter`."""
         status = self.gives_up(entry)
         if status is None:
             return super().expects(entry)
@@ -112,7 +112,7 @@ class SanicServer(Framework):
         return sockets.request_bytes(PATHS[entry.type].encode(), line)
 
 
-class Bearer(HeaderDoor):
+class Bearer(HeaderAdapter):
     """FastAPI with `JWTBearer` as a dependency and no middleware."""
 
     name = "JWTBearer"
@@ -120,7 +120,7 @@ class Bearer(HeaderDoor):
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
         fastapi = importlib.import_module("fastapi")
         bearer: Callable[..., Any] = importlib.import_module("asgi_jwt_claims.fastapi").JWTBearer
         app = fastapi.FastAPI()
@@ -138,7 +138,7 @@ class Bearer(HeaderDoor):
         yield offer
 
 
-class Compat(HeaderDoor):
+class Compat(HeaderAdapter):
     """The guards of sanic-jwt-extended under Sanic in ASGI mode.
 
     It has rules of its own about claims, so of the hostile tokens it is offered what is wrong before they are read.
@@ -147,17 +147,17 @@ class Compat(HeaderDoor):
     name = "compat"
 
     def takes(self, entry: Credentials) -> bool:
-        """See `Door`."""
+        """See `Adapter`."""
         is_before_claims = isinstance(entry, Oddity) or not entry.signed or entry.code == "token_malformed"
         return super().takes(entry) and entry.issuer == "hs256" and is_before_claims
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
-        sanic_door = importlib.import_module("tests.apps.sanic_door")
+        """See `Adapter`."""
+        sanic_adapter = importlib.import_module("tests.apps.sanic_adapter")
         compat = importlib.import_module("asgi_jwt_claims.compat.sanic_jwt_extended")
         sanic = importlib.import_module("sanic")
-        app = sanic_door.new_app()
+        app = sanic_adapter.new_app()
         app.config.JWT_SECRET_KEY = SECRET
         compat.JWTManager(app)
         # There is no setting for the clock, and the corpus stands still in time.

@@ -35,11 +35,11 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.jose.compact import b64url_decode, b64url_encode
 from asgi_jwt_claims.jose.strict_json import load_json
 from asgi_jwt_claims.tokens import verify_jws
-from tests.by_hand import Exchange, Recorder, Scope, finish, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.forging import b64
 from tests.framing import split_compact
 from tests.fuzz import model
+from tests.raw_asgi import Exchange, Recorder, Scope, finish, http_scope, websocket_scope
 from tests.support import SECRET
 
 __all__ = ["CONFIGS", "KEYRINGS", "RSA_KEY", "SEALING", "TARGETS", "seal"]

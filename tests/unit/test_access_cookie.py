@@ -18,7 +18,7 @@ from asgi_jwt_claims import (
     set_token_cookies,
 )
 from asgi_jwt_claims.errors import SettingError
-from tests.by_hand import Header, ask
+from tests.raw_asgi import Header, ask
 
 pytestmark = pytest.mark.anyio
 

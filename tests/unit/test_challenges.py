@@ -21,7 +21,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code, send_response
 from asgi_jwt_claims.sources import Credentials
-from tests.by_hand import Exchange, Message, Recorder, Scope, drive, http_scope, websocket_scope
+from tests.raw_asgi import Exchange, Message, Recorder, Scope, drive, http_scope, websocket_scope
 from tests.support import for_each
 
 pytestmark = pytest.mark.anyio

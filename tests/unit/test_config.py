@@ -50,9 +50,9 @@ from asgi_jwt_claims.keys import KeyRing
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.sessions import rotate_refresh_token, start_session
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import NOW, HeldClock
 from tests.forging import b64, forge
+from tests.raw_asgi import bearer, finish, http_scope
 from tests.support import SECRET, for_each
 
 SECOND = "q7Lx2Vw9-Zt4Rk6Yp1Nc8Mb3Hs5Jd0_Fg"

@@ -24,7 +24,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, Credentials, extract_credentials
 from asgi_jwt_claims.sources.cookie import cookie_values
-from tests.by_hand import Header, Recorder, ask, http_scope
+from tests.raw_asgi import Header, Recorder, ask, http_scope
 
 MAX = 256
 NAME = b"__Host-access_token"

@@ -29,8 +29,8 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.sessions import cookies as cookies_module
 from asgi_jwt_claims.sessions import csrf_token
 from asgi_jwt_claims.sources.csrf import csrf_digest
-from tests.by_hand import Header, Recorder, ask, http_scope
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Recorder, ask, http_scope
 from tests.support import SECRET, for_each
 
 

@@ -35,11 +35,11 @@ from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sources import Credentials, InsecureWebSocketQuery, WebSocketProtocol
 from asgi_jwt_claims.sources.csrf import csrf_digest
 from asgi_jwt_claims.stores import SQLiteStore
-from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, drive, http_scope, websocket_scope
 from tests.conftest import NOW
+from tests.raw_asgi import Header, Receive, Scope, Send, ask, bearer, drive, http_scope, websocket_scope
 from tests.scopes import ScopeMiddleware, admit, admitted
 from tests.support import SECRET
-from tests.unit.connections.line import connected, until
+from tests.unit.connections.connection import connected, until
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=lambda: NOW)
 RAWS = {name: create_access_token(name, CONFIG) for name in ("alice", "bob")}

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from asgi_jwt_claims.errors import InvalidTokenError
-from tests.corpus.doors import Core, Credentials, Offer, SignatureStep, Verdict, at_the_core, expected, on_the_wire
+from tests.corpus.adapters import Core, Credentials, Offer, SignatureStep, Verdict, at_the_core, expected, on_the_wire
 from tests.corpus.entries import ERRORS, Entry, Oddity
 from tests.corpus.issuers import ISSUERS, Issuer
 from tests.corpus.runner import AREAS, ENTRIES, EVERYTHING, ODDITIES, ordinary, run
@@ -51,7 +51,7 @@ async def test_the_signature_step() -> None:
 
 
 class Broken(Core):
-    """A door that answers everything in one way."""
+    """An adapter that answers everything in one way."""
 
     name = "broken"
 
@@ -60,7 +60,7 @@ class Broken(Core):
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
 
         async def offer(_: Credentials) -> Verdict:
             if isinstance(self._answer, Exception):
@@ -72,7 +72,7 @@ class Broken(Core):
 
 @pytest.mark.anyio
 async def test_the_runner_notices() -> None:
-    """A door that lets everybody in, answers 500, gives another reason or raises fails for every entry, each time."""
+    """An adapter that lets everybody in, answers 500, gives another reason or raises fails for every entry, each time."""
     entries = [entry for entry in ENTRIES if entry.code == "invalid_signature" and entry.issuer == "hs256"]
     for answer in (
         Verdict(200, "alice"),

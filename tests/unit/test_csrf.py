@@ -11,7 +11,7 @@ from asgi_jwt_claims import Cookie, TokenCookies
 from asgi_jwt_claims.errors import CSRFTokenError, ForeignOriginError, InvalidRequestError
 from asgi_jwt_claims.sources import Credentials
 from asgi_jwt_claims.sources.csrf import csrf_digest
-from tests.by_hand import Header, http_scope, websocket_scope
+from tests.raw_asgi import Header, http_scope, websocket_scope
 from tests.support import for_each
 
 MAX = 256

@@ -24,9 +24,9 @@ from asgi_jwt_claims.sources import cookie as cookie_module
 from asgi_jwt_claims.sources.csrf import csrf_digest
 from asgi_jwt_claims.sources.forms import MAX_FORM, field_values
 from asgi_jwt_claims.stores import MemoryStore, SQLiteStore
-from tests.by_hand import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio

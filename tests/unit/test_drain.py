@@ -13,7 +13,7 @@ from asgi_jwt_claims import Cookie, JWTConfig, JWTMiddleware, create_access_toke
 from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime import drain as module
-from tests.by_hand import Header, Message, Recorder, bearer, http_scope, websocket_scope
+from tests.raw_asgi import Header, Message, Recorder, bearer, http_scope, websocket_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -39,8 +39,8 @@ from asgi_jwt_claims.sessions import (
 from asgi_jwt_claims.starlette import install, jwt_required
 from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord
 from asgi_jwt_claims.tokens.digests import digests_of
-from tests.by_hand import ask, bearer
 from tests.conftest import NOW, HeldClock
+from tests.raw_asgi import ask, bearer
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio

@@ -34,9 +34,9 @@ from asgi_jwt_claims.sessions import TokenEndpoints, revoke_token, rotate_refres
 from asgi_jwt_claims.starlette import jwt_required
 from asgi_jwt_claims.stores import MemoryStore
 from asgi_jwt_claims.tokens import verify_token
-from tests.by_hand import bearer, drive, http_scope, websocket_scope
 from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, b64, forge, sealed
+from tests.raw_asgi import bearer, drive, http_scope, websocket_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio

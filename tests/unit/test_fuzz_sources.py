@@ -25,9 +25,9 @@ from asgi_jwt_claims.sessions import csrf_token
 from asgi_jwt_claims.sources import InsecureWebSocketQuery, Source, extract_credentials
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, csrf_digest
 from asgi_jwt_claims.sources.forms import MAX_FORM, peek_form_field
-from tests.by_hand import Exchange, Header, Message, Recorder, finish, http_scope, websocket_scope
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, Message, Recorder, finish, http_scope, websocket_scope
 from tests.support import SECRET
 
 MAX = 256
@@ -221,7 +221,7 @@ def test_any_form(body: bytes, cuts: list[int], gone: bool) -> None:
 
 @given(forms, st.lists(st.integers(0, 200), max_size=3))
 @example(b"name=M%C3%BCller&csrf_token=" + VALUE, [4])
-def test_any_form_at_the_door(body: bytes, cuts: list[int]) -> None:
+def test_any_form_at_the_adapter(body: bytes, cuts: list[int]) -> None:
     """With a cookie a form is let in if its one field has a part that is the token's, and answered 403 if not."""
     app, sent = Recorder(), []
     waiting = iter(pieces_of(body, cuts))

@@ -23,12 +23,12 @@ from asgi_jwt_claims.sessions import list_sessions, revoke_identity, start_sessi
 from asgi_jwt_claims.stores import MemoryStore
 from asgi_jwt_claims.tokens.digests import _cached_digest, digest, digests_of
 from asgi_jwt_claims.tokens.minted_claims import check_identity
-from tests.by_hand import finish
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import finish
 from tests.support import SECRET
 
-Door = Callable[[Any, JWTConfig, MemoryStore], Awaitable[Any]]
+Adapter = Callable[[Any, JWTConfig, MemoryStore], Awaitable[Any]]
 
 
 class Name(str, enum.Enum):  # noqa: UP042 -- the form whose str() is not its value
@@ -46,7 +46,7 @@ async def mint_refresh(identity: Any, config: JWTConfig, store: MemoryStore) -> 
 
 
 OTHER = JWTConfig(secret_key=SECRET, identity_claim="who")
-DOORS: tuple[Door, ...] = (mint_access, mint_refresh, start_session, revoke_identity, list_sessions)
+ADAPTERS: tuple[Adapter, ...] = (mint_access, mint_refresh, start_session, revoke_identity, list_sessions)
 
 
 @pytest.fixture
@@ -55,26 +55,26 @@ def store(clock: HeldClock) -> MemoryStore:
     return MemoryStore(clock=clock)
 
 
-def refusal(door: Door, identity: Any, config: JWTConfig, store: MemoryStore) -> str:
+def refusal(adapter: Adapter, identity: Any, config: JWTConfig, store: MemoryStore) -> str:
     with pytest.raises(MintingError) as refused:
-        finish(door(identity, config, store))
+        finish(adapter(identity, config, store))
     return str(refused.value)
 
 
 @pytest.mark.parametrize(
     "identity", [None, "", 42, 42.0, True, b"alice", ["alice"], {"id": 1}, uuid.UUID(int=1), object(), "\ud83d"]
 )
-def test_no_door_takes_what_another_refuses(identity: Any, config: JWTConfig, store: MemoryStore) -> None:
+def test_no_adapter_takes_what_another_refuses(identity: Any, config: JWTConfig, store: MemoryStore) -> None:
     """What cannot be minted as `sub` cannot be revoked or listed either, with the very same words."""  # S143
-    messages = {refusal(door, identity, config, store) for door in DOORS}
+    messages = {refusal(adapter, identity, config, store) for adapter in ADAPTERS}
     assert 1 == len(messages)
 
 
 @pytest.mark.parametrize("identity", [None, b"alice", object(), float("nan"), 2**60, {"a": {1}}, {1: 1}, "\ud83d"])
 def test_an_identity_of_another_claim(identity: Any, config: JWTConfig, store: MemoryStore) -> None:
-    """Under another name the identity is any JSON value but null, at every door."""
+    """Under another name the identity is any JSON value but null, at every adapter."""
     config = config.replace(identity_claim="who")
-    messages = {refusal(door, identity, config, store) for door in DOORS}
+    messages = {refusal(adapter, identity, config, store) for adapter in ADAPTERS}
     assert 1 == len(messages)
 
 

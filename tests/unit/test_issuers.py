@@ -1,4 +1,4 @@
-"""Several issuers behind one door: each token is held to the rules and keys of the issuer it names, and to no others."""
+"""Several issuers behind one adapter: each token is held to the rules and keys of the issuer it names, and to no others."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.jose.compact import split_compact
 from asgi_jwt_claims.tokens.issuers import _MAX_CACHED_TOKENS, MultiIssuerVerifier, _issuer_in, verifier_for
-from tests.by_hand import Recorder, ask
 from tests.conftest import NOW
 from tests.forging import b64, sealed
+from tests.raw_asgi import Recorder, ask
 from tests.support import SECRET
 
 A, B = "https://a.example", "https://b.example"

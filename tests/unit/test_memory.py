@@ -8,7 +8,7 @@ from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE
 from asgi_jwt_claims.keys.key_set import FixedKeys
 from tests.conftest import NOW, HeldClock
-from tests.corpus.doors import Credentials, Verdict, at_the_core, expected
+from tests.corpus.adapters import Credentials, Verdict, at_the_core, expected
 from tests.corpus.entries import Entry
 from tests.corpus.issuers import ISSUERS, Issuer
 from tests.corpus.runner import ENTRIES, EVERYTHING, ODDITIES, ordinary

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from asgi_jwt_claims.stores import MemoryStore, SessionRecord
-from tests.by_hand import finish
 from tests.conftest import NOW, HeldClock
+from tests.raw_asgi import finish
 
 
 def record(number: int, identity: bytes = b"alice", expires_at: float = math.inf) -> SessionRecord:

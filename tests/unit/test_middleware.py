@@ -27,7 +27,8 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.errors import UnsupportedScopeError
-from tests.by_hand import (
+from tests.conftest import NOW, HeldClock
+from tests.raw_asgi import (
     Header,
     Message,
     Receive,
@@ -42,7 +43,6 @@ from tests.by_hand import (
     talk,
     websocket_scope,
 )
-from tests.conftest import NOW, HeldClock
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio

@@ -42,7 +42,7 @@ from asgi_jwt_claims.sessions import (
 from asgi_jwt_claims.sources import why_absent
 from asgi_jwt_claims.starlette import jwt_required
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import Header, Recorder, finish, http_scope
+from tests.raw_asgi import Header, Recorder, finish, http_scope
 from tests.support import SECRET, for_each
 
 CONFIG = JWTConfig(secret_key=SECRET)

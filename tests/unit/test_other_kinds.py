@@ -13,9 +13,9 @@ from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verif
 from asgi_jwt_claims.errors import InvalidTokenError, MintingError, WrongTypeError
 from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
 from asgi_jwt_claims.tokens.claims import sign_of_another_kind
-from tests.by_hand import Recorder, ask, bearer
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, forge, sealed
+from tests.raw_asgi import Recorder, ask, bearer
 from tests.support import SECRET, for_each
 
 UNTYPED = JWTConfig(

@@ -24,7 +24,7 @@ from asgi_jwt_claims.auth.exempt import CORS_INSIDE, PREFLIGHT_REFUSED
 from asgi_jwt_claims.auth.request import is_preflight
 from asgi_jwt_claims.errors import InvalidRequestError, MissingTokenError
 from asgi_jwt_claims.sources import Credentials
-from tests.by_hand import Header, Receive, Recorder, Scope, Send, ask, bearer, http_scope, websocket_scope
+from tests.raw_asgi import Header, Receive, Recorder, Scope, Send, ask, bearer, http_scope, websocket_scope
 from tests.scopes import ScopeMiddleware, admit
 
 ORIGIN = (b"origin", b"https://app.example")

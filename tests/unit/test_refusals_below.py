@@ -24,7 +24,7 @@ from asgi_jwt_claims.errors import (
     MissingTokenError,
     StoreUnavailableError,
 )
-from tests.by_hand import App, Exchange, Header, Message, Receive, Scope, Send, ask, bearer, talk
+from tests.raw_asgi import App, Exchange, Header, Message, Receive, Scope, Send, ask, bearer, talk
 
 pytestmark = pytest.mark.anyio
 

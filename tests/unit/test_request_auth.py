@@ -54,8 +54,8 @@ from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, Credentials
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, csrf_digest
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import bearer, finish, http_scope, talk
 from tests.conftest import NOW, HeldClock
+from tests.raw_asgi import bearer, finish, http_scope, talk
 from tests.scopes import ScopeMiddleware, admit, admitted
 from tests.support import SECRET
 

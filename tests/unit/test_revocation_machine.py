@@ -39,8 +39,8 @@ from asgi_jwt_claims.sessions import (
     login as sessions,
 )
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import bearer, finish, http_scope
 from tests.conftest import HeldClock
+from tests.raw_asgi import bearer, finish, http_scope
 from tests.support import SECRET
 
 LEEWAY = 10.0

@@ -25,8 +25,8 @@ from asgi_jwt_claims.errors import RevokedTokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, send_response
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Receive, Scope, Send, ask, bearer, http_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -26,9 +26,9 @@ from asgi_jwt_claims.sessions import (
 )
 from asgi_jwt_claims.stores import MemoryStore, SessionRecord
 from asgi_jwt_claims.stores._revocation_index import RevocationIndex
-from tests.by_hand import Exchange, Header, ask, bearer, drive, http_scope
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, ask, bearer, drive, http_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio

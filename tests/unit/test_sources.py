@@ -33,8 +33,8 @@ from asgi_jwt_claims.sources import (
     is_source,
 )
 from asgi_jwt_claims.sources.csrf import csrf_digest
-from tests.by_hand import Recorder, drive, http_scope, websocket_scope
 from tests.forging import forge
+from tests.raw_asgi import Recorder, drive, http_scope, websocket_scope
 from tests.support import for_each
 
 MAX = 256

@@ -48,8 +48,8 @@ from asgi_jwt_claims.sessions import (
 from asgi_jwt_claims.sources import BearerHeader, InsecureWebSocketQuery, WebSocketProtocol
 from asgi_jwt_claims.stores import MemoryStore
 from asgi_jwt_claims.tokens.minted_claims import check_identity, json_copy, scope_text
-from tests.by_hand import http_scope
 from tests.conftest import HeldClock
+from tests.raw_asgi import http_scope
 from tests.support import SECRET, for_each
 
 
@@ -414,7 +414,7 @@ def test_cookies_are_called_what_their_names_hold() -> None:
     assert [b"a", b"r", b"c"] == [value.partition(b"=")[0] for name, value in headers if name == b"set-cookie"]
 
 
-def test_names_at_the_door_are_what_they_hold() -> None:
+def test_names_at_the_adapter_are_what_they_hold() -> None:
     """The realm of the challenge, exempt paths, and what a token is found by, are their characters."""
     answer = ErrorResponder(realm=Text("shop")).response_for(MissingTokenError())
     assert 'Bearer realm="shop"' == dict(answer.headers)["www-authenticate"]

@@ -21,8 +21,8 @@ from asgi_jwt_claims.errors import (
     TokenTooLargeError,
 )
 from asgi_jwt_claims.sources import Credentials, InsecureWebSocketQuery
-from tests.by_hand import Exchange, Message, Receive, Recorder, Scope, Send, bearer, drive, http_scope, websocket_scope
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Message, Receive, Recorder, Scope, Send, bearer, drive, http_scope, websocket_scope
 
 MAX = 256
 RAW = forge()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.config.events import AuthEvent, request_facts, tell
+from asgi_jwt_claims.config.events import AuthEvent, notify, request_facts
 from asgi_jwt_claims.errors import NotGuardedError
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.websocket import offered_protocols
@@ -258,7 +258,7 @@ class RequestAuth(Grant):
         result, self.untold = self.untold, None
         if result is not None and result.token is not None and result.config is not None:
             event = AuthEvent(name="accepted", **facts_of(result.token), **request_facts(scope))
-            await tell(result.config.on_event, event)
+            await notify(result.config.on_event, event)
 
     def grants_for(self, scope: Mapping[str, Any]) -> list[Grant]:
         """Return what has been let in for this scope: by the middleware's sources, and by those of guards.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
-__all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "request_facts", "tell"]
+__all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "notify", "request_facts"]
 
 _WORD = re.compile(r"[!#-\[\]-~]{1,128}")
 """What a client may write into an event: visible ASCII without quotes and backslashes. Other text is left out, since a
@@ -65,12 +65,12 @@ Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
 """The function of one configuration, or the functions of several, each by its issuer."""
 
 
-async def tell(on_event: OnAuthEvent | None, event: AuthEvent) -> None:
+async def notify(on_event: OnAuthEvent | None, event: AuthEvent) -> None:
     """Pass an event to a function. Raises nothing that the function raises."""
     if on_event is not None:
-        from asgi_jwt_claims.runtime.callbacks import notify  # noqa: PLC0415 -- it imports anyio, which verifying and minting do without
+        from asgi_jwt_claims.runtime import callbacks  # noqa: PLC0415 -- it imports anyio, which verifying and minting do without
 
-        await notify(on_event, event, event.name)
+        await callbacks.notify(on_event, event, event.name)
 
 
 def request_facts(scope: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 
-from asgi_jwt_claims.config.events import AuthEvent, tell
+from asgi_jwt_claims.config.events import AuthEvent, notify
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 from asgi_jwt_claims.jose.strict_json import dump_json, has_lone_surrogate
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
@@ -130,7 +130,7 @@ async def start_session(  # noqa: PLR0913 -- keyword arguments
     )
     await store.replace_session(record.session, b"", record)
     issuer = config.issuer
-    await tell(config.on_event, AuthEvent(name="issued", issuer=issuer, identity=identity, session_id=session_id))
+    await notify(config.on_event, AuthEvent(name="issued", issuer=issuer, identity=identity, session_id=session_id))
     if max_sessions is not None:
         await _end_oldest(max_sessions - 1, record, config, store)
     return minted.pair

@@ -15,7 +15,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from asgi_jwt_claims.config import check_config
-from asgi_jwt_claims.config.events import AuthEvent, tell
+from asgi_jwt_claims.config.events import AuthEvent, notify
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import PAGE, Revocation, SessionRecord, TokenStore
@@ -161,7 +161,7 @@ async def page_after(page: list[SessionRecord], identity: bytes, store: TokenSto
 
 
 async def _tell(revoked: Literal["token", "session", "identity"], config: JWTConfig, **facts: Any) -> None:
-    await tell(config.on_event, AuthEvent(name="revoked", revoked=revoked, issuer=config.issuer, **facts))
+    await notify(config.on_event, AuthEvent(name="revoked", revoked=revoked, issuer=config.issuer, **facts))
 
 
 async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | None:

@@ -24,7 +24,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from asgi_jwt_claims.config.events import AuthEvent, tell
+from asgi_jwt_claims.config.events import AuthEvent, notify
 from asgi_jwt_claims.errors import (
     ClaimsUnavailableError,
     ExpiredTokenError,
@@ -190,7 +190,7 @@ async def _rotate(
         # Another request was quicker with the same token.
         record = await _find_session(digests, config, store)
         return _checked(await _answer_again(token, digests, record, encoded, config, store), check)
-    await tell(config.on_event, AuthEvent(name="refreshed", **facts_of(token)))
+    await notify(config.on_event, AuthEvent(name="refreshed", **facts_of(token)))
     return pair
 
 
@@ -237,7 +237,7 @@ async def _answer_again(
         logger().warning("the store has lost the last state of session %s, which has ended", token.session_id)
         raise RevokedTokenError(reason="the store has lost the state of the session", jti=token.jti)
     logger().warning("a refresh token was used twice; its session %s has ended", token.session_id)
-    await tell(config.on_event, AuthEvent(name="reuse_detected", **facts_of(token)))
+    await notify(config.on_event, AuthEvent(name="reuse_detected", **facts_of(token)))
     raise ReusedTokenError(jti=token.jti)
 
 
@@ -245,7 +245,7 @@ async def _note_repeat(token: Token, record: SessionRecord, repeats: int, config
     if not record.was_repeated:
         # If the session has moved on meanwhile, the repeat was good when it came, and need not count.
         await store.replace_session(record.session, record.current, record._replace(repeats=repeats, was_repeated=True))
-    await tell(config.on_event, AuthEvent(name="refresh_repeated", **facts_of(token)))
+    await notify(config.on_event, AuthEvent(name="refresh_repeated", **facts_of(token)))
 
 
 def _checked(pair: TokenPair, check: Callable[[TokenPair], object] | None) -> TokenPair:

@@ -40,8 +40,8 @@ from asgi_jwt_claims.sanic import install, jwt_required
 from asgi_jwt_claims.sanic._connections import TaskBound, _hang_up, _OwnStream
 from asgi_jwt_claims.sessions import revoke_identity
 from asgi_jwt_claims.stores import MemoryStore
-from tests import by_hand
-from tests.apps.sanic_door import new_app, serving
+from tests import raw_asgi
+from tests.apps.sanic_adapter import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, is_own, on_uvicorn, open_socket, until
 from tests.conftest import HeldClock
 from tests.sockets import PATIENCE, handshake_bytes
@@ -468,8 +468,8 @@ async def test_refused_once(config: JWTConfig, store: MemoryStore, alice: str) -
     async def revoke(request: Request) -> None:
         await revoke_identity("alice", config, store)
 
-    async with by_hand.lifespan(handlers.app):
-        heard = await by_hand.talk(handlers.app, "/listen", by_hand.bearer(alice))
+    async with raw_asgi.lifespan(handlers.app):
+        heard = await raw_asgi.talk(handlers.app, "/listen", raw_asgi.bearer(alice))
     assert ["websocket.close"] == heard.types
 
 

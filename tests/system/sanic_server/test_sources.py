@@ -34,7 +34,7 @@ from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
 from asgi_jwt_claims.sessions import TokenEndpoints, csrf_token, start_session
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
 from asgi_jwt_claims.stores import MemoryStore
-from tests.apps.sanic_door import new_app, serving
+from tests.apps.sanic_adapter import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, on_uvicorn, open_socket
 from tests.sockets import PATIENCE
 from tests.support import SECRET

@@ -18,7 +18,7 @@ from asgi_jwt_claims.sessions import (
     start_session,
 )
 from asgi_jwt_claims.stores import MirroredStore, TokenStore
-from tests.by_hand import ask, bearer, lifespan
+from tests.raw_asgi import ask, bearer, lifespan
 from tests.support import SECRET
 from tests.system.stores.test_contract import server_store
 from tests.valkey import Valkey

@@ -8,8 +8,8 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, create_access_token
 from asgi_jwt_claims.connections import registry as _watch
-from tests.by_hand import Header, bearer
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, bearer
 
 
 @pytest.fixture(autouse=True)

@@ -26,11 +26,11 @@ from asgi_jwt_claims.stores import MemoryStore, Revocation
 from asgi_jwt_claims.stores._revocation_index import RevocationIndex
 from asgi_jwt_claims.stores.base import RevocationFeed
 from asgi_jwt_claims.tokens.digests import digests_of
-from tests.by_hand import App, Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
 from tests.conftest import NOW, HeldClock
+from tests.raw_asgi import App, Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
 from tests.scopes import admit
 from tests.support import SECRET
-from tests.unit.connections.line import Talker, a_while, connected, until
+from tests.unit.connections.connection import Talker, a_while, connected, until
 from tests.unit.connections.test_streams import Silent
 
 pytestmark = pytest.mark.anyio
@@ -61,16 +61,16 @@ async def test_a_token(config: JWTConfig, raw: str, alice: Header, store: Memory
     other = bearer(create_access_token("alice", config))
     app, stream = Talker(), Silent()
     async with (
-        connected(JWTMiddleware(app, config, store=store), hello(alice)) as line,
+        connected(JWTMiddleware(app, config, store=store), hello(alice)) as connection,
         connected(JWTMiddleware(stream, config, store=store), http_scope("/", alice)) as streaming,
         connected(JWTMiddleware(Talker(), config, store=store), hello(other)) as another,
     ):
         await until(lambda: streaming.body)
         await revoke_token(verify_token(raw, config), config, store)
-        await until(lambda: line.is_over and streaming.is_over)
+        await until(lambda: connection.is_over and streaming.is_over)
         another.say("still here")
         await until(lambda: ["still here"] == another.texts)
-    assert (REVOKED, True) == (line.end, streaming.end)
+    assert (REVOKED, True) == (connection.end, streaming.end)
     assert {"type": "websocket.disconnect", "code": 3000, "reason": REVOKED[1]} == app.told[-1]
 
 
@@ -107,9 +107,9 @@ async def test_from_another_thread(config: JWTConfig, raw: str, alice: Header, s
     def revoke() -> None:
         anyio.run(revoke_token, verify_token(raw, config), config, store)
 
-    async with connected(JWTMiddleware(Talker(), config, store=store), hello(alice)) as line:
+    async with connected(JWTMiddleware(Talker(), config, store=store), hello(alice)) as connection:
         await anyio.to_thread.run_sync(revoke)
-        await until(lambda: REVOKED == line.end)
+        await until(lambda: REVOKED == connection.end)
 
 
 async def test_between_looking_and_listening(config: JWTConfig, raw: str, alice: Header, store: MemoryStore) -> None:
@@ -124,14 +124,14 @@ async def test_between_looking_and_listening(config: JWTConfig, raw: str, alice:
             super().subscribe(listener)
 
     store._feed = Hasty()
-    async with connected(JWTMiddleware(Talker(), config, store=store), hello(alice)) as line:
-        await until(lambda: line.is_over)
-    assert (["close"], REVOKED, None) == (line.types, line.end, line.error)
+    async with connected(JWTMiddleware(Talker(), config, store=store), hello(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert (["close"], REVOKED, None) == (connection.types, connection.end, connection.error)
     store._feed, store._index = Hasty(), RevocationIndex()
     stream = Silent()
-    async with connected(JWTMiddleware(stream, config, store=store), http_scope("/", alice)) as line:
-        await until(lambda: line.is_over)
-    assert (["start", "body"], b"") == (line.types, line.body)
+    async with connected(JWTMiddleware(stream, config, store=store), http_scope("/", alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert (["start", "body"], b"") == (connection.types, connection.body)
 
 
 def _identity(raw: str, config: JWTConfig) -> bytes:
@@ -145,9 +145,9 @@ async def test_before_it_is_accepted(config: JWTConfig, raw: str, alice: Header,
         await revoke_token(scope["token"], config, store)
         await send({"type": "websocket.accept"})
 
-    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as line:
-        await until(lambda: line.is_over)
-    assert (["close"], REVOKED, None) == (line.types, line.end, line.error)
+    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert (["close"], REVOKED, None) == (connection.types, connection.end, connection.error)
 
 
 async def test_a_refused_token_that_nobody_asked_for(
@@ -155,31 +155,31 @@ async def test_a_refused_token_that_nobody_asked_for(
 ) -> None:
     """Where no token is required, one that is revoked is none, for a websocket as for a request."""
     await revoke_token(verify_token(raw, config), config, store)
-    async with connected(JWTMiddleware(Talker(), config, store=store, required=False), hello(alice)) as line:
-        line.say("as nobody")
-        await until(lambda: ["as nobody"] == line.texts)
-        assert line.scope["token"] is None
+    async with connected(JWTMiddleware(Talker(), config, store=store, required=False), hello(alice)) as connection:
+        connection.say("as nobody")
+        await until(lambda: ["as nobody"] == connection.texts)
+        assert connection.scope["token"] is None
 
 
 async def test_a_guard_that_does_not_heed(config: JWTConfig, raw: str, alice: Header, store: MemoryStore) -> None:
     """`check_revocation=False` lets a connection go on, whether its token is revoked before or after it began."""
     app = JWTMiddleware(guarded(Talker(), check_revocation=False), config, store=store, required=False)
-    async with connected(app, hello(alice)) as line:
+    async with connected(app, hello(alice)) as connection:
         await revoke_token(verify_token(raw, config), config, store)
         await a_while()
-        line.say("still here")
-        await until(lambda: ["still here"] == line.texts)
-    async with connected(app, hello(alice)) as line:
-        line.say("again")
-        await until(lambda: ["again"] == line.texts)
+        connection.say("still here")
+        await until(lambda: ["still here"] == connection.texts)
+    async with connected(app, hello(alice)) as connection:
+        connection.say("again")
+        await until(lambda: ["again"] == connection.texts)
 
 
 async def test_a_middleware_that_heeds_for_it(config: JWTConfig, raw: str, alice: Header, store: MemoryStore) -> None:
     """Where the middleware demands tokens it has asked, and would not let this one in again: the connection ends."""
     app = JWTMiddleware(guarded(Talker(), check_revocation=False), config, store=store)
-    async with connected(app, hello(alice)) as line:
+    async with connected(app, hello(alice)) as connection:
         await revoke_token(verify_token(raw, config), config, store)
-        await until(lambda: REVOKED == line.end)
+        await until(lambda: REVOKED == connection.end)
 
 
 async def test_a_route_that_opts_out(
@@ -187,22 +187,22 @@ async def test_a_route_that_opts_out(
 ) -> None:
     """`end_with_token=False` at a guard lets its connections go on, revoked or expired."""
     app = JWTMiddleware(guarded(Talker(), end_with_token=False), config, store=store)
-    async with connected(app, hello(alice)) as line:
+    async with connected(app, hello(alice)) as connection:
         await revoke_token(verify_token(raw, config), config, store)
         expire()
         await a_while()
-        line.say("still here")
-        await until(lambda: ["still here"] == line.texts)
+        connection.say("still here")
+        await until(lambda: ["still here"] == connection.texts)
 
 
 async def test_a_stream_that_opts_out(config: JWTConfig, alice: Header, expire: Callable[[], None]) -> None:
     """The same for a stream."""
     app = JWTMiddleware(guarded(Silent(), end_with_token=False), config)
-    async with connected(app, http_scope("/", alice)) as line:
-        await until(lambda: line.body)
+    async with connected(app, http_scope("/", alice)) as connection:
+        await until(lambda: connection.body)
         expire()
         await a_while()
-        assert not line.end
+        assert not connection.end
 
 
 async def test_a_store_that_hears_nothing(
@@ -212,12 +212,12 @@ async def test_a_store_that_hears_nothing(
 
     deaf = MemoryStore(clock=config.clock)
     deaf._feed = None  # type: ignore[assignment]  # as of those that have to be asked
-    async with connected(JWTMiddleware(Talker(), config, store=deaf), hello(alice)) as line:
+    async with connected(JWTMiddleware(Talker(), config, store=deaf), hello(alice)) as connection:
         deaf._index.add(Revocation("identity", _identity(raw, config), NOW + 900, NOW), NOW)
         await a_while()
-        assert ["accept"] == line.types
+        assert ["accept"] == connection.types
         expire()
-        await until(lambda: (3000, "The token has expired.") == line.end)
+        await until(lambda: (3000, "The token has expired.") == connection.end)
 
 
 async def test_a_token_without_an_expiry(clock: HeldClock, store: MemoryStore) -> None:
@@ -230,13 +230,13 @@ async def test_a_token_without_an_expiry(clock: HeldClock, store: MemoryStore) -
         required_claims=("jti",),
     )
     raw = create_access_token("alice", config)
-    async with connected(JWTMiddleware(Talker(), config, store=store), hello(bearer(raw))) as line:
+    async with connected(JWTMiddleware(Talker(), config, store=store), hello(bearer(raw))) as connection:
         clock.now += 1e9
         await a_while()
-        line.say("still here")
-        await until(lambda: ["still here"] == line.texts)
+        connection.say("still here")
+        await until(lambda: ["still here"] == connection.texts)
         await revoke_token(verify_token(raw, config), config, store)
-        await until(lambda: REVOKED == line.end)
+        await until(lambda: REVOKED == connection.end)
 
 
 async def test_revoked_and_then_expired(
@@ -244,14 +244,14 @@ async def test_revoked_and_then_expired(
 ) -> None:
     """The first reason is the reason."""
     app = Talker()
-    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as connection:
+        connection.block()
         await revoke_token(verify_token(raw, config), config, store)
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
-        line.unblock()
-        await until(lambda: line.is_over)
-    assert (REVOKED, REVOKED[1]) == (line.end, app.told[-1]["reason"])
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert (REVOKED, REVOKED[1]) == (connection.end, app.told[-1]["reason"])
 
 
 async def test_expired_and_then_revoked(
@@ -266,18 +266,18 @@ async def test_expired_and_then_revoked(
         await send({"type": "websocket.send", "text": "slow"})
 
     token = verify_token(raw, config)
-    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await a_while()
         store._index.add(Revocation("token", digests_of(token, config).token, NOW + 9000), NOW)
         store.feed.publish([Revocation("token", digests_of(token, config).token, NOW + 9000)])
         await a_while()
-        line.unblock()
-        await until(lambda: line.is_over)
-    assert (3000, "The token has expired.") == line.end
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert (3000, "The token has expired.") == connection.end
 
 
 async def test_a_token_that_is_asked_for_late(config: JWTConfig, raw: str, alice: Header, store: MemoryStore) -> None:
@@ -290,10 +290,10 @@ async def test_a_token_that_is_asked_for_late(config: JWTConfig, raw: str, alice
         await send({"type": "websocket.send", "text": "asked"})
         await receive()
 
-    async with connected(JWTMiddleware(app, config, exempt=("/",), store=store), hello(alice)) as line:
-        await until(lambda: line.texts)
+    async with connected(JWTMiddleware(app, config, exempt=("/",), store=store), hello(alice)) as connection:
+        await until(lambda: connection.texts)
         await revoke_token(verify_token(raw, config), config, store)
-        await until(lambda: REVOKED == line.end)
+        await until(lambda: REVOKED == connection.end)
 
 
 def test_a_feed_that_many_threads_join() -> None:
@@ -327,8 +327,8 @@ async def test_only_its_own_store_counts(config: JWTConfig, raw: str, alice: Hea
     mine, theirs = MemoryStore(clock=clock), MemoryStore(clock=clock)
     middleware = JWTMiddleware(Talker(), config, store=mine)
     another = JWTMiddleware(Talker(), config, store=theirs)
-    async with connected(middleware, hello(alice)) as line, connected(another, hello(alice)) as other:
+    async with connected(middleware, hello(alice)) as connection, connected(another, hello(alice)) as other:
         await revoke_token(verify_token(raw, config), config, theirs)
         await until(lambda: other.end)
         await a_while()
-        assert (REVOKED, False) == (other.end, line.end)
+        assert (REVOKED, False) == (other.end, connection.end)

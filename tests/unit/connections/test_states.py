@@ -27,10 +27,10 @@ from asgi_jwt_claims.connections.states import CLOSED, ENDED, ENDING, OPEN, PEND
 from asgi_jwt_claims.errors import ConnectionEndedError, ExpiredTokenError, RevokedTokenError
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.stores import MemoryStore
-from tests.by_hand import Message, Receive, Scope, Send, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
+from tests.raw_asgi import Message, Receive, Scope, Send, bearer, http_scope, websocket_scope
 from tests.support import SECRET
-from tests.unit.connections.line import Line
+from tests.unit.connections.connection import ClientConnection
 
 LIFETIME = 15 * 60 + 10  # with the leeway
 TURNS = 15  # of the event loop, in which everything has happened that is going to
@@ -107,7 +107,7 @@ class Connections(RuleBasedStateMachine):
         self.scope = websocket_scope("/", header) if kind == "websocket" else http_scope("/", header)
 
         async def start() -> None:
-            self.line = Line(self.scope)
+            self.line = ClientConnection(self.scope)
             self.returns = anyio.Event()
 
         self.portal.call(start)

@@ -28,9 +28,9 @@ from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
 from asgi_jwt_claims.sources.csrf import csrf_digest
 from asgi_jwt_claims.stores import MemoryStore, SessionRecord
-from tests.apps.door import asgi_site
-from tests.by_hand import Header, Message, bearer, drive, http_scope
+from tests.apps.adapter import asgi_site
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Message, bearer, drive, http_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -513,10 +513,10 @@ async def test_below_a_prefix_of_sanic(store: MemoryStore, clock: HeldClock, is_
     sanic = pytest.importorskip("sanic")
     pytest.importorskip("websockets")
     adapter = importlib.import_module("asgi_jwt_claims.sanic")
-    door = importlib.import_module("tests.apps.sanic_door")
+    apps = importlib.import_module("tests.apps.sanic_adapter")
     cookies = TokenCookies(access_name="a", refresh_name="r", csrf_name="c", secure=False)
     config = JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies)
-    app = door.new_app()
+    app = apps.new_app()
     sources = [BearerHeader(), Cookie(cookies)]
     adapter.install(app, config, store=store, sources=sources, exempt=EXEMPT)
     adapter.add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
@@ -527,7 +527,7 @@ async def test_below_a_prefix_of_sanic(store: MemoryStore, clock: HeldClock, is_
         return response
 
     app.add_route(login, "/login")
-    async with door.socket_site(app) if is_served else asgi_site(app) as site:
+    async with apps.socket_site(app) if is_served else asgi_site(app) as site:
         assert 200 == (await site.client.get("/login")).status_code
         assert 403 == (await site.client.post("/auth/refresh")).status_code
         answer = await site.client.post("/auth/refresh", headers={"x-csrf-token": site.client.cookies["c"]})

@@ -26,9 +26,9 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
 from asgi_jwt_claims.stores import MemoryStore, SessionRecord
-from tests.by_hand import Exchange, Header, Message, ask, bearer, drive, http_scope, talk
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, Message, ask, bearer, drive, http_scope, talk
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio

@@ -17,8 +17,8 @@ from websockets.exceptions import InvalidStatus
 from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.sanic import install, jwt_required
-from tests.apps.door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, Talk, asgi_site, greeting, handlers
-from tests.by_hand import Header
+from tests.apps.adapter import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Adapter, Site, Talk, asgi_site, greeting, handlers
+from tests.raw_asgi import Header
 from tests.sockets import PATIENCE
 from tests.support import serve_sanic
 
@@ -139,17 +139,17 @@ def build(config: JWTConfig, **options: Any) -> Sanic[Any, Any]:
     return app
 
 
-class SanicDoor(Door):
+class SanicAdapter(Adapter):
     """Sanic on its own server."""
 
     def open(self, config: JWTConfig, *, required: bool = True, **options: Any) -> AbstractAsyncContextManager[Site]:
-        """See `Door`."""
+        """See `Adapter`."""
         return socket_site(build(config, required=required, **options))
 
 
-class SanicAsgiDoor(Door):
+class SanicAsgiAdapter(Adapter):
     """Sanic in ASGI mode."""
 
     def open(self, config: JWTConfig, *, required: bool = True, **options: Any) -> AbstractAsyncContextManager[Site]:
-        """See `Door`."""
+        """See `Adapter`."""
         return asgi_site(build(config, required=required, **options))

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 
 from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.fastapi import get_token, install, jwt_required
-from tests.apps.door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, asgi_site, greeting, handlers
+from tests.apps.adapter import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Adapter, Site, asgi_site, greeting, handlers
 
 
 class Method:
@@ -28,11 +28,11 @@ async def converse(websocket: WebSocket, token: Token) -> None:
     await websocket.close()
 
 
-class FastAPIDoor(Door):
+class FastAPIAdapter(Adapter):
     """FastAPI."""
 
     def open(self, config: JWTConfig, *, required: bool = True, **options: Any) -> AbstractAsyncContextManager[Site]:
-        """See `Door`."""
+        """See `Adapter`."""
         app = FastAPI()
         install(app, config, required=required, exempt=EXEMPT, **options)
         names = handlers(

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.starlette import install, jwt_required
-from tests.apps.door import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Door, Site, asgi_site, greeting, handlers
+from tests.apps.adapter import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Adapter, Site, asgi_site, greeting, handlers
 
 
 class Method(HTTPEndpoint):
@@ -35,11 +35,11 @@ async def converse(websocket: WebSocket, token: Token) -> None:
     await websocket.close()
 
 
-class StarletteDoor(Door):
+class StarletteAdapter(Adapter):
     """Starlette."""
 
     def open(self, config: JWTConfig, *, required: bool = True, **options: Any) -> AbstractAsyncContextManager[Site]:
-        """See `Door`."""
+        """See `Adapter`."""
         names = handlers(
             jwt_required=jwt_required,
             get_token=get_token,

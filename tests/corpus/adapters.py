@@ -1,7 +1,7 @@
-"""What a door is, and the doors that are functions.
+"""Define what an adapter of the corpus is, and those that are functions.
 
-A door is a way in which a token can be offered. To point the corpus at a new one, write a class with the four members
-of `Door` (most take `asgi.HeaderDoor` as it is and add `open`), and hand an instance to `runner.run`.
+An adapter is a way in which a token can be offered. To point the corpus at a new one, write a class with the four members
+of `Adapter` (most take `asgi.HeaderAdapter` as it is and add `open`), and hand an instance to `runner.run`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tests.corpus.entries import ERRORS, Entry, Oddity
 from tests.corpus.issuers import Issuer
 
 __all__ = [
+    "Adapter",
     "Core",
     "Credentials",
-    "Door",
     "Offer",
     "SignatureStep",
     "Verdict",
@@ -32,7 +32,7 @@ Credentials: TypeAlias = Entry | Oddity
 
 
 class Verdict(NamedTuple):
-    """What a door did with a token.
+    """What an adapter did with a token.
 
     Attributes:
         status: The HTTP status, or the close code of a websocket that could not be told more; 200 for acceptance.
@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
 Offer: TypeAlias = Callable[[Credentials], Awaitable[Verdict]]
 
 
-class Door(Protocol):
+class Adapter(Protocol):
     """A way in which tokens are offered.
 
     Attributes:
@@ -68,7 +68,7 @@ class Door(Protocol):
         ...
 
     def open(self, issuer: Issuer) -> AbstractAsyncContextManager[Offer]:
-        """The door of an application with the issuer's configuration; the value offers one token at a time."""
+        """An application with the issuer's configuration; the value offers one token at a time."""
         ...
 
 
@@ -91,16 +91,16 @@ class Core:
     name = "core"
 
     def takes(self, entry: Credentials) -> bool:
-        """See `Door`."""
+        """See `Adapter`."""
         return True
 
     def expects(self, entry: Credentials) -> Verdict:
-        """See `Door`."""
+        """See `Adapter`."""
         return expected(entry)
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
 
         async def offer(entry: Credentials) -> Verdict:
             return at_the_core(entry, issuer)
@@ -122,7 +122,7 @@ class SignatureStep(Core):
     name = "signature step"
 
     def expects(self, entry: Credentials) -> Verdict:
-        """See `Door`."""
+        """See `Adapter`."""
         if isinstance(entry, Entry) and not entry.signed:
             return expected(entry)
         payload = on_the_wire(entry.token).split(b".")[1]
@@ -130,7 +130,7 @@ class SignatureStep(Core):
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
 
         async def offer(entry: Credentials) -> Verdict:
             try:

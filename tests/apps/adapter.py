@@ -22,7 +22,7 @@ from asgi_jwt_claims import (
     unset_token_cookies,
 )
 from asgi_jwt_claims.sessions import csrf_token
-from tests import by_hand
+from tests import raw_asgi
 
 EXEMPT = ("/refresh", "/ws/refresh", "/login")
 """Where another type of token is wanted, or none, so that the middleware must not demand an access token."""
@@ -188,7 +188,7 @@ class Site(ABC):
 
     async def get(self, path: str, *raws: str | bytes) -> httpx2.Response:
         """One request with these tokens in Authorization headers."""
-        return await self.client.get(path, headers=[by_hand.bearer(raw) for raw in raws])
+        return await self.client.get(path, headers=[raw_asgi.bearer(raw) for raw in raws])
 
     async def lines(self, path: str, *values: bytes) -> httpx2.Response:
         """One request with these Authorization headers."""
@@ -201,11 +201,11 @@ class Site(ABC):
 
     async def talk(self, path: str, *raws: str, says: str = "hello") -> Talk:
         """One websocket connection with these tokens in Authorization headers."""
-        return await self.shake(path, *map(by_hand.bearer, raws), says=says)
+        return await self.shake(path, *map(raw_asgi.bearer, raws), says=says)
 
     @abstractmethod
     async def shake(
-        self, path: str, *headers: by_hand.Header, protocols: Sequence[str] = (), says: str = "hello"
+        self, path: str, *headers: raw_asgi.Header, protocols: Sequence[str] = (), says: str = "hello"
     ) -> Talk:
         """One websocket connection that says something, listens to two messages, and leaves.
 
@@ -217,7 +217,7 @@ class Site(ABC):
         """
 
 
-class Door(ABC):
+class Adapter(ABC):
     """A framework, with its adapter installed."""
 
     @abstractmethod
@@ -228,18 +228,18 @@ class Door(ABC):
 class AsgiSite(Site):
     """An application called in process."""
 
-    def __init__(self, client: httpx2.AsyncClient, app: by_hand.App) -> None:
+    def __init__(self, client: httpx2.AsyncClient, app: raw_asgi.App) -> None:
         super().__init__(client)
         self.app = app
 
     async def shake(
-        self, path: str, *headers: by_hand.Header, protocols: Sequence[str] = (), says: str = "hello"
+        self, path: str, *headers: raw_asgi.Header, protocols: Sequence[str] = (), says: str = "hello"
     ) -> Talk:
         """See `Site`."""
         path, _, query = path.partition("?")
         line = [(b"sec-websocket-protocol", ", ".join(protocols).encode())] if protocols else []
         more = {"query_string": query.encode(), "subprotocols": list(protocols)}
-        heard = await by_hand.talk(self.app, path, *headers, *line, says=[says], **more)
+        heard = await raw_asgi.talk(self.app, path, *headers, *line, says=[says], **more)
         if "websocket.accept" in heard.types:
             protocol = heard.messages[heard.types.index("websocket.accept")].get("subprotocol")
             return Talk(None, {}, heard.texts, heard.close_code, protocol)
@@ -247,11 +247,11 @@ class AsgiSite(Site):
 
 
 @asynccontextmanager
-async def asgi_site(app: by_hand.App) -> AsyncIterator[Site]:
+async def asgi_site(app: raw_asgi.App) -> AsyncIterator[Site]:
     """A site that is called in process, its lifespan started."""
     transport = httpx2.ASGITransport(app)  # type: ignore[arg-type]
     async with (
-        by_hand.lifespan(app),
+        raw_asgi.lifespan(app),
         httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client,
     ):
         yield AsgiSite(client, app)

@@ -1,4 +1,4 @@
-"""One connection by hand: the client, and the server between it and the application."""
+"""Drive one connection: the client, and the server between it and the application."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from tests.by_hand import App, Message, Receive, Scope, Send
+from tests.raw_asgi import App, Message, Receive, Scope, Send
 
 PATIENCE = 30.0
 """Seconds after which something does not happen any more."""
@@ -29,7 +29,7 @@ async def a_while() -> None:
         await anyio.sleep(0.005)
 
 
-class Line:
+class ClientConnection:
     """What the server has been told by the application, and what it will say to it.
 
     Attributes:
@@ -139,32 +139,32 @@ class Line:
 
 
 @asynccontextmanager
-async def connected(app: App, scope: Scope) -> AsyncIterator[Line]:
+async def connected(app: App, scope: Scope) -> AsyncIterator[ClientConnection]:
     """A connection to an application that has said something; in the end the client goes, and the application has to."""
-    line = Line(scope)
+    connection = ClientConnection(scope)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(line.serve, app)
+        tasks.start_soon(connection.serve, app)
         try:
-            await until(lambda: line.sent or line.is_over)
-            yield line
-            line.hang_up()
-            await until(lambda: line.is_over)
-            assert [] == line.too_late
+            await until(lambda: connection.sent or connection.is_over)
+            yield connection
+            connection.hang_up()
+            await until(lambda: connection.is_over)
+            assert [] == connection.too_late
         finally:
             tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def crowded(app: App, scopes: Iterable[Scope]) -> AsyncIterator[list[Line]]:
+async def crowded(app: App, scopes: Iterable[Scope]) -> AsyncIterator[list[ClientConnection]]:
     """Many connections at once."""
-    lines = [Line(scope) for scope in scopes]
+    connections = [ClientConnection(scope) for scope in scopes]
     async with anyio.create_task_group() as tasks:
-        for line in lines:
-            tasks.start_soon(line.serve, app)
-        await until(lambda: all(line.sent for line in lines))
-        yield lines
-        for line in lines:
-            line.hang_up()
+        for connection in connections:
+            tasks.start_soon(connection.serve, app)
+        await until(lambda: all(connection.sent for connection in connections))
+        yield connections
+        for connection in connections:
+            connection.hang_up()
 
 
 class Talker:

@@ -10,8 +10,8 @@ from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, TokenCookies, creat
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, SettingError
 from asgi_jwt_claims.tokens.token import Anonymous
-from tests.by_hand import Header, bearer, http_scope, websocket_scope
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, bearer, http_scope, websocket_scope
 from tests.scopes import ScopeMiddleware
 from tests.support import SECRET, for_each
 
