@@ -50,7 +50,7 @@ from asgi_jwt_claims.errors import (
     WrongTypeError,
 )
 from asgi_jwt_claims.responses import ErrorResponder
-from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.sessions import revoke_token, start_session
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, Credentials
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, csrf_digest
 from asgi_jwt_claims.stores import MemoryStore
@@ -441,6 +441,22 @@ def test_a_source_that_invents_a_field() -> None:
     assert CSRFTokenError is type(result.refusal(ACCESS_TOKEN))
 
 
+@pytest.mark.parametrize("answer", [None, 0, "", "no", 1])
+def test_an_answer_that_is_none(answer: Any) -> None:
+    """What is neither True nor False says nothing, and so lets no token in."""
+    scope = prepared(http_scope("/", bearer(GOOD)), CONFIG, AnyStore(None, False))
+    result = authenticator_of(CONFIG).after_question(authenticate_request(scope), answer)
+    assert AuthState.UNCHECKED is result.state
+    assert StoreUnavailableError is type(result.refusal(ACCESS_TOKEN))
+
+
+def test_a_refresh_token_of_a_session(config: JWTConfig, store: MemoryStore) -> None:
+    """A store that knows every revocation is asked all the same whether the session of a refresh token has ended."""
+    pair = finish(start_session("alice", config, store))
+    for raw, state in ((pair.access_token, AuthState.ACCEPTED), (pair.refresh_token, AuthState.NEEDS_STORE)):
+        assert state is authenticate_request(prepared(http_scope("/", bearer(raw)), config, store)).state
+
+
 def test_what_cannot_be_read_is_refused_anew_each_time() -> None:
     """Two requests that cannot be read are never the same, and neither is one that a source makes up."""
     source: Callable[..., Any] = lambda scope, _: Credentials(b"", "")  # noqa: E731
@@ -448,6 +464,7 @@ def test_what_cannot_be_read_is_refused_anew_each_time() -> None:
     first = authenticate_request(scope)
     assert first is authenticate_request(scope)
     assert first is not authenticate_request({**scope, "headers": [(b"authorization", b"\xfe")]})
+    assert first is authenticate_request(scope)
     made_up = authenticator_of(CONFIG, sources=(source,))
     assert made_up.authenticate(scope, [first]) is not first
     assert UNREADABLE is first.credentials
