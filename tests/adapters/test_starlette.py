@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -654,6 +655,26 @@ async def test_the_guards_of_a_preflight(config: JWTConfig, alice: Header) -> No
             assert 401 == (await ask(app, path, ORIGIN, method="OPTIONS")).status
         assert 401 == (await ask(app, "/a", ORIGIN, ASKS)).status
     assert [None, None] == reached
+
+
+async def test_a_preflight_brings_no_token_of_a_guards_own_source(config: JWTConfig, alice: Header) -> None:
+    """What a guard finds where the middleware does not look is not handed to the handler of a preflight, good or bad."""
+    reached: list[Any] = []
+    told: list[str] = []
+    config = dataclasses.replace(config, on_event=lambda event: told.append(event.name), accepted_events=True)
+
+    @jwt_required(sources=[BearerHeader("X-Token")], allow="ADMIN")
+    async def handler(request: Request, token: Token) -> Response:
+        reached.append(token)
+        return Response(status_code=204)
+
+    app = Starlette(routes=[Route("/", handler, methods=["GET", "OPTIONS"])])
+    install(app, config, allow_preflight=True, required=False)
+    for value in (alice[1], b"Bearer a.b.c"):
+        assert 204 == (await ask(app, "/", ORIGIN, ASKS, (b"x-token", value), method="OPTIONS")).status
+    assert 403 == (await ask(app, "/", ORIGIN, ASKS, (b"x-token", alice[1]))).status
+    assert [None, None] == reached
+    assert ["refused"] == told
 
 
 async def test_an_answer_of_the_library_stays(config: JWTConfig, clock: HeldClock) -> None:

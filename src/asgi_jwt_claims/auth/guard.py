@@ -202,19 +202,22 @@ def guard_handler(
         if result.state.needs is not None:
             result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
         # What the middleware lets pass as a preflight has no token, and its handler runs without one.
-        error = None if is_preflight(scope) else result.refusal(guard)
+        passes_as_preflight = is_preflight(scope)
+        error = None if passes_as_preflight else result.refusal(guard)
         if error is not None:
             auth.note(None)  # this answer has to stay
             if isinstance(error, MissingScopeError):
                 error = naming_scopes(error, (*auth.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
             return await refuse(connection, await auth.authenticator.responder.respond(error, scope), args)
-        auth.grant(result, guard)
-        if auth.untold is not None:
-            await auth.tell_accepted(scope)
+        if not passes_as_preflight:
+            auth.grant(result, guard)
+            if auth.untold is not None:
+                await auth.tell_accepted(scope)
         if passes_token:
             if kwargs:
                 check_token_argument(kwargs)
-            kwargs["token"] = result.token
+            # The guard's own sources may have found one, about which nothing has decided.
+            kwargs["token"] = None if passes_as_preflight else result.token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
 
     setattr(guarded, _SCOPES, (*guard.policy.scopes, *inner_scopes))
