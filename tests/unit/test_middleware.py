@@ -24,9 +24,12 @@ from asgi_jwt_claims import (
     create_refresh_token,
     current_token,
     get_token,
+    verify_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.errors import UnsupportedScopeError
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import NOW, HeldClock
 from tests.raw_asgi import (
     Header,
@@ -286,6 +289,25 @@ async def test_the_stricter_of_two_middlewares_wins(
     """Nested middlewares compose: whoever demands a token gets it, inside or outside."""  # S133
     nested = JWTMiddleware(JWTMiddleware(app, config, **inner), config, **outer)
     assert status == (await ask(nested, "/")).status
+
+
+@pytest.mark.parametrize("outer", [{"required": False}, {"exempt": ["/"]}])
+@pytest.mark.parametrize("has_several", [False, True])
+async def test_an_inner_middleware_asks_the_store_of_the_outer_one(
+    app: Recorder, clock: HeldClock, outer: dict[str, Any], has_several: bool
+) -> None:
+    """A group's middleware without a store refuses what the application's store has revoked; one by other sources does not."""
+    config, other = (JWTConfig(secret_key=key, issuer=key[:4], clock=clock) for key in (SECRET, SECRET[::-1]))
+    store, raw = MemoryStore(clock=clock), create_access_token("alice", config)
+    await revoke_token(verify_token(raw, config), config, store)
+    found: list[tuple[int, str | None]] = []
+    for sources in ((BearerHeader(),), (BearerHeader("X-Token", ""),)):
+        inner = JWTMiddleware(app, config, sources=sources, realm="inner")
+        guarded = JWTMiddleware(inner, [other, config] if has_several else config, store=store, **outer)
+        response = await ask(guarded, "/", bearer(raw), (b"x-token", raw.encode()))
+        found.append((response.status, response.headers.get("www-authenticate")))
+    assert [401, 200] == [status for status, _ in found]
+    assert str(found[0][1]).startswith('Bearer realm="inner", error="invalid_token"')
 
 
 async def test_two_configurations_share_nothing(app: Recorder, config: JWTConfig, alice: Header) -> None:

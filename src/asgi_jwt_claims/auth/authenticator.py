@@ -100,6 +100,19 @@ class Authenticator(Frozen):
         """Return an authenticator with other sources and another store."""
         return Authenticator(self.verifier, sources, store, self.responder)
 
+    def with_store_of(self, others: Iterable[Authenticator]) -> Authenticator:
+        """Return an authenticator that asks the store of the first other one that has one and finds the same tokens.
+
+        What a store revokes for one part of an application must not pass in another part, which has named no store.
+        """
+        verifier = self.verifier
+        for other in others:
+            if other.store is not None and other.sources == self.sources:
+                configs = () if isinstance(other.verifier, JWTConfig) else tuple(other.verifier)
+                if other.verifier == verifier or any(one is verifier for one in configs):
+                    return self.replace(self.sources, other.store)
+        return self
+
     def authenticate(self, scope: Mapping[str, Any], known: Iterable[AuthResult] = ()) -> AuthResult:
         """Return what becomes of the credentials of a scope. Never waits, and writes nothing into the scope.
 

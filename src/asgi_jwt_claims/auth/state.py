@@ -102,6 +102,8 @@ class RequestAuth(Grant):
             auth.protocol = settings.strip_subprotocol(scope)
         if SCOPE_KEY in scope:
             auth.outer = outer = find_request_auth(scope)
+            if outer is not None and auth.authenticator.store is None:
+                auth.authenticator = auth.authenticator.with_store_of(one.authenticator for one in outer.all_grants())
             if outer is not None and outer.authenticator == auth.authenticator:
                 # The outer middleware has verified the token already, if the scope still offers the same.
                 found = outer.for_scope(scope)
