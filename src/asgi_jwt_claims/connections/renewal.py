@@ -63,7 +63,8 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     for connection in auth.connections:
         if connection.error is not None:
             raise connection.error.with_traceback(None)
-    _replace_token(token, scope, held_tokens)
+    # Read again, as another renewal may have ended while this one waited.
+    _replace_token(token, scope, [held.token for grant, _ in lets_in if (held := grant.held()) is not None])
     auth.renew([grant for grant, _ in lets_in], token)
     return token
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -36,7 +37,7 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
-from tests.raw_asgi import Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
+from tests.raw_asgi import Header, Receive, Scope, Send, bearer, http_scope, talk, websocket_scope
 from tests.support import SECRET
 from tests.unit.connections.connection import a_while, connected, until
 from tests.unit.connections.test_revocations import REVOKED, guarded, hello
@@ -235,6 +236,49 @@ async def test_revoked_tokens(app: Renewing, config: JWTConfig, alice: Header, s
         assert not connection.end
         await revoke_token(verify_token(new, config), config, store)
         await until(lambda: REVOKED == connection.end)
+
+
+def _has(entries: list[Any], number: int) -> bool:
+    return len(entries) == number
+
+
+async def test_two_renewals_at_once(config: JWTConfig, alice: Header) -> None:
+    """The renewal that ends last counts, for everything that a handler reads."""
+
+    waiting: list[anyio.Event] = []
+
+    class Slow(MemoryStore):
+        def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool:
+            return False
+
+        async def check(self, token: Token, config: JWTConfig) -> bool:
+            waiting.append(anyio.Event())
+            await waiting[-1].wait()
+            return False
+
+    ended: list[Token] = []
+    read: list[Any] = []
+
+    async def renewing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def renew() -> None:
+            ended.append(await renew_token(scope, create_access_token("alice", config)))
+
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            for number in (0, 1):
+                tasks.start_soon(renew)
+                await until(functools.partial(_has, waiting, number + 1))
+            for number in (1, 0):
+                waiting[number].set()
+                await until(functools.partial(_has, ended, 2 - number))
+        read.extend((scope["token"], scope["user"], scope["auth"].token, get_token(scope), current_token()))
+        await send({"type": "websocket.close"})
+
+    guarded = JWTMiddleware(renewing, config, store=Slow(), set_user=True)
+    await talk(guarded, "/", alice)
+    assert 2 == len(set(ended))
+    assert [ended[1]] * 5 == read
 
 
 async def test_revoked_while_it_renews(app: Renewing, config: JWTConfig, alice: Header, clock: HeldClock) -> None:
