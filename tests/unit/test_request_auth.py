@@ -70,6 +70,22 @@ def prepared(scope: dict[str, Any], config: JWTConfig, store: Any = None, source
     return scope
 
 
+def test_bad_tokens_do_not_pile_up(config: JWTConfig) -> None:
+    """A guard with its own sources may be asked about any number of copies; good tokens stay, bad ones do not."""
+    scope = prepared(http_scope("/", bearer(create_access_token("alice", config))), config)
+    other = authenticator_of(config, sources=(BearerHeader("X-Token", ""),))
+    raws = [create_access_token("bob", config), *(f"a.b.{number}" for number in range(200))]
+    states = []
+    for raw in raws:
+        copied = {**scope, "headers": [*scope["headers"], (b"x-token", raw.encode())]}
+        assert scope[SCOPE_KEY] is request_auth(copied)
+        states.append(authenticate_request(copied, other).state)
+    assert [AuthState.ACCEPTED, *[AuthState.REFUSED] * 200] == states
+    grants = scope[SCOPE_KEY].others
+    assert "bob" == grants[0].result.token.identity
+    assert 20 > len(grants)
+
+
 def test_one_verification_for_any_number_of_questions(config: JWTConfig, verifications: list[str]) -> None:
     """However often it is asked, the token is verified once (trap: four signature checks for one request)."""
     raw = create_access_token("alice", config)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from .result import REFUSED
+
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.errors import TokenError
@@ -73,6 +75,11 @@ class Grant:
         if self.result is before:
             self.result = after
         return after
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the token is bad, so that no guard lets it in."""
+        return self.result is not None and self.result.state is REFUSED
 
     def held(self) -> HeldToken | None:
         """Return the token that was let in, as a connection has to know it; None if none was."""

@@ -35,6 +35,7 @@ __all__ = ["RequestAuth", "find_request_auth", "forget_error", "request_auth"]
 _ANONYMOUS = Anonymous()
 _OUR_USERS = (Token, Anonymous)
 _PAIRS = frozenset({tuple})
+_MANY = 16  # grants of guards, beyond which bad tokens are forgotten, of which a long connection may bring any number
 
 
 class RequestAuth(Grant):
@@ -206,7 +207,8 @@ class RequestAuth(Grant):
         if result.credentials is not None and result.credentials is not UNREADABLE:
             grant = next((one for one in grants if one.result is result), None) or Grant(authenticator, result)
             if grant not in own.others:
-                own.others = (*own.others, grant)
+                kept = own.others if len(own.others) < _MANY else [one for one in own.others if not one.is_refused]
+                own.others = (*kept, grant)
         return result
 
     def all_grants(self) -> list[Grant]:
