@@ -64,7 +64,7 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
         if connection.error is not None:
             raise connection.error.with_traceback(None)
     # Read again, as another renewal may have ended while this one waited.
-    _replace_token(token, scope, [held.token for grant, _ in lets_in if (held := grant.held()) is not None])
+    _replace_token(token, scope, [now.token for grant, _ in lets_in if (now := grant.held()) is not None])
     auth.renew([grant for grant, _ in lets_in], token)
     return token
 
