@@ -187,6 +187,23 @@ async def test_a_dependency_does_not_forget_the_store(config: JWTConfig, clock: 
     assert own is authenticator_for(http_scope("/", cookie(alice)), own)
 
 
+async def test_a_guard_asks_the_store_of_an_outer_middleware(config: JWTConfig, clock: HeldClock, alice: str) -> None:
+    """Below a middleware without a store, a guard asks that of the outer one whose sources are the guard's."""
+    store = MemoryStore(clock=clock)
+    await revoke_token(verify_token(alice, config), config, store)
+    access = Guard(sources=[Cookie()])
+    seen: list[type[Any]] = []
+
+    async def guarded(scope: Scope) -> None:
+        auth = request_auth(scope)
+        seen.append(type(auth.result_for(scope, auth.authenticator_with(access.sources)).refusal(access)))
+
+    inner = JWTMiddleware(served(guarded), config, required=False)
+    outer = JWTMiddleware(inner, config, required=False, store=store, sources=[Cookie()])
+    await ask(outer, "/", cookie(alice))
+    assert [RevokedTokenError] == seen
+
+
 async def test_a_guard_takes_over_only_what_asks_its_store(config: JWTConfig, clock: HeldClock, alice: str) -> None:
     """What somebody has found without asking a store is not enough for a guard below a middleware with one."""
     store, other = MemoryStore(clock=clock), MemoryStore(clock=clock)

@@ -224,7 +224,9 @@ class RequestAuth(Grant):
 
     def authenticator_with(self, sources: tuple[Source, ...]) -> Authenticator | None:
         """Return the authenticator with the sources of a guard; None, for this one, if the guard has none."""
-        return self.authenticator.replace(sources, self.authenticator.store) if sources else None
+        own = self.authenticator.replace(sources, self.authenticator.store) if sources else None
+        needs_store = own is not None and own.store is None
+        return own and (own.with_store_of(one.authenticator for one in self.all_grants()) if needs_store else own)
 
     def scopes_asked_of(self, result: AuthResult) -> list[str]:
         """Return the scopes that the guards demand which have let the token in."""

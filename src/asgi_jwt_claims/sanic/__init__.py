@@ -37,6 +37,7 @@ from asgi_jwt_claims.tokens.token import Token
 with needs("sanic"):
     from sanic import Blueprint, Request, Sanic
     from sanic.exceptions import SanicException
+    from sanic.response import HTTPResponse  # noqa: TC002 -- sanic-ext evaluates the annotations of handlers
 
     from ._connections import content_type, is_asgi, watch_stream, watch_websocket
     from ._guard import authenticate, jwt_required, refusals_of, to_response
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from sanic.handlers import ErrorHandler
-    from sanic.response import BaseHTTPResponse, HTTPResponse
+    from sanic.response import BaseHTTPResponse
 
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
