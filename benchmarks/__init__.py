@@ -1,1 +1,1 @@
-"""What the checks cost, as ratios measured side by side in one run: `python -m benchmarks`."""
+"""Measure the cost of the checks, as ratios of figures from one run: `python -m benchmarks`."""

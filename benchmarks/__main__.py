@@ -1,4 +1,4 @@
-"""Run everything, or some of it, and write the report: `python -m benchmarks [--quick] [--only core,requests]`."""
+"""Run all sections, or some, and write the report: `python -m benchmarks [--quick] [--only core,requests]`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client without a token can make a request cost: through uvicorn's protocol, guarded and bare."""
+"""Measure what a client without a token can make a request cost, through uvicorn's protocol classes."""
 
 from __future__ import annotations
 

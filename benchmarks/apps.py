@@ -1,4 +1,4 @@
-"""One handler in every framework: bare, and guarded by this library.
+"""Build one application in each framework: bare, and guarded by this library.
 
 Both answer the same JSON. The guarded one also receives the token, and looks at it.
 """

@@ -1,4 +1,4 @@
-"""Applications driven without a server: requests handed to them one after the other inside a running event loop.
+"""Drive applications without a server: hand them one request after the other inside a running event loop.
 
 An application that never waits costs the loop nothing, and one that does pays for it, as it would under a server. The
 bare application and the guarded one are driven in the same way.
@@ -90,7 +90,7 @@ async def handled(app: ASGIApp, headers: Headers) -> int:
     exchange = Exchange()
     try:
         await app(request_scope(headers), exchange.receive, exchange.send)
-    except Exception:  # noqa: BLE001 -- whatever an application lets go, its server answers
+    except Exception:  # noqa: BLE001 -- a server answers for every error of its application
         return 500
     return exchange.status
 

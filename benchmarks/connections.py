@@ -1,4 +1,4 @@
-"""Connections that end with their token: what thousands of them keep, and what they cost to open, to use and to end."""
+"""Measure connections that end with their token: memory of thousands, and the cost to open, use and end one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VARIANTS: Final = ("without", "with")
 
 
 class Clock:
-    """The time of day, and whatever it has been set forward."""
+    """The time of day, and the seconds by which it has been set forward."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -59,7 +59,7 @@ class Socket:
         self.gone = gone
 
     async def receive(self) -> dict[str, Any]:
-        """What the client says."""
+        """Return the next message of the client."""
         if self._to_say:
             self._to_say -= 1
             return {"type": "websocket.receive", "text": "hello"}
@@ -68,7 +68,7 @@ class Socket:
         return {"type": "websocket.disconnect", "code": 1005, "reason": ""}
 
     async def send(self, message: dict[str, Any]) -> None:
-        """What the application says, and nobody hears."""
+        """Discard what the application sends."""
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -154,7 +154,7 @@ async def _crowd(app: Any, tokens: list[str], clock: Clock) -> dict[str, Any]:
     await asyncio.sleep(0.1)
     watching = asyncio.create_task(_longest_pause())
     await asyncio.sleep(0.01)
-    if beside:  # else nobody ends them
+    if beside:  # otherwise they never end
         began, clock.ahead = time.process_time(), 3.0 * SPREAD
         await ending
         found["end"] = (time.process_time() - began) / len(tokens)
@@ -217,7 +217,7 @@ class SocketTask(RequestTask):
 
 def _used(section: Section, effort: Effort, config: JWTConfig, tokens: list[str]) -> None:
     loop = asyncio.new_event_loop()
-    # Somebody is always there, so that it is not the first who is measured.
+    # Another connection is always open, so that the first one is not measured.
     stays = Socket(0, loop.create_future())
     staying = loop.create_task(guarded(config, "with")(websocket_scope(tokens[0]), stays.receive, stays.send))
     tasks: dict[str, Task] = {

@@ -1,4 +1,4 @@
-"""Verifying and minting, against the floor and against the other libraries."""
+"""Measure verifying and minting against the floor and against other libraries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from asgi_jwt_claims import ConfigurationError, JWTConfig, create_access_token, verify_token
+from asgi_jwt_claims import (
+    ConfigurationError,
+    JWTConfig,
+    create_access_token,
+    verify_token,
+)
 
 from . import floors, libraries
 from .material import (
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
 OURS: Final = "asgi-jwt-claims"
 FLOOR: Final = "floor"
-HOUSE: Final = "house floor"
+JOSE: Final = "python-jose floor"
 
 FRESH: Final = "verify, always another token"
 REPEATED: Final = "verify, the same token again"
@@ -39,11 +44,11 @@ LIMITS: Final = {
     REPEATED: {"HS256": 0.6, "RS256": 0.2, "ES256": 0.1, "EdDSA": 0.1},
     MINT: {"HS256": 1.1, "RS256": 1.1, "ES256": 1.1, "EdDSA": 1.1},
 }
-"""What ours may cost, as a multiple of the floor."""
+"""The cost that ours may have, as a multiple of the floor."""
 
 TEXT: Final = f"""\
 The floor is the bare work and no check: the primitive of `cryptography` (HS256: `hmac`) with its key built ahead, lax
-base64 and `json.loads`; for minting a new identifier, the time, `json.dumps` and base64. The house floor does the same
+base64 and `json.loads`; for minting a new identifier, the time, `json.dumps` and base64. The python-jose floor does the same
 with the prepared key of python-jose. "Always another token" goes round {POOL:,} different ones, so that no cache of
 verified signatures can help. Ours and the floors are given bytes, the others text, as each of them likes best."""
 
@@ -79,7 +84,7 @@ def run(effort: Effort) -> Section:
 
 
 def prepare(algorithm: str) -> Bench:
-    """A key, and everybody ready to use it; each proven to accept a good token and to refuse a forged one."""
+    """A key, and all libraries ready to use it, each of which has accepted a good token and refused a forged one."""
     material = new_material(algorithm)
     codecs, missing = libraries.codecs(material)
     tokens = pool(material, POOL)
@@ -108,7 +113,7 @@ def measured(bench: Bench, kind: str, effort: Effort) -> dict[str, Figure]:
     others cost is then a multiple of ours within their own rounds.
     """
     tasks = mint_tasks(bench) if kind == MINT else verify_tasks(bench, repeated=kind == REPEATED)
-    close = {name: task for name, task in tasks.items() if name in {OURS, FLOOR, HOUSE}}
+    close = {name: task for name, task in tasks.items() if name in {OURS, FLOOR, JOSE}}
     figures = compare(close, effort.rounds, effort.batch, base=FLOOR)
     figures |= {
         name: figure
@@ -123,8 +128,8 @@ def verify_tasks(bench: Bench, *, repeated: bool) -> dict[str, Task]:
     texts = bench.tokens[:1] if repeated else bench.tokens
     raws = [text.encode() for text in texts]
     tasks = {FLOOR: Task(floors.verify_floor(bench.material), raws)}
-    if house := floors.house_floor(bench.material):
-        tasks[HOUSE] = Task(house, raws)
+    if jose := floors.jose_floor(bench.material):
+        tasks[JOSE] = Task(jose, raws)
     if bench.config is not None:
         tasks[OURS] = Task(verifying(bench.config), raws)
     return tasks | {name: Task(codec.verify, texts) for name, codec in bench.codecs.items()}
@@ -139,12 +144,21 @@ def mint_tasks(bench: Bench) -> dict[str, Task]:
 
 
 def _floor_table(figures: dict[str, dict[str, dict[str, Figure]]]) -> Table:
-    columns = ["work", "algorithm", "ours / floor", "quartiles", "at most", "ours / house floor", "ours µs", "floor µs"]
+    columns = [
+        "work",
+        "algorithm",
+        "ours / floor",
+        "quartiles",
+        "at most",
+        "ours / python-jose floor",
+        "ours µs",
+        "floor µs",
+    ]
     rows = []
     for kind, limits in LIMITS.items():
         for algorithm, limit in limits.items():
             found = figures[algorithm][kind]
-            ours, floor, house = found.get(OURS), found[FLOOR], found.get(HOUSE)
+            ours, floor, jose = found.get(OURS), found[FLOOR], found.get(JOSE)
             if ours is None:
                 rows.append([kind, algorithm, "not offered", "", ratio(limit), "", "", micros(floor.microseconds)])
                 continue
@@ -155,7 +169,7 @@ def _floor_table(figures: dict[str, dict[str, dict[str, Figure]]]) -> Table:
                     ratio(ours.ratio),
                     f"{ratio(ours.low)} to {ratio(ours.high)}",
                     ratio(limit),
-                    ratio(ours.ratio / house.ratio) if house else "",
+                    ratio(ours.ratio / jose.ratio) if jose else "",
                     micros(ours.microseconds),
                     micros(floor.microseconds),
                 ]
@@ -171,7 +185,7 @@ def _peer_table(kind: str, figures: dict[str, dict[str, dict[str, Figure]]]) -> 
             f"{ratio(figure.ratio)} ({micros(figure.microseconds)} µs)" if figure else "not offered" for figure in found
         ]
         rows.append([name, *cells])
-    return Table(f"Everybody against the floor: {kind}", ["library", *ALGORITHMS], rows)
+    return Table(f"All libraries against the floor: {kind}", ["library", *ALGORITHMS], rows)
 
 
 def _targets(figures: dict[str, dict[str, dict[str, Figure]]]) -> list[Target]:

@@ -1,8 +1,8 @@
-"""The floors: the bare work of a token, and no check of anything.
+"""Do the bare work of a token, without any check: the floors of the comparisons.
 
-To verify: the primitive with its key and parameters built ahead, base64 as lax as it comes, `json.loads` of the header
-and of the claims. To mint: a new identifier, the time, `json.dumps`, base64 and the primitive; the header is encoded
-ahead, and not even the padding is taken off. Nobody can do less and still have read, or made, a signed token.
+To verify: the primitive with its key and parameters built in advance, lax base64, `json.loads` of the header and the
+claims. To mint: a new identifier, the time, `json.dumps`, base64 and the primitive; the header is encoded in advance, and
+the padding stays. No code can do less and still read, or make, a signed token.
 """
 
 from __future__ import annotations
@@ -16,45 +16,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from jose.backends import ECKey, HMACKey, RSAKey
+
+from .material import HALF, signing
 
 if TYPE_CHECKING:
     from .material import Material
 
-HOUSE_KEYS: Final = {"HS256": HMACKey, "RS256": RSAKey, "ES256": ECKey}
+JOSE_KEYS: Final[dict[str, Any]] = {"HS256": HMACKey, "RS256": RSAKey, "ES256": ECKey}
 """The key classes of python-jose; it has none for EdDSA."""
-
-# Bytes of each half of an ES256 signature.
-_HALF = 32
-
-
-def signing(material: Material) -> Callable[[bytes], bytes]:
-    """Signing input to signature, with all that can be built ahead built ahead."""
-    key = material.private
-    if material.algorithm == "HS256":
-        return lambda signing_input: hmac.digest(key, signing_input, "sha256")
-    if material.algorithm == "RS256":
-        scheme, digest = padding.PKCS1v15(), SHA256()
-        return lambda signing_input: key.sign(signing_input, scheme, digest)
-    if material.algorithm == "ES256":
-        return _signing_es256(key)
-    return key.sign  # type: ignore[no-any-return]  # Ed25519 has no parameters
-
-
-def _signing_es256(key: Any) -> Callable[[bytes], bytes]:
-    curve = ec.ECDSA(SHA256())
-
-    def sign(signing_input: bytes) -> bytes:
-        r, s = decode_dss_signature(key.sign(signing_input, curve))
-        return r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
-
-    return sign
 
 
 def verifying(material: Material) -> Callable[[bytes, bytes], object]:
-    """Signature and signing input to a verdict: a bool, or an exception."""
+    """Return a function that checks a signature over a signing input, and returns a bool or raises an exception."""
     key = material.public
     if material.algorithm == "HS256":
         return lambda signature, signing_input: hmac.compare_digest(
@@ -72,14 +48,14 @@ def _verifying_es256(key: Any) -> Callable[[bytes, bytes], object]:
     curve = ec.ECDSA(SHA256())
 
     def verify(signature: bytes, signing_input: bytes) -> object:
-        r, s = int.from_bytes(signature[:_HALF], "big"), int.from_bytes(signature[_HALF:], "big")
+        r, s = int.from_bytes(signature[:HALF], "big"), int.from_bytes(signature[HALF:], "big")
         return key.verify(encode_dss_signature(r, s), signing_input, curve)
 
     return verify
 
 
 def verify_floor(material: Material) -> Callable[[bytes], object]:
-    """Token to header, claims and verdict."""
+    """Return a function that reads the header and the claims of a token and checks its signature."""
     verify, decode, loads = verifying(material), base64.urlsafe_b64decode, json.loads
 
     def floor(raw: bytes) -> object:
@@ -91,11 +67,11 @@ def verify_floor(material: Material) -> Callable[[bytes], object]:
     return floor
 
 
-def house_floor(material: Material) -> Callable[[bytes], object] | None:
-    """The same over the prepared key of python-jose, the primitive that this library stands on; None for EdDSA."""
-    if material.algorithm not in HOUSE_KEYS:
+def jose_floor(material: Material) -> Callable[[bytes], object] | None:
+    """Return the same with a prepared key of python-jose, on which this library is built; None for EdDSA."""
+    if material.algorithm not in JOSE_KEYS:
         return None
-    key = HOUSE_KEYS[material.algorithm](material.public_pem, material.algorithm)
+    key = JOSE_KEYS[material.algorithm](material.public_pem, material.algorithm)
     decode, loads = base64.urlsafe_b64decode, json.loads
 
     def floor(raw: bytes) -> object:
@@ -108,7 +84,7 @@ def house_floor(material: Material) -> Callable[[bytes], object] | None:
 
 
 def mint_floor(material: Material, claims: dict[str, Any], lifetime: int) -> Callable[[object], bytes]:
-    """A new identifier and the time in ready claims, encoded and signed."""
+    """Return a function that puts a new identifier and the time into ready claims, encodes and signs them."""
     sign, encode, dumps = signing(material), base64.urlsafe_b64encode, json.dumps
     beginning = encode(dumps(material.header).encode()) + b"."
     claims = dict(claims)

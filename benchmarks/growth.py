@@ -1,4 +1,4 @@
-"""How the cost grows: with the keys, with the size of the token, with the headers of the request, with the guards."""
+"""Measure how the cost grows with keys, with the length of the token, with headers and with guards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXT: Final = """\
 HS256. The cost at each point divided by the cost at the first, with microseconds beside it; fresh: always another token,
 repeated: the same one again. Keys: `verify_token` with so many keys, the token naming the last of them. Characters:
 `verify_token` of a token padded to about so many, beside the floor at the same size, since a longer token is more to
-read for anybody; the cache of verified signatures takes none above 4,096. Headers: what the middleware adds to a raw ASGI
+read for any library; the cache of verified signatures takes none above 4,096. Headers: what the middleware adds to a raw ASGI
 application, the token in the last of so many headers. Guards: what the middleware and so many `jwt_required` around one
 handler add in Starlette."""
 
@@ -119,7 +119,7 @@ def _guards(loop: asyncio.AbstractEventLoop, lifespans: Lifespans, material: Mat
 
 
 def _note_further_guards(section: Section) -> None:
-    """Guards cannot be free: each is a call around a call. What counts is that none of them verifies again."""
+    """Measure nested guards. Each adds a call, so it cannot be free, but none of them may verify again."""
     micro = section.data[f"guards on the route, {REPEATED}"]["microseconds"]
     each = (micro[GUARDS[-1]] - micro[GUARDS[0]]) / (GUARDS[-1] - GUARDS[0])
     section.data["each further guard"] = each

@@ -1,4 +1,4 @@
-"""What importing costs, in new processes, as `python -X importtime` counts it."""
+"""Measure what importing costs in new processes, with `python -X importtime`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _can_import(name: str, notes: list[str]) -> bool:
 
 
 def milliseconds(statement: str) -> float:
-    """What a statement takes to import in a new process."""
+    """Return the time that the imports of a statement take in a new process."""
     # Isolated: neither this folder nor the environment has a say in what is found.
     command = [sys.executable, "-I", "-X", "importtime", "-c", statement]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 -- our own words

@@ -1,4 +1,4 @@
-"""The other JWT libraries, each used as its documentation recommends, for the same checks as ours.
+"""Use the other JWT libraries as their documentation recommends, for the same checks as ours.
 
 Where a library can build its key once, that is done ahead. Issuer, audience, expiry and the presence of `exp`, `iat` and
 `jti` are checked by all, with the same leeway.
@@ -83,7 +83,7 @@ def joserfc(material: Material) -> Codec:
 
 def authlib(material: Material) -> Codec:
     """`authlib.jose`, which its authors hand over to joserfc; still what its users have."""
-    # It asks for its own warning to be shown whatever the filters say; recorded, it is seen and not shown.
+    # It has its own warning shown in spite of the filters. When recorded, it is not shown.
     with warnings.catch_warnings(record=True):
         jose = import_module("authlib.jose")
     kind = {"kty": KINDS[material.algorithm]}
@@ -100,7 +100,7 @@ def authlib(material: Material) -> Codec:
 
 
 def jwcrypto(material: Material) -> Codec:
-    """The package jwcrypto, whose claims are text: they are read too, as whoever uses them must."""
+    """The package jwcrypto, whose claims are text: they are parsed too, as each application must."""
     jwt, jwk = import_module("jwcrypto.jwt"), import_module("jwcrypto.jwk")
     if material.algorithm == "HS256":
         private = public = jwk.JWK(**oct_jwk(material))
@@ -148,7 +148,7 @@ LIBRARIES: Final[dict[str, Callable[[Material], Codec]]] = {
 
 
 def codecs(material: Material) -> tuple[dict[str, Codec], dict[str, str]]:
-    """What the libraries do with a key; and, of those that cannot, why not."""
+    """Return the libraries that can use a key, and for the others the reason why they cannot."""
     found: dict[str, Codec] = {}
     missing: dict[str, str] = {}
     for name, build in LIBRARIES.items():

@@ -1,4 +1,4 @@
-"""The client of the load: a few connections to one server at a time, each with one request after the other.
+"""Send load: a few connections to one server at a time, each with one request after the other.
 
 Run as a program of its own, so that it has a core of its own: `python -m benchmarks.load` reads a plan as JSON and
 prints, as JSON, how many answers came in a second, for each run one number a round.

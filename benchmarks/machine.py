@@ -1,4 +1,4 @@
-"""The facts of the machine and of the packages, which stand beside every result."""
+"""Collect the facts about the machine and the packages, which each report shows."""
 
 from __future__ import annotations
 

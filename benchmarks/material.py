@@ -1,21 +1,23 @@
-"""The keys, claims and tokens that everybody is measured with."""
+"""Make the keys, claims and tokens with which all libraries are measured."""
 
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from asgi_jwt_claims import JWTConfig, Key
-
-from . import floors
 
 ALGORITHMS: Final = ("HS256", "RS256", "ES256", "EdDSA")
 IDENTITY: Final = "alice"
@@ -25,19 +27,21 @@ LEEWAY: Final = 10
 LIFETIME: Final = 3600
 USER_CLAIMS: Final = {"VERI TAS": "LUX MEA", "groups": ["readers", "writers"], "tenant": 7}
 REQUIRED: Final = ("exp", "iat", "jti")
+HALF: Final = 32
+"""Bytes of each half of an ES256 signature."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """A key in every form that a library may want it in. For HS256 `private` and `public` are the secret.
+    """A key in each form that a library may need. For HS256, all of them are the secret.
 
     Attributes:
-        algorithm: What it signs with.
-        kid: Its name in the header, as long as a thumbprint.
-        private: A key object of `cryptography`, or the secret.
-        public: The same, to verify with.
-        private_pem: PKCS#8, or the secret.
-        public_pem: SubjectPublicKeyInfo, or the secret.
+        algorithm: The value of `alg`.
+        kid: The key identifier for the header, as long as a thumbprint.
+        private: A private key object of `cryptography`.
+        public: The public key object.
+        private_pem: The private key as PKCS#8.
+        public_pem: The public key as SubjectPublicKeyInfo.
     """
 
     algorithm: str
@@ -49,12 +53,12 @@ class Material:
 
     @property
     def header(self) -> dict[str, str]:
-        """The JOSE header of its tokens."""
+        """The JOSE header of the tokens."""
         return {"alg": self.algorithm, "typ": "JWT", "kid": self.kid}
 
 
 def new_material(algorithm: str) -> Material:
-    """A new key for `algorithm`."""
+    """Generate a key for `algorithm`."""
     kid = secrets.token_urlsafe(32)
     if algorithm == "HS256":
         secret = secrets.token_urlsafe(48).encode()
@@ -76,10 +80,10 @@ def new_material(algorithm: str) -> Material:
 
 
 def configuration(material: Material, **settings: Any) -> JWTConfig:
-    """Our configuration for a key: issuer and audience are checked.
+    """Return a configuration of this library for a key, with an issuer and an audience to check.
 
     Raises:
-        ConfigurationError: The algorithm is not offered.
+        ConfigurationError: This library does not have the algorithm.
     """
     if material.algorithm == "HS256":
         key = Key.from_secret(material.private, "HS256", kid=material.kid)
@@ -89,7 +93,7 @@ def configuration(material: Material, **settings: Any) -> JWTConfig:
 
 
 def new_claims(user_claims: Any = USER_CLAIMS, under: str = "user_claims") -> dict[str, Any]:
-    """The claims of an access token of this minute, in the order in which ours stand.
+    """Return the claims of a new access token, in the order in which this library writes them.
 
     Args:
         user_claims: The claims of the application.
@@ -110,20 +114,43 @@ def new_claims(user_claims: Any = USER_CLAIMS, under: str = "user_claims") -> di
     }
 
 
+def signing(material: Material) -> Callable[[bytes], bytes]:
+    """Return the bare primitive that signs a signing input, with its key and parameters built in advance."""
+    key = material.private
+    if material.algorithm == "HS256":
+        return lambda signing_input: hmac.digest(key, signing_input, "sha256")
+    if material.algorithm == "RS256":
+        scheme, digest = padding.PKCS1v15(), SHA256()
+        return lambda signing_input: key.sign(signing_input, scheme, digest)
+    if material.algorithm == "ES256":
+        return _signing_es256(key)
+    return key.sign  # type: ignore[no-any-return]  # Ed25519 has no parameters
+
+
+def _signing_es256(key: Any) -> Callable[[bytes], bytes]:
+    curve = ec.ECDSA(SHA256())
+
+    def sign(signing_input: bytes) -> bytes:
+        r, s = decode_dss_signature(key.sign(signing_input, curve))
+        return r.to_bytes(HALF, "big") + s.to_bytes(HALF, "big")
+
+    return sign
+
+
 def encoded(material: Material, **claims: Any) -> str:
-    """A token, made by hand: nobody's own minting decides what the others have to read."""
+    """Encode a token without any of the libraries, so that none of them decides what the others have to read."""
     parts = (json.dumps(part, separators=(",", ":")).encode() for part in (material.header, new_claims(**claims)))
     signing_input = b".".join(_unpadded(part) for part in parts)
-    return (signing_input + b"." + _unpadded(floors.signing(material)(signing_input))).decode()
+    return (signing_input + b"." + _unpadded(signing(material)(signing_input))).decode()
 
 
 def pool(material: Material, size: int, **claims: Any) -> list[str]:
-    """So many tokens, each with an identifier of its own."""
+    """Encode `size` tokens, each with its own identifier."""
     return [encoded(material, **claims) for _ in range(size)]
 
 
 def forged(raw: str) -> str:
-    """The same token with a signature that is well written and wrong."""
+    """Return the same token with a well-formed but wrong signature."""
     signing_input, _, signature = raw.rpartition(".")
     wrong = bytearray(base64.urlsafe_b64decode(signature + "=="))
     wrong[5] ^= 1

@@ -1,4 +1,4 @@
-"""Timing: several tasks in turn, in short batches, many times over; what counts is the ratio within each round.
+"""Time several tasks in turn, in short batches and many rounds, and compare them within each round.
 
 The speed of a machine changes from minute to minute, and a shared one from second to second. Two batches of a few
 milliseconds, one right after the other, meet the same machine. So every round times every task once, every second round
@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a task took.
+    """The times of a task.
 
     Attributes:
         microseconds: Of one call, the median of all rounds.
@@ -114,7 +114,7 @@ def figure(times: Sequence[float], base: Sequence[float]) -> Figure:
 
 
 def less(times: Sequence[float], bare: Sequence[float] | None) -> list[float]:
-    """What is left of each round's time without the bare one's; all of it where there is none."""
+    """Subtract the bare time of each round; without a bare time, return the times unchanged."""
     return list(times) if bare is None else [mine - other for mine, other in zip(times, bare, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""What the cache of verified signatures keeps of each token."""
+"""Measure the memory that the cache of verified signatures takes for each token."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _held(material: Material, tokens: list[bytes], size: int) -> int:
     """Bytes that verifying the tokens leaves behind with a cache of this size."""
     settings: dict[str, Any] = {SETTING: size}
     config = configuration(material, **settings)
-    # Whatever the first token ever brings about is not the cache's.
+    # What the first token allocates once does not belong to the cache.
     verify_token(tokens[0], config)
     gc.collect()
     tracemalloc.start()

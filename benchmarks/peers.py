@@ -1,4 +1,4 @@
-"""The other guards, each around the same handler in its own framework, as its documentation shows.
+"""Build the other guards, each around the same handler in its own framework, as its documentation shows.
 
 They check what ours checks as far as they can be told to: signature, expiry, issuer and audience. `fastapi-jwt` has no
 setting for the last two.
@@ -125,7 +125,7 @@ def authx(material: Material) -> ASGIApp:
 
 def fastapi_jwt(material: Material) -> ASGIApp:
     """The package fastapi-jwt with its dependency `JwtAccessBearer`."""
-    # Its preferred backend, authlib.jose, asks for a warning of its own to be shown whatever the filters say.
+    # Its preferred backend, authlib.jose, has its own warning shown in spite of the filters.
     with warnings.catch_warnings(record=True):
         package = import_module("fastapi_jwt")
     bearer = package.JwtAccessBearer(secret_key=material.private.decode(), algorithm=material.algorithm)

@@ -1,4 +1,4 @@
-"""The charts as one picture."""
+"""Draw the charts in one picture."""
 
 from __future__ import annotations
 

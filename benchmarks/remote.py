@@ -1,4 +1,4 @@
-"""Keys of somebody else: what they cost where they are in hand, what a flood costs, and how often anybody fetches."""
+"""Measure remote keys: their cost when cached, the cost of a flood, and how often they are fetched."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
-from asgi_jwt_claims import JWTConfig, Key, TokenError, create_access_token, verify_token_async
-from asgi_jwt_claims.jwks import FetchResponse, HTTPXFetch, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    TokenError,
+    create_access_token,
+    verify_token_async,
+)
+from asgi_jwt_claims.jwks import FetchPolicy, FetchResponse, HTTPXFetch, RemoteKeySet
 
 from . import apps
 from .asgi import RequestTask, request_headers
@@ -33,7 +39,7 @@ UNKNOWN_FOR_OTHERS: Final = 300  # each of which may cost a peer a fetch, and th
 TEXT: Final = """\
 ES256. In hand: the same tokens verified with keys that were fetched, divided by the same with keys that were configured;
 `verify_token`, and what the middleware adds to a raw ASGI application; with one issuer, and as one of two. Flood: refusing a
-token that names a key which nobody knows, the budget of fetches being spent, divided by refusing one with a bad signature.
+token that names a key which no issuer has, the budget of fetches being spent, divided by refusing one with a bad signature.
 Fetches: how many GETs a provider on loopback sees when 100 requests come at once before there are keys, and when tokens with
 unknown keys come one after the other; PyJWT's `PyJWKClient` with its cache, in threads, as its documentation has it."""
 
@@ -76,7 +82,7 @@ class Provider:
 
 def run(effort: Effort) -> Section:
     """Measure all three."""
-    section = Section("remote", "Keys of somebody else", TEXT)
+    section = Section("remote", "Remote keys", TEXT)
     key = Key.generate("ES256")
     tokens = [create_access_token("alice", configured(key)) for _ in range(POOL)]
     loop = asyncio.new_event_loop()
@@ -99,9 +105,9 @@ async def remote(key: Key) -> JWTConfig:
         return FetchResponse(200, {}, json.dumps({"keys": [key.public_jwk()]}).encode()[:max_size])
 
     keys = RemoteKeySet(
-        f"{ISSUER}/jwks", fetch=fetch, policy=RefreshPolicy(ttl=3600, max_ttl=3600, unknown_kid_interval=86400)
+        f"{ISSUER}/jwks", fetch=fetch, policy=FetchPolicy(ttl=3600, max_ttl=3600, unknown_kid_interval=86400)
     )
-    await keys.refresh()
+    loop.run_until_complete(keys.fetch_now())
     return JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE)
 
 
@@ -123,16 +129,16 @@ def _in_hand(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, 
     times = times_in_turn(tasks, effort.rounds, effort.batch)
     rows = []
     for case in ("fresh", "repeated"):
-        for door, names in (("verify_token", ("remote",)), ("middleware", ("remote", "one of two"))):
-            bare = times["bare"] if door == "middleware" else None
-            base = less(times[f"{case}, {door}, configured"], bare)
+        for entry, names in (("verify_token", ("remote",)), ("middleware", ("remote", "one of two"))):
+            bare = times["bare"] if entry == "middleware" else None
+            base = less(times[f"{case}, {entry}, configured"], bare)
             for name in names:
-                mine = less(times[f"{case}, {door}, {name}"], bare)
+                mine = less(times[f"{case}, {entry}, {name}"], bare)
                 figure = median_ratio(mine, base)
-                section.data[f"{case}, {door}, {name}"] = figure
+                section.data[f"{case}, {entry}, {name}"] = figure
                 micro = [micros(statistics.median(values) * 1e6) for values in (base, mine)]
-                rows.append([case, door, name, *micro, ratio(figure)])
-    section.tables.append(Table("In hand", ["token", "door", "keys", "configured, µs", "µs", "ratio"], rows))
+                rows.append([case, entry, name, *micro, ratio(figure)])
+    section.tables.append(Table("In hand", ["token", "called", "keys", "configured, µs", "µs", "ratio"], rows))
 
 
 def _flood(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, key: Key, raw: str) -> None:

@@ -1,4 +1,4 @@
-"""What was measured, on paper: Markdown to read, JSON to compute with, a plot to look at."""
+"""Write the report: Markdown to read, JSON to compute with, and a plot."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def document(facts: Mapping[str, str], sections: Sequence[Section]) -> dict[str,
 
 
 def target_table(targets: Sequence[Target]) -> str:
-    """What should hold, and whether it does."""
+    """Return the targets, each with its verdict, as a table."""
     rows = [
         [
             target.what,

@@ -1,4 +1,4 @@
-"""What a guard adds to a request: every guard in its own framework, minus the bare application of that framework."""
+"""Measure what a guard adds to a request, each in its own framework, over the bare application."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def run(effort: Effort) -> Section:
 
 
 def _forget_logging() -> None:
-    """Logging as in an application that has not set it up, whatever the packages have done to it by now."""
+    """Reset logging to the state of an application that has not set it up, since packages may have changed it."""
     logging.basicConfig(level=logging.WARNING, handlers=[logging.NullHandler()], force=True)
 
 
@@ -129,7 +129,7 @@ def our_configuration(material: Material) -> JWTConfig:
 
 
 def _reference_tasks(material: Material, tokens: list[str]) -> dict[str, Task]:
-    """What the figures for raw ASGI are divided by."""
+    """Return the figures by which those for raw ASGI are divided."""
     payload = json.dumps(new_claims(under=peers.SUBJECT), separators=(",", ":")).encode()
     return {
         "verify_token": Task(verifying(our_configuration(material)), [raw.encode() for raw in tokens]),
@@ -239,7 +239,7 @@ def _targets(
 
 
 def _share(times: Times, contenders: Mapping[str, Contender], peer: str, case: str) -> float:
-    """What ours adds in Starlette, divided by what a peer adds in its framework."""
+    """Compare the time that ours adds in Starlette with the time that a peer adds in its framework."""
     ours = _differences(times, "Starlette", f"{IN_STARLETTE}, {case}")
     return median_ratio(ours, _differences(times, contenders[peer].framework, f"{peer}, {case}"))
 

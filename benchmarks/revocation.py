@@ -1,4 +1,4 @@
-"""Revocation: what each store adds to a request, a mirror as it grows, and stores under load."""
+"""Measure stores: the time that each adds to a request, a mirror as it grows, and stores under load."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
-from asgi_jwt_claims._store import mark
-from asgi_jwt_claims.revocation import (
-    Marks,
+from asgi_jwt_claims.sessions import revoke_identity
+from asgi_jwt_claims.stores import (
     MemoryStore,
     MirroredStore,
     Revocation,
-    RevocationStore,
     SessionRecord,
     SQLiteStore,
-    revoke_identity,
+    TokenDigests,
+    TokenStore,
 )
+from asgi_jwt_claims.tokens.digests import digest
 
 from . import apps
 from .asgi import RequestTask, request_headers
@@ -49,7 +49,7 @@ HS256, the middleware around a raw ASGI application. Added: the time of a reques
 without one, in each round; {REVOKED:,} tokens are revoked, and the one that comes is not. The mirror follows a Valkey
 server on loopback, and its feed runs in the same loop; SQLite is a file in WAL mode, Valkey is asked by redis-py.
 Look-up: the mirror's answer about a token, with more and more entries. Memory: what `tracemalloc` counts, divided by
-the number of entries, each a mark of 16 bytes with an expiry within two weeks. Under load: a refresh is one
+the number of entries, each a digest of 16 bytes with an expiry within two weeks. Under load: a refresh is one
 `replace_session`, by turns in an empty file and in one with {SESSIONS:,} sessions; while another connection holds the
 write lock of the file for {LOCKED_FOR:.0f} seconds and a writer of the store waits for it, the store is asked all the
 time; {CHECKS:,} checks are made at once; and an identity with {OWN_SESSIONS:,} sessions is revoked, while another
@@ -57,7 +57,7 @@ client asks about a token of it all the time. Both stores on Valkey have a `time
 
 
 def run(effort: Effort) -> Section:
-    """Measure all three."""
+    """Measure all stores."""
     section = Section("revocation", "Revocation", TEXT)
     loop = asyncio.new_event_loop()
     try:
@@ -84,20 +84,20 @@ def _added(section: Section, effort: Effort, loop: asyncio.AbstractEventLoop, fo
     tokens = [create_access_token("alice", config) for _ in range(POOL)]
     headers = [request_headers(raw) for raw in tokens]
     sqlite = SQLiteStore(folder / "revocations.db")
-    near: dict[str, RevocationStore | None] = {"no store": None, "no store again": None, "MemoryStore": MemoryStore()}
-    far: dict[str, RevocationStore | None] = {"no store": None, "SQLiteStore": sqlite}
+    near: dict[str, TokenStore | None] = {"no store": None, "no store again": None, "MemoryStore": MemoryStore()}
+    far: dict[str, TokenStore | None] = {"no store": None, "SQLiteStore": sqlite}
     with contextlib.ExitStack() as servers:
         try:
             url = servers.enter_context(valkey())
         except ImportError as missing:
             section.notes.append(f"RedisStore and MirroredStore were not measured: {missing}.")
         else:
-            from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+            from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
             far["RedisStore"] = RedisStore.from_url(url, timeout=30)
             mirror = MirroredStore(RedisStore.from_url(url, timeout=30), max_lag=MAX_LAG)
             near["MirroredStore"] = mirror
-            following = loop.create_task(mirror.keep_fresh())
+            following = loop.create_task(mirror.run())
             servers.callback(_stop, loop, following)
         for store in (*near.values(), far["SQLiteStore"]):
             if store is not None:
@@ -121,7 +121,7 @@ def _compared(
     section: Section,
     loop: asyncio.AbstractEventLoop,
     config: JWTConfig,
-    stores: dict[str, RevocationStore | None],
+    stores: dict[str, TokenStore | None],
     headers: list[Any],
     rounds: int,
     batch: float,
@@ -129,7 +129,7 @@ def _compared(
     rows = []
     for case, count in (("repeated", 1), ("fresh", POOL)):
         tasks: dict[str, Task] = {
-            name: RequestTask(loop, JWTMiddleware(_handler, config, revocation=store), headers[:count])
+            name: RequestTask(loop, JWTMiddleware(_handler, config, store=store), headers[:count])
             for name, store in stores.items()
         }
         times = times_in_turn(tasks, rounds, batch)
@@ -179,9 +179,9 @@ def valkey() -> Iterator[str]:
 
 def _record(identity: bytes = b"") -> SessionRecord:
     now = time.time()
-    family, current = os.urandom(16), os.urandom(16)
+    session, current = os.urandom(16), os.urandom(16)
     return SessionRecord(
-        family, identity or os.urandom(16), family.hex(), current, b"", 0.0, b"", 0.0, now, now, now + 1e6, ""
+        session, identity or os.urandom(16), session.hex(), current, b"", 0.0, b"", 0.0, now, now, now + 1e6, ""
     )
 
 
@@ -189,17 +189,20 @@ async def _loaded_sqlite(section: Section, folder: Path) -> None:
     stores = {"empty": SQLiteStore(folder / "empty.db"), "full": SQLiteStore(folder / "full.db")}
     records = {name: _record() for name in stores}
     for name, store in stores.items():
-        await store.replace_session(records[name].family, b"", records[name])
+        await store.replace_session(records[name].session, b"", records[name])
     _fill(folder / "full.db")
     times: dict[str, list[float]] = {name: [] for name in stores}
     for _ in range(REFRESHES):
         for name, store in stores.items():
             before = records[name]
             after = before._replace(
-                current=os.urandom(16), previous=before.current, sealed=os.urandom(1500), sealed_until=time.time() + 10
+                current=os.urandom(16),
+                previous=before.current,
+                response=os.urandom(1500),
+                response_until=time.time() + 10,
             )
             began = time.perf_counter()
-            await store.replace_session(before.family, before.current, after)
+            await store.replace_session(before.session, before.current, after)
             times[name].append(time.perf_counter() - began)
             records[name] = after
     medians = {name: statistics.median(taken) for name, taken in times.items()}
@@ -229,7 +232,7 @@ def _fill(path: Path) -> None:
 
 async def _beside_a_writer(store: SQLiteStore, path: Path) -> list[float]:
     """How long each of many checks takes while another connection holds the lock, and a writer waits for it."""
-    marks = Marks(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+    digests = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     waiting = SQLiteStore(path, timeout=60)
@@ -238,7 +241,7 @@ async def _beside_a_writer(store: SQLiteStore, path: Path) -> list[float]:
     ends_at = time.perf_counter() + LOCKED_FOR
     while time.perf_counter() < ends_at:
         began = time.perf_counter()
-        await store.is_revoked(marks)
+        await store.is_revoked(digests)
         waits.append(time.perf_counter() - began)
     other.execute("ROLLBACK")
     other.close()
@@ -255,11 +258,11 @@ async def _loaded_valkey(section: Section) -> None:
         except ImportError as missing:
             section.notes.append(f"Valkey under load was not measured: {missing}.")
         else:
-            from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- may be absent
+            from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
             store, other = (RedisStore.from_url(url, timeout=5) for _ in range(2))
-            marks = Marks(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
-            answers = await asyncio.gather(*(store.is_revoked(marks) for _ in range(CHECKS)), return_exceptions=True)
+            digests = TokenDigests(os.urandom(16), os.urandom(16), os.urandom(16), 1.0)
+            answers = await asyncio.gather(*(store.is_revoked(digests) for _ in range(CHECKS)), return_exceptions=True)
             refused = float(sum(answer is not False for answer in answers))
             refused_after, ended_after = await _many_sessions(store, other)
             await store.aclose()
@@ -276,14 +279,14 @@ async def _loaded_valkey(section: Section) -> None:
     section.targets.append(Target(f"tokens of {OWN_SESSIONS:,} sessions are refused after", until, 100.0, " ms"))
 
 
-async def _many_sessions(store: RevocationStore, other: RevocationStore) -> tuple[float, float]:
+async def _many_sessions(store: TokenStore, other: TokenStore) -> tuple[float, float]:
     """How long it takes until the tokens of an identity are refused, and until all of its sessions have ended."""
     config = JWTConfig(secret_key=os.urandom(48).hex())
     token = verify_token(create_access_token("alice", config), config)
-    owner = mark("identity", config.issuer, "alice")
+    owner = digest("identity", config.issuer, "alice")
     for _ in range(0, OWN_SESSIONS, 500):
         records = [_record(owner) for _ in range(500)]
-        await asyncio.gather(*(store.replace_session(one.family, b"", one) for one in records))
+        await asyncio.gather(*(store.replace_session(one.session, b"", one) for one in records))
     await other.check(token, config)
     began = time.perf_counter()
     revoking = asyncio.create_task(revoke_identity("alice", config, store))
@@ -308,13 +311,13 @@ def _grown(section: Section, effort: Effort) -> None:
         gc.collect()
         tracemalloc.start()
         store = MemoryStore()
-        # As copies, so that the marks themselves are counted.
-        copies = (one._replace(mark=bytes(bytearray(one.mark)), until=one.until + 0.5) for one in revocations)
+        # As copies, so that the digests themselves are counted.
+        copies = (one._replace(digest=bytes(bytearray(one.digest)), until=one.until + 0.5) for one in revocations)
         loop.run_until_complete(store.revoke(list(copies)))
         gc.collect()
         kept[f"{size:,}"] = tracemalloc.get_traced_memory()[0] / size
         tracemalloc.stop()
-        tasks[f"{size:,}"] = Task(lambda token, store=store: store.known(token, config), tokens)
+        tasks[f"{size:,}"] = Task(lambda token, store=store: store.is_revoked_locally(token, config), tokens)
     loop.close()
     times = times_in_turn(tasks, effort.fewer, effort.batch)
     smallest = f"{SIZES[0]:,}"

@@ -1,4 +1,4 @@
-"""What a section of the report is made of: tables, targets, charts, and the raw figures behind them."""
+"""Define the parts of a section of the report: tables, targets, charts and raw figures."""
 
 from __future__ import annotations
 

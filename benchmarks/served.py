@@ -1,4 +1,4 @@
-"""The server of the load: `python -m benchmarks.served APP FD`, with uvicorn on a socket that somebody else has opened.
+"""Serve the load: `python -m benchmarks.served APP FD`, with uvicorn on a socket that the parent process has opened.
 
 The key comes in the environment, as one line of JSON.
 """

@@ -1,4 +1,4 @@
-"""Requests per second through uvicorn: the guarded application against the bare one, in short runs by turns."""
+"""Measure requests per second through uvicorn, guarded and bare, in short runs by turns."""
 
 from __future__ import annotations
 

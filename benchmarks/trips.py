@@ -1,17 +1,17 @@
-"""Trips of one request through the library: how many calls it makes, and how often they go from one file to another."""
+"""Count the calls that one request makes in the library, and how often they go from one file to another."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import itertools
+import json
 import os
 import platform
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
@@ -19,13 +19,14 @@ from urllib.parse import urlencode
 
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, TokenError, create_access_token, get_token, renew_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.revocation import RevocationStore, SQLiteStore, start_session
+from asgi_jwt_claims.jwks import FetchResponse, RemoteKeySet
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import SQLiteStore, TokenStore
 
 from . import apps
 from .asgi import request_headers, request_scope
 from .connections import websocket_scope
-from .remote import configured, remote
+from .material import AUDIENCE, ISSUER
 from .revocation import valkey
 from .sections import Section, Table
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = str(Path(asgi_jwt_claims.__file__).parent) + os.sep
 INLINED: Final = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>"})  # functions of their own only in Python 3.11
-QUESTIONS: Final = ("is_revoked", "issued_until", "session", "sessions")
+QUESTIONS: Final = ("is_revoked", "cutoff", "session", "sessions")
 WARM_UPS: Final = 3  # a token is remembered when it comes for the second time
 REPEATS: Final = 20
 
@@ -52,7 +53,7 @@ Prepared: TypeAlias = tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 class Counts(NamedTuple):
-    """What was counted in one trip."""
+    """The counts of one trip."""
 
     calls: int
     files: int
@@ -66,7 +67,7 @@ class Trip(NamedTuple):
 
     app: Any
     prepare: Callable[[], Awaitable[Prepared]]
-    store: RevocationStore | None = None
+    store: TokenStore | None = None
 
 
 def run(_: Effort) -> Section:
@@ -93,9 +94,9 @@ async def _count_all(folder: Path, url: str | None) -> dict[str, Counts]:
     plain, sqlite = JWTMiddleware(_handler, config), SQLiteStore(folder / "trips.db")
     trips = {
         "new token, no store": _requests(plain, config),
-        "new token, SQLiteStore": _requests(JWTMiddleware(_handler, config, revocation=sqlite), config, sqlite),
+        "new token, SQLiteStore": _requests(JWTMiddleware(_handler, config, store=sqlite), config, sqlite),
         "new token, SQLiteStore, a guard in Starlette": _requests(
-            apps.starlette_guarded(config, revocation=sqlite), config, sqlite
+            apps.starlette_guarded(config, store=sqlite), config, sqlite
         ),
         "remembered token, no store": _requests(plain, config, raw=create_access_token("alice", config)),
         "new token, remote keys in hand, no store": await _remote_requests(),
@@ -105,10 +106,10 @@ async def _count_all(folder: Path, url: str | None) -> dict[str, Counts]:
     counted = {name: await _count(name, trip) for name, trip in trips.items()}
     await sqlite.aclose()
     if url is not None:
-        from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- its client, redis, may be absent
+        from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- may be absent
 
         redis = RedisStore.from_url(url, timeout=30)
-        trip = _requests(JWTMiddleware(_handler, config, revocation=redis), config, redis)
+        trip = _requests(JWTMiddleware(_handler, config, store=redis), config, redis)
         counted["new token, RedisStore"] = await _count("RedisStore", trip, may_differ=True)
         await redis.aclose()
     return counted
@@ -149,7 +150,7 @@ async def _count_once(trip: Trip) -> Counts:
     finally:
         sys.setprofile(None)
         gc.enable()
-    if sent[0].get("status", HTTPStatus.OK) != HTTPStatus.OK or sent[-1]["type"] == "websocket.close":
+    if sent[0].get("status", 200) != 200 or sent[-1]["type"] == "websocket.close":  # noqa: PLR2004 -- OK
         raise RuntimeError(f"a request was refused: {sent}")
     await asyncio.sleep(0.01)  # time for tasks that the request started
     files = [code.co_filename for code in codes]
@@ -161,7 +162,7 @@ async def _count_once(trip: Trip) -> Counts:
 
 
 async def _handler(scope: Any, receive: Any, send: Any) -> None:
-    get_token(scope).identity  # noqa: B018 -- the handler reads the identity, and that call is to be counted
+    get_token(scope).identity  # noqa: B018 -- a handler looks at its token
     await apps.raw_bare(scope, receive, send)
 
 
@@ -171,7 +172,7 @@ async def _renewing(scope: Any, receive: Any, send: Any) -> None:
     await renew_token(scope, (await receive())["text"])
 
 
-def _requests(app: Any, config: JWTConfig, store: RevocationStore | None = None, raw: str = "") -> Trip:
+def _requests(app: Any, config: JWTConfig, store: TokenStore | None = None, raw: str = "") -> Trip:
     async def prepare() -> Prepared:
         return request_scope(request_headers(raw or create_access_token("alice", config))), []
 
@@ -180,10 +181,17 @@ def _requests(app: Any, config: JWTConfig, store: RevocationStore | None = None,
 
 async def _remote_requests() -> Trip:
     key = Key.generate("ES256")
-    return _requests(JWTMiddleware(_handler, await remote(key)), configured(key))
+
+    async def fetch(url: str, *, max_size: int) -> FetchResponse:  # noqa: ARG001 -- what a provider is asked for
+        return FetchResponse(200, {}, json.dumps({"keys": [key.public_jwk()]}).encode())
+
+    keys = RemoteKeySet(f"{ISSUER}/jwks", fetch=fetch)
+    await keys.fetch_now()
+    app = JWTMiddleware(_handler, JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE))
+    return _requests(app, JWTConfig(signing_key=key, issuer=ISSUER, audience=AUDIENCE))
 
 
-def _refreshes(config: JWTConfig, store: RevocationStore) -> Trip:
+def _refreshes(config: JWTConfig, store: TokenStore) -> Trip:
     async def prepare() -> Prepared:
         pair = await start_session("alice", config, store)
         form = urlencode({"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}).encode()

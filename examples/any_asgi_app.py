@@ -1,4 +1,4 @@
-"""Any ASGI application, wrapped: no framework, and no line of it knows about tokens but the one that reads the claims.
+"""Any ASGI application, wrapped. It uses no framework, and one line of it reads the claims.
 
 Run it:
 

@@ -1,11 +1,11 @@
-"""A page that logs in with cookies, in FastAPI. Its script is that of docs/how-to/cookies.md, which explains it.
+"""A page that logs in with cookies, in FastAPI. docs/how-to/cookies.md explains its script.
 
 Run it:
 
     export JWT_SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(64))")
     uvicorn examples.browser_app:app --port 8000
 
-Use it at http://localhost:8000, by this name.
+Open http://localhost:8000, by this name: 127.0.0.1 is another site.
 """
 
 from typing import Any
@@ -15,9 +15,9 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, set_token_cookies
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.fastapi import CurrentToken, install
-from asgi_jwt_claims.revocation import MemoryStore, start_session
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore
 
 config = JWTConfig.from_env()
 store = MemoryStore()
@@ -26,7 +26,7 @@ app = FastAPI()
 install(
     app,
     config,
-    revocation=store,
+    store=store,
     sources=[BearerHeader(), Cookie()],
     exempt=["/", "/login", "/auth/refresh", "/auth/logout"],
 )

@@ -9,6 +9,7 @@ Use it at http://127.0.0.1:8000/docs, or:
 
     curl http://127.0.0.1:8000/login --json '{"username": "test", "password": "test"}'
     curl http://127.0.0.1:8000/protected -H "Authorization: Bearer <the access token>"
+    curl http://127.0.0.1:8000/auth/logout -d "token=<the access token>"
 """
 
 from typing import Any
@@ -16,12 +17,18 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Response
 from pydantic import BaseModel
 
-from asgi_jwt_claims import JWTConfig, create_token_pair
+from asgi_jwt_claims import JWTConfig
 from asgi_jwt_claims.fastapi import CurrentToken, install
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore
+
+PAGES = ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"]
 
 config = JWTConfig.from_env()
+store = MemoryStore()  # for one process; SQLiteStore or RedisStore serve several
 app = FastAPI()
-install(app, config, exempt=["/login", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"])
+install(app, config, store=store, exempt=["/login", "/auth/refresh", "/auth/logout", *PAGES])
+app.mount("/auth", TokenEndpoints(config, store))
 
 
 class Credentials(BaseModel):
@@ -36,7 +43,7 @@ async def login(credentials: Credentials, response: Response) -> dict[str, Any]:
     if (credentials.username, credentials.password) != ("test", "test"):  # ask your own users here
         raise HTTPException(403, "Bad username or password")
     response.headers["Cache-Control"] = "no-store"
-    return dict(create_token_pair("test", config, user_claims={"VERI TAS": "LUX MEA"}, fresh=True))
+    return dict(await start_session("test", config, store, user_claims={"VERI TAS": "LUX MEA"}))
 
 
 @app.get("/protected")

@@ -3,31 +3,36 @@
 Run it on Sanic's own server, or on any ASGI server:
 
     export JWT_SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(64))")
-    sanic examples.sanic_app:app --port 8000
+    sanic examples.sanic_app:app --port 8000 --single-process
     uvicorn examples.sanic_app:app --port 8000
 
 Use it:
 
     curl http://127.0.0.1:8000/login --json '{"username": "test", "password": "test"}'
     curl http://127.0.0.1:8000/protected -H "Authorization: Bearer <the access token>"
+    curl http://127.0.0.1:8000/auth/logout -d "token=<the access token>"
 """
 
 from sanic import HTTPResponse, Request, Sanic
 from sanic.response import json
 
-from asgi_jwt_claims import JWTConfig, Token, create_token_pair
-from asgi_jwt_claims.sanic import install, jwt_required
+from asgi_jwt_claims import JWTConfig, Token
+from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore
 
 config = JWTConfig.from_env()
+store = MemoryStore()  # for one process; SQLiteStore or RedisStore serve several
 app = Sanic("example")
-install(app, config, exempt=["/login"])
+install(app, config, store=store, exempt=["/login", "/auth/refresh", "/auth/logout"])
+add_token_endpoints(app, TokenEndpoints(config, store), prefix="/auth")
 
 
 @app.post("/login")
 async def login(request: Request) -> HTTPResponse:
     if request.json != {"username": "test", "password": "test"}:  # ask your own users here
         return json({"error": "Bad username or password"}, 403)
-    pair = create_token_pair("test", config, user_claims={"VERI TAS": "LUX MEA"}, fresh=True)
+    pair = await start_session("test", config, store, user_claims={"VERI TAS": "LUX MEA"})
     return json(dict(pair), headers={"Cache-Control": "no-store"})
 
 

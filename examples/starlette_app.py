@@ -9,17 +9,21 @@ Use it:
 
     curl http://127.0.0.1:8000/login --json '{"username": "test", "password": "test"}'
     curl http://127.0.0.1:8000/protected -H "Authorization: Bearer <the access token>"
+    curl http://127.0.0.1:8000/auth/logout -d "token=<the access token>"
 """
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
-from asgi_jwt_claims import JWTConfig, Token, create_token_pair
+from asgi_jwt_claims import JWTConfig, Token
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
 from asgi_jwt_claims.starlette import install, jwt_required
+from asgi_jwt_claims.stores import MemoryStore
 
 config = JWTConfig.from_env()
+store = MemoryStore()  # for one process; SQLiteStore or RedisStore serve several
 
 
 async def login(request: Request) -> JSONResponse:
@@ -29,7 +33,7 @@ async def login(request: Request) -> JSONResponse:
         return JSONResponse({"error": "Send JSON"}, 400)
     if credentials != {"username": "test", "password": "test"}:  # ask your own users here
         return JSONResponse({"error": "Bad username or password"}, 403)
-    pair = create_token_pair("test", config, user_claims={"VERI TAS": "LUX MEA"}, fresh=True)
+    pair = await start_session("test", config, store, user_claims={"VERI TAS": "LUX MEA"})
     return JSONResponse(dict(pair), headers={"Cache-Control": "no-store"})
 
 
@@ -38,5 +42,11 @@ async def protected(request: Request, token: Token) -> JSONResponse:
     return JSONResponse({"data": token.user_claims})
 
 
-app = Starlette(routes=[Route("/login", login, methods=["POST"]), Route("/protected", protected)])
-install(app, config, exempt=["/login"])
+app = Starlette(
+    routes=[
+        Route("/login", login, methods=["POST"]),
+        Route("/protected", protected),
+        Mount("/auth", TokenEndpoints(config, store)),
+    ]
+)
+install(app, config, store=store, exempt=["/login", "/auth/refresh", "/auth/logout"])

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from asgi_jwt_claims import AuthEvent, JWTConfig, Key, Token
-from asgi_jwt_claims import outcome as outcome_module
-from asgi_jwt_claims.revocation import MemoryStore
+from asgi_jwt_claims.auth import authenticator as auth_module
+from asgi_jwt_claims.stores import MemoryStore
 from tests.keys import make_key
 from tests.support import SECRET
 
@@ -106,11 +106,11 @@ def rsa_key() -> Key:
 def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tokens that were verified, one entry for each time."""
     seen: list[str] = []
-    verify = outcome_module.verify
+    verify = auth_module.verify
 
     def counted(raw: str | bytes, config: JWTConfig, source: str | None) -> Token:
         seen.append(raw if isinstance(raw, str) else raw.decode())
         return verify(raw, config, source)
 
-    monkeypatch.setattr(outcome_module, "verify", counted)
+    monkeypatch.setattr(auth_module, "verify", counted)
     return seen

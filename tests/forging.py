@@ -1,4 +1,4 @@
-"""Tokens as somebody else would write them: with the standard library alone, strict or not, well-formed or not."""
+"""Write tokens with the standard library alone, strict or lax, well-formed or not."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ CLAIMS: dict[str, Any] = {
 
 
 def b64(data: bytes) -> bytes:
-    """Base64url without padding."""
+    """Encode bytes as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def sealed(header: bytes, payload: bytes, secret: str | bytes = SECRET) -> str:
-    """The bytes of a header and a payload, whatever they are, with a true HS256 signature."""
+    """Sign any bytes of a header and a payload with a valid HS256 signature."""
     key = secret.encode() if isinstance(secret, str) else secret
     signing_input = b64(header) + b"." + b64(payload)
     tag = hmac.new(key, signing_input, hashlib.sha256).digest()
@@ -45,6 +45,6 @@ def forge(
     without: tuple[str, ...] = (),
     secret: str | bytes = SECRET,
 ) -> str:
-    """An acceptable token with some claims and header parameters changed, signed with HS256."""
+    """Return an acceptable token, signed with HS256, after changing some claims and header parameters."""
     members = {name: value for name, value in {**CLAIMS, **(claims or {})}.items() if name not in without}
     return sealed(json.dumps({**HEADER, **(header or {})}).encode(), json.dumps(members).encode(), secret)

@@ -1,10 +1,10 @@
-"""The steps of `_compact` as one would take them alone: frame a token, parse a JSON text, read a segment."""
+"""Call the steps of `jose` separately: frame a token, parse a JSON text, read a segment."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from asgi_jwt_claims import _compact
+from asgi_jwt_claims.jose import compact, strict_json
 
 __all__ = ["Framed", "load_json", "load_segment", "split_compact"]
 
@@ -19,15 +19,15 @@ class Framed(NamedTuple):
 
 
 def split_compact(raw: Any, max_size: int) -> Framed:
-    """The parts of a token of at most `max_size` characters: the header still encoded, payload and signature not."""
-    return Framed(*_compact.split_compact(_compact.as_ascii(raw, max_size)))
+    """Split a token of at most `max_size` characters; the header stays encoded, payload and signature are decoded."""
+    return Framed(*compact.split_compact(compact.as_ascii(raw, max_size)))
 
 
 def load_json(data: bytes) -> Any:
-    """The value of a JSON text."""
-    return _compact.load_json(data)[1]
+    """Parse a JSON text."""
+    return strict_json.load_json(data)[1]
 
 
 def load_segment(segment: bytes) -> Any:
-    """The JSON value that an encoded segment holds."""
-    return _compact.load_json(_compact.b64url_decode(segment))[1]
+    """Parse the JSON text of an encoded segment."""
+    return strict_json.load_json(compact.b64url_decode(segment))[1]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from asgi_jwt_claims.revocation import Marks, SessionRecord
+from asgi_jwt_claims.stores import SessionRecord, TokenDigests
 
 __all__ = ["MARK", "MARKS", "RECORD"]
 
 MARK = b"m" * 16
-MARKS = Marks(MARK, MARK, MARK, 1.0)
+MARKS = TokenDigests(MARK, MARK, MARK, 1.0)
 RECORD = SessionRecord(MARK, MARK, "id", MARK, b"", 0.0, b"", 0.0, 1.0, 1.0, math.inf, "")

@@ -1,4 +1,4 @@
-"""Servers for tests: in this process, where coverage sees them, or as programs of their own."""
+"""Run servers for tests: in this process, where coverage sees them, or in processes of their own."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["ROOT", "SECRET", "asking_for", "for_each", "free_port", "serve_sanic", "serving"]
 
 ROOT = Path(__file__).parents[1]
-"""The project."""
+"""The root of the repository."""
 
 SECRET = "3Qm0v9Tq-6Yd1Jx8Zr5Lw2Kp7Ns4Hb_c"
-"""That of `tests.conftest`, for programs: they start sooner without what that module imports."""
+"""The secret of `tests.conftest`, for programs, which start sooner without the imports of that module."""
 
 START_TIMEOUT = 120.0  # seconds; generous, since other work may share the machine
 
 
 def asking_for(fixture: str, module: ModuleType) -> dict[str, Any]:
-    """All names of a module but its tests that do not ask for `fixture`: to run the others with another value of it."""
+    """Return the names of a module without the tests that do not use `fixture`, to run the others with another value."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -72,7 +72,7 @@ def for_each(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[[C
 
 
 def free_port() -> int:
-    """A port on loopback that nothing listens on."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -82,7 +82,7 @@ def free_port() -> int:
 @asynccontextmanager
 async def serve_sanic(app: Any) -> AsyncIterator[str]:
     """A Sanic application on Sanic's own server, in this process and on this event loop. Yields its URL."""
-    # Sanic rewrites methods of its own for the application that starts first; this makes it start anew for each.
+    # Sanic rewrites its own methods for the application that starts first. This makes it do so for each application.
     type(app).test_mode = True
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -95,7 +95,7 @@ async def serve_sanic(app: Any) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             await server.before_stop()
         finally:
-            # Also when it has not started: an event loop may wait for a server that was left open.
+            # Even if it has not started, since an event loop may wait for a server that is still open.
             for connection in list(server.connections):
                 connection.abort()
             await server.close()
@@ -104,7 +104,7 @@ async def serve_sanic(app: Any) -> AsyncIterator[str]:
 
 @contextmanager
 def serving(command: Sequence[str], port: int, log: Path | None = None, **environment: str) -> Iterator[str]:
-    """A server program and the processes that it starts, ended in the end. Yields its URL once it accepts connections.
+    """Start a server program, and end it with its processes. Yields its URL once it accepts connections.
 
     Args:
         command: The program and its arguments, run in the folder of the project.
@@ -125,7 +125,7 @@ def serving(command: Sequence[str], port: int, log: Path | None = None, **enviro
             wait_until_open(port, process)
             yield f"http://127.0.0.1:{port}"
         except BaseException:
-            # Read at its place, since the server goes on writing through the same file.
+            # Read from the start without moving the position, since the server still writes to the same file.
             written = os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0)
             print(written.decode(errors="replace"))  # noqa: T201 -- shown by pytest when a test has failed
             raise
@@ -145,7 +145,7 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask all processes of its group to end, then make them."""
+    """Ask all processes of its group to end, then kill them."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

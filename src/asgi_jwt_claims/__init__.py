@@ -1,32 +1,37 @@
 """User claims from JWTs, the same in every ASGI framework.
 
 Mint tokens (`create_access_token`), protect any ASGI application (`JWTMiddleware`), read the `Token` in any handler.
-Frameworks have their own modules, imported by whoever uses them: `asgi_jwt_claims.starlette`, `.fastapi`, `.sanic`.
+Each framework has a module of its own, which applications import: `asgi_jwt_claims.starlette`, `.fastapi`, `.sanic`.
 """
 
 from __future__ import annotations
 
-from .challenges import Answer
+from .auth.current import current_token
+from .auth.request import get_token
 from .config import JWTConfig
-from .cookies import TokenCookies, set_token_cookies, unset_token_cookies
+from .config.cookies import TokenCookies
+from .config.events import AuthEvent
+from .connections.renewal import renew_token
 from .errors import ConfigurationError, JWTError, TokenError
-from .events import AuthEvent
-from .keys import Key, KeySet
+from .keys.key import Key
+from .keys.key_set import KeySet
 from .middleware import JWTMiddleware
-from .minting import create_access_token, create_refresh_token, create_token_pair
-from .outcome import current_token, get_token
-from .renewal import renew_token
-from .sources import BearerHeader, Cookie, WebSocketProtocol
-from .token import SCOPE_KEY, Token, TokenPair
-from .verification import verify_token, verify_token_async
+from .responses import ErrorResponse
+from .sessions.cookies import set_token_cookies, unset_token_cookies
+from .sources.cookie import Cookie
+from .sources.header import BearerHeader
+from .sources.websocket import WebSocketProtocol
+from .tokens.minting import create_access_token, create_refresh_token, create_token_pair
+from .tokens.pair import TokenPair
+from .tokens.token import Token
+from .tokens.verification import verify_token, verify_token_async
 
 __all__ = [
-    "SCOPE_KEY",
-    "Answer",
     "AuthEvent",
     "BearerHeader",
     "ConfigurationError",
     "Cookie",
+    "ErrorResponse",
     "JWTConfig",
     "JWTError",
     "JWTMiddleware",

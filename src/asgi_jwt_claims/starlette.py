@@ -20,12 +20,15 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from ._guards import annotation_of_token, decorator, guard_handler, mark_path_parameter, may_be_token
-from .challenges import Answer, close_code, send_answer
+from .auth.guard import annotation_of_token, decorator, guard_handler, may_be_token
+from .auth.options import MiddlewareOptions, describe_options, show_options
+from .auth.request import get_token
+from .auth.routes import mark_path_parameter
+from .auth.settings import MiddlewareSettings, settings_for_install
+from .auth.state import find_request_auth, request_auth
 from .errors import SettingError, TokenError
-from .gate import Gate, gate_for_install
-from .middleware import JWTMiddleware, with_options
-from .outcome import ANY_ACCESS_TOKEN, forget_error, get_token, outcome_of, outcome_under
+from .middleware import JWTMiddleware
+from .responses import ErrorResponse, close_code, send_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,14 +37,13 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, ExceptionHandler, Message
 
-    from .access import Access
+    from .auth.options import Guard
     from .config import JWTConfig
-    from .gate import Gate, GateOptions
 
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 
 
-def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[GateOptions]) -> None:
+def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and turn every `TokenError` that a handler lets go into its answer.
 
     Applications of Starlette and FastAPI that are mounted in `app` when it starts answer in the same way.
@@ -52,7 +54,7 @@ def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: 
     Args:
         app: A Starlette (or FastAPI) application that has not started.
         config: Keys, parties, times and names; several for several issuers.
-        options: Those of `JWTMiddleware`, listed below.
+        options: Those of `MiddlewareOptions`, listed below.
 
     Raises:
         SettingError: An argument cannot be used. When the application starts: `jwt_required` stands above the route
@@ -65,24 +67,24 @@ def install_with(
     app: Starlette,
     kind: type[Starlette],
     config: JWTConfig | Iterable[JWTConfig],
-    options: GateOptions,
+    options: MiddlewareOptions,
     handlers: Mapping[type[Exception], ExceptionHandler],
-) -> Gate:
+) -> MiddlewareSettings:
     """`install`, for this kind of application, with the exception handlers that an adapter brings.
 
     They also answer for what is mounted in `app`.
 
     Returns:
-        The gate of the middleware.
+        The settings of the middleware.
 
     Raises:
         SettingError: An argument cannot be used.
     """
     check_application(app, kind)
-    gate = gate_for_install(config, options)
-    app.add_middleware(_InstalledMiddleware, gate, routes=app.routes, handlers=handlers)
+    settings = settings_for_install(config, options)
+    app.add_middleware(_InstalledMiddleware, settings, routes=app.routes, handlers=handlers)
     _add_handlers(app, handlers)
-    return gate
+    return settings
 
 
 class _InstalledMiddleware(JWTMiddleware):
@@ -91,12 +93,12 @@ class _InstalledMiddleware(JWTMiddleware):
     def __init__(
         self,
         app: ASGIApp,
-        gate: Gate,
+        settings: MiddlewareSettings,
         *,
         routes: Iterable[BaseRoute],
         handlers: Mapping[type[Exception], ExceptionHandler],
     ) -> None:
-        super().__init__(app, gate)  # type: ignore[arg-type]  # which stands for configuration and options
+        super().__init__(app, settings)  # type: ignore[arg-type]  # which stands for configuration and options
         for mounted in _mounted(routes):
             _add_handlers(mounted, handlers)
 
@@ -138,26 +140,26 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     """
     if not isinstance(error, TokenError):
         raise error
-    outcome = outcome_under(connection.scope, ANY_ACCESS_TOKEN)
-    forget_error(connection.scope)
-    return await _refuse(connection, await outcome.challenges.respond(error, connection.scope))
+    auth = request_auth(connection.scope)
+    auth.note(None)  # this answer has to stay
+    return await _refuse(connection, await auth.authenticator.responder.respond(error, connection.scope))
 
 
-def to_response(answer: Answer) -> Response:
+def to_response(answer: ErrorResponse) -> Response:
     """The answer as a Starlette response."""
     response = Response(answer.body, answer.status)
     response.raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
     return response
 
 
-async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...] = ()) -> Response | None:
+async def _refuse(connection: HTTPConnection, answer: ErrorResponse, _: tuple[Any, ...] = ()) -> Response | None:
     if not isinstance(connection, WebSocket):
         return to_response(answer)
-    outcome = outcome_of(connection.scope)
+    auth = find_request_auth(connection.scope)
     # An exception handler gets another object than the handler had, which knows nothing of what that one has done.
-    is_accepted = outcome is not None and outcome.is_accepted
+    is_accepted = auth is not None and auth.is_accepted
     if connection.application_state is WebSocketState.CONNECTING and not is_accepted:
-        await send_answer(answer, connection.scope, connection.send)
+        await send_response(answer, connection.scope, connection.send)
     elif connection.application_state is not WebSocketState.DISCONNECTED:
         await connection.close(close_code(answer.status))
 
@@ -169,11 +171,10 @@ async def _refuse(connection: HTTPConnection, answer: Answer, _: tuple[Any, ...]
     return None
 
 
-def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Callable[..., Any]:
+def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     guarded = guard_handler(
         handler,
-        access,
-        optional,
+        guard,
         # The first of them is nearly always true, and the second asks a class that is written in Python.
         is_connection=lambda argument: type(argument) is Request or isinstance(argument, HTTPConnection),
         refuse=_refuse,
@@ -186,4 +187,5 @@ def _guard(handler: Callable[..., Any], access: Access, optional: bool) -> Calla
 
 jwt_required = decorator(_guard)
 
-install.__doc__ = with_options(install.__doc__)
+install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
+show_options(install, MiddlewareSettings)

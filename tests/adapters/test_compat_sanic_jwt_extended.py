@@ -27,9 +27,9 @@ from asgi_jwt_claims.compat import sanic_jwt_extended as compat
 from asgi_jwt_claims.compat.sanic_jwt_extended import exceptions, tokens
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
 from asgi_jwt_claims.sanic import install
-from tests.apps.door import asgi_site
-from tests.apps.sanic_door import failure_of
-from tests.by_hand import bearer, lifespan, talk
+from tests.apps.adapter import asgi_site
+from tests.apps.sanic_adapter import failure_of
+from tests.raw_asgi import bearer, lifespan, talk
 from tests.support import SECRET
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ async def test_an_optional_guard_tolerates_absence_only(client_of: Any) -> None:
     ],
 )
 async def test_roles(path: str, role: Any, status: int, client_of: Any) -> None:
-    """Roles are compared whole, an empty list allows nobody, and a token without a role is 403, never 500."""
+    """Roles are compared whole, an empty list allows no token, and a token without a role is 403, never 500."""
     app = make_app()
     token = await compat.create_access_token(app=app, identity="a", role=role)
     async with client_of(app) as client:
@@ -539,7 +539,7 @@ async def test_the_answer_to_a_refused_websocket(site_of: Any) -> None:
 
 
 async def test_a_guard_that_a_decorator_hides(caplog: pytest.LogCaptureFixture) -> None:
-    """A guard that cannot be seen still lets nobody in: the socket is closed at once, with the right code and quietly."""  # S125
+    """A guard that cannot be seen still refuses: the socket is closed at once, with the right code and quietly."""  # S125
     app = make_app()
     add_websockets(app)
     async with lifespan(app):
@@ -575,7 +575,7 @@ async def test_mistakes_are_found_at_the_start(mistake: Any) -> None:
 
 
 async def test_a_parameter_named_token_is_not_replaced() -> None:
-    """Nor does the guard replace one that nobody has found."""
+    """The guard does not replace one that was not found."""
     guarded = compat.jwt_required(a_parameter_named_token)
     with pytest.raises(ConfigurationError, match="rename the parameter of the route"):
         await guarded(sanic.Request(b"/", {}, "1.1", "GET", None, make_app()), token="mallory")  # type: ignore[arg-type]

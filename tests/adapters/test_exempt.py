@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from asgi_jwt_claims import JWTConfig, JWTMiddleware
 from asgi_jwt_claims.fastapi import install
 from asgi_jwt_claims.starlette import install as install_in_starlette
-from tests.by_hand import App, Receive, Scope, Send, ask
+from tests.raw_asgi import App, Receive, Scope, Send, ask
 from tests.support import for_each
 
 pytestmark = pytest.mark.anyio

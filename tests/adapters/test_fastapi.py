@@ -15,9 +15,9 @@ from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
 from asgi_jwt_claims import (
-    Answer,
     AuthEvent,
     BearerHeader,
+    ErrorResponse,
     JWTConfig,
     JWTMiddleware,
     Token,
@@ -28,11 +28,23 @@ from asgi_jwt_claims import (
     get_token,
 )
 from asgi_jwt_claims import fastapi as adapter
-from asgi_jwt_claims.errors import ExpiredTokenError, MissingScopeError, NotGuardedError, SettingError
-from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, TokenHTTPException, install, jwt_required
+from asgi_jwt_claims.errors import (
+    ExpiredTokenError,
+    MissingScopeError,
+    NotGuardedError,
+    SettingError,
+)
+from asgi_jwt_claims.fastapi import (
+    CurrentToken,
+    JWTBearer,
+    OptionalToken,
+    TokenHTTPException,
+    install,
+    jwt_required,
+)
 from tests.apps import postponed
-from tests.by_hand import Header, ask, bearer, http_scope, talk
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, ask, bearer, http_scope, talk
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -198,7 +210,7 @@ async def test_a_wrapped_application(app: Any, config: JWTConfig, alice: Header)
     async def handler(token: CurrentToken) -> Any:
         return {"identity": token.identity}
 
-    def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
+    def on_error(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse:
         return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
 
     wrapped = JWTMiddleware(app, config, required=False, on_error=on_error)
@@ -615,12 +627,12 @@ async def test_a_websocket_rule(app: Any, config: JWTConfig, alice: Header) -> N
 
 async def test_token_http_exception() -> None:
     """What a dependency raises is an `HTTPException` with the error and the answer on it."""
-    error, answer = ExpiredTokenError(), Answer(401, (("content-length", "1"), ("www-authenticate", "x")), b"x")
+    error, answer = ExpiredTokenError(), ErrorResponse(401, (("content-length", "1"), ("www-authenticate", "x")), b"x")
     raised = TokenHTTPException(error, answer)
     assert isinstance(raised, HTTPException)
     assert (401, {"www-authenticate": "x"}) == (raised.status_code, raised.headers)
     assert {"error": "invalid_token", "error_description": "The token has expired."} == raised.detail
-    assert (error, answer) == (raised.error, raised.answer)
+    assert (error, answer) == (raised.error, raised.response)
 
 
 async def test_an_application_may_answer_itself(app: Any, config: JWTConfig) -> None:

@@ -22,10 +22,11 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, install, jwt_required
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import Header, ask, bearer, talk
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, ask, bearer, talk
 
 pytestmark = pytest.mark.anyio
 
@@ -115,7 +116,7 @@ async def test_what_is_revoked(config: JWTConfig, clock: HeldClock, alice: str, 
     """The middleware's store is asked, whichever source the token was in."""
     store = MemoryStore(clock=clock)
     app = built(Security(JWTBearer(config if own else None, sources=[Cookie()])))
-    install(app, config, required=False, revocation=store)
+    install(app, config, required=False, store=store)
     assert 200 == (await ask(app, "/", cookie(alice))).status
     await revoke_token(verify_token(alice, config), config, store)
     assert 401 == (await ask(app, "/", cookie(alice))).status

@@ -25,7 +25,7 @@ from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import starlette as on_starlette
 from asgi_jwt_claims.errors import SettingError
-from tests.by_hand import Scope, ask, bearer, lifespan, talk
+from tests.raw_asgi import Scope, ask, bearer, lifespan, talk
 
 pytestmark = pytest.mark.anyio
 

@@ -26,20 +26,20 @@ from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
-from asgi_jwt_claims.endpoints import TokenEndpoints
+from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.events import AuthEvent
-from asgi_jwt_claims.revocation import MemoryStore, RevocationStore, SQLiteStore, start_session
-from tests.apps.sanic_door import new_app
-from tests.by_hand import lifespan
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore, SQLiteStore, TokenStore
+from tests.apps.sanic_adapter import new_app
 from tests.conftest import HeldClock
+from tests.raw_asgi import lifespan
 from tests.support import SECRET
 
 EXEMPT = ("/login", "/auth/refresh", "/auth/logout")
 CLAIMS = {"VERI TAS": "LUX MEA"}
 
 
-def on_starlette(config: JWTConfig, store: RevocationStore) -> Any:
+def on_starlette(config: JWTConfig, store: TokenStore) -> Any:
     async def login(request: Request) -> Response:
         return JSONResponse(dict(await start_session("alice", config, store, user_claims=CLAIMS)))
 
@@ -54,13 +54,13 @@ def on_starlette(config: JWTConfig, store: RevocationStore) -> Any:
             Mount("/auth", TokenEndpoints(config, store)),
         ]
     )
-    for_starlette.install(app, config, revocation=store, exempt=EXEMPT)
+    for_starlette.install(app, config, store=store, exempt=EXEMPT)
     return app
 
 
-def on_fastapi(config: JWTConfig, store: RevocationStore) -> Any:
+def on_fastapi(config: JWTConfig, store: TokenStore) -> Any:
     app = FastAPI()
-    for_fastapi.install(app, config, revocation=store, exempt=EXEMPT)
+    for_fastapi.install(app, config, store=store, exempt=EXEMPT)
 
     @app.post("/login")
     async def login() -> dict[str, Any]:
@@ -74,9 +74,9 @@ def on_fastapi(config: JWTConfig, store: RevocationStore) -> Any:
     return app
 
 
-def on_sanic(config: JWTConfig, store: RevocationStore) -> Any:
+def on_sanic(config: JWTConfig, store: TokenStore) -> Any:
     app = new_app()
-    for_sanic.install(app, config, revocation=store, exempt=EXEMPT)
+    for_sanic.install(app, config, store=store, exempt=EXEMPT)
 
     @app.post("/login")
     async def login(request: SanicRequest) -> HTTPResponse:
@@ -91,7 +91,7 @@ def on_sanic(config: JWTConfig, store: RevocationStore) -> Any:
     return app
 
 
-WAYS = (
+PARAMS = (
     (on_starlette, "asyncio"),
     (on_starlette, "trio"),
     (on_fastapi, "asyncio"),
@@ -100,7 +100,7 @@ WAYS = (
 )
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: f"{way[0].__name__}-{way[1]}")
+@pytest.fixture(params=PARAMS, ids=lambda way: f"{way[0].__name__}-{way[1]}")
 def way(request: pytest.FixtureRequest) -> Any:
     """An application and its event loop; `tests/system/sanic_server` has Sanic on its own server."""
     return request.param
@@ -125,7 +125,7 @@ def opened() -> Any:
 
 
 class User:
-    """Somebody with a client and, after a login, with tokens."""
+    """A user with a client and, after a login, with tokens."""
 
     def __init__(self, client: httpx2.AsyncClient) -> None:
         self.client = client
@@ -182,7 +182,7 @@ async def live(user: User, clock: HeldClock, events: list[AuthEvent]) -> None:
     assert (200, 401) == (answer.status_code, await user.read())
     kinds = [event.name for event in events if event.name != "refused"]
     assert ["issued", "refreshed", "revoked", "reuse_detected", "issued", "issued"] == kinds[:6]
-    assert ["family", "identity", "family"] == [event.scope for event in events if event.name == "revoked"][1:]
+    assert ["session", "identity", "session"] == [event.revoked for event in events if event.name == "revoked"][1:]
 
 
 @pytest.mark.anyio

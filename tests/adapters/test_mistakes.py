@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated, Any, Optional
 
 import pytest
@@ -16,14 +17,22 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, TokenPair, create_access_token, verify_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    TokenPair,
+    create_access_token,
+    verify_token,
+)
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import get_token as core_get_token
 from asgi_jwt_claims import starlette as on_starlette
+from asgi_jwt_claims.auth.options import GuardOptions, MiddlewareOptions, describe_options
 from asgi_jwt_claims.errors import ForbiddenError, NotGuardedError, SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, jwt_required
-from asgi_jwt_claims.middleware import with_options
-from tests.by_hand import ask, bearer
+from tests.raw_asgi import ask, bearer
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +68,7 @@ ADAPTERS: list[Any] = [(on_starlette, Starlette), (on_starlette, FastAPI), (on_f
         ({"sources": ["cookie"]}, "sources must be"),
         ({"required": "yes"}, "required must be True or False"),
         ({"realm": 'a"b'}, "realm must be"),
-        ({"revocation": "redis://"}, "revocation must be a RevocationStore"),
+        ({"store": "redis://"}, "store must be a TokenStore"),
         ({"close_code": 99}, "close_code must be"),
         ({"on_error": 1}, "on_error must be"),
     ],
@@ -78,7 +87,7 @@ def test_options_of_install(adapter: Any, kind: Any, options: Any, message: str,
 @pytest.mark.parametrize(("adapter", "kind"), ADAPTERS)
 def test_configurations_of_install(adapter: Any, kind: Any, config: Any) -> None:
     """So is what is no configuration; settings in a dict are told from several configurations."""
-    with pytest.raises(SettingError, match="config must be a JWTConfig"):
+    with pytest.raises(SettingError, match=r"config (must be a JWTConfig|is empty)"):
         adapter.install(kind(), config)
 
 
@@ -86,7 +95,7 @@ def test_configurations_of_install(adapter: Any, kind: Any, config: Any) -> None
 async def test_options_that_can_be_read_once(adapter: Any, kind: Any, config: JWTConfig) -> None:
     """Options may be iterators, although they are looked at before the application is built."""
     app = kind()
-    adapter.install(app, iter([config]), exempt=iter(["/open"]), sources=iter([on_fastapi.BearerHeader()]))
+    adapter.install(app, iter([config]), exempt=iter(["/open"]), sources=iter([BearerHeader()]))
     assert [404, 401] == [(await ask(app, path)).status for path in ("/open", "/closed")]
 
 
@@ -117,15 +126,33 @@ async def test_install_after_the_start(adapter: Any, kind: Any, config: JWTConfi
 def test_help(adapter: Any) -> None:
     """`help(install)` says what each option does."""
     text = adapter.install.__doc__
-    for option in JWTMiddleware.__init__.__annotations__.keys() - {"app", "config", "return"}:
+    for option in MiddlewareOptions.__annotations__:
         assert f"\n    {option}: " in text
 
 
-def test_help_without_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_without_docstrings() -> None:
     """Where Python leaves docstrings out, there is nothing to put together."""
-    assert with_options(None) is None
-    monkeypatch.setattr(JWTMiddleware, "__doc__", None)
-    assert "text" == with_options("text")
+    assert describe_options(None, MiddlewareOptions) is None
+    assert "text" == describe_options("text", type("Options", (), {}))
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (JWTMiddleware, MiddlewareOptions.__annotations__),
+        (on_starlette.install, MiddlewareOptions.__annotations__),
+        (on_fastapi.install, MiddlewareOptions.__annotations__),
+        (on_starlette.jwt_required, GuardOptions.__annotations__),
+        (on_fastapi.JWTBearer, GuardOptions.__annotations__),
+    ],
+)
+def test_signatures(function: Any, names: dict[str, Any]) -> None:
+    """`help` and editors show every option by name, with its default; its description is in the docstring."""
+    parameters = inspect.signature(function).parameters
+    assert set() == names.keys() - parameters.keys()
+    for name in names:
+        assert parameters[name].default is not inspect.Parameter.empty
+        assert f"\n    {name}: " in function.__doc__
 
 
 def test_a_positional_configuration(config: JWTConfig) -> None:

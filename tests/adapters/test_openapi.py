@@ -11,10 +11,23 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Security, WebSocket
 from fastapi.openapi.models import OpenAPI
 from fastapi.security import HTTPBasic
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, TokenCookies, WebSocketProtocol
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    TokenCookies,
+    WebSocketProtocol,
+)
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, describe_guards, install, jwt_required
-from tests.by_hand import ask
+from asgi_jwt_claims.fastapi import (
+    CurrentToken,
+    JWTBearer,
+    OptionalToken,
+    describe_guards,
+    install,
+    jwt_required,
+)
+from tests.raw_asgi import ask
 
 pytestmark = pytest.mark.anyio
 

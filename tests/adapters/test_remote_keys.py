@@ -1,4 +1,4 @@
-"""Remote keys behind every door: middleware, `install` and guards of each framework wait for them alike."""
+"""Remote keys behind every adapter: middleware, `install` and guards of each framework wait for them alike."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, Token, TokenError, ge
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
-from asgi_jwt_claims.jwks import RefreshPolicy, RemoteKeySet
-from tests.by_hand import bearer, lifespan, websocket_scope
+from asgi_jwt_claims.jwks import FetchPolicy, RemoteKeySet
+from tests.raw_asgi import bearer, lifespan, websocket_scope
 from tests.unit.jwks.provider import Provider, verifier
 
 pytestmark = pytest.mark.anyio
 
-IMPATIENT = RefreshPolicy(backoff=0.05, max_backoff=0.05)
+IMPATIENT = FetchPolicy(backoff=0.05, max_backoff=0.05)
 
-Door = Callable[[JWTConfig], Any]
+Adapter = Callable[[JWTConfig], Any]
 
 
 async def whoever(request: Request) -> Response:
@@ -138,7 +138,7 @@ def asked_too_early(config: JWTConfig) -> Any:
     return guarded
 
 
-ASGI_DOORS: list[Door] = [
+ASGI_ADAPTERS: list[Adapter] = [
     wrapped,
     wrapped_twice,
     asked_too_early,
@@ -185,7 +185,7 @@ async def ask(client: Any, raw: str) -> tuple[int, str | None]:
 
 
 async def live(client: Any, provider: Provider) -> None:
-    """What is promised at every door: one fetch for all, new keys, 401 for nobody's, 503 while nobody can say."""
+    """What is promised at every adapter: one fetch for all, new keys, 401 for nobody's, 503 while nobody can say."""
     first = provider.token()
     results: list[Any] = []
 
@@ -219,21 +219,21 @@ async def start_dead(client: Any, provider: Provider) -> None:
     assert (503, None) == await ask(client, provider.token(Key.generate("ES256")))
 
 
-@pytest.mark.parametrize("door", ASGI_DOORS, ids=lambda door: door.__name__)
-async def test_every_door_waits_for_keys(door: Door) -> None:
-    """Cold, after a rotation, with unknown keys and during an outage, all doors do the same."""  # S89, S92, S94
+@pytest.mark.parametrize("adapter", ASGI_ADAPTERS, ids=lambda adapter: adapter.__name__)
+async def test_every_adapter_waits_for_keys(adapter: Adapter) -> None:
+    """Cold, after a rotation, with unknown keys and during an outage, all adapters do the same."""  # S89, S92, S94
     provider = Provider()
     provider.delay = 0.02
-    async with open_asgi(door(verifier(provider))) as client:
+    async with open_asgi(adapter(verifier(provider))) as client:
         await live(client, provider)
 
 
-@pytest.mark.parametrize("door", ASGI_DOORS, ids=lambda door: door.__name__)
-async def test_every_door_says_503_before_there_are_keys(door: Door) -> None:
-    """Never 401 for a token that could not be checked, at whichever door."""  # S94
+@pytest.mark.parametrize("adapter", ASGI_ADAPTERS, ids=lambda adapter: adapter.__name__)
+async def test_every_adapter_says_503_before_there_are_keys(adapter: Adapter) -> None:
+    """Never 401 for a token that could not be checked, at whichever adapter."""  # S94
     provider = Provider()
     provider.answer = provider.break_down
-    async with open_asgi(door(verifier(provider, policy=IMPATIENT))) as client:
+    async with open_asgi(adapter(verifier(provider, policy=IMPATIENT))) as client:
         await start_dead(client, provider)
 
 
@@ -288,7 +288,7 @@ async def test_sanic_keeps_keys_fresh_as_long_as_it_serves(opened: Any) -> None:
         for _ in range(2):
             async with opened(app):
                 await until_fresh(config)
-            assert [] == [task for task in asyncio.all_tasks() if "keep_fresh" in repr(task)]
+            assert [] == [task for task in asyncio.all_tasks() if ".run()" in repr(task)]
         assert 1 == len(provider.fetched)
     finally:
         Sanic.unregister_app(app)
@@ -300,13 +300,13 @@ async def test_sanic_keeps_keys_fresh_as_long_as_it_serves(opened: Any) -> None:
 LIVING = [wrapped, several, starlette_installed, fastapi_installed]
 
 
-@pytest.mark.parametrize("door", LIVING, ids=lambda door: door.__name__)
-async def test_with_a_lifespan_keys_are_there_before_the_first_request(door: Door) -> None:
+@pytest.mark.parametrize("adapter", LIVING, ids=lambda adapter: adapter.__name__)
+async def test_with_a_lifespan_keys_are_there_before_the_first_request(adapter: Adapter) -> None:
     """The start of the application begins the first fetch, and its end ends what looks after the keys."""  # S102
     provider = Provider()
     config = verifier(provider)
     for _ in range(2):
-        app = door(config)
+        app = adapter(config)
         async with lifespan(app), open_asgi(app) as client:
             await until_fresh(config)
             assert 1 == len(provider.fetched)
@@ -360,8 +360,8 @@ def websocket_dependency(config: JWTConfig) -> Any:
     return app
 
 
-@pytest.mark.parametrize("door", [guarded_websocket, websocket_dependency], ids=lambda door: door.__name__)
-async def test_a_websocket_that_cannot_be_checked_is_refused_before_it_is_accepted(door: Door) -> None:
+@pytest.mark.parametrize("adapter", [guarded_websocket, websocket_dependency], ids=lambda adapter: adapter.__name__)
+async def test_a_websocket_that_cannot_be_checked_is_refused_before_it_is_accepted(adapter: Adapter) -> None:
     """Where the server cannot send a denial response, the close code says to try again later."""
     provider = Provider()
     provider.answer = provider.break_down
@@ -373,7 +373,7 @@ async def test_a_websocket_that_cannot_be_checked_is_refused_before_it_is_accept
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await door(verifier(provider))(websocket_scope("/", bearer(provider.token()), denial=False), receive, send)
+    await adapter(verifier(provider))(websocket_scope("/", bearer(provider.token()), denial=False), receive, send)
     assert [("websocket.close", 1013)] == [(message["type"], message["code"]) for message in sent]
 
 
@@ -390,6 +390,6 @@ async def test_what_cannot_wait_uses_the_keys_in_hand() -> None:
         assert (503, None) == await ask(client, provider.token())
         assert [] == provider.fetched
         assert isinstance(config.jwks, RemoteKeySet)
-        await config.jwks.refresh()
+        await config.jwks.fetch_now()
         assert (200, "alice") == await ask(client, provider.token())
     assert 1 == len(provider.fetched)

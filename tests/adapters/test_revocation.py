@@ -1,4 +1,4 @@
-"""Revocation behind every door: middleware, `install`, guards and dependencies ask the store alike."""
+"""Revocation in every adapter: middleware, `install`, guards and dependencies ask the store alike."""
 
 from __future__ import annotations
 
@@ -20,12 +20,23 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token, create_access_token, get_token, verify_token
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    create_access_token,
+    get_token,
+    verify_token,
+)
 from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
-from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Challenges
+from asgi_jwt_claims.access import AccessPolicy
+from asgi_jwt_claims.auth.authenticator import Authenticator
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN, Guard
+from asgi_jwt_claims.auth.request import authenticate_request, authenticator_for, complete_request
+from asgi_jwt_claims.auth.settings import MiddlewareSettings
+from asgi_jwt_claims.config import AuthEvent
 from asgi_jwt_claims.errors import (
     FreshTokenRequiredError,
     InvalidClaimError,
@@ -33,15 +44,19 @@ from asgi_jwt_claims.errors import (
     SettingError,
     StoreUnavailableError,
 )
-from asgi_jwt_claims.events import AuthEvent
-from asgi_jwt_claims.gate import Gate
-from asgi_jwt_claims.outcome import Outcome
-from asgi_jwt_claims.revocation import MemoryStore, revoke_session, revoke_token, rotate_refresh_token, start_session
+from asgi_jwt_claims.responses import ErrorResponder
+from asgi_jwt_claims.sessions import (
+    revoke_session,
+    revoke_token,
+    rotate_refresh_token,
+    start_session,
+)
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
-from tests.apps.sanic_door import new_app
-from tests.by_hand import Recorder, ask, bearer, finish, http_scope, lifespan, talk
+from asgi_jwt_claims.stores import MemoryStore
+from tests.apps.sanic_adapter import new_app
 from tests.conftest import NOW, HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Recorder, ask, bearer, finish, http_scope, lifespan, talk
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +69,7 @@ class Distant(MemoryStore):
     kept = 0
     is_away = False
 
-    def known(self, token: Token, config: JWTConfig) -> Any:
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> Any:
         return None
 
     async def is_revoked(self, marks: Any) -> bool:
@@ -63,7 +78,7 @@ class Distant(MemoryStore):
             raise StoreUnavailableError(retry_after=7)
         return await super().is_revoked(marks)
 
-    async def keep_fresh(self) -> None:
+    async def run(self) -> None:
         self.kept += 1
 
 
@@ -73,7 +88,7 @@ def store(request: pytest.FixtureRequest, clock: HeldClock) -> MemoryStore:
     return made
 
 
-# Doors: from configuration and store to an application that answers at "/" (demanded), "/optional" (a token is
+# Adapters: from configuration and store to an application that answers at "/" (demanded), "/optional" (a token is
 # optional) and "/open" (the guard does not ask about revocation).
 
 
@@ -81,7 +96,7 @@ def wrapped(config: JWTConfig, store: MemoryStore) -> Any:
     async def show(request: Any) -> Any:
         return JSONResponse({"identity": get_token(request).identity})
 
-    return JWTMiddleware(Starlette(routes=[Route("/", show), Route("/optional", show)]), config, revocation=store)
+    return JWTMiddleware(Starlette(routes=[Route("/", show), Route("/optional", show)]), config, store=store)
 
 
 def on_starlette(config: JWTConfig, store: MemoryStore, *, required: bool = False) -> Any:
@@ -95,7 +110,7 @@ def on_starlette(config: JWTConfig, store: MemoryStore, *, required: bool = Fals
             Route("/open", for_starlette.jwt_required(check_revocation=False)(show)),
         ]
     )
-    for_starlette.install(app, config, revocation=store, required=required, exempt=["/open"])
+    for_starlette.install(app, config, store=store, required=required, exempt=["/open"])
     return app
 
 
@@ -105,7 +120,7 @@ def on_starlette_demanded(config: JWTConfig, store: MemoryStore) -> Any:
 
 def on_fastapi(config: JWTConfig, store: MemoryStore) -> Any:
     app = FastAPI()
-    for_fastapi.install(app, config, revocation=store, required=False)
+    for_fastapi.install(app, config, store=store, required=False)
 
     async def show(token: Any) -> Any:
         return {"identity": token and token.identity}
@@ -120,7 +135,7 @@ def with_dependencies(config: JWTConfig, store: MemoryStore) -> Any:
     app = FastAPI()
 
     def route(path: str, **options: Any) -> None:
-        guard = Security(for_fastapi.JWTBearer(config, revocation=store, **options))
+        guard = Security(for_fastapi.JWTBearer(config, store=store, **options))
 
         @app.get(path)
         async def show(token: Any = guard) -> Any:
@@ -134,7 +149,7 @@ def with_dependencies(config: JWTConfig, store: MemoryStore) -> Any:
 
 def on_sanic(config: JWTConfig, store: MemoryStore) -> Any:
     app = new_app()
-    for_sanic.install(app, config, revocation=store, required=False)
+    for_sanic.install(app, config, store=store, required=False)
 
     async def show(request: Any, token: Any) -> Any:
         return json({"identity": token and token.identity})
@@ -145,7 +160,7 @@ def on_sanic(config: JWTConfig, store: MemoryStore) -> Any:
     return app
 
 
-DOORS: list[Callable[[JWTConfig, MemoryStore], Any]] = [
+ADAPTERS: list[Callable[[JWTConfig, MemoryStore], Any]] = [
     wrapped,
     on_starlette,
     on_starlette_demanded,
@@ -155,8 +170,8 @@ DOORS: list[Callable[[JWTConfig, MemoryStore], Any]] = [
 ]
 
 
-@pytest.fixture(params=DOORS, ids=lambda door: door.__name__)
-def door(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=ADAPTERS, ids=lambda adapter: adapter.__name__)
+def adapter(request: pytest.FixtureRequest) -> Any:
     """Each application; `tests/system/sanic_server` has that of Sanic on its own server."""
     return request.param
 
@@ -177,36 +192,36 @@ def opened() -> Any:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_revoked_token_is_refused(door: Any, opened: Any, config: JWTConfig, store: MemoryStore) -> None:
-    """At every door, on optional routes too (a trap of others), and only where a guard opts out by name it is not."""
+async def test_a_revoked_token_is_refused(adapter: Any, opened: Any, config: JWTConfig, store: MemoryStore) -> None:
+    """At every adapter, on optional routes too (a trap of others), and only where a guard opts out by name it is not."""
     pair = await start_session("alice", config, store)
     headers = {"authorization": f"Bearer {pair.access_token}"}
-    async with opened(door(config, store)) as client:
+    async with opened(adapter(config, store)) as client:
         for path in ("/", "/optional"):
             assert {"identity": "alice"} == (await client.get(path, headers=headers)).json()
-        await revoke_session(str(verify_token(pair.access_token, config).family), config, store)
+        await revoke_session(str(verify_token(pair.access_token, config).session_id), config, store)
         for path in ("/", "/optional"):
             answer = await client.get(path, headers=headers)
             assert (401, True) == (answer.status_code, 'error="invalid_token"' in answer.headers["www-authenticate"])
-        if door is not wrapped:
+        if adapter is not wrapped:
             assert {"identity": "alice"} == (await client.get("/open", headers=headers)).json()
         other = await client.get("/", headers={"authorization": f"Bearer {create_access_token('bob', config)}"})
         assert {"identity": "bob"} == other.json()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_store_that_is_away(door: Any, opened: Any, config: JWTConfig, clock: HeldClock) -> None:
-    """At every door 503 with `Retry-After` for a good token, and what needs no store is answered as ever."""  # S141
+async def test_a_store_that_is_away(adapter: Any, opened: Any, config: JWTConfig, clock: HeldClock) -> None:
+    """At every adapter 503 with `Retry-After` for a good token, and what needs no store is answered as ever."""  # S141
     store = Distant(clock=clock)
     store.is_away = True
     headers = {"authorization": f"Bearer {create_access_token('alice', config)}"}
-    async with opened(door(config, store)) as client:
+    async with opened(adapter(config, store)) as client:
         for path in ("/", "/optional"):
             answer = await client.get(path, headers=headers)
             assert (503, "7") == (answer.status_code, answer.headers["retry-after"])
         assert 401 == (await client.get("/")).status_code
         assert 401 == (await client.get("/", headers={"authorization": "Bearer a.b.c"})).status_code
-        if door is not wrapped:
+        if adapter is not wrapped:
             assert {"identity": "alice"} == (await client.get("/open", headers=headers)).json()
         store.is_away = False
         assert {"identity": "alice"} == (await client.get("/", headers=headers)).json()
@@ -215,7 +230,7 @@ async def test_a_store_that_is_away(door: Any, opened: Any, config: JWTConfig, c
 async def test_the_store_is_asked_once(config: JWTConfig, clock: HeldClock) -> None:
     """However many guards and middlewares a request passes, one question is asked, and none about a bad token."""
     store = Distant(clock=clock)
-    app = JWTMiddleware(on_starlette(config, store), config, revocation=store)
+    app = JWTMiddleware(on_starlette(config, store), config, store=store)
     assert 200 == (await ask(app, "/", bearer(create_access_token("alice", config)))).status
     assert 1 == store.asked
     for headers in ((), (bearer(b"a.b.c"),)):
@@ -228,17 +243,17 @@ async def test_two_stores(config: JWTConfig, clock: HeldClock) -> None:
     near, far = MemoryStore(clock=clock), Distant(clock=clock)
     raw = create_access_token("alice", config)
     await revoke_token(verify_token(raw, config), config, far)
-    inner, plain = JWTMiddleware(Recorder(), config, revocation=far), JWTMiddleware(Recorder(), config)
-    assert 401 == (await ask(JWTMiddleware(inner, config, revocation=near), "/", bearer(raw))).status
+    inner, plain = JWTMiddleware(Recorder(), config, store=far), JWTMiddleware(Recorder(), config)
+    assert 401 == (await ask(JWTMiddleware(inner, config, store=near), "/", bearer(raw))).status
     assert 401 == (await ask(JWTMiddleware(inner, config), "/", bearer(raw))).status
-    assert 200 == (await ask(JWTMiddleware(plain, config, revocation=near), "/", bearer(raw))).status
-    assert 401 == (await ask(JWTMiddleware(plain, config, revocation=far), "/", bearer(raw))).status
+    assert 200 == (await ask(JWTMiddleware(plain, config, store=near), "/", bearer(raw))).status
+    assert 401 == (await ask(JWTMiddleware(plain, config, store=far), "/", bearer(raw))).status
 
 
 async def test_websockets(config: JWTConfig, store: MemoryStore) -> None:
-    """A revoked token opens no websocket; where nobody can say, the close asks to come again."""
+    """A revoked token opens no websocket; if the store is away, the close asks to try again."""
     recorder = Recorder()
-    app = JWTMiddleware(recorder, config, revocation=store)
+    app = JWTMiddleware(recorder, config, store=store)
     raw = create_access_token("alice", config)
     assert ["websocket.accept"] == (await talk(app, "/", bearer(raw))).types
     await revoke_token(verify_token(raw, config), config, store)
@@ -259,33 +274,34 @@ async def test_the_store_is_looked_after(config: JWTConfig, clock: HeldClock) ->
 
 
 def test_where_nobody_can_wait(config: JWTConfig, clock: HeldClock) -> None:
-    """Asked without waiting, a store that has to be asked lets nobody in; who does not want to know goes in."""
+    """Without waiting, a store that has to be asked accepts no token; a guard that does not check accepts it."""
     store = Distant(clock=clock)
     scope = http_scope("/", bearer(create_access_token("alice", config)))
-    outcome = Outcome(config, DEFAULT_SOURCES, Challenges(), store)
-    with pytest.raises(StoreUnavailableError):
-        outcome.admit(scope, Access())
-    assert outcome.is_undecided
-    assert "alice" == outcome.admit(scope, Access(check_revocation=False)).identity
-    finish(outcome.prepare(scope, check_revocation=False))
-    assert (0, False) == (store.asked, outcome.attended)
-    finish(outcome.prepare(scope))
-    finish(outcome.prepare(scope))
-    assert (1, True) == (store.asked, outcome.attended)
-    assert "alice" == outcome.admit(scope, Access()).identity
+    authenticator_for(scope, Authenticator(config, DEFAULT_SOURCES, store, ErrorResponder()))
+    result = authenticate_request(scope)
+    assert "store" == result.state.needs
+    assert StoreUnavailableError is type(result.refusal(ACCESS_TOKEN))
+    assert None is result.refusal(Guard(check_revocation=False))
+    result, _ = finish(complete_request(scope, result, check_revocation=False))
+    assert (0, "store") == (store.asked, result.state.needs)
+    result, _ = finish(complete_request(scope, result))
+    again, _ = finish(complete_request(scope, authenticate_request(scope)))
+    assert again is result
+    assert (1, None) == (store.asked, result.state.needs)
+    assert None is result.refusal(ACCESS_TOKEN)
 
 
 @pytest.mark.parametrize("store", [None], indirect=False)
 def test_what_is_no_store(config: JWTConfig, store: None) -> None:
     """Something else in the place of a store is refused when it is built, and a store without a configuration too."""
-    with pytest.raises(SettingError, match="RevocationStore"):
-        Gate(config, revocation=object())  # type: ignore[arg-type]
-    for arguments, options in (((config,), {"revocation": object()}), ((), {"revocation": MemoryStore()})):
-        with pytest.raises(SettingError, match="RevocationStore"):
+    with pytest.raises(SettingError, match="TokenStore"):
+        MiddlewareSettings(config, store=object())  # type: ignore[arg-type]
+    for arguments, options in (((config,), {"store": object()}), ((), {"store": MemoryStore()})):
+        with pytest.raises(SettingError, match="TokenStore"):
             for_fastapi.JWTBearer(*arguments, **options)
     known = MemoryStore()
-    assert for_fastapi.JWTBearer(config, revocation=known) == for_fastapi.JWTBearer(config, revocation=known)
-    assert for_fastapi.JWTBearer(config, revocation=known) != for_fastapi.JWTBearer(config)
+    assert for_fastapi.JWTBearer(config, store=known) == for_fastapi.JWTBearer(config, store=known)
+    assert for_fastapi.JWTBearer(config, store=known) != for_fastapi.JWTBearer(config)
 
 
 async def test_refusals_are_told(config: JWTConfig, events: list[AuthEvent], store: MemoryStore) -> None:
@@ -304,7 +320,7 @@ async def test_refusals_are_told(config: JWTConfig, events: list[AuthEvent], sto
 
 async def test_fresh_for_a_while(config: JWTConfig, clock: HeldClock, store: MemoryStore) -> None:
     """`fresh=timedelta` is counted from the login, and no refreshed token is fresh, however recent the login was."""
-    rule = Access(fresh=timedelta(minutes=5))
+    rule = AccessPolicy(fresh=timedelta(minutes=5))
     pair = await start_session("alice", config, store)
     rule.check(verify_token(pair.access_token, config))
     clock.now += 300

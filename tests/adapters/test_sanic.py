@@ -31,14 +31,15 @@ from asgi_jwt_claims import (
     create_refresh_token,
     current_token,
 )
-from asgi_jwt_claims._sanic_connections import content_type
+from asgi_jwt_claims.auth.exempt import CORS_INSIDE
+from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
-from asgi_jwt_claims.gate import CORS_INSIDE
-from asgi_jwt_claims.sanic import get_token, install, jwt_required
-from tests.apps.door import Site, asgi_site
-from tests.apps.sanic_door import new_app
-from tests.by_hand import bearer, lifespan, talk
+from asgi_jwt_claims.sanic import install, jwt_required
+from asgi_jwt_claims.sanic._connections import content_type
+from tests.apps.adapter import Site, asgi_site
+from tests.apps.sanic_adapter import new_app
 from tests.conftest import HeldClock
+from tests.raw_asgi import bearer, lifespan, talk
 
 pytestmark = pytest.mark.anyio
 

@@ -15,17 +15,24 @@ pytest.importorskip("websockets")
 from sanic import Blueprint, HTTPResponse, Request, empty, json, text
 from sanic.views import HTTPMethodView
 
-from asgi_jwt_claims import JWTConfig, Token, TokenError, create_access_token, current_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
+from asgi_jwt_claims import (
+    JWTConfig,
+    Token,
+    TokenError,
+    create_access_token,
+    current_token,
+)
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import ForbiddenError, SettingError
-from asgi_jwt_claims.gate import Gate
-from asgi_jwt_claims.revocation import MemoryStore, start_session
-from asgi_jwt_claims.sanic import add_token_endpoints, get_token, install, jwt_required
-from asgi_jwt_claims.token import SCOPE_KEY
+from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore
 from tests.adapters.test_sanic import Open, anyio_backend, app, extended, site_of
-from tests.apps.sanic_door import failure_of, new_app
-from tests.by_hand import ask, lifespan
+from tests.apps.sanic_adapter import failure_of, new_app
 from tests.conftest import HeldClock
+from tests.raw_asgi import ask, lifespan
+from tests.scopes import ScopeMiddleware
 from tests.support import SECRET
 
 __all__ = ["anyio_backend", "app", "extended", "site_of"]
@@ -358,7 +365,7 @@ async def test_endpoints_of_a_guarded_blueprint(app: Any, config: JWTConfig, sit
     """Where the blueprint is guarded the paths that need no access token are exempt."""
     store = MemoryStore()
     part = Blueprint("part", url_prefix="/api")
-    install(part, config, revocation=store, exempt=["/api/auth/refresh"])
+    install(part, config, store=store, exempt=["/api/auth/refresh"])
     add_token_endpoints(part, TokenEndpoints(config, store))
     app.blueprint(part)
     pair = await start_session("alice", config, store)
@@ -548,7 +555,7 @@ async def test_a_parameter_named_token_without_install(app: Any, config: JWTConf
     guard = jwt_required(handler_of_a_token)
     request = Request(b"/", {}, "1.1", "GET", None, app)  # type: ignore[arg-type]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"authorization", b"Bearer " + alice.encode())]}
-    Gate(config).open(scope)
+    ScopeMiddleware(config).open(scope)
     setattr(request.ctx, SCOPE_KEY, scope)
     for wrong in ("mallory", 7, ""):
         with pytest.raises(SettingError, match="rename the parameter of the route"):

@@ -18,10 +18,10 @@ from sanic import Request
 from sanic.compat import Header
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, create_access_token
-from asgi_jwt_claims._sanic_scope import parse_head, prepared_scope
 from asgi_jwt_claims.errors import InvalidRequestError
-from asgi_jwt_claims.sources import find_token
-from tests.apps.sanic_door import new_app
+from asgi_jwt_claims.sanic._scope import parse_head, prepared_scope
+from asgi_jwt_claims.sources import extract_credentials
+from tests.apps.sanic_adapter import new_app
 
 pytestmark = pytest.mark.anyio
 
@@ -116,9 +116,9 @@ async def test_a_request_without_a_head(config: JWTConfig) -> None:
     scope = prepared_scope(request_of(headers))
     assert [b"authorization", b"cookie", b"x-a"] == [name for name, _ in scope["headers"]]
     assert (b"x-a", b"\xff") == scope["headers"][-1]
-    offered = find_token(scope, (BearerHeader(), Cookie()), 8192)
+    offered = extract_credentials(scope, (BearerHeader(), Cookie()), 8192)
     assert offered is not None
-    assert ("header", raw.encode()) == (offered.source, offered.raw)
+    assert ("header", raw.encode()) == (offered.source, offered.token)
 
 
 async def test_the_head_decides(config: JWTConfig) -> None:
@@ -126,7 +126,7 @@ async def test_the_head_decides(config: JWTConfig) -> None:
     scope = prepared_scope(request_of({"authorization": "Bearer a.b.c"}, head=b"GET / HTTP/1.1\r\nX-A:  b\t"))
     assert [(b"x-a", b"b")] == scope["headers"]
     with pytest.raises(InvalidRequestError):
-        find_token(prepared_scope(request_of({}, head=LINE + b"\r\nAuthorization:")), (BearerHeader(),), 8192)
+        extract_credentials(prepared_scope(request_of({}, head=LINE + b"\r\nAuthorization:")), (BearerHeader(),), 8192)
 
 
 @pytest.mark.parametrize(

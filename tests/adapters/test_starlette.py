@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -22,8 +23,8 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import (
-    Answer,
     BearerHeader,
+    ErrorResponse,
     JWTConfig,
     JWTMiddleware,
     Token,
@@ -31,6 +32,8 @@ from asgi_jwt_claims import (
     create_access_token,
     current_token,
 )
+from asgi_jwt_claims.auth.exempt import CORS_INSIDE
+from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import (
     ForbiddenError,
     MissingTokenError,
@@ -38,11 +41,10 @@ from asgi_jwt_claims.errors import (
     SettingError,
     StoreUnavailableError,
 )
-from asgi_jwt_claims.gate import CORS_INSIDE
-from asgi_jwt_claims.revocation import MemoryStore
-from asgi_jwt_claims.starlette import get_token, install, jwt_required, token_error_handler
-from tests.by_hand import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, lifespan, talk
+from asgi_jwt_claims.starlette import install, jwt_required, token_error_handler
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
+from tests.raw_asgi import App, Header, Receive, Scope, Send, ask, bearer, drive, http_scope, lifespan, talk
 
 pytestmark = pytest.mark.anyio
 
@@ -655,15 +657,35 @@ async def test_the_guards_of_a_preflight(config: JWTConfig, alice: Header) -> No
     assert [None, None] == reached
 
 
+async def test_a_preflight_brings_no_token_of_a_guards_own_source(config: JWTConfig, alice: Header) -> None:
+    """What a guard finds where the middleware does not look is not handed to the handler of a preflight, good or bad."""
+    reached: list[Any] = []
+    told: list[str] = []
+    config = dataclasses.replace(config, on_event=lambda event: told.append(event.name), accepted_events=True)
+
+    @jwt_required(sources=[BearerHeader("X-Token")], allow="ADMIN")
+    async def handler(request: Request, token: Token) -> Response:
+        reached.append(token)
+        return Response(status_code=204)
+
+    app = Starlette(routes=[Route("/", handler, methods=["GET", "OPTIONS"])])
+    install(app, config, allow_preflight=True, required=False)
+    for value in (alice[1], b"Bearer a.b.c"):
+        assert 204 == (await ask(app, "/", ORIGIN, ASKS, (b"x-token", value), method="OPTIONS")).status
+    assert 403 == (await ask(app, "/", ORIGIN, ASKS, (b"x-token", alice[1]))).status
+    assert [None, None] == reached
+    assert ["refused"] == told
+
+
 async def test_an_answer_of_the_library_stays(config: JWTConfig, clock: HeldClock) -> None:
     """A 503 of a guard, or of the handler for errors, is told once and not replaced by an error of before."""
     told: list[str] = []
 
-    def on_error(error: TokenError, answer: Answer, _: Any) -> None:
+    def on_error(error: TokenError, answer: ErrorResponse, _: Any) -> None:
         told.append(error.code)
 
     class Away(MemoryStore):
-        def known(self, token: Token, config: JWTConfig) -> None:
+        def is_revoked_locally(self, token: Token, config: JWTConfig) -> None:
             return None
 
         async def check(self, token: Token, config: JWTConfig) -> bool:
@@ -684,7 +706,7 @@ async def test_an_answer_of_the_library_stays(config: JWTConfig, clock: HeldCloc
             await self.app(scope, receive, send)
 
     app = Starlette(routes=[Route("/guarded", guarded), *READS], middleware=[Middleware(Peek)])
-    install(app, config, required=False, revocation=Away(clock=clock), on_error=on_error)
+    install(app, config, required=False, store=Away(clock=clock), on_error=on_error)
     raw = create_access_token("alice", config)
     for path, header in (("/guarded", (b"x-token", raw.encode())), ("/token", bearer(raw))):
         assert 503 == (await ask(app, path, header)).status

@@ -13,13 +13,13 @@ pytest.importorskip("sanic")
 import sanic
 
 from asgi_jwt_claims import JWTConfig, verify_token
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.compat import sanic_jwt_extended as compat
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.errors import RoleRefusedError
-from asgi_jwt_claims.revocation import MemoryStore
 from asgi_jwt_claims.sanic import add_token_endpoints
+from asgi_jwt_claims.sessions import TokenEndpoints
+from asgi_jwt_claims.stores import MemoryStore
 from tests.support import SECRET
 
 NUMBERS = itertools.count()  # Sanic keeps its applications by name
@@ -58,7 +58,7 @@ async def test_a_denied_role_is_denied(role: Any) -> None:
     raw = await compat.create_access_token(app, Role.BANNED, {Role.BANNED: Role.BANNED}, role)
     token = verify_token(raw, settings.config)
     assert ("banned", {"banned"}, {"banned": "banned"}) == (token.identity, token.roles, token.user_claims)
-    for rule in (Access(deny=[Role.BANNED]), Access(deny="banned")):
+    for rule in (AccessPolicy(deny=[Role.BANNED]), AccessPolicy(deny="banned")):
         with pytest.raises(RoleRefusedError):
             rule.check(token)
     assert "message" == settings.message_key

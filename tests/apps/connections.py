@@ -20,9 +20,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, renew_token
-from asgi_jwt_claims.revocation import MirroredStore, RevocationStore
 from asgi_jwt_claims.starlette import install
-from tests.by_hand import App, Receive, Scope, Send
+from asgi_jwt_claims.stores import MirroredStore, TokenStore
+from tests.raw_asgi import App, Receive, Scope, Send
 from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, leeway=0)
@@ -32,16 +32,16 @@ TICK = "data: tick\n\n"
 diary: dict[str, str] = {}
 
 
-def store() -> RevocationStore | None:
+def store() -> TokenStore | None:
     """A mirror of the server that the tests have started, if there is one, for this event loop."""
     url, prefix = os.environ.get("TESTS_STORE", ""), os.environ.get("TESTS_PREFIX", "")
     if not url:
         return None
     if os.environ["TESTS_CLIENT"] == "coredis":
-        from asgi_jwt_claims.revocation.coredis import CoredisStore  # noqa: PLC0415 -- only where it is wanted
+        from asgi_jwt_claims.stores.coredis import CoredisStore  # noqa: PLC0415 -- only where it is wanted
 
         return MirroredStore(CoredisStore.from_url(url, prefix=prefix))
-    from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- as above
+    from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- as above
 
     return MirroredStore(RedisStore.from_url(url, prefix=prefix))
 
@@ -158,8 +158,8 @@ class Applications:
                     Route("/starlette/stream-busy", stream),
                 ]
             )
-            install(framework, CONFIG, revocation=revocation)
-            wrapped = JWTMiddleware(raw, CONFIG, exempt=("/diary",), revocation=revocation)
+            install(framework, CONFIG, store=revocation)
+            wrapped = JWTMiddleware(raw, CONFIG, exempt=("/diary",), store=revocation)
             self._made = (wrapped, framework)
         inside = scope["type"] != "lifespan" and scope["path"].startswith("/starlette")
         await self._made[inside](scope, receive, send)

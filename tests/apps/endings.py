@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import anyio
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, _drain
-from tests.by_hand import App, Receive, Scope, Send
+from asgi_jwt_claims import JWTConfig, JWTMiddleware
+from asgi_jwt_claims.runtime import drain as _drain
+from tests.raw_asgi import App, Receive, Scope, Send
 from tests.support import SECRET
 
 _drain._LONGEST = 60.0  # type: ignore[misc]  # what is tested is not how long a busy machine takes

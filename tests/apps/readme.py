@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.by_hand import App, Receive, Scope, Send
 from tests.pages import blocks
+from tests.raw_asgi import App, Receive, Scope, Send
 from tests.support import ROOT, SECRET
 
 __all__ = ["CONFIG", "PROGRAMS", "application", "sanic"]

@@ -13,7 +13,7 @@ import uvicorn
 from sanic import Sanic
 from websockets.asyncio.client import connect
 
-from tests.apps.sanic_door import serving
+from tests.apps.sanic_adapter import serving
 from tests.sockets import PATIENCE
 
 Serve = Callable[[Any], AbstractAsyncContextManager[str]]

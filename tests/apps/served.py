@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Token
 from asgi_jwt_claims.starlette import install, jwt_required
-from tests.by_hand import App, Receive, Scope, Send
+from tests.raw_asgi import App, Receive, Scope, Send
 from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET)

@@ -18,7 +18,7 @@ __all__ = ["ENTRIES"]
 
 HS, RS, PS, ES = (ISSUERS[name] for name in ("hs256", "rs256", "ps256", "es256"))
 PAYLOAD = text(BASE)
-ALGORITHM, SIGNATURE = "algorithm_refused", "signature_invalid"
+ALGORITHM, SIGNATURE = "invalid_algorithm", "invalid_signature"
 ABSENT = object()
 
 

@@ -1,4 +1,4 @@
-"""The doors of an ASGI application, which find tokens in the Authorization header. None of these needs a framework."""
+"""The adapters of an ASGI application, which find tokens in the Authorization header. None of these needs a framework."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import asynccontextmanager
 
 from asgi_jwt_claims import JWTMiddleware
 from asgi_jwt_claims.errors import MalformedCredentialsError
-from tests import by_hand
-from tests.corpus.doors import Offer, Offered, Verdict, expected, on_the_wire
+from tests import raw_asgi
+from tests.corpus.adapters import Credentials, Offer, Verdict, expected, on_the_wire
 from tests.corpus.issuers import Issuer
 from tests.corpus.runner import EVERYTHING
 
-__all__ = ["HeaderDoor", "Middleware", "Websocket", "not_for", "talk", "verdict_of"]
+__all__ = ["HeaderAdapter", "Middleware", "Websocket", "not_for", "talk", "verdict_of"]
 
 TOKEN68 = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")  # RFC 9110 section 11.2
 
 
-class HeaderDoor:
-    """What the doors have in common that find tokens in the Authorization header.
+class HeaderAdapter:
+    """What the adapters have in common that find tokens in the Authorization header.
 
     Two things differ from the core. White space around a header's value belongs to no token (RFC 9110 section 5.5), so
     that entries which have nothing else wrong are passed over. And what is no token68 is refused as malformed
@@ -34,13 +34,13 @@ class HeaderDoor:
     name = "header"
     types = ("access",)
 
-    def takes(self, entry: Offered) -> bool:
-        """See `Door`."""
+    def takes(self, entry: Credentials) -> bool:
+        """See `Adapter`."""
         raw = on_the_wire(entry.token)
         return entry.type in self.types and not raw.startswith(b" ") and not raw.endswith((b" ", b"\t"))
 
-    def expects(self, entry: Offered) -> Verdict:
-        """See `Door`."""
+    def expects(self, entry: Credentials) -> Verdict:
+        """See `Adapter`."""
         verdict = expected(entry)
         if verdict.code != "token_too_large" and TOKEN68.fullmatch(on_the_wire(entry.token)) is None:
             error = MalformedCredentialsError
@@ -52,9 +52,9 @@ class HeaderDoor:
 NO_HEADER = ("space in front", "space behind")
 
 
-def not_for(door: HeaderDoor) -> list[str]:
-    """The names of the entries that cannot be offered at a door."""
-    others = [entry.name for entry in EVERYTHING if entry.type != "access" and "refresh" not in door.types]
+def not_for(adapter: HeaderAdapter) -> list[str]:
+    """The names of the entries that cannot be offered at an adapter."""
+    others = [entry.name for entry in EVERYTHING if entry.type != "access" and "refresh" not in adapter.types]
     return sorted([*NO_HEADER, *others])
 
 
@@ -70,7 +70,7 @@ def verdict_of(status: int, body: bytes) -> Verdict:
     return Verdict(status, json.loads(body)["identity"])
 
 
-async def identify(scope: by_hand.Scope, receive: by_hand.Receive, send: by_hand.Send) -> None:
+async def identify(scope: raw_asgi.Scope, receive: raw_asgi.Receive, send: raw_asgi.Send) -> None:
     """An application that tells whom it takes the client for."""
     body = json.dumps({"identity": scope["token"].identity})
     if scope["type"] == "websocket":
@@ -82,24 +82,24 @@ async def identify(scope: by_hand.Scope, receive: by_hand.Receive, send: by_hand
     await send({"type": "http.response.body", "body": body.encode()})
 
 
-class Middleware(HeaderDoor):
+class Middleware(HeaderAdapter):
     """`JWTMiddleware` around an ASGI application."""
 
     name = "middleware"
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
         app = JWTMiddleware(identify, issuer.config)
 
-        async def offer(entry: Offered) -> Verdict:
-            answer = await by_hand.ask(app, "/", by_hand.bearer(on_the_wire(entry.token)))
+        async def offer(entry: Credentials) -> Verdict:
+            answer = await raw_asgi.ask(app, "/", raw_asgi.bearer(on_the_wire(entry.token)))
             return verdict_of(answer.status, answer.body)
 
         yield offer
 
 
-class Websocket(HeaderDoor):
+class Websocket(HeaderAdapter):
     """The same for websockets.
 
     Args:
@@ -112,26 +112,26 @@ class Websocket(HeaderDoor):
         self.name = "websocket" if denial else "websocket that can only close"
         self._denial = denial
 
-    def expects(self, entry: Offered) -> Verdict:
-        """See `Door`."""
+    def expects(self, entry: Credentials) -> Verdict:
+        """See `Adapter`."""
         verdict = super().expects(entry)
         return verdict if self._denial or verdict.status == 200 else Verdict(self.UNAUTHORIZED)
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
         app = JWTMiddleware(identify, issuer.config)
 
-        async def offer(entry: Offered) -> Verdict:
+        async def offer(entry: Credentials) -> Verdict:
             return await talk(app, "/", entry, denial=self._denial)
 
         yield offer
 
 
-async def talk(app: by_hand.App, path: str, entry: Offered, *, denial: bool = True) -> Verdict:
+async def talk(app: raw_asgi.App, path: str, entry: Credentials, *, denial: bool = True) -> Verdict:
     """What a websocket says first, or how it is refused."""
-    header = by_hand.bearer(on_the_wire(entry.token))
-    heard = await by_hand.talk(app, path, header, says=["hello"], denial=denial)
+    header = raw_asgi.bearer(on_the_wire(entry.token))
+    heard = await raw_asgi.talk(app, path, header, says=["hello"], denial=denial)
     if "websocket.accept" in heard.types:
         return Verdict(200, json.loads(heard.texts[0])["identity"])
     if heard.close_code is not None:

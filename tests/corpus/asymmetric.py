@@ -15,7 +15,7 @@ from tests.support import SECRET
 
 __all__ = ["ENTRIES"]
 
-INVALID = "signature_invalid"
+INVALID = "invalid_signature"
 
 # L, the order of the group of the base point (RFC 8032 sections 5.1 and 5.2).
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493

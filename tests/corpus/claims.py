@@ -11,7 +11,7 @@ from tests.corpus.issuers import ISSUERS
 
 __all__ = ["ENTRIES", "claimed"]
 
-MISSING, INVALID, EXPIRED, EARLY = "claim_missing", "claim_invalid", "token_expired", "token_not_yet_valid"
+MISSING, INVALID, EXPIRED, EARLY = "missing_claim", "invalid_claim", "token_expired", "token_not_yet_valid"
 BOUND = "token_bound"
 
 NOT_NUMBERS: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Good tokens at the wrong door: of another type, issuer, audience, protocol or format than the one they are offered to."""
+"""Good tokens at the wrong adapter: of another type, issuer, audience, protocol or format than the one they are offered to."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["ENTRIES"]
 
 HS, RS, ES, RING = (ISSUERS[name] for name in ("hs256", "rs256", "es256", "ring"))
 STRICT, PROVIDER, LENIENT = (ISSUERS[name] for name in ("strict", "provider", "lenient"))
-MALFORMED, ENCRYPTED, HEADER = "token_malformed", "token_encrypted", "header_invalid"
-ALGORITHM, SIGNATURE, MISSING = "algorithm_refused", "signature_invalid", "claim_missing"
-TYPE, AUDIENCE, ISSUER = "type_wrong", "audience_wrong", "issuer_wrong"
+MALFORMED, ENCRYPTED, HEADER = "token_malformed", "token_encrypted", "invalid_header"
+ALGORITHM, SIGNATURE, MISSING = "invalid_algorithm", "invalid_signature", "missing_claim"
+TYPE, AUDIENCE, ISSUER = "invalid_token_type", "invalid_audience", "invalid_issuer"
 
 
 def kinds() -> Iterator[Entry]:
-    """Access, refresh and whatever else an application names."""
+    """AccessPolicy, refresh and whatever else an application names."""
     # S137
-    for kind in ("refresh", "id", "Access", "access ", "acces", "ACCESS", "api", "bearer", "access,refresh"):
+    for kind in ("refresh", "id", "AccessPolicy", "access ", "acces", "ACCESS", "api", "bearer", "access,refresh"):
         why = "It is not the type that is wanted."
         yield Entry(f"type: {kind!r}", "S137", HS.token({"type": kind}), TYPE, why, signed=True)
     for kind in ("access", "Refresh", "refresh ", "id"):
@@ -138,7 +138,7 @@ def issuers() -> Iterator[Entry]:
         ("strict's claims by another secret", STRICT.token(sign=OTHER_KEYS["hs256"]), SIGNATURE, "strict"),
         ("same kid of another issuer", RS.token({"jti": "b"}, sign=OTHER_KEYS["rs256"]), SIGNATURE, "rs256"),
         ("same kid, same curve, other issuer", ES.token({"jti": "b"}, sign=OTHER_KEYS["es256"]), SIGNATURE, "es256"),
-        ("es256 to rs256", ES.token({"jti": "to rs256"}), "key_unknown", "rs256"),
+        ("es256 to rs256", ES.token({"jti": "to rs256"}), "unknown_key", "rs256"),
         ("es256 to rs256, under its kid", ES.token(header={"kid": "rsa"}), ALGORITHM, "rs256"),
         ("rs256 to es256, under its kid", RS.token(header={"kid": "ec"}), ALGORITHM, "es256"),
         ("hs256 to rs256", HS.token({"jti": "to rs256"}), ALGORITHM, "rs256"),

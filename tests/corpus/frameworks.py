@@ -1,4 +1,4 @@
-"""The doors of frameworks. Those of the contract are used as they stand; each is made only where its framework is."""
+"""The adapters of frameworks. Those of the contract are used as they stand; each is made only where its framework is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import anyio
 
 from asgi_jwt_claims import Token
 from asgi_jwt_claims.errors import MissingTokenError
-from tests import by_hand, sockets
-from tests.apps.door import asgi_site
-from tests.corpus.asgi import HeaderDoor, talk, verdict_of
-from tests.corpus.doors import Offer, Offered, Verdict, on_the_wire
+from tests import raw_asgi, sockets
+from tests.apps.adapter import asgi_site
+from tests.corpus.adapters import Credentials, Offer, Verdict, on_the_wire
+from tests.corpus.asgi import HeaderAdapter, talk, verdict_of
 from tests.corpus.entries import Oddity
 from tests.corpus.issuers import Issuer
 from tests.support import SECRET
@@ -25,17 +25,17 @@ __all__ = ["Bearer", "Compat", "Framework", "FrameworkWebsocket", "SanicServer"]
 PATHS = {"access": "/protected", "refresh": "/refresh"}
 
 
-async def ask(app: by_hand.App, entry: Offered) -> Verdict:
+async def ask(app: raw_asgi.App, entry: Credentials) -> Verdict:
     """One http request to the guarded route."""
-    answer = await by_hand.ask(app, PATHS[entry.type], by_hand.bearer(on_the_wire(entry.token)))
+    answer = await raw_asgi.ask(app, PATHS[entry.type], raw_asgi.bearer(on_the_wire(entry.token)))
     return verdict_of(answer.status, answer.body)
 
 
-class Framework(HeaderDoor):
+class Framework(HeaderAdapter):
     """A guarded route behind `install`, in an application that is called in process.
 
     Args:
-        module: Of the contract's door.
+        module: Of the contract's adapter.
         kind: Its class.
         required: Whether the middleware demands a token, or only the guard.
     """
@@ -44,20 +44,20 @@ class Framework(HeaderDoor):
 
     def __init__(self, module: str, kind: str, *, required: bool) -> None:
         self.name = f"{kind}, {'required' if required else 'guard alone'}"
-        self._door = getattr(importlib.import_module(f"tests.apps.{module}"), kind)()
+        self._adapter = getattr(importlib.import_module(f"tests.apps.{module}"), kind)()
         self.required = required
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
-        async with self._door.open(issuer.config, required=self.required) as site:
+        """See `Adapter`."""
+        async with self._adapter.open(issuer.config, required=self.required) as site:
 
-            async def offer(entry: Offered) -> Verdict:
+            async def offer(entry: Credentials) -> Verdict:
                 return await self.ask(site, entry)
 
             yield offer
 
-    async def ask(self, site: Any, entry: Offered) -> Verdict:
+    async def ask(self, site: Any, entry: Credentials) -> Verdict:
         """Offer one token."""
         return await ask(site.app, entry)
 
@@ -65,7 +65,7 @@ class Framework(HeaderDoor):
 class FrameworkWebsocket(Framework):
     """A guarded websocket."""
 
-    async def ask(self, site: Any, entry: Offered) -> Verdict:
+    async def ask(self, site: Any, entry: Credentials) -> Verdict:
         """See `Framework`."""
         return await talk(site.app, "/ws/echo" if entry.type == "access" else "/ws/refresh", entry)
 
@@ -81,21 +81,21 @@ class SanicServer(Framework):
 
     HEAD_LIMIT = 8192
 
-    def expects(self, entry: Offered) -> Verdict:
-        """See `Door`."""
+    def expects(self, entry: Credentials) -> Verdict:
+        """See `Adapter`."""
         status = self.gives_up(entry)
         if status is None:
             return super().expects(entry)
         error = MissingTokenError
         return Verdict(error.status, None, error.description, error.code) if self.required else Verdict(status)
 
-    def gives_up(self, entry: Offered) -> int | None:
+    def gives_up(self, entry: Credentials) -> int | None:
         """The status with which the server refuses the request by itself."""
         if self._request(entry).index(b"\r\n\r\n") >= self.HEAD_LIMIT:
             return 413
         return 400 if b"\r\n" in on_the_wire(entry.token) else None
 
-    async def ask(self, site: Any, entry: Offered) -> Verdict:
+    async def ask(self, site: Any, entry: Credentials) -> Verdict:
         """See `Framework`."""
         host, _, port = site.address.partition(":")
         received = b""
@@ -107,12 +107,12 @@ class SanicServer(Framework):
         answer = sockets.parse(received)
         return verdict_of(answer.status, answer.body)
 
-    def _request(self, entry: Offered) -> bytes:
+    def _request(self, entry: Credentials) -> bytes:
         line = b"Authorization: Bearer " + on_the_wire(entry.token)
         return sockets.request_bytes(PATHS[entry.type].encode(), line)
 
 
-class Bearer(HeaderDoor):
+class Bearer(HeaderAdapter):
     """FastAPI with `JWTBearer` as a dependency and no middleware."""
 
     name = "JWTBearer"
@@ -120,7 +120,7 @@ class Bearer(HeaderDoor):
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
         fastapi = importlib.import_module("fastapi")
         bearer: Callable[..., Any] = importlib.import_module("asgi_jwt_claims.fastapi").JWTBearer
         app = fastapi.FastAPI()
@@ -132,13 +132,13 @@ class Bearer(HeaderDoor):
 
             app.get(path)(identify)
 
-        async def offer(entry: Offered) -> Verdict:
+        async def offer(entry: Credentials) -> Verdict:
             return await ask(app, entry)
 
         yield offer
 
 
-class Compat(HeaderDoor):
+class Compat(HeaderAdapter):
     """The guards of sanic-jwt-extended under Sanic in ASGI mode.
 
     It has rules of its own about claims, so of the hostile tokens it is offered what is wrong before they are read.
@@ -146,18 +146,18 @@ class Compat(HeaderDoor):
 
     name = "compat"
 
-    def takes(self, entry: Offered) -> bool:
-        """See `Door`."""
+    def takes(self, entry: Credentials) -> bool:
+        """See `Adapter`."""
         is_before_claims = isinstance(entry, Oddity) or not entry.signed or entry.code == "token_malformed"
         return super().takes(entry) and entry.issuer == "hs256" and is_before_claims
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
-        sanic_door = importlib.import_module("tests.apps.sanic_door")
+        """See `Adapter`."""
+        sanic_adapter = importlib.import_module("tests.apps.sanic_adapter")
         compat = importlib.import_module("asgi_jwt_claims.compat.sanic_jwt_extended")
         sanic = importlib.import_module("sanic")
-        app = sanic_door.new_app()
+        app = sanic_adapter.new_app()
         app.config.JWT_SECRET_KEY = SECRET
         compat.JWTManager(app)
         # There is no setting for the clock, and the corpus stands still in time.
@@ -171,7 +171,7 @@ class Compat(HeaderDoor):
 
         async with asgi_site(app) as site:
 
-            async def offer(entry: Offered) -> Verdict:
+            async def offer(entry: Credentials) -> Verdict:
                 return await ask(site.app, entry)  # type: ignore[attr-defined]
 
             yield offer

@@ -17,7 +17,7 @@ __all__ = ["ENTRIES"]
 
 HS, RING = ISSUERS["hs256"], ISSUERS["ring"]
 PAYLOAD = text(BASE)
-INVALID, ALGORITHM, UNKNOWN, SIGNATURE = "header_invalid", "algorithm_refused", "key_unknown", "signature_invalid"
+INVALID, ALGORITHM, UNKNOWN, SIGNATURE = "invalid_header", "invalid_algorithm", "unknown_key", "invalid_signature"
 MALLORY = OTHER_KEYS["hs256"]
 
 

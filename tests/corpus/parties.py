@@ -10,7 +10,7 @@ from tests.corpus.entries import Entry
 
 __all__ = ["ENTRIES"]
 
-INVALID, ISSUER, AUDIENCE = "claim_invalid", "issuer_wrong", "audience_wrong"
+INVALID, ISSUER, AUDIENCE = "invalid_claim", "invalid_issuer", "invalid_audience"
 
 EXPECTED = "https://issuer.example/"
 ISSUERS_NEARLY = {

@@ -13,7 +13,7 @@ from tests.support import SECRET
 
 __all__ = ["ENTRIES"]
 
-INVALID = "signature_invalid"
+INVALID = "invalid_signature"
 
 
 def flipped(signature: bytes, bit: int) -> bytes:

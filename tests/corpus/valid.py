@@ -1,4 +1,4 @@
-"""The other side of every boundary: tokens that look unusual, are valid, and must be accepted at every door."""
+"""The other side of every boundary: tokens that look unusual, are valid, and must be accepted at every adapter."""
 
 from __future__ import annotations
 

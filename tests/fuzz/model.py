@@ -195,22 +195,25 @@ def claims(reading: Reading, config: JWTConfig, kind: str) -> dict[str, Any]:
     needed |= {"iss"} if config.issuer else set()
     needed |= {"aud"} if config.audience else set()
     _demand(needed - {None} <= payload.keys())
-    now, leeway = config.clock(), config.leeway_seconds
+    now, leeway = config.clock(), config._prepared.leeway_seconds
     for name in {"exp", "nbf", "iat"} & payload.keys():
         _demand(type(payload[name]) in (int, float))
     exp, nbf, iat = payload.get("exp"), payload.get("nbf"), payload.get("iat")
     _demand((exp is None or now < exp + leeway) and (nbf is None or nbf <= now + leeway))
     _demand(iat is None or iat <= now + leeway)
-    _demand(config.max_age_seconds is None or (iat is not None and now < iat + config.max_age_seconds + leeway))
-    if config.max_lifetime_seconds is not None:
-        _demand(iat is not None and exp is not None and exp - iat <= config.max_lifetime_seconds)
+    _demand(
+        config._prepared.max_age_seconds is None
+        or (iat is not None and now < iat + config._prepared.max_age_seconds + leeway)
+    )
+    if config._prepared.max_lifetime_seconds is not None:
+        _demand(iat is not None and exp is not None and exp - iat <= config._prepared.max_lifetime_seconds)
     for name in {"sub", "iss", "jti", config.type_claim} & payload.keys():
         _demand(_is_name(payload[name]))
     _demand(payload[config.identity_claim] is not None)
     _demand(config.issuer is None or payload["iss"] == config.issuer)
     if "aud" in payload:
         names = payload["aud"] if isinstance(payload["aud"], list) else [payload["aud"]]
-        _demand(bool(names) and all(map(_is_name, names)) and not config.audiences.isdisjoint(names))
+        _demand(bool(names) and all(map(_is_name, names)) and not config._prepared.audiences.isdisjoint(names))
     _demand(isinstance(payload.get(config.user_claims_claim, {}), dict))
     _demand(type(payload.get("fresh", False)) in (bool, int, float))
     roles = payload.get(config.roles_claim, [])

@@ -27,8 +27,9 @@ from pathlib import Path
 __all__: list[str] = []
 
 MODULES = (
-    *("_compact", "_jose", "_key", "_loading", "_material", "_secrets", "_signatures"),
-    *("claims", "keys", "verification"),
+    *("jose/compact", "jose/strict_json", "jose/algorithms"),
+    *("keys/key", "keys/key_set", "keys/_loading", "keys/_material", "keys/_secrets"),
+    *("config/_cache", "runtime/values", "tokens/claims", "tokens/verification"),
 )
 TESTS = (
     *(
@@ -101,15 +102,15 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _copy(house: Path, modules: list[str]) -> Path:
-    house.mkdir()
+def _copy(workdir: Path, modules: list[str]) -> Path:
+    workdir.mkdir()
     unwanted = shutil.ignore_patterns("__pycache__", ".*")
     for name in ("src", "tests", "docs"):
-        shutil.copytree(PROJECT / name, house / name, ignore=unwanted)
-    shutil.copy(PROJECT / "pyproject.toml", house)
+        shutil.copytree(PROJECT / name, workdir / name, ignore=unwanted)
+    shutil.copy(PROJECT / "pyproject.toml", workdir)
     vectors = PROJECT.parent / "shared"
     if vectors.is_dir():  # where the tests look for them, from here and from mutmut's own copy
-        for neighbour in (house, house.parent):
+        for neighbour in (workdir, workdir.parent):
             if not (neighbour / "shared").exists():
                 (neighbour / "shared").symlink_to(vectors)
     lists = {
@@ -120,72 +121,76 @@ def _copy(house: Path, modules: list[str]) -> Path:
         "pytest_add_cli_args_test_selection": TESTS,
     }
     settings = [f"{name} =\n" + "".join(f"    {value}\n" for value in values) for name, values in lists.items()]
-    (house / "setup.cfg").write_text("[mutmut]\nuse_git_change_detection = false\n" + "".join(settings))
-    return house
+    (workdir / "setup.cfg").write_text("[mutmut]\nuse_git_change_detection = false\n" + "".join(settings))
+    return workdir
 
 
 # What stands in functions ---------------------------------------------------------------------------------------------
 
 
-def break_functions(house: Path, processes: int) -> None:
+def break_functions(workdir: Path, processes: int) -> None:
     """Mutmut's run, its counts, and the difference that each survivor makes."""
-    _mutmut(house, "run", "--max-children", str(processes))
-    _show_survivors(house, _verdicts(house))
+    _mutmut(workdir, "run", "--max-children", str(processes))
+    _show_survivors(workdir, _verdicts(workdir))
 
 
-def break_sample(house: Path, processes: int, size: int) -> None:
+def break_sample(workdir: Path, processes: int, size: int) -> None:
     """Some of mutmut's mutants, and the end of the program if too many of them survive."""
     workers = ("--max-children", str(processes))
     # One mutant, of a function that every module needs: the names of all are known after that, and which tests see them.
-    _mutmut(house, "run", *workers, "*.claims.x_plain__mutmut_1")
-    names = sorted(_verdicts(house))
+    _mutmut(workdir, "run", *workers, "*.values.x_plain__mutmut_1")
+    names = sorted(_verdicts(workdir))
     sample = sorted(random.Random(size).sample(names, size))
-    _mutmut(house, "run", *workers, *sample)
-    verdicts = {name: verdict for name, verdict in _verdicts(house).items() if name in sample}
-    _show_survivors(house, verdicts)
+    _mutmut(workdir, "run", *workers, *sample)
+    verdicts = {name: verdict for name, verdict in _verdicts(workdir).items() if name in sample}
+    _show_survivors(workdir, verdicts)
     survivors = [name for name, verdict in verdicts.items() if verdict == "survived"]
     _say(f"\n{len(sample)} of {len(names)} tried, {len(survivors)} survived\n")
     if len(survivors) > MAX_SURVIVORS * size:
         sys.exit("the tests have overlooked too much")
 
 
-def _mutmut(house: Path, *arguments: str) -> str:
+def _mutmut(workdir: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "mutmut", *arguments]
-    run = subprocess.run(command, cwd=house, check=False, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=workdir, check=False, capture_output=True, text=True)
     if run.returncode:
         _say(run.stdout[-3000:] + run.stderr[-3000:])
         sys.exit(run.returncode)
     return run.stdout
 
 
-def _verdicts(house: Path) -> dict[str, str]:
-    return dict(re.findall(r"^\s*(\S+): (.+)$", _mutmut(house, "results", "--all", "true"), re.MULTILINE))
+def _verdicts(workdir: Path) -> dict[str, str]:
+    return dict(re.findall(r"^\s*(\S+): (.+)$", _mutmut(workdir, "results", "--all", "true"), re.MULTILINE))
 
 
-def _show_survivors(house: Path, verdicts: dict[str, str]) -> None:
+def _show_survivors(workdir: Path, verdicts: dict[str, str]) -> None:
     _say(", ".join(f"{count} {verdict}" for verdict, count in Counter(verdicts.values()).most_common()) + "\n")
     for name, verdict in verdicts.items():
         if verdict != "killed":
-            changed = [line for line in _mutmut(house, "show", name).splitlines() if re.match(r"[-+](?![-+])", line)]
+            changed = [line for line in _mutmut(workdir, "show", name).splitlines() if re.match(r"[-+](?![-+])", line)]
             _say(f"\n{name}: {verdict}\n" + "\n".join(changed) + "\n")
 
 
 # What stands outside of functions -------------------------------------------------------------------------------------
 
 
-def break_tables(house: Path, modules: list[str], processes: int) -> None:
+def break_tables(workdir: Path, modules: list[str], processes: int) -> None:
     """Each constant that stands outside of functions changed, and the tests run on it."""
-    mutants = [mutant for name in modules for mutant in _mutants(house / "src" / "asgi_jwt_claims" / f"{name}.py")]
-    houses = [house]
+    mutants = [mutant for name in modules for mutant in _mutants(workdir / "src" / "asgi_jwt_claims" / f"{name}.py")]
+    workdirs = [workdir]
     for place in range(1, processes):
-        houses.append(house.with_name(f"{house.name}-{place}"))
-        shutil.copytree(house, houses[-1], symlinks=True)
-    if not _all_well(house):
+        workdirs.append(workdir.with_name(f"{workdir.name}-{place}"))
+        shutil.copytree(workdir, workdirs[-1], symlinks=True)
+    if not _all_well(workdir):
         sys.exit("the tests do not pass on the unchanged sources")
 
     def survivors(place: int) -> list[str]:
-        own = houses[place] / "src" / "asgi_jwt_claims"
-        return [difference for path, text, difference in mutants[place::processes] if _survives(own / path.name, text)]
+        own = workdirs[place]
+        return [
+            difference
+            for path, text, difference in mutants[place::processes]
+            if _survives(own, own / path.relative_to(workdir), text)
+        ]
 
     with ThreadPoolExecutor(processes) as pool:
         survived = [difference for found in pool.map(survivors, range(processes)) for difference in found]
@@ -193,20 +198,20 @@ def break_tables(house: Path, modules: list[str], processes: int) -> None:
     _say("".join(f"\n{difference}\n" for difference in survived))
 
 
-def _survives(path: Path, text: bytes) -> bool:
+def _survives(workdir: Path, path: Path, text: bytes) -> bool:
     original = path.read_bytes()
     path.write_bytes(text)
     try:
-        return _all_well(path.parents[2])
+        return _all_well(workdir)
     finally:
         path.write_bytes(original)
 
 
-def _all_well(house: Path) -> bool:
+def _all_well(workdir: Path) -> bool:
     command = [sys.executable, "-m", "pytest", "-n0", "-q", "-x", "-p", "no:cacheprovider", *TESTS]
-    environment = {**os.environ, "PYTHONPATH": str(house / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(workdir / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(command, cwd=house, env=environment, check=False, capture_output=True, timeout=PATIENCE)
+        done = subprocess.run(command, cwd=workdir, env=environment, check=False, capture_output=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         return False
     return done.returncode == 0

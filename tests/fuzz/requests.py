@@ -37,9 +37,9 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims.errors import TokenError
 from asgi_jwt_claims.sanic import install
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import App, Exchange, Header, Message, Receive, Scope, Send, finish, lifespan
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.conftest import HeldClock
+from tests.raw_asgi import App, Exchange, Header, Message, Receive, Scope, Send, finish, lifespan
 from tests.support import SECRET, serve_sanic
 
 __all__ = ["ask_middlewares", "ask_sanic", "main"]

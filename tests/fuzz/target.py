@@ -17,15 +17,29 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from asgi_jwt_claims import BearerHeader, JWTConfig, JWTMiddleware, Key, KeySet, Token, verify_token
-from asgi_jwt_claims._compact import b64url_decode, b64url_encode, load_json
-from asgi_jwt_claims.errors import InvalidTokenError, KeyConfigurationError, MalformedTokenError, TokenError
-from asgi_jwt_claims.verification import verify_jws
-from tests.by_hand import Exchange, Recorder, Scope, finish, http_scope, websocket_scope
+from asgi_jwt_claims import (
+    BearerHeader,
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    KeySet,
+    Token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    InvalidTokenError,
+    KeyConfigurationError,
+    MalformedTokenError,
+    TokenError,
+)
+from asgi_jwt_claims.jose.compact import b64url_decode, b64url_encode
+from asgi_jwt_claims.jose.strict_json import load_json
+from asgi_jwt_claims.tokens import verify_jws
 from tests.conftest import HeldClock
 from tests.forging import b64
 from tests.framing import split_compact
 from tests.fuzz import model
+from tests.raw_asgi import Exchange, Recorder, Scope, finish, http_scope, websocket_scope
 from tests.support import SECRET
 
 __all__ = ["CONFIGS", "KEYRINGS", "RSA_KEY", "SEALING", "TARGETS", "seal"]
@@ -302,7 +316,7 @@ def _offered(scope: Scope) -> bytes | None:
         offered = BearerHeader()(scope, 8192)
     except TokenError:
         return b""
-    return None if offered is None else bytes(offered.raw, "ascii") if isinstance(offered.raw, str) else offered.raw
+    return None if offered is None else offered.token
 
 
 def _request(scope: Scope, verdict: Token | tuple[str, str] | None, *, required: bool) -> None:

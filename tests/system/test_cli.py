@@ -236,7 +236,7 @@ REFUSAL = b'{"error": "invalid_token", "error_description": "Authentication is r
 def test_check_of_servers_that_answer_nonsense(
     answer: Any, logged_in: str, without_token: str, invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a server answers, the table shows it as wrong, and the round goes on to its end."""
+    """The table shows each wrong answer of a server, and the round goes on to its end."""
     servers = module("servers")
     monkeypatch.setattr(servers, "SERVERS", [("only", servers.UvicornServer, lambda _: answer)])
     result = invoke("demo", "--check")
@@ -246,7 +246,7 @@ def test_check_of_servers_that_answer_nonsense(
 
 
 def test_check_of_a_server_that_is_gone(invoke: Callable[..., Any]) -> None:
-    """A server that nobody can reach is six wrong answers, not a traceback."""
+    """A server that cannot be reached is six wrong answers, not a traceback."""
     del invoke
     check, servers = module("check"), module("servers")
     with servers.running_demo(0) as (config, running):
@@ -377,7 +377,7 @@ def test_the_printed_lines_work_and_ctrl_c_ends_the_process() -> None:
 
 
 def test_the_login_under_bad_input(invoke: Callable[..., Any]) -> None:
-    """Whatever is sent to a login that is no right password, the answer is one of the 400s, and holds no token."""
+    """A login without the right password is answered by one of the 400s, without a token."""
     del invoke
     httpx2 = pytest.importorskip("httpx2")
     bodies = [b"", b"{", b"[]", b"null", b'{"username": "test"}', b'{"username": "test", "password": "wrong"}']

@@ -54,7 +54,7 @@ def mint() -> str:
 
 @pytest.mark.parametrize(("path", "words"), RUNS)
 def test_an_example_does_what_it_says(path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Served as its docstring says, an example refuses a request without a token and gives back the claims of a login."""
+    """Served as its docstring says, an example refuses requests without a token, gives back the claims of a login, and logs out."""
     httpx2 = pytest.importorskip("httpx2")
     pytest.importorskip(words[0])
     pytest.importorskip(path.stem.removesuffix("_app").replace("any_asgi", "uvicorn"))
@@ -78,12 +78,17 @@ def test_an_example_does_what_it_says(path: Path, words: list[str], monkeypatch:
             login = client.post("/login", json={"username": "test", "password": "test"})
             assert (200, "no-store") == (login.status_code, login.headers["cache-control"])
             token = login.json()["access_token"]
-        answer = client.get(protected, headers={"Authorization": f"Bearer {token}"})
+        header = {"Authorization": f"Bearer {token}"}
+        answer = client.get(protected, headers=header)
         assert (200, CLAIMS) == (answer.status_code, answer.json())
+        if not is_raw:
+            # The login has started a session: the logout ends it, and its token with it.
+            assert 200 == client.post("/auth/logout", data={"token": token}).status_code
+            assert 401 == client.get(protected, headers=header).status_code
 
 
 def test_the_example_with_cookies_does_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It shows its page to everybody, sets cookies at the login, and lets nothing be changed without the CSRF value."""
+    """It shows its page without a token, sets cookies at the login, and refuses a change without the CSRF value."""
     httpx2 = pytest.importorskip("httpx2")
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")

@@ -25,9 +25,15 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import sanic as on_sanic
 from asgi_jwt_claims import starlette as on_starlette
-from asgi_jwt_claims.cookies import csrf_token
 from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError
-from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, describe_guards, get_token
+from asgi_jwt_claims.fastapi import (
+    CurrentToken,
+    JWTBearer,
+    OptionalToken,
+    describe_guards,
+    get_token,
+)
+from asgi_jwt_claims.sessions import csrf_token
 
 config = JWTConfig(secret_key="s" * 32)
 

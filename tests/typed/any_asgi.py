@@ -8,9 +8,9 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.jwks import JWKSEndpoint
-from asgi_jwt_claims.revocation import MemoryStore
+from asgi_jwt_claims.sessions import TokenEndpoints
+from asgi_jwt_claims.stores import MemoryStore
 
 config = JWTConfig(secret_key="x1" * 16)
 
@@ -23,10 +23,10 @@ class Framework:
     """An application that is an object, as those of Litestar are, or that has one as a method, as Quart's have."""
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Answer."""
+        """ErrorResponse."""
 
     async def asgi_app(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """Answer."""
+        """ErrorResponse."""
 
 
 def of_asgiref(app: ASGI3Application) -> ASGI3Application:

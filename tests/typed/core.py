@@ -10,10 +10,10 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import (
-    Answer,
     AuthEvent,
     BearerHeader,
     Cookie,
+    ErrorResponse,
     JWTConfig,
     JWTMiddleware,
     Key,
@@ -34,31 +34,29 @@ from asgi_jwt_claims import (
     verify_token,
     verify_token_async,
 )
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.jwks import (
+    FetchPolicy,
     FetchResponse,
     HTTPXFetch,
     JWKSEndpoint,
-    KeyRing,
     KeySetEvent,
     KeySetStatus,
-    RefreshPolicy,
     RemoteKeySet,
 )
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Renewal,
-    RevocationStore,
+from asgi_jwt_claims.keys import KeyRing
+from asgi_jwt_claims.sessions import (
+    RefreshedClaims,
     Session,
-    SQLiteStore,
+    TokenEndpoints,
+    csrf_token,
     list_sessions,
     revoke_identity,
     revoke_session,
     rotate_refresh_token,
     start_session,
 )
-from asgi_jwt_claims.sources import InsecureWebSocketQuery, Offered, Source
+from asgi_jwt_claims.sources import Credentials, InsecureWebSocketQuery, Source
+from asgi_jwt_claims.stores import MemoryStore, SQLiteStore, TokenStore
 
 
 class Profile(TypedDict):
@@ -98,13 +96,13 @@ async def on_event(event: KeySetEvent) -> None:
     assert_type(event.removed, tuple[str, ...])
 
 
-remote = RemoteKeySet("https://a.example/jwks", fetch=fetch, on_event=on_event, policy=RefreshPolicy(ttl=300))
+remote = RemoteKeySet("https://a.example/jwks", fetch=fetch, on_event=on_event, policy=FetchPolicy(ttl=300))
 RemoteKeySet(issuer="https://a.example", fetch=HTTPXFetch(proxy="http://b.example"), on_event=print)
 assert_type(remote.keys, KeySet)
 assert_type(remote.status(), KeySetStatus)
 provider = JWTConfig.for_issuer("https://a.example", audience="api", jwks=remote, leeway=timedelta(0))
 assert_type(provider, JWTConfig)
-ring = KeyRing([(key, 0), (Key.generate("ES256"), 4e9)], keep=timedelta(days=20))
+ring = KeyRing([(key, 0), (Key.generate("ES256"), 4e9)], retain=timedelta(days=20))
 assert_type(ring.current, Key)
 assert_type(ring.add(key), float)
 assert_type(JWTConfig(key_ring=ring).key_ring, KeyRing | None)
@@ -114,7 +112,7 @@ published: ASGIApp = JWKSEndpoint(ring)
 async def waiting() -> None:
     """Verification that may wait."""
     assert_type(await verify_token_async("...", provider), Token)
-    await remote.refresh()
+    await remote.fetch_now()
 
 
 token = verify_token(b"...", config, type="refresh")
@@ -138,7 +136,7 @@ assert_type(get_token({}, optional=True), Token | None)
 assert_type(current_token(), Token | None)
 
 
-async def observe(error: TokenError, response: Answer, scope: Mapping[str, Any]) -> Answer | None:
+async def observe(error: TokenError, response: ErrorResponse, scope: Mapping[str, Any]) -> ErrorResponse | None:
     """A callback may be async."""
     return response if error.status == 403 and scope["path"] != "/" else None
 
@@ -150,20 +148,20 @@ def protect(app: ASGIApp) -> ASGIApp:
     return middleware
 
 
-_: Awaitable[Answer | None] = observe(TokenError(), Answer(401, (), b""), {})
+_: Awaitable[ErrorResponse | None] = observe(TokenError(), ErrorResponse(401, (), b""), {})
 
 
 # Sessions and revocation.
 
 events: list[AuthEvent] = []
 listening = JWTConfig(secret_key="x" * 32, on_event=events.append)
-store: RevocationStore = SQLiteStore("sessions.db")
+store: TokenStore = SQLiteStore("sessions.db")
 app_of_tokens: ASGIApp = TokenEndpoints(listening, store, claims_loader=lambda token: token.user_claims)
 
 
-async def load(token: Token) -> Renewal | None:
+async def load(token: Token) -> RefreshedClaims | None:
     """A loader may be async, and may say no."""
-    return Renewal(token.user_claims, ["member"]) if token.family else None
+    return RefreshedClaims(token.user_claims, ["member"]) if token.session_id else None
 
 
 async def live() -> None:
@@ -175,8 +173,8 @@ async def live() -> None:
     await revoke_session((await list_sessions("alice", listening, store))[0].id, listening, store)
     await revoke_identity("alice", listening, store)
     assert_type(await store.check(verify_token(pair.access_token, listening), listening), bool)
-    assert_type(verify_token(pair.access_token, listening).family, str | None)
-    JWTMiddleware(app_of_tokens, listening, revocation=MemoryStore())
+    assert_type(verify_token(pair.access_token, listening).session_id, str | None)
+    JWTMiddleware(app_of_tokens, listening, store=MemoryStore())
 
 
 # Browsers and sockets.
@@ -191,15 +189,15 @@ unset_token_cookies(headers, browsers)
 assert_type(csrf_token({}, browsers), str)
 
 
-def by_name(scope: Mapping[str, Any], max_size: int) -> Offered | None:
+def by_name(scope: Mapping[str, Any], max_size: int) -> Credentials | None:
     """A source of the application's own."""
     raw = scope.get("state", {}).get("token")
-    return None if raw is None else Offered(raw, "state")
+    return None if raw is None else Credentials(raw.encode(), "state")
 
 
 sources: list[Source] = [BearerHeader(), Cookie(cookies), WebSocketProtocol(), InsecureWebSocketQuery(), by_name]
 assert_type(Cookie(cookies, type="refresh"), Cookie)
-assert_type(Cookie()({}, 8192), Offered | None)
+assert_type(Cookie()({}, 8192), Credentials | None)
 browser_tokens: ASGIApp = TokenEndpoints(browsers, store, cookies=True)
 JWTMiddleware(browser_tokens, browsers, sources=sources, end_with_token=True, close_code=4001)
 assert_type(token.source, str | None)

@@ -9,9 +9,16 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from asgi_jwt_claims import Cookie, JWTConfig, JWTMiddleware, TokenError, create_access_token, set_token_cookies
+from asgi_jwt_claims import (
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    TokenError,
+    create_access_token,
+    set_token_cookies,
+)
 from asgi_jwt_claims.errors import SettingError
-from tests.by_hand import Header, ask
+from tests.raw_asgi import Header, ask
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,15 @@ import anyio
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, TokenError, create_access_token, verify_token, verify_token_async
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    KeySet,
+    TokenError,
+    create_access_token,
+    verify_token,
+    verify_token_async,
+)
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     BoundTokenError,

@@ -11,10 +11,17 @@ from unittest.mock import Mock
 
 import pytest
 
-from asgi_jwt_claims import errors
-from asgi_jwt_claims.challenges import Answer, Challenges, close_code, send_answer
-from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError, MissingTokenError, SettingError, TokenError
-from tests.by_hand import Exchange, Message, Scope, http_scope, websocket_scope
+from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, errors
+from asgi_jwt_claims.errors import (
+    ForbiddenError,
+    MissingScopeError,
+    MissingTokenError,
+    SettingError,
+    TokenError,
+)
+from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code, send_response
+from asgi_jwt_claims.sources import Credentials
+from tests.raw_asgi import Exchange, Message, Recorder, Scope, drive, http_scope, websocket_scope
 from tests.support import for_each
 
 pytestmark = pytest.mark.anyio
@@ -214,7 +221,7 @@ def family(kind: type[TokenError]) -> Iterator[type[TokenError]]:
         yield from family(child)
 
 
-KINDS = [kind for kind in dict.fromkeys(family(TokenError)) if kind.__module__ == errors.__name__]
+KINDS = [kind for kind in dict.fromkeys(family(TokenError)) if kind.__module__.startswith(errors.__name__)]
 CHALLENGED = [kind for kind in KINDS if not issubclass(kind, errors.UnavailableError)]
 
 
@@ -233,7 +240,7 @@ def test_golden_bytes(kind: type[TokenError]) -> None:
         ("cache-control", "no-store"),  # S114
         ("www-authenticate", challenge),
     )
-    assert Answer(status, headers, body) == Challenges().answer(kind())
+    assert ErrorResponse(status, headers, body) == ErrorResponder().response_for(kind())
 
 
 @pytest.mark.parametrize("name", UNAVAILABLE)
@@ -246,18 +253,18 @@ def test_what_cannot_be_checked_is_not_challenged(name: str) -> None:
         ("cache-control", "no-store"),
         ("retry-after", "7"),
     )
-    assert Answer(503, headers, body) == Challenges().answer(getattr(errors, name)(retry_after=7))
+    assert ErrorResponse(503, headers, body) == ErrorResponder().response_for(getattr(errors, name)(retry_after=7))
 
 
 def test_the_max_age_attribute() -> None:
     """401 for a login too long ago says how old it may be, in seconds (RFC 9470 section 3)."""
-    answer = Challenges().answer(errors.FreshTokenRequiredError(max_age=300, age=301))
+    answer = ErrorResponder().response_for(errors.FreshTokenRequiredError(max_age=300, age=301))
     assert dict(answer.headers)["www-authenticate"].endswith(', max_age="300"')
 
 
 def test_the_scope_attribute() -> None:
     """403 for a scope names all scopes that are needed, not only those that lack."""  # S116
-    answer = Challenges().answer(MissingScopeError(scope="read write", missing="write"))
+    answer = ErrorResponder().response_for(MissingScopeError(scope="read write", missing="write"))
     assert (
         "www-authenticate",
         (
@@ -271,7 +278,7 @@ def test_the_scope_attribute() -> None:
 def test_nothing_of_the_evidence_is_sent(kind: type[TokenError]) -> None:
     """What was seen stays on the exception: the answer is the same whatever the request held."""  # S112
     seen = kind(claim="<script>", kid='x"\r\nSet-Cookie: a=b', reason="secret-reason", iss="https://evil.example")
-    assert Challenges().answer(kind()) == Challenges().answer(seen)
+    assert ErrorResponder().response_for(kind()) == ErrorResponder().response_for(seen)
 
 
 @for_each("kind", CHALLENGED)
@@ -287,7 +294,7 @@ def test_the_characters_of_a_challenge(kind: type[TokenError]) -> None:
 
 def test_unknown_key_and_bad_signature_look_alike() -> None:
     """A client cannot tell whether a key exists."""  # S115
-    answer = Challenges().answer
+    answer = ErrorResponder().response_for
     assert answer(errors.UnknownKeyError(kid="a")) == answer(errors.InvalidSignatureError(kid="b"))
 
 
@@ -302,7 +309,7 @@ def test_unknown_key_and_bad_signature_look_alike() -> None:
 )
 def test_problem_json(kind: type[TokenError], title: str) -> None:
     """RFC 9457 by option: the same challenge, `status` as sent, and the two members of the usual body."""  # S117
-    answer = Challenges(problem_json=True).answer(kind())
+    answer = ErrorResponder(problem_json=True).response_for(kind())
     status, challenge, body = GOLDEN[kind.__name__]
     expected = {"type": "about:blank", "title": title, "status": status, "detail": kind.description}
     assert {**expected, **json.loads(body)} == json.loads(answer.body)
@@ -319,14 +326,58 @@ def test_problem_json_bytes() -> None:
     assert (
         b'{"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "The token has expired.", '
         b'"error": "invalid_token", "error_description": "The token has expired."}'
-    ) == Challenges(problem_json=True).answer(errors.ExpiredTokenError()).body
+    ) == ErrorResponder(problem_json=True).response_for(errors.ExpiredTokenError()).body
 
 
 def test_the_realm() -> None:
     """The realm is the application's own."""
     assert ("www-authenticate", 'Bearer realm="orders of Ada"') == (
-        Challenges("orders of Ada").answer(MissingTokenError()).headers[-1]
+        ErrorResponder("orders of Ada").response_for(MissingTokenError()).headers[-1]
     )
+
+
+class Proof:
+    """A source of the application for another authentication scheme."""
+
+    auth_scheme = "DPoP"
+
+    def __call__(self, scope: Any, max_size: int) -> Credentials | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("sources", "schemes"),
+    [
+        ([BearerHeader(scheme="Token"), Cookie(), lambda scope, max_size: None], ["Bearer"]),
+        ([BearerHeader(), Proof(), Proof()], ["Bearer", "DPoP"]),
+        ([Proof(), BearerHeader()], ["DPoP", "Bearer"]),
+        ([Proof()], ["DPoP"]),
+    ],
+)
+async def test_one_challenge_for_each_scheme(config: JWTConfig, sources: Any, schemes: list[str]) -> None:
+    """A refusal challenges with each scheme that the sources accept, once, in the order of the sources."""
+    answer = await drive(JWTMiddleware(Recorder(), config, realm="orders", sources=sources), http_scope("/"))
+    challenge = ", ".join(f'{scheme} realm="orders"' for scheme in schemes)
+    assert challenge == answer.headers["www-authenticate"]
+
+
+def test_each_challenge_has_all_attributes() -> None:
+    """What a challenge says of an error, it says for each scheme."""
+    expired = GOLDEN["ExpiredTokenError"][1]
+    answer = ErrorResponder(schemes=("Bearer", "DPoP")).response_for(errors.ExpiredTokenError())
+    assert f"{expired}, {expired.replace('Bearer', 'DPoP')}" == answer.headers[-1][1]
+
+
+@pytest.mark.parametrize("scheme", ["", "a b", "a,b", "DPoP\r\n", "Größe", None, 5, b"DPoP"])
+def test_a_scheme_that_cannot_be_named(config: JWTConfig, scheme: Any) -> None:
+    """An `auth_scheme` that no header can name is refused when the middleware is built."""
+
+    def source(scope: Any, max_size: int) -> Credentials | None:
+        return None
+
+    vars(source)["auth_scheme"] = scheme
+    with pytest.raises(SettingError, match='an HTTP token such as "Bearer", got'):
+        JWTMiddleware(Recorder(), config, sources=[source])
 
 
 @pytest.mark.parametrize(
@@ -350,65 +401,65 @@ def test_the_realm() -> None:
 def test_unusable_settings(arguments: dict[str, Any]) -> None:
     """What cannot be a header or a callback is refused when the application is built."""
     with pytest.raises(SettingError):
-        Challenges(**arguments)
+        ErrorResponder(**arguments)
 
 
-def takes_more(error: TokenError, answer: Answer, scope: Any, more: int = 0) -> Any:
+def takes_more(error: TokenError, answer: ErrorResponse, scope: Any, more: int = 0) -> Any:
     return None
 
 
 @pytest.mark.parametrize("on_error", [takes_more, lambda *_: None, Mock(), max], ids=["default", "any", "mock", "of C"])
 def test_usable_callbacks(on_error: Any) -> None:
     """What can be called with three arguments can be a callback; a function that does not say so is believed."""
-    Challenges(on_error=on_error)
+    ErrorResponder(on_error=on_error)
 
 
-ANOTHER = Answer(418, (("x-tea", "pot"),), b"short and stout")
-BARE_500 = Answer(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
+ANOTHER = ErrorResponse(418, (("x-tea", "pot"),), b"short and stout")
+BARE_500 = ErrorResponse(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
 
 
-def keeps(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
+def keeps(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse | None:
     return None
 
 
-def changes(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
+def changes(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse | None:
     return ANOTHER
 
 
-async def keeps_later(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
+async def keeps_later(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse | None:
     return None
 
 
-async def changes_later(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
+async def changes_later(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse | None:
     return ANOTHER
 
 
-def extends(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
+def extends(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse | None:
     return answer._replace(headers=(*answer.headers, ("x-code", error.code)))
 
 
-def raises(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
+def raises(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse | None:
     raise RuntimeError("the database of secrets is down")
 
 
-async def raises_later(error: TokenError, answer: Answer, scope: Any) -> Answer | None:
+async def raises_later(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse | None:
     raise RuntimeError("the database of secrets is down")
 
 
-def lies(error: TokenError, answer: Answer, scope: Any) -> Any:
+def lies(error: TokenError, answer: ErrorResponse, scope: Any) -> Any:
     return False
 
 
-def says_true(error: TokenError, answer: Answer, scope: Any) -> Any:
+def says_true(error: TokenError, answer: ErrorResponse, scope: Any) -> Any:
     return True
 
 
-async def lies_later(error: TokenError, answer: Answer, scope: Any) -> Any:
+async def lies_later(error: TokenError, answer: ErrorResponse, scope: Any) -> Any:
     return {"status": 200}
 
 
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": []}
-EXPIRED = Challenges().answer(errors.ExpiredTokenError())
+EXPIRED = ErrorResponder().response_for(errors.ExpiredTokenError())
 
 
 @pytest.mark.parametrize(
@@ -427,54 +478,54 @@ EXPIRED = Challenges().answer(errors.ExpiredTokenError())
         (lies_later, BARE_500),
     ],
 )
-async def test_on_error(on_error: Callable[..., Any] | None, expected: Answer) -> None:
+async def test_on_error(on_error: Callable[..., Any] | None, expected: ErrorResponse) -> None:
     """Sync or async, it may change the answer; one that fails says nothing and lets nobody in (two traps)."""
-    assert expected == await Challenges(on_error=on_error).respond(errors.ExpiredTokenError(), SCOPE)
+    assert expected == await ErrorResponder(on_error=on_error).respond(errors.ExpiredTokenError(), SCOPE)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer("401", (), b""),  # type: ignore[arg-type]
-        Answer(True, (), b""),
-        Answer(101, (), b""),
-        Answer(600, (), b""),
-        Answer(401, (), "text"),  # type: ignore[arg-type]
-        Answer(401, (("x-name", "\u20ac"),), b""),
-        Answer(401, (("x-näme", "x"),), b""),
-        Answer(401, (("x-name", "a\r\nset-cookie: b=c"),), b""),
-        Answer(401, (("x-name", "a\x00"),), b""),
-        Answer(401, (("x-name", 5),), b""),  # type: ignore[arg-type]
-        Answer(401, ((b"x-name", b"x"),), b""),  # type: ignore[arg-type]
-        Answer(401, (("x-name",),), b""),  # type: ignore[arg-type]
-        Answer(401, 5, b""),  # type: ignore[arg-type]
-        Answer(401, {"te": "x"}, b""),  # type: ignore[arg-type]
-        Answer(401, iter((("x-name", "x"),)), b""),  # type: ignore[arg-type]
-        Answer(401, (("x-name: a\r\nset-cookie", "b=c"),), b""),
-        Answer(401, (("x name", "x"),), b""),
-        Answer(401, (("", "x"),), b""),
-        Answer(204, (), b"text"),
-        Answer(304, (), b"text"),
+        ErrorResponse("401", (), b""),  # type: ignore[arg-type]
+        ErrorResponse(True, (), b""),
+        ErrorResponse(101, (), b""),
+        ErrorResponse(600, (), b""),
+        ErrorResponse(401, (), "text"),  # type: ignore[arg-type]
+        ErrorResponse(401, (("x-name", "\u20ac"),), b""),
+        ErrorResponse(401, (("x-näme", "x"),), b""),
+        ErrorResponse(401, (("x-name", "a\r\nset-cookie: b=c"),), b""),
+        ErrorResponse(401, (("x-name", "a\x00"),), b""),
+        ErrorResponse(401, (("x-name", 5),), b""),  # type: ignore[arg-type]
+        ErrorResponse(401, ((b"x-name", b"x"),), b""),  # type: ignore[arg-type]
+        ErrorResponse(401, (("x-name",),), b""),  # type: ignore[arg-type]
+        ErrorResponse(401, 5, b""),  # type: ignore[arg-type]
+        ErrorResponse(401, {"te": "x"}, b""),  # type: ignore[arg-type]
+        ErrorResponse(401, iter((("x-name", "x"),)), b""),  # type: ignore[arg-type]
+        ErrorResponse(401, (("x-name: a\r\nset-cookie", "b=c"),), b""),
+        ErrorResponse(401, (("x name", "x"),), b""),
+        ErrorResponse(401, (("", "x"),), b""),
+        ErrorResponse(204, (), b"text"),
+        ErrorResponse(304, (), b"text"),
     ],
 )
-async def test_an_answer_that_no_server_can_send(answer: Answer) -> None:
+async def test_an_answer_that_no_server_can_send(answer: ErrorResponse) -> None:
     """What `on_error` returns is looked at before a server is, so that the request is refused in any case."""  # S120
-    challenges = Challenges(on_error=lambda *_: answer)
+    challenges = ErrorResponder(on_error=lambda *_: answer)
     assert BARE_500 == await challenges.respond(errors.ExpiredTokenError(), SCOPE)
 
 
 async def test_the_length_of_another_body() -> None:
     """An `on_error` that changes the body alone breaks no connection: the length is that of the new body."""
-    challenges = Challenges(on_error=lambda error, answer, scope: answer._replace(body=b"No."))
+    challenges = ErrorResponder(on_error=lambda error, answer, scope: answer._replace(body=b"No."))
     headers = tuple((name, "3" if name == "content-length" else value) for name, value in EXPIRED.headers)
     assert EXPIRED._replace(body=b"No.", headers=headers) == await challenges.respond(errors.ExpiredTokenError(), SCOPE)
 
 
 async def test_on_error_sees_the_error_the_answer_and_the_scope() -> None:
     """The callback gets the very error, with its evidence, the answer that is about to be sent, and the request's scope."""
-    seen: list[tuple[TokenError, Answer, Any]] = []
+    seen: list[tuple[TokenError, ErrorResponse, Any]] = []
     error = errors.ExpiredTokenError(exp=5)
-    challenges = Challenges(on_error=lambda *arguments: seen.append(arguments))
+    challenges = ErrorResponder(on_error=lambda *arguments: seen.append(arguments))
     assert EXPIRED == await challenges.respond(error, SCOPE)
     assert [(error, EXPIRED, SCOPE)] == seen
     assert (True, True) == (error is seen[0][0], SCOPE is seen[0][2])
@@ -482,7 +533,7 @@ async def test_on_error_sees_the_error_the_answer_and_the_scope() -> None:
 
 async def test_a_failing_on_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The operator reads what went wrong; the client does not."""
-    await Challenges(on_error=raises).respond(errors.ExpiredTokenError(), SCOPE)
+    await ErrorResponder(on_error=raises).respond(errors.ExpiredTokenError(), SCOPE)
     assert [logging.ERROR] == [record.levelno for record in caplog.records]
     assert "the database of secrets is down" in caplog.text
 
@@ -493,13 +544,13 @@ def test_close_codes(status: int, code: int) -> None:
     assert code == close_code(status)
 
 
-async def sent(answer: Answer, scope: Scope) -> Exchange:
+async def sent(answer: ErrorResponse, scope: Scope) -> Exchange:
     messages: list[Message] = []
 
     async def send(message: Message) -> None:
         messages.append(message)
 
-    await send_answer(answer, scope, send)
+    await send_response(answer, scope, send)
     return Exchange(messages)
 
 
@@ -510,7 +561,7 @@ async def sent(answer: Answer, scope: Scope) -> Exchange:
 )
 async def test_an_answer_is_two_messages(scope: Scope, prefix: str) -> None:
     """The answer as ASGI messages; a websocket gets the denial response that its server offers."""  # S114, S125
-    answer = Answer(401, (("x-one", "1"), ("x-one", "ü")), b"body")
+    answer = ErrorResponse(401, (("x-one", "1"), ("x-one", "ü")), b"body")
     assert [
         {"type": prefix + "http.response.start", "status": 401, "headers": [(b"x-one", b"1"), (b"x-one", b"\xfc")]},
         {"type": prefix + "http.response.body", "body": b"body", "more_body": False},
@@ -523,7 +574,7 @@ async def test_a_websocket_without_denial_is_closed(extensions: Any, status: int
     """Where the server cannot deny, the handshake is refused by a close and never accepted."""  # S125
     scope = websocket_scope(extensions=extensions)
     assert [{"type": "websocket.close", "code": code, "reason": ""}] == (
-        await sent(Answer(status, (), b""), scope)
+        await sent(ErrorResponse(status, (), b""), scope)
     ).messages
 
 
@@ -531,9 +582,9 @@ async def test_a_websocket_without_extensions_is_closed() -> None:
     """A scope may lack the key altogether."""  # S125
     scope = websocket_scope()
     del scope["extensions"]
-    assert ["websocket.close"] == (await sent(Answer(401, (), b""), scope)).types
+    assert ["websocket.close"] == (await sent(ErrorResponse(401, (), b""), scope)).types
 
 
 def test_a_forbidden_error_of_the_application_needs_no_scope() -> None:
     """The attribute is left out where there is nothing to say."""
-    assert "scope=" not in Challenges().answer(ForbiddenError()).headers[-1][1]
+    assert "scope=" not in ErrorResponder().response_for(ForbiddenError()).headers[-1][1]

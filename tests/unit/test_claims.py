@@ -9,22 +9,21 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims._compact import MAX_JSON_DEPTH
-from asgi_jwt_claims.claims import (
-    REGISTERED_CLAIMS,
+from asgi_jwt_claims.config._prepared import ClaimNames
+from asgi_jwt_claims.errors import InvalidClaimError, MintingError
+from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
+from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH
+from asgi_jwt_claims.tokens.claims import (
     accepted_typ,
     check_user_claims,
-    json_copy,
     read_audience,
     read_fresh,
     read_numeric_date,
     read_roles,
     read_scopes,
     read_string,
-    scope_text,
 )
-from asgi_jwt_claims.errors import InvalidClaimError, MintingError
-from asgi_jwt_claims.token import ClaimNames
+from asgi_jwt_claims.tokens.minted_claims import json_copy, scope_text
 from tests.conftest import NOW
 
 NO_NUMBERS = [None, True, False, "1", "", [1], {"a": 1}, []]

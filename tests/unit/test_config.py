@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Callable
@@ -26,8 +27,7 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims._settings import as_duration
-from asgi_jwt_claims.config import _SETTINGS, MAX_LEEWAY
+from asgi_jwt_claims.config import MAX_LEEWAY
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     ExpiredTokenError,
@@ -46,11 +46,13 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
     WrongTypeError,
 )
-from asgi_jwt_claims.jwks import KeyRing
-from asgi_jwt_claims.revocation import MemoryStore, rotate_refresh_token, start_session
-from tests.by_hand import bearer, finish, http_scope
+from asgi_jwt_claims.keys import KeyRing
+from asgi_jwt_claims.runtime.durations import as_duration
+from asgi_jwt_claims.sessions import rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import NOW, HeldClock
 from tests.forging import b64, forge
+from tests.raw_asgi import bearer, finish, http_scope
 from tests.support import SECRET, for_each
 
 SECOND = "q7Lx2Vw9-Zt4Rk6Yp1Nc8Mb3Hs5Jd0_Fg"
@@ -250,7 +252,7 @@ def signature_cache_size_bounds_what_is_remembered() -> None:
         for raw in [create_access_token("alice", config) for _ in range(4)]:
             for _ in range(3):
                 verify_token(raw, config)
-        assert size == len(config.signatures)
+        assert size == len(config._prepared.token_cache)
 
 
 async def started(config: JWTConfig) -> Token:
@@ -279,11 +281,11 @@ def refresh_grace_is_how_long_an_answer_is_repeated() -> None:
     assert (True, False, False) == (finish(repeated(30)), finish(repeated(10)), finish(repeated(0)))
 
 
-def family_claim_names_the_session() -> None:
-    named = finish(started(settings(family_claim="family")))
-    assert (named.family, True) == (named.claims["family"], "sid" not in named.claims)
-    assert None is verify_token(forge({"sid": "x"}), settings(family_claim=None)).family
-    assert "x" == verify_token(forge({"sid": "x"}), settings()).family
+def session_claim_names_the_session() -> None:
+    named = finish(started(settings(session_claim="family")))
+    assert (named.session_id, True) == (named.claims["family"], "sid" not in named.claims)
+    assert None is verify_token(forge({"sid": "x"}), settings(session_claim=None)).session_id
+    assert "x" == verify_token(forge({"sid": "x"}), settings()).session_id
     assert InvalidClaimError is refused(forge({"sid": 7}), settings())
 
 
@@ -325,7 +327,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "refresh_lifetime": refresh_lifetime_is_that_of_refresh_tokens,
     "session_lifetime": session_lifetime_ends_refresh_tokens,
     "refresh_grace": refresh_grace_is_how_long_an_answer_is_repeated,
-    "family_claim": family_claim_names_the_session,
+    "session_claim": session_claim_names_the_session,
     "on_event": on_event_is_told,
     "accepted_events": accepted_events_are_told,
     "leeway": leeway_is_forgiven,
@@ -352,9 +354,24 @@ def test_a_setting_changes_what_is_minted_or_accepted(name: str) -> None:
     EFFECTS[name]()
 
 
+def test_a_configuration_shows_its_settings_and_nothing_that_follows_from_them() -> None:
+    """The fields of a configuration are its settings, and so are its public names but for what it can be asked."""
+    settings = {name for name in JWTConfig.__dataclass_fields__ if name not in ("secret_key", "algorithm")}
+    assert settings == {field.name for field in dataclasses.fields(JWTConfig)}
+    methods = {"for_issuer", "from_env", "from_mapping", "is_remote", "keys", "replace"}
+    public = {name for name in dir(JWTConfig(secret_key=SECRET)) if not name.startswith("_")}
+    assert settings | methods == public - {"secret_key", "algorithm"}
+
+
+def test_a_copied_configuration_works() -> None:
+    """A configuration cannot change, so its copy is itself."""
+    config = settings()
+    assert config is copy.copy(config)
+
+
 def test_no_setting_does_nothing() -> None:
     """There is a test of its effect for every setting, and for nothing else."""
-    assert set(EFFECTS) == set(_SETTINGS)
+    assert set(EFFECTS) == set(JWTConfig.__dataclass_fields__)
 
 
 # What cannot be used --------------------------------------------------------------------------------------------------
@@ -380,12 +397,12 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"refresh_grace": 61}, "refresh_grace must be at most 60 seconds"),
         ({"refresh_grace": -1}, "refresh_grace"),
         ({"session_lifetime": 0}, "session_lifetime"),
-        ({"family_claim": ""}, "family_claim"),
-        ({"family_claim": "sub"}, "sub"),
-        ({"family_claim": "auth_time"}, "auth_time"),
+        ({"session_claim": ""}, "session_claim"),
+        ({"session_claim": "sub"}, "sub"),
+        ({"session_claim": "auth_time"}, "auth_time"),
         ({"secret_key": ""}, "0 bytes and needs at least 32"),  # S33
         ({"secret_key": "secret"}, "6 bytes and needs at least 32"),
-        ({"secret_key": 7}, "a secret is str or bytes"),
+        ({"secret_key": 7}, "a secret must be str or bytes"),
         ({"algorithm": "HS512"}, "has 32 bytes and needs at least 64"),
         ({"algorithm": "RS256"}, r"it can be HS256 .*load a private key: signing_key=Key\.from_pem\(text, 'RS256'\)"),
         ({"algorithm": "none"}, "algorithm 'none' does not go with this key"),  # S145
@@ -453,10 +470,10 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"signature_cache_size": 1_000_001}, "signature_cache_size must be an int from 0 to 1000000"),
         ({"signature_cache_size": None}, "signature_cache_size must be an int"),
         ({"signature_cache_size": True}, "signature_cache_size must be an int"),
-        ({"clock": NOW}, "clock must be a callable"),
-        ({"clock": lambda: "now"}, "clock must be a callable"),
-        ({"clock": lambda: True}, "clock must be a callable"),
-        ({"clock": lambda: timedelta(1)}, "clock must be a callable"),
+        ({"clock": NOW}, "clock must be a function"),
+        ({"clock": lambda: "now"}, "clock must be a function"),
+        ({"clock": lambda: True}, "clock must be a function"),
+        ({"clock": lambda: timedelta(1)}, "clock must be a function"),
     ],
 )
 def test_what_cannot_be_used_is_refused_when_built(changes: dict[str, Any], match: str) -> None:
@@ -515,7 +532,7 @@ def test_the_defaults_are_those_documented() -> None:
     expected = (timedelta(minutes=15), timedelta(days=14), timedelta(seconds=10), 8192)
     assert expected == (config.access_lifetime, config.refresh_lifetime, config.leeway, config.max_token_size)
     assert timedelta(seconds=300) == MAX_LEEWAY
-    assert ("exp", "iat", "jti", "sub", "type") == config.presence
+    assert ("exp", "iat", "jti", "sub", "type") == config._prepared.required
 
 
 def test_both_lifetimes_may_be_the_same() -> None:
@@ -527,15 +544,15 @@ def test_both_lifetimes_may_be_the_same() -> None:
 # S54
 def test_the_cap_of_the_leeway_is_usable() -> None:
     """Exactly 300 seconds, and none at all, are acceptable."""
-    assert 300 == settings(leeway=300).leeway_seconds
-    assert 0 == settings(leeway=0).leeway_seconds
+    assert 300 == settings(leeway=300)._prepared.leeway_seconds
+    assert 0 == settings(leeway=0)._prepared.leeway_seconds
 
 
 def test_durations_are_kept_as_timedelta() -> None:
     """Seconds and timedelta mean the same."""
     config = settings(access_lifetime=60, refresh_lifetime=1.5e3, max_age=timedelta(hours=1), max_lifetime=7200)
     assert (timedelta(minutes=1), timedelta(minutes=25)) == (config.access_lifetime, config.refresh_lifetime)
-    assert (3600, 7200) == (config.max_age_seconds, config.max_lifetime_seconds)
+    assert (3600, 7200) == (config._prepared.max_age_seconds, config._prepared.max_lifetime_seconds)
     assert timedelta(seconds=0) == as_duration(0, "it", zero=True)
 
 
@@ -543,7 +560,7 @@ def test_durations_are_kept_as_timedelta() -> None:
 def test_an_audience_is_kept_whatever_holds_it(given: Any) -> None:
     """Any collection of names is an audience, and is read once."""
     config = settings(audience=given)
-    assert frozenset({"api"}) == config.audiences
+    assert frozenset({"api"}) == config._prepared.audiences
     assert ("api",) == token(config).audience
 
 
@@ -579,7 +596,7 @@ def test_replace_changes_what_it_names_and_keeps_the_rest() -> None:
     config = settings(issuer="https://a.example", audience=["a", "b"], leeway=5, required_claims=["exp"])
     changed = config.replace(issuer="https://b.example", access_lifetime=30)
     assert ("https://b.example", timedelta(seconds=30)) == (changed.issuer, changed.access_lifetime)
-    assert (("a", "b"), 5, ("exp",)) == (changed.audience, changed.leeway_seconds, changed.required_claims)
+    assert (("a", "b"), 5, ("exp",)) == (changed.audience, changed._prepared.leeway_seconds, changed.required_claims)
     assert ("https://a.example", timedelta(minutes=15)) == (config.issuer, config.access_lifetime)
     assert config.signing_key is changed.signing_key
 
@@ -795,7 +812,7 @@ def test_the_configuration_of_a_provider_can_be_changed() -> None:
     ("mapping", "match"),
     [
         # S150
-        ({"JWT_JWKS": "discover"}, "give the url of a JWK Set, or the issuer"),
+        ({"JWT_JWKS": "discover"}, "give either the url of a JWK Set, or the issuer"),
         ({"JWT_JWKS": "jwks.json", "JWT_ISSUER": "a", "JWT_AUDIENCE": "b"}, "the url is not a URL that begins with"),
         ({"JWT_SECRET_KEY": None, "JWT_KEY_RING": "ring"}, "key_ring must be a KeyRing, not str"),
         ({"JWT_ISUER": "x"}, r"^JWT_ISUER is not a setting; did you mean JWT_ISSUER\?$"),
@@ -808,19 +825,19 @@ def test_the_configuration_of_a_provider_can_be_changed() -> None:
         ({"JWT_LEEWAY": "none"}, "^JWT_LEEWAY must be a number, not 'none'$"),
         ({"JWT_MAX_TOKEN_SIZE": "8k"}, "^JWT_MAX_TOKEN_SIZE must be a number, not '8k'$"),
         ({"JWT_MAX_TOKEN_SIZE": "1e3"}, "^JWT_MAX_TOKEN_SIZE must be a number"),
-        ({"JWT_SEND_KID": "yes"}, "^JWT_SEND_KID must be true or false$"),
+        ({"JWT_SEND_KID": "yes"}, "^JWT_SEND_KID must be true or false, not 'yes'$"),
         ({"JWT_ACCESS_LIFETIME": "0"}, "access_lifetime must be more than zero"),
         ({"JWT_AUDIENCE": ""}, "audience must be a non-empty str"),
         ({"JWT_AUDIENCE": "a,,b"}, "audience must be a non-empty str"),
         ({"JWT_ISSUER": ""}, "issuer must be a non-empty str"),
         ({"JWT_SECRET_KEY": ""}, "0 bytes and needs at least 32"),
         ({"JWT_SECRET_KEY": None, "JWT_SIGNING_KEY": "x"}, "not PEM that can be read"),
-        ({"JWT_SECRET_KEY": None, "JWT_SIGNING_KEY": 7}, "a key is a Key, PEM text or a JWK, not int"),
+        ({"JWT_SECRET_KEY": None, "JWT_SIGNING_KEY": 7}, "a key must be a Key, PEM text or a JWK, not int"),
         ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": "x"}, "not PEM that can be read"),
         ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": "[" * 100_000}, "not PEM that can be read"),
-        ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": "7"}, "a key is a Key, PEM text or a JWK, not int"),
+        ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": "7"}, "a key must be a Key, PEM text or a JWK, not int"),
         ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": 7}, "verification_keys must be a KeySet or a list"),
-        ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": [7]}, "a key is a Key, PEM text or a JWK, not int"),
+        ({"JWT_SECRET_KEY": None, "JWT_VERIFICATION_KEYS": [7]}, "a key must be a Key, PEM text or a JWK, not int"),
         ({"JWT_SECRET_KEY": None, "JWT_ALGORITHM": "RS256"}, "no key: set JWT_SECRET_KEY"),
         (
             {"JWT_SECRET_KEY": None},
@@ -844,7 +861,7 @@ def test_values_that_are_no_text_are_taken_as_they_are() -> None:
     """A mapping may hold settings already converted, a clock among them."""
     mapping = {"JWT_SECRET_KEY": SECRET, "JWT_LEEWAY": timedelta(0), "JWT_SEND_KID": False, "JWT_CLOCK": HeldClock()}
     config = JWTConfig.from_mapping(mapping)
-    assert (0, False, NOW) == (config.leeway_seconds, config.send_kid, config.clock())
+    assert (0, False, NOW) == (config._prepared.leeway_seconds, config.send_kid, config.clock())
 
 
 def test_a_key_error_is_a_configuration_error() -> None:

@@ -8,23 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import Cookie, JWTConfig, JWTMiddleware, TokenCookies, create_access_token, create_refresh_token
+from asgi_jwt_claims import (
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    TokenCookies,
+    create_access_token,
+    create_refresh_token,
+)
 from asgi_jwt_claims.errors import (
     InvalidRequestError,
     RepeatedCredentialsError,
     SettingError,
     TokenTooLargeError,
 )
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, Offered, find_token
+from asgi_jwt_claims.sources import DEFAULT_SOURCES, Credentials, extract_credentials
 from asgi_jwt_claims.sources.cookie import cookie_values
-from tests.by_hand import Header, Recorder, ask, http_scope
+from tests.raw_asgi import Header, Recorder, ask, http_scope
 
 MAX = 256
 NAME = b"__Host-access_token"
-FOUND = Offered(b"a.b.c", "cookie")
+FOUND = Credentials(b"a.b.c", "cookie")
 
 
-def offered(*values: bytes, source: Cookie | None = None) -> Offered | None:
+def offered(*values: bytes, source: Cookie | None = None) -> Credentials | None:
     """What a GET with these Cookie headers offers."""
     headers: list[Header] = [(b"cookie", value) for value in values]
     return (source or Cookie())(http_scope("/", *headers), MAX)
@@ -145,7 +152,7 @@ def test_a_planted_cookie_is_an_error(values: tuple[bytes, ...]) -> None:
 
 def test_a_long_token_is_refused_by_its_length() -> None:
     """One of exactly the limit passes; a longer one is refused whatever its characters."""  # S7
-    assert Offered(b"a" * MAX, "cookie") == offered(NAME + b"=" + b"a" * MAX)
+    assert Credentials(b"a" * MAX, "cookie") == offered(NAME + b"=" + b"a" * MAX)
     for content in (b"a" * (MAX + 1), b"\xff" * (MAX + 1)):
         with pytest.raises(TokenTooLargeError):
             offered(NAME + b"=" + content)
@@ -204,7 +211,7 @@ def test_the_refresh_cookie_is_another_one() -> None:
     """`type="refresh"` looks for the refresh cookie, and for nothing else."""
     both = b"__Host-access_token=a.b.c; __Secure-refresh_token=d.e.f"
     assert FOUND == offered(both)
-    assert Offered(b"d.e.f", "cookie") == offered(both, source=Cookie(type="refresh"))
+    assert Credentials(b"d.e.f", "cookie") == offered(both, source=Cookie(type="refresh"))
     assert None is offered(NAME + b"=a.b.c", source=Cookie(type="refresh"))
 
 
@@ -213,7 +220,7 @@ def test_the_names_are_settings() -> None:
     cookies = TokenCookies(access_name="one", refresh_name="two", csrf_name="three")
     header = b"one=a.b.c; two=d.e.f; three=g.h.i"
     assert FOUND == offered(header, source=Cookie(cookies))
-    assert Offered(b"d.e.f", "cookie") == offered(header, source=Cookie(cookies, type="refresh"))
+    assert Credentials(b"d.e.f", "cookie") == offered(header, source=Cookie(cookies, type="refresh"))
     assert None is offered(NAME + b"=a.b.c", source=Cookie(cookies))
 
 
@@ -226,7 +233,7 @@ def test_the_names_are_settings() -> None:
         ((0,), {}),
         ((), {"type": "id"}),
         ((), {"type": None}),
-        ((), {"type": "Access"}),
+        ((), {"type": "AccessPolicy"}),
     ],
 )
 def test_what_says_nothing_of_cookies_is_refused(arguments: Any, options: Any) -> None:
@@ -237,7 +244,7 @@ def test_what_says_nothing_of_cookies_is_refused(arguments: Any, options: Any) -
 
 def test_cookies_are_no_source_unless_asked_for() -> None:
     """By default a token in a cookie is not looked at."""  # S10
-    assert None is find_token(http_scope("/", (b"cookie", NAME + b"=a.b.c")), DEFAULT_SOURCES, MAX)
+    assert None is extract_credentials(http_scope("/", (b"cookie", NAME + b"=a.b.c")), DEFAULT_SOURCES, MAX)
 
 
 @pytest.mark.anyio

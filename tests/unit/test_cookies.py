@@ -20,12 +20,17 @@ from asgi_jwt_claims import (
     set_token_cookies,
     unset_token_cookies,
 )
-from asgi_jwt_claims import cookies as cookies_module
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.errors import InvalidRequestError, MintingError, NotGuardedError, SettingError
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import Header, Recorder, ask, http_scope
+from asgi_jwt_claims.errors import (
+    CookieTooLargeError,
+    InvalidRequestError,
+    NotGuardedError,
+    SettingError,
+)
+from asgi_jwt_claims.sessions import cookies as cookies_module
+from asgi_jwt_claims.sessions import csrf_token
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Recorder, ask, http_scope
 from tests.support import SECRET, for_each
 
 
@@ -82,15 +87,18 @@ def set_lines(pair: TokenPair, config: JWTConfig) -> list[str]:
         ({"csrf_name": b"csrf"}, "use letters, digits, - and _"),
         ({"csrf_header": "X-CSRF:"}, "use letters, digits, - and _"),
         ({"csrf_header": ""}, "use letters, digits, - and _"),
-        ({"csrf_header": "Cookie"}, "browsers send Cookie by themselves"),
-        ({"csrf_header": "ORIGIN"}, "browsers send ORIGIN by themselves"),
+        ({"csrf_header": "Cookie"}, "must not be Cookie, which browsers send by themselves"),
+        ({"csrf_header": "ORIGIN"}, "must not be ORIGIN, which browsers send by themselves"),
         ({"csrf_field": ""}, 'a form field such as "csrf_token"'),
         ({"csrf_field": None}, 'a form field such as "csrf_token"'),
         ({"access_name": "x", "csrf_name": "x"}, "must be different names"),
         ({"access_name": "__Secure-refresh_token"}, "must be different names"),
-        ({"secure": False}, "__Host-access_token: browsers keep such a cookie only with secure=True; give it a plain"),
-        ({"secure": False, "access_name": "a", "csrf_name": "c"}, "__Secure-refresh_token: browsers keep"),
-        ({"secure": False, "access_name": "__host-a", "csrf_name": "c", "refresh_name": "r"}, "__host-a: browsers"),
+        ({"secure": False}, "__Host-access_token needs secure=True, or browsers drop the cookie"),
+        ({"secure": False, "access_name": "a", "csrf_name": "c"}, "__Secure-refresh_token needs secure=True"),
+        (
+            {"secure": False, "access_name": "__host-a", "csrf_name": "c", "refresh_name": "r"},
+            "__host-a needs secure=True",
+        ),
         ({"refresh_name": "__Host-refresh_token"}, "call the refresh cookie __Secure-"),
         ({"refresh_name": "__HOST-refresh_token", "refresh_path": "/auth"}, "has the path /"),
         ({"trusted_origins": "https://a.example"}, r"trusted_origins=\('https://a.example',\)"),
@@ -129,7 +137,7 @@ def test_origins_as_browsers_send_them(origin: str) -> None:
     ],
 )
 def test_what_no_browser_sends_is_no_origin(origin: Any) -> None:
-    """What could never match, patterns among it, is refused, since it would trust nobody."""
+    """An origin that could never match, such as a pattern, is refused."""
     with pytest.raises(SettingError, match="is not an origin as browsers send it"):
         TokenCookies(trusted_origins=[origin])
 
@@ -259,14 +267,14 @@ def test_a_token_that_no_browser_would_keep(
     """Beyond 4,096 bytes of name and value browsers ignore a cookie, silently; here it is an error, and none is set."""
     headers: list[Header] = []
     long = TokenPair(create_access_token("alice", config, user_claims={"a": "a" * 4000}), pair.refresh_token)
-    with pytest.raises(MintingError, match="put fewer user claims into the token"):
+    with pytest.raises(CookieTooLargeError, match="put fewer user claims into the token"):
         set_token_cookies(headers, long, config)
     assert [] == headers
     longest = max(len(line.partition(";")[0]) - 1 for line in set_lines(pair, config))
     monkeypatch.setattr(cookies_module, "_MAX_COOKIE", longest)
     assert 3 == len(set_lines(pair, config))
     monkeypatch.setattr(cookies_module, "_MAX_COOKIE", longest - 1)
-    with pytest.raises(MintingError, match=f"would have {longest} bytes"):
+    with pytest.raises(CookieTooLargeError, match=f"would have {longest} bytes"):
         set_lines(pair, config)
 
 
@@ -327,8 +335,8 @@ def test_the_end_of_a_login_on_a_response(config: JWTConfig, make: Any) -> None:
     "target", [None, {}, (), "response", b"", {"headers": []}, Request({"type": "http", "headers": []}), object()]
 )
 def test_what_is_no_response_is_refused(config: JWTConfig, pair: TokenPair, target: Any) -> None:
-    """Whatever cookies could not be set on is named in the message."""
-    with pytest.raises(SettingError, match="is no response, nor a list of ASGI headers"):
+    """The message names an object on which no cookies can be set."""
+    with pytest.raises(SettingError, match="must be a response or a list of ASGI headers, not "):
         set_token_cookies(target, pair, config)
     with pytest.raises(SettingError, match=type(target).__name__):
         unset_token_cookies(target, config)
@@ -356,7 +364,7 @@ async def test_what_was_set_is_let_in(config: JWTConfig, pair: TokenPair) -> Non
     for source, kind in ((Cookie(), "access"), (Cookie(type="refresh"), "refresh")):
         offered = source(http_scope("/", jar(pair, config), value, method="POST"), 8192)
         assert offered is not None
-        assert pair[f"{kind}_token"].encode() == offered.raw
+        assert pair[f"{kind}_token"].encode() == offered.token
     guarded = JWTMiddleware(app, config, sources=[Cookie()])
     assert 403 == (await ask(guarded, "/", jar(pair, config), method="POST")).status
     assert 200 == (await ask(guarded, "/", jar(pair, config), value, method="POST")).status
@@ -364,7 +372,7 @@ async def test_what_was_set_is_let_in(config: JWTConfig, pair: TokenPair) -> Non
 
 
 def test_the_value_for_a_form(config: JWTConfig, pair: TokenPair) -> None:
-    """From the request's own cookies, whatever framework it is of: for both tokens, or for the one that is known."""
+    """The value is that of the request's cookies, in every framework: for both tokens, or for the one that is known."""
     scope = http_scope("/", jar(pair, config))
     assert value_of(pair) == csrf_token(scope, config) == csrf_token(Request(scope), config)
     expected = csrf_digest(pair.access_token.encode()).decode()
@@ -389,12 +397,12 @@ def test_the_value_for_a_form(config: JWTConfig, pair: TokenPair) -> None:
     ],
 )
 def test_without_a_token_there_is_no_value(config: JWTConfig, headers: tuple[Header, ...]) -> None:
-    """Without the cookie, or with two of them, the field is empty: a page for everybody can be rendered."""
+    """Without the cookie, or with two of them, the field is empty, so that a page for visitors can be rendered."""
     assert "" == csrf_token(http_scope("/", *headers), config)
 
 
 def test_where_there_is_no_request(config: JWTConfig) -> None:
-    """What has no scope has no cookies; and a header that no browser sends is nobody's."""
+    """An object without a scope has no cookies, and neither does a header that no browser sends."""
     with pytest.raises(NotGuardedError):
         csrf_token(object(), config)
     with pytest.raises(InvalidRequestError):

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import (
-    SCOPE_KEY,
     BearerHeader,
     Cookie,
     JWTConfig,
@@ -21,18 +20,26 @@ from asgi_jwt_claims import (
     get_token,
     renew_token,
 )
-from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.errors import CSRFTokenError, MissingTokenError, NotGuardedError, StoreUnavailableError
-from asgi_jwt_claims.gate import Gate
-from asgi_jwt_claims.outcome import examined, outcome_of, outcome_under
-from asgi_jwt_claims.revocation import SQLiteStore
-from asgi_jwt_claims.sources import InsecureWebSocketQuery, Offered, WebSocketProtocol
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, drive, finish, http_scope, websocket_scope
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.authenticator import Authenticator
+from asgi_jwt_claims.auth.options import OPTIONAL_TOKEN, Guard
+from asgi_jwt_claims.auth.request import authenticate_request, authenticator_for
+from asgi_jwt_claims.auth.state import request_auth
+from asgi_jwt_claims.errors import (
+    CSRFTokenError,
+    MissingTokenError,
+    NotGuardedError,
+    StoreUnavailableError,
+)
+from asgi_jwt_claims.responses import ErrorResponder
+from asgi_jwt_claims.sources import Credentials, InsecureWebSocketQuery, WebSocketProtocol
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.stores import SQLiteStore
 from tests.conftest import NOW
+from tests.raw_asgi import Header, Receive, Scope, Send, ask, bearer, drive, http_scope, websocket_scope
+from tests.scopes import ScopeMiddleware, admit, admitted
 from tests.support import SECRET
-from tests.unit.connections.line import connected, until
+from tests.unit.connections.connection import connected, until
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=lambda: NOW)
 RAWS = {name: create_access_token(name, CONFIG) for name in ("alice", "bob")}
@@ -52,15 +59,15 @@ def identity_in(scope: Scope) -> str | None:
         token = get_token(scope, optional=True)
     except TokenError as error:
         with pytest.raises(type(error)):
-            outcome_under(scope, Access()).admit(scope, Access(), optional=True)
+            admit(scope, OPTIONAL_TOKEN)
         return type(error).__name__
-    assert token is outcome_under(scope, Access()).admit(scope, Access(), optional=True)
+    assert token is admit(scope, OPTIONAL_TOKEN)
     return None if token is None else token.identity
 
 
 def opened(scope: Scope, **options: Any) -> Scope:
     """A scope that a middleware has examined."""
-    Gate(CONFIG, required=False, **options).open(scope)
+    ScopeMiddleware(CONFIG, required=False, **options).open(scope)
     return scope
 
 
@@ -86,11 +93,11 @@ def test_a_scope_that_is_changed_in_place() -> None:
     """It makes no difference how the headers were changed: another list, another pair, or other bytes in a pair."""
     scope = opened(http_scope("/", bearer(ALICE)))
     scope["headers"].append((b"x-request-id", b"1"))
-    first = outcome_of(scope)
+    first = request_auth(scope)
     assert "alice" == identity_in(scope)
     scope["headers"][:] = [bearer(BOB)]
     assert "bob" == identity_in(scope)
-    assert first is not outcome_of(scope)
+    assert first is not request_auth(scope)
     scope["headers"] = [list(bearer(ALICE))]
     assert "alice" == identity_in(scope)
     scope["headers"][0][1] = bearer(BOB)[1]
@@ -105,8 +112,8 @@ def test_the_same_credentials_are_verified_once(verifications: list[str]) -> Non
         part = {**scope, **change}
         assert "alice" == identity_in(part)
         assert scope[SCOPE_KEY] is part[SCOPE_KEY]
-        Gate(CONFIG).open(part)
-        assert scope[SCOPE_KEY] is part[SCOPE_KEY]
+        ScopeMiddleware(CONFIG).open(part)
+        assert scope[SCOPE_KEY].result_for(scope) is part[SCOPE_KEY].result_for(part)
     assert [ALICE] == verifications
 
 
@@ -120,7 +127,7 @@ def test_a_changed_method(first: str, second: str | None) -> None:
     part = {**scope, "method": second, "headers": cookie(ALICE)}
     expected = "alice" if second == "HEAD" else "CSRFTokenError"
     assert expected == identity_in(part)
-    error = Gate(CONFIG, sources=[Cookie()]).open(part)
+    error = ScopeMiddleware(CONFIG, sources=[Cookie()]).open(part)
     assert (None if second == "HEAD" else CSRFTokenError) == (None if error is None else type(error))
 
 
@@ -142,9 +149,9 @@ def test_a_form_that_was_not_read() -> None:
 
 def test_a_handshake_with_other_protocols_or_another_query() -> None:
     """The same for websockets: the subprotocols, the query and the headers of the copy count, hidden tokens do not."""
-    gate = Gate(CONFIG, required=False, sources=[WebSocketProtocol(), InsecureWebSocketQuery()])
+    gate = ScopeMiddleware(CONFIG, required=False, sources=[WebSocketProtocol(), InsecureWebSocketQuery()])
     scope = websocket_scope("/", subprotocols=["chat", "bearer", ALICE])
-    assert "bearer" == gate.take_protocol(scope)
+    assert "bearer" == gate.settings.strip_subprotocol(scope)
     gate.open(scope)
     assert (["chat"], "alice") == (scope["subprotocols"], identity_in(scope))
     assert "alice" == identity_in({**scope, "subprotocols": ["chat"]})
@@ -157,17 +164,19 @@ def test_a_handshake_with_other_protocols_or_another_query() -> None:
     ):
         assert expected == identity_in({**scope, **change})
     inner = {**scope, "subprotocols": ["bearer", BOB]}
-    assert "bearer" == gate.take_protocol(inner)
+    assert "bearer" == gate.settings.strip_subprotocol(inner)
     assert ([], "bob") == (inner["subprotocols"], identity_in(inner))
 
 
 def test_nested_takers_of_protocols() -> None:
     """A second middleware finds the token that the first has taken out, and takes its own name out as well."""
-    outer, inner = (Gate(CONFIG, required=False, sources=[WebSocketProtocol(name)]) for name in ("bearer", "jwt"))
+    outer, inner = (
+        ScopeMiddleware(CONFIG, required=False, sources=[WebSocketProtocol(name)]) for name in ("bearer", "jwt")
+    )
     scope = websocket_scope("/", subprotocols=["bearer", ALICE, "jwt", BOB, "chat"])
     seen = []
     for gate in (outer, inner):
-        gate.take_protocol(scope)
+        gate.settings.strip_subprotocol(scope)
         gate.open(scope)
         seen.append(scope["token"].identity)
     assert (["alice", "bob"], ["chat"]) == (seen, scope["subprotocols"])
@@ -176,8 +185,8 @@ def test_nested_takers_of_protocols() -> None:
 def test_a_source_of_the_application_is_asked_again() -> None:
     """It may read anything of a scope, so it is asked for each question."""
 
-    def by_client(scope: Any, max_size: int) -> Offered | None:
-        return Offered(RAWS[scope["client"][0]], "client") if scope["client"] else None
+    def by_client(scope: Any, max_size: int) -> Credentials | None:
+        return Credentials(RAWS[scope["client"][0]], "client") if scope["client"] else None
 
     scope = opened(http_scope("/", client=("alice", 1)), sources=[by_client])
     assert "alice" == identity_in(scope)
@@ -187,7 +196,7 @@ def test_a_source_of_the_application_is_asked_again() -> None:
 
 def test_headers_that_can_be_read_only_once() -> None:
     """Nothing is remembered of them, and nothing is taken from them."""
-    scope = opened(http_scope("/", client=("alice", 1)), sources=[lambda scope, _: Offered(ALICE, "x")])
+    scope = opened(http_scope("/", client=("alice", 1)), sources=[lambda scope, _: Credentials(ALICE, "x")])
     scope["headers"] = iter([bearer(BOB)])
     assert "alice" == identity_in(scope)
     assert [bearer(BOB)] == list(scope["headers"])
@@ -196,7 +205,7 @@ def test_headers_that_can_be_read_only_once() -> None:
 def test_what_has_to_be_waited_for_is_refused(tmp_path: Any) -> None:
     """In a copy too: where the caller cannot wait for the store, no token is let in."""
     scope = http_scope("/", bearer(ALICE))
-    Gate(CONFIG, required=False, revocation=SQLiteStore(tmp_path / "store")).open(scope)
+    ScopeMiddleware(CONFIG, required=False, store=SQLiteStore(tmp_path / "store")).open(scope)
     with pytest.raises(StoreUnavailableError):
         get_token({**scope, "headers": [bearer(BOB)]})
 
@@ -205,18 +214,20 @@ def test_a_dependency_in_a_copied_scope() -> None:
     """One with a configuration of its own looks where the middleware looks, in the copy."""
     scope = opened(http_scope("/", *cookie(ALICE)), sources=[Cookie()])
     part = {**scope, "headers": cookie(BOB)}
-    outcome = finish(examined(part, CONFIG, Challenges(), None))
-    assert "bob" == outcome.admit(part, Access()).identity
-    assert outcome is part[SCOPE_KEY]
+    authenticator = authenticator_for(part, Authenticator(CONFIG, (), None, ErrorResponder()))
+    result = authenticate_request(part, authenticator)
+    assert result is authenticate_request(part)
+    assert result.token is not None
+    assert "bob" == result.token.identity
 
 
 def test_nothing_of_a_part_stands_in_the_whole() -> None:
-    """An outcome that was made for a copy is found in that copy alone."""
+    """A result that was worked out for a copy is found in that copy alone."""
     scope = opened(http_scope("/", bearer(ALICE)))
     first = scope[SCOPE_KEY]
     assert "bob" == identity_in({**scope, "headers": [bearer(BOB)]})
     assert first is scope[SCOPE_KEY]
-    assert None is first.following
+    assert ["alice"] == [grant.result.token.identity for grant in first.grants_for(scope)]
 
 
 # What a scope may offer: by header, by cookie, well or badly.
@@ -247,7 +258,7 @@ def test_each_scope_is_answered_by_itself(steps: list[Any], at: st.DataObject) -
         scope = {**scope, **change} if copies else scope
         scope.update(change)
         if gated:
-            Gate(CONFIG, required=False, sources=sources).open(scope)
+            ScopeMiddleware(CONFIG, required=False, sources=sources).open(scope)
         fresh = opened(http_scope("/", method=method) | {"headers": list(headers)}, sources=sources)
         assert identity_in(fresh) == identity_in(scope)
         if gated:
@@ -256,12 +267,12 @@ def test_each_scope_is_answered_by_itself(steps: list[Any], at: st.DataObject) -
 
 @given(headers=OFFERS, method=METHODS, layers=st.lists(st.sampled_from(SOURCES), min_size=1, max_size=4))
 def test_nested_gates_verify_once(headers: list[Header], method: str, layers: list[Any]) -> None:
-    """Equal gates around one another share one outcome, and none changes what was found."""
+    """Equal middlewares around one another share one result, and none changes what was found."""
     scope = http_scope("/", *headers, method=method)
     found = []
     for sources in (layers[0],) * len(layers):
-        Gate(CONFIG, required=False, sources=sources).open(scope)
-        found.append((scope[SCOPE_KEY], scope["token"]))
+        ScopeMiddleware(CONFIG, required=False, sources=sources).open(scope)
+        found.append((scope[SCOPE_KEY].result_for(scope), scope["token"]))
     assert all(one[0] is found[0][0] and one[1] is found[0][1] for one in found)
 
 
@@ -324,14 +335,14 @@ async def test_a_connection_does_not_end_with_the_token_of_a_part(when: str) -> 
     now = [float(NOW)]
     config = CONFIG.replace(clock=lambda: now[0])
     short = create_access_token("bob", config, lifetime=30)
-    access = Access(sources=[Cookie()])
+    access = Guard(sources=[Cookie()])
     ended: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         def ask_for_a_part() -> None:
             part = {**scope, "headers": [bearer(ALICE), (b"origin", b"https://testserver"), *cookie(short)]}
             part["headers"].append((b"host", b"testserver"))
-            assert "bob" == outcome_under(part, access).admit(part, access).identity
+            assert "bob" == admitted(part, access).identity
 
         await receive()
         if when == "before":

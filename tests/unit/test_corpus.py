@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from asgi_jwt_claims.errors import InvalidTokenError
-from tests.corpus.doors import Core, Offer, Offered, SignatureStep, Verdict, at_the_core, expected, on_the_wire
+from tests.corpus.adapters import Core, Credentials, Offer, SignatureStep, Verdict, at_the_core, expected, on_the_wire
 from tests.corpus.entries import ERRORS, Entry, Oddity
 from tests.corpus.issuers import ISSUERS, Issuer
 from tests.corpus.runner import AREAS, ENTRIES, EVERYTHING, ODDITIES, ordinary, run
@@ -18,7 +18,7 @@ from tests.support import ROOT
 
 CHECKLIST = ROOT / "docs" / "security-checklist.md"
 
-BY_AREA: dict[str, list[Offered]] = {
+BY_AREA: dict[str, list[Credentials]] = {
     **{area.__name__.rpartition(".")[2]: [*area.ENTRIES] for area in AREAS},
     "valid": [*ODDITIES],
 }
@@ -44,14 +44,14 @@ async def test_the_signature_step() -> None:
     """The signature step refuses what is wrong up to the signature, and returns the signed bytes of all the rest."""
     report = await run(SignatureStep())
     assert [] == report.failures
-    assert [] == report.passed_over
+    assert [] == report.skipped
 
 
 # The runner -----------------------------------------------------------------------------------------------------------
 
 
 class Broken(Core):
-    """A door that answers everything in one way."""
+    """An adapter that answers everything in one way."""
 
     name = "broken"
 
@@ -60,9 +60,9 @@ class Broken(Core):
 
     @asynccontextmanager
     async def open(self, issuer: Issuer) -> AsyncIterator[Offer]:
-        """See `Door`."""
+        """See `Adapter`."""
 
-        async def offer(_: Offered) -> Verdict:
+        async def offer(_: Credentials) -> Verdict:
             if isinstance(self._answer, Exception):
                 raise self._answer
             return self._answer
@@ -72,14 +72,14 @@ class Broken(Core):
 
 @pytest.mark.anyio
 async def test_the_runner_notices() -> None:
-    """A door that lets everybody in, answers 500, gives another reason or raises fails for every entry, each time."""
-    entries = [entry for entry in ENTRIES if entry.code == "signature_invalid" and entry.issuer == "hs256"]
+    """An adapter that lets everybody in, answers 500, gives another reason or raises fails for every entry, each time."""
+    entries = [entry for entry in ENTRIES if entry.code == "invalid_signature" and entry.issuer == "hs256"]
     for answer in (
         Verdict(200, "alice"),
         Verdict(200, "mallory"),
         Verdict(500),
         Verdict(401, None, "The token is malformed."),
-        Verdict(401, None, ERRORS["key_unknown"].description, "key_unknown"),
+        Verdict(401, None, ERRORS["unknown_key"].description, "unknown_key"),
         RuntimeError("foreign"),
     ):
         failures = (await run(Broken(answer), entries)).failures
@@ -91,7 +91,7 @@ async def test_the_runner_notices() -> None:
 # The corpus -----------------------------------------------------------------------------------------------------------
 
 
-def numbers_of(entry: Offered) -> set[int]:
+def numbers_of(entry: Credentials) -> set[int]:
     assert re.fullmatch(r"S\d+(, S\d+)*", entry.items), entry.name
     return {int(number) for number in re.findall(r"\d+", entry.items)}
 
@@ -110,9 +110,9 @@ def test_the_corpus_is_large() -> None:
 
 
 # What becomes of good tokens; nothing in them shows it.
-ONLY_A_STORE_KNOWS = {"client_wrong", "identity_refused", "token_revoked", "token_reused"}
+ONLY_A_STORE_KNOWS = {"wrong_client", "identity_refused", "token_revoked", "token_reused"}
 # What only a connection has, which was opened by somebody.
-ONLY_RENEWAL_ASKS = {"identity_wrong"}
+ONLY_RENEWAL_ASKS = {"wrong_identity"}
 
 
 def test_the_corpus_names_what_there_is() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from asgi_jwt_claims import Cookie, TokenCookies
 from asgi_jwt_claims.errors import CSRFTokenError, ForeignOriginError, InvalidRequestError
-from asgi_jwt_claims.sources import Offered
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import Header, http_scope, websocket_scope
+from asgi_jwt_claims.sources import Credentials
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from tests.raw_asgi import Header, http_scope, websocket_scope
 from tests.support import for_each
 
 MAX = 256
@@ -19,18 +19,18 @@ ACCESS, REFRESH = b"aaa.bbb.ccc", b"ddd.eee.fff"
 CSRF, OTHER = csrf_digest(ACCESS), csrf_digest(REFRESH)
 VALUE = CSRF + b"." + OTHER
 COOKIES: Header = (b"cookie", b"__Host-access_token=%s; __Secure-refresh_token=%s" % (ACCESS, REFRESH))
-FOUND = Offered(ACCESS, "cookie")
+FOUND = Credentials(ACCESS, "cookie")
 
 
 def csrf(value: bytes) -> Header:
     return (b"x-csrf-token", value)
 
 
-def offered(*headers: Header, method: str = "POST", source: Cookie | None = None, **more: Any) -> Offered | None:
+def offered(*headers: Header, method: str = "POST", source: Cookie | None = None, **more: Any) -> Credentials | None:
     return (source or Cookie())(http_scope("/", COOKIES, *headers, method=method, **more), MAX)
 
 
-def shaken(*headers: Header, source: Cookie | None = None, **more: Any) -> Offered | None:
+def shaken(*headers: Header, source: Cookie | None = None, **more: Any) -> Credentials | None:
     """What a handshake offers."""
     return (source or Cookie())(websocket_scope("/", COOKIES, *headers, **more), MAX)
 
@@ -70,8 +70,8 @@ def test_the_value_has_a_part_for_each_token(value: bytes) -> None:
 def test_each_token_has_its_own_value() -> None:
     """The refresh cookie is protected by its own part, and not by the one of the access token."""
     source = Cookie(type="refresh")
-    assert Offered(REFRESH, "cookie") == offered(csrf(VALUE), source=source)
-    assert Offered(REFRESH, "cookie") == offered(csrf(OTHER), source=source)
+    assert Credentials(REFRESH, "cookie") == offered(csrf(VALUE), source=source)
+    assert Credentials(REFRESH, "cookie") == offered(csrf(OTHER), source=source)
     with pytest.raises(CSRFTokenError):
         offered(csrf(CSRF), source=source)
 

@@ -19,13 +19,14 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
-from asgi_jwt_claims._forms import MAX_FORM, values_of
-from asgi_jwt_claims.revocation import MemoryStore, SQLiteStore, revoke_token
+from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.sources import cookie as cookie_module
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.sources.forms import MAX_FORM, field_values
+from asgi_jwt_claims.stores import MemoryStore, SQLiteStore
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, Message, Receive, Scope, Send, bearer, drive, http_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +119,7 @@ async def test_the_value_in_a_form(config: JWTConfig, name: str) -> None:
 def test_any_name_of_a_field(field: str, spelled: Callable[[str], str]) -> None:
     """A field of any name is found as browsers spell it, and with each character escaped; no other field is."""
     form = f"{spelled(field)}=x%41&{spelled(field + 'x')}=y&x{spelled(field)}=y&{spelled(field.swapcase() + '.')}=z"
-    assert [b"xA"] == values_of(form.encode(), field.encode(), 10, 10)
+    assert [b"xA"] == field_values(form.encode(), field.encode(), 10, 10)
 
 
 REFUSED: dict[str, list[bytes]] = {
@@ -377,11 +378,11 @@ async def test_a_store_is_asked_after_the_form(config: JWTConfig, tmp_path: Any)
     store = Counting(tmp_path / "store")
     raw = create_access_token("alice", config)
     for value, status in ((b"wrong", 403), (csrf_digest(raw.encode()), 200)):
-        answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, revocation=store)
+        answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, store=store)
         assert status == answer.status
     assert ["alice"] == asked
     await revoke_token(verify_token(raw, config), config, store)
-    answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, revocation=store)
+    answer, _ = await post(Reader(), config, [b"csrf_token=" + value], typed(raw), FORM, store=store)
     assert 401 == answer.status
 
 
@@ -391,7 +392,7 @@ async def test_what_is_known_to_be_revoked_is_not_read_for(config: JWTConfig, cl
     raw = create_access_token("alice", config)
     await revoke_token(verify_token(raw, config), config, store)
     app = Reader()
-    answer, _ = await post(app, config, [never], typed(raw), FORM, revocation=store)  # type: ignore[list-item]
+    answer, _ = await post(app, config, [never], typed(raw), FORM, store=store)  # type: ignore[list-item]
     assert (401, []) == (answer.status, app.received)
 
 
@@ -416,7 +417,7 @@ async def test_a_source_around_a_cookie(config: JWTConfig) -> None:
 
     def mine(scope: Any, max_size: int) -> Any:
         offered = Cookie()(scope, max_size)
-        return offered and offered._replace(raw=offered.raw.decode())
+        return offered and offered._replace(token=offered.token.decode())
 
     for body, status in ((FIELD, 200), (b"a=b", 403)):
         assert status == (await post(Reader(), config, [body], sources=[mine]))[0].status

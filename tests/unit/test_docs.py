@@ -1,4 +1,4 @@
-"""The documentation: its commands exist, its links lead somewhere, its tables are complete."""
+"""The documentation: its commands exist, its links lead to files and headings, its tables are complete."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 
 import asgi_jwt_claims
 from asgi_jwt_claims import JWTConfig, errors
-from asgi_jwt_claims.gate import GateOptions
-from asgi_jwt_claims.jwks import RefreshPolicy
+from asgi_jwt_claims.auth.options import MiddlewareOptions
+from asgi_jwt_claims.jwks import FetchPolicy
 from tests.pages import FENCE, IDS, PAGES, blocks
 from tests.support import ROOT, for_each
 
@@ -96,19 +96,34 @@ def test_the_readme_has_exactly_two_commands() -> None:
     ] == console
 
 
+FLOW = re.compile(r"^\d+\. \[`([^`]+)`\]\(src/asgi_jwt_claims/([^)]+)\) \S", re.MULTILINE)
+
+
+def test_the_readme_names_the_six_files_of_a_request() -> None:
+    """The section "How a request flows" is six lines, numbered in order, and each begins with a file that exists."""
+    text = (ROOT / "README.md").read_text()
+    section = text.partition("## How a request flows\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if re.match(r"\d+\. ", line)]
+    assert [1, 2, 3, 4, 5, 6] == [int(line.partition(".")[0]) for line in lines]
+    names = [(shown, target) for line in lines for shown, target in FLOW.findall(line)]
+    assert 6 == len(names)
+    for shown, target in names:
+        assert (target, True) == (shown, (ROOT / "src" / "asgi_jwt_claims" / target).is_file())
+
+
 # Links ----------------------------------------------------------------------------------------------------------------
 
 
 def anchors(page: Path) -> set[str]:
-    """The names that headings get where Markdown is shown."""
+    """The anchors that a Markdown viewer gives to the headings of a page."""
     text = FENCE.sub("", page.read_text())
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @for_each("page", PAGES)
-def test_relative_links_lead_somewhere(page: Path) -> None:
-    """Every relative link names a file of the repository, and a heading of it where it names one."""
+def test_relative_links_have_targets(page: Path) -> None:
+    """Every relative link names a file of the repository, and its anchor a heading of that file."""
     for link in LINK.findall(FENCE.sub("", page.read_text())):
         if re.match(r"[a-z]+:", link):
             continue
@@ -134,13 +149,13 @@ def listed_items() -> list[int]:
 
 
 def test_every_item_that_a_test_names_is_on_the_checklist() -> None:
-    """Who meets `# S21` in a test finds it explained, and no number is made up."""
+    """Every `# S21` in a test has its row on the checklist."""
     assert set() == named_items() - set(listed_items())
     assert named_items()
 
 
 def test_no_item_that_a_test_names_is_said_to_come_later() -> None:
-    """What a test proves holds today, and the checklist says where."""
+    """A rule that a test proves holds today, so the checklist names its module."""
     later = re.findall(
         r"^\| S(\d+) \|.*\| later part \|$", (ROOT / "docs" / "security-checklist.md").read_text(), re.MULTILINE
     )
@@ -166,47 +181,58 @@ def test_every_place_on_the_checklist_exists() -> None:
         assert (number, True) == (number, all(existing) and bool(names or place in ("later part", "not our business")))
 
 
+def test_every_place_of_the_threat_model_exists() -> None:
+    """The table of defences names modules and folders that exist."""
+    text = (ROOT / "SECURITY.md").read_text().partition("### What is defended, and where\n")[2].partition("\n### ")[0]
+    places = re.findall(r"^\|[^|]+\|[^|]+\| (.+) \|$", text, re.MULTILINE)
+    names = {name for place in places for name in re.findall(r"`([\w/]+)`", place)}
+    package = ROOT / "src" / "asgi_jwt_claims"
+    assert 40 < len(places)
+    assert set() == {name for name in names if not (package / name).is_dir() and not (package / f"{name}.py").is_file()}
+
+
 # The reference --------------------------------------------------------------------------------------------------------
 
 
 def reference_names() -> set[str]:
-    return set(re.findall(r"`(\w+)[`(]", (ROOT / "docs" / "reference.md").read_text()))
+    return set(re.findall(r"`(?:await )?(\w+)[`(]", (ROOT / "docs" / "reference.md").read_text()))
 
 
 def test_the_reference_has_every_public_name() -> None:
     """Every name that the package and the public modules export is in the reference."""
     modules = [
         "access",
-        "challenges",
-        "cookies",
-        "endpoints",
+        "config",
         "errors",
-        "events",
         "jwks",
+        "keys",
         "middleware",
-        "revocation",
+        "responses",
+        "sessions",
         "sources",
+        "stores",
+        "tokens",
     ]
     modules += ["starlette", "testing"]
     public = {name for module in modules for name in importlib.import_module(f"asgi_jwt_claims.{module}").__all__}
     internal = {
-        "Challenges",
+        "ErrorResponder",
         "UNAUTHORIZED_CLOSE",
         "close_code",
-        "cookie_headers",
-        "expired_cookie_headers",
-        "send_answer",
+        "json_response",
+        "send_response",
         "DEFAULT_SOURCES",
-        "Offered",
+        "Credentials",
         "Source",
-        "find_token",
+        "extract_credentials",
         "is_source",
-        "Access",
-        "Listeners",
+        "AccessPolicy",
         "why_absent",
-        "tell",
-        "tell_accepted",
-        "tell_refused",
+        "check_config",
+        "MAX_GRACE",
+        "MAX_LEEWAY",
+        "KeySource",
+        "notify_refused",
     }
     assert set() == {*asgi_jwt_claims.__all__, *(public - internal)} - reference_names()
 
@@ -223,7 +249,7 @@ def test_the_reference_has_every_setting_and_option() -> None:
     text = (ROOT / "docs" / "reference.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", text, re.MULTILINE))
     initial = [name for name, field in JWTConfig.__dataclass_fields__.items() if field.init]
-    assert [] == [name for name in [*initial, *GateOptions.__annotations__] if name not in rows]
+    assert [] == [name for name in [*initial, *MiddlewareOptions.__annotations__] if name not in rows]
     plain = {
         field.name: repr(field.default).replace("'", '"')
         for field in dataclasses.fields(JWTConfig)
@@ -233,10 +259,10 @@ def test_the_reference_has_every_setting_and_option() -> None:
 
 
 def test_the_reference_has_every_part_of_the_policy() -> None:
-    """Every time and cap of `RefreshPolicy` has its row, with its default."""
+    """Every time and cap of `FetchPolicy` has its row, with its default."""
     text = (ROOT / "docs" / "reference.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+)(?: \w+)? \|", text, re.MULTILINE))
-    defaults = {field.name: field.default for field in dataclasses.fields(RefreshPolicy)}
+    defaults = {field.name: field.default for field in dataclasses.fields(FetchPolicy)}
     assert defaults == {name: float(rows[name]) for name in defaults}
 
 
@@ -250,7 +276,7 @@ def test_the_reference_has_every_error() -> None:
     rows = {
         row[0]: row[1:] for row in re.findall(r"^\| `(\w+Error)` \| `(\w+)` \| (\S+) \| (\S+) \|", text, re.MULTILINE)
     }
-    ours = [kind for kind in error_classes(errors.JWTError) if kind.__module__ == errors.__name__]
+    ours = [kind for kind in error_classes(errors.JWTError) if kind.__module__.startswith(errors.__name__)]
     expected = {
         kind.__name__: (kind.code, str(kind.status), f"`{kind.error}`" if kind.error else "-")
         if issubclass(kind, errors.TokenError)

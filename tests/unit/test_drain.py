@@ -10,10 +10,10 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import Cookie, JWTConfig, JWTMiddleware, create_access_token
-from asgi_jwt_claims import _drain as module
+from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.gate import Gate
-from tests.by_hand import Header, Message, Recorder, bearer, http_scope, websocket_scope
+from asgi_jwt_claims.runtime import drain as module
+from tests.raw_asgi import Header, Message, Recorder, bearer, http_scope, websocket_scope
 
 pytestmark = pytest.mark.anyio
 
@@ -149,4 +149,4 @@ async def test_only_refused_requests_are_read(config: JWTConfig) -> None:
 def test_unusable_bounds(config: JWTConfig, drain: Any) -> None:
     """A bound is a number of bytes, and the message says so."""
     with pytest.raises(SettingError, match=r"drain must be an int of bytes such as 1024 \* 1024, or 0"):
-        Gate(config, drain=drain)
+        MiddlewareSettings(config, drain=drain)

@@ -14,13 +14,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, Token, TokenPair, create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
-from asgi_jwt_claims.errors import MintingError, RevokedTokenError, SettingError, StoreUnavailableError
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Revocation,
-    SessionRecord,
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    Token,
+    TokenPair,
+    create_access_token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    MintingError,
+    RevokedTokenError,
+    SettingError,
+    StoreUnavailableError,
+)
+from asgi_jwt_claims.sessions import (
     list_sessions,
     revoke_identity,
     revoke_session,
@@ -29,8 +37,10 @@ from asgi_jwt_claims.revocation import (
     start_session,
 )
 from asgi_jwt_claims.starlette import install, jwt_required
-from tests.by_hand import ask, bearer
+from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord
+from asgi_jwt_claims.tokens.digests import digests_of
 from tests.conftest import NOW, HeldClock
+from tests.raw_asgi import ask, bearer
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -86,36 +96,36 @@ def access(pair: TokenPair, config: JWTConfig) -> Token:
     return verify_token(pair.access_token, config)
 
 
-def family(pair: TokenPair, config: JWTConfig) -> str:
-    return str(access(pair, config).family)
+def session_id(pair: TokenPair, config: JWTConfig) -> str:
+    return str(access(pair, config).session_id)
 
 
 async def test_how_many_have_ended(config: JWTConfig, store: Watched) -> None:
     """Ending a session says whether there was one to end; its tokens are revoked either way."""  # S143
     pair = await start_session("alice", config, store)
-    assert 1 == await revoke_session(family(pair, config), config, store)
-    assert 0 == await revoke_session(family(pair, config), config, store)
+    assert 1 == await revoke_session(session_id(pair, config), config, store)
+    assert 0 == await revoke_session(session_id(pair, config), config, store)
     assert 0 == await revoke_session("another", config, store)
     lost = MemoryStore(clock=config.clock)
-    assert 0 == await revoke_session(family(pair, config), config, lost)
+    assert 0 == await revoke_session(session_id(pair, config), config, lost)
     assert await lost.check(access(pair, config), config)
 
 
 @pytest.mark.parametrize("name", [None, "", 7, b"x", ["x"]])
 async def test_no_session(name: Any, config: JWTConfig, store: Watched) -> None:
-    """What names no session, such as the `family` of a token that has none, is an error and not a success."""  # S143
-    with pytest.raises(MintingError, match="family"):
+    """What names no session, such as the `session_id` of a token that has none, is an error and not a success."""  # S143
+    with pytest.raises(SettingError, match="session_id must be"):
         await revoke_session(name, config, store)
     assert [] == store.told
 
 
 async def test_an_ended_session_is_kept_apart(config: JWTConfig, store: Watched, clock: HeldClock) -> None:
-    """Its mark is kept while its access tokens live, and its record, which no list shows, while its refresh token does."""
+    """Its revocation is kept while its access tokens live, and its record, which no list shows, while its refresh token does."""
     pair = await start_session("alice", config, store)
-    await revoke_session(family(pair, config), config, store)
+    await revoke_session(session_id(pair, config), config, store)
     (told,) = store.told
-    assert (marks_of(access(pair, config), config).family, True) == (
-        told.mark,
+    assert (digests_of(access(pair, config), config).session, True) == (
+        told.digest,
         NOW + 900 + 20 <= told.until < NOW + 1000,
     )
     assert [] == await list_sessions("alice", config, store)
@@ -123,11 +133,11 @@ async def test_an_ended_session_is_kept_apart(config: JWTConfig, store: Watched,
     with pytest.raises(RevokedTokenError) as refused:
         await rotate_refresh_token(pair.refresh_token, config, store)
     assert "the session has ended" == refused.value.evidence["reason"]
-    record = await store.session(told.mark)
+    record = await store.session(told.digest)
     assert record is not None
-    assert (True, b"", bytes(16)) == (record.has_ended, record.sealed, record.current)
+    assert (True, b"", bytes(16)) == (record.has_ended, record.response, record.current)
     clock.now += 12
-    assert None is await store.session(told.mark)
+    assert None is await store.session(told.digest)
 
 
 @pytest.mark.parametrize("lifetime", [60, DAY, 30 * DAY])
@@ -138,7 +148,7 @@ async def test_as_long_as_the_access_token_lives(lifetime: int, store: Watched, 
     pair = await start_session("alice", earlier, store)
     clock.now += 30
     after = await rotate_refresh_token(pair.refresh_token, config.replace(access_lifetime=60), store)
-    await revoke_session(family(after, config), config.replace(access_lifetime=60, refresh_lifetime=60), store)
+    await revoke_session(session_id(after, config), config.replace(access_lifetime=60, refresh_lifetime=60), store)
     clock.now = NOW + lifetime + 9.5
     token = access(pair, config)
     assert await store.check(token, config)
@@ -157,7 +167,7 @@ async def test_sessions_that_never_expire(store: Watched, clock: HeldClock) -> N
         required_claims=["jti"],
     )
     pair = await start_session("alice", config, store)
-    await revoke_session(family(pair, config), config, store)
+    await revoke_session(session_id(pair, config), config, store)
     await revoke_identity("alice", config, store)
     await revoke_token(access(pair, config), config, store)
     assert [math.inf] * 3 == [one.until for one in store.told]
@@ -166,12 +176,12 @@ async def test_sessions_that_never_expire(store: Watched, clock: HeldClock) -> N
 async def test_a_record_that_does_not_say(config: JWTConfig, store: Watched, clock: HeldClock) -> None:
     """A record of before sessions knew it: its tokens are revoked for as long as the longest token may live."""
     pair = await start_session("alice", config, store)
-    mark = marks_of(access(pair, config), config).family
+    mark = digests_of(access(pair, config), config).session
     record = await store.session(mark)
     assert record is not None
     await store.replace_session(mark, record.current, record._replace(access_expires_at=0.0))
     pair = await rotate_refresh_token(pair.refresh_token, config, store)
-    await revoke_session(family(pair, config), config, store)
+    await revoke_session(session_id(pair, config), config, store)
     assert NOW + 14 * DAY < store.told[-1].until
 
 
@@ -202,14 +212,14 @@ async def test_many_sessions(config: JWTConfig, store: Watched, clock: HeldClock
     assert 1003 == len(await list_sessions("alice", config, store))
     store.pages.clear()
     assert 1003 == await revoke_identity("alice", config, store)
-    assert ([500, 500, 3], "identity") == (store.pages, events[-1].scope)
+    assert ([500, 500, 3], "identity") == (store.pages, events[-1].revoked)
     assert [] == await list_sessions("alice", config, store)
     assert not await store.check(access(bob, config), config)
     clock.now += 1
     assert 0 == await revoke_identity("alice", config, store)
 
 
-@pytest.mark.parametrize("failing", ["sessions", "family"])
+@pytest.mark.parametrize("failing", ["sessions", "session"])
 async def test_the_cutoff_comes_first(failing: str, config: JWTConfig, store: Watched) -> None:
     """When the sessions cannot be read, or not be ended, no token counts any more all the same, and the call says so."""
     pairs = [await start_session("alice", config, store) for _ in range(3)]
@@ -229,11 +239,11 @@ class Racing(Watched):
     raw: str = ""
     pair: TokenPair
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         if record.has_ended and self.raw:
             raw, self.raw = self.raw, ""
             self.pair = await rotate_refresh_token(raw, self.config, Unmarked(self))
-        return await super().replace_session(family, current, record)
+        return await super().replace_session(session, current, record)
 
 
 class Unmarked(MemoryStore):
@@ -241,7 +251,7 @@ class Unmarked(MemoryStore):
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(clock=store._clock)
-        self._sessions, self._owners, self._families = store._sessions, store._owners, store._families
+        self._sessions, self._by_identity = store._sessions, store._by_identity
 
 
 @pytest.mark.parametrize("how", ["session", "identity"])
@@ -253,7 +263,7 @@ async def test_a_refresh_under_way(how: str, clock: HeldClock) -> None:
     pair = await start_session("alice", config, store)
     store.raw = pair.refresh_token
     if how == "session":
-        assert 1 == await revoke_session(family(pair, config), config, store)
+        assert 1 == await revoke_session(session_id(pair, config), config, store)
     else:
         assert 1 == await revoke_identity("alice", config, store)
     clock.now += 7 * DAY - 1
@@ -329,7 +339,9 @@ async def test_the_oldest_ends(config: JWTConfig, store: Watched, clock: HeldClo
     pairs.append(await start_session("alice", config, store, max_sessions=3))
     ended = [await store.check(access(pair, config), config) for pair in pairs]
     assert [True, True, False, False, False] == ended
-    assert [family(pair, config) for pair in pairs[:2]] == [one.family for one in events if one.name == "revoked"]
+    assert [session_id(pair, config) for pair in pairs[:2]] == [
+        one.session_id for one in events if one.name == "revoked"
+    ]
     assert 3 == len(await list_sessions("alice", config, store))
     with pytest.raises(RevokedTokenError):
         await rotate_refresh_token(pairs[0].refresh_token, config, store)
@@ -341,7 +353,7 @@ async def test_the_newest_stays(config: JWTConfig, store: Watched) -> None:
         await start_session("alice", config, store, max_sessions=None)
     assert 5 == len(await list_sessions("alice", config, store))
     pair = await start_session("alice", config, store, max_sessions=1)
-    assert [family(pair, config)] == [one.id for one in await list_sessions("alice", config, store)]
+    assert [session_id(pair, config)] == [one.id for one in await list_sessions("alice", config, store)]
 
 
 async def test_a_hundred_by_default(config: JWTConfig, store: Watched) -> None:
@@ -351,7 +363,7 @@ async def test_a_hundred_by_default(config: JWTConfig, store: Watched) -> None:
     assert 100 == len(await list_sessions("alice", config, store))
 
 
-@pytest.mark.parametrize("failing", ["sessions", "family"])
+@pytest.mark.parametrize("failing", ["sessions", "session"])
 async def test_a_login_without_counting(
     failing: str, config: JWTConfig, store: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -364,7 +376,7 @@ async def test_a_login_without_counting(
     await rotate_refresh_token(second.refresh_token, config, store)
     await start_session("alice", config, store, max_sessions=1)
     assert 1 == len(await list_sessions("alice", config, store))
-    assert failing == "family" or await store.check(access(first, config), config)
+    assert failing == "session" or await store.check(access(first, config), config)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +392,7 @@ async def test_a_login_without_counting(
 )
 async def test_arguments_of_a_login(options: dict[str, Any], config: JWTConfig, store: Watched) -> None:
     """What no store could keep or no call could mean is refused before anything is stored."""
-    with pytest.raises(MintingError, match=next(iter(options))):
+    with pytest.raises(SettingError, match=next(iter(options))):
         await start_session("alice", config, store, **options)
     assert [] == await list_sessions("alice", config, store)
 
@@ -419,9 +431,9 @@ def test_no_token_lives_longer_than_is_remembered(clock: HeldClock) -> None:
     with pytest.raises(MintingError, match="an endless lifetime is longer than max_lifetime, which is 7200 seconds"):
         create_access_token("alice", endless.replace(max_lifetime=7200))
     assert (3600, 7200, math.inf) == (
-        config.longest_seconds,
-        config.replace(max_lifetime=7200).longest_seconds,
-        endless.longest_seconds,
+        config._prepared.longest_seconds,
+        config.replace(max_lifetime=7200)._prepared.longest_seconds,
+        endless._prepared.longest_seconds,
     )
 
 
@@ -432,7 +444,7 @@ def test_no_token_lives_longer_than_is_remembered(clock: HeldClock) -> None:
 async def test_a_guard_for_refresh_tokens(later: float, config: JWTConfig, store: Watched, clock: HeldClock) -> None:
     """A guard for refresh tokens refuses that of an ended session for as long as the token lives."""  # S143
     first, second = [await start_session("alice", config, store) for _ in range(2)]
-    await revoke_session(family(first, config), config, store)
+    await revoke_session(session_id(first, config), config, store)
     clock.now += later
 
     @jwt_required(type="refresh")
@@ -440,7 +452,7 @@ async def test_a_guard_for_refresh_tokens(later: float, config: JWTConfig, store
         return Response()
 
     app = Starlette(routes=[Route("/renew", renew)])
-    install(app, config, revocation=store, exempt=["/renew"])
+    install(app, config, store=store, exempt=["/renew"])
     assert 401 == (await ask(app, "/renew", bearer(first.refresh_token))).status
     assert 200 == (await ask(app, "/renew", bearer(second.refresh_token))).status
 
@@ -462,7 +474,7 @@ async def test_a_session_lives_as_long_as_its_access_tokens(store: Watched, cloc
     token = access(pair, before)
     await rotate_refresh_token(pair.refresh_token, after, store)
     clock.now += DAY
-    assert [token.family] == [one.id for one in await list_sessions("alice", after, store)]
+    assert [token.session_id] == [one.id for one in await list_sessions("alice", after, store)]
     assert 1 == await revoke_identity("alice", after, store)
     clock.now += 28 * DAY
     assert await store.check(token, after)

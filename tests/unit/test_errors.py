@@ -6,6 +6,7 @@ import copy
 import pickle
 import re
 import traceback
+from typing import Any
 
 import pytest
 
@@ -31,46 +32,47 @@ OF_APPLICATIONS = [kind for kind in ALL if issubclass(kind, ConfigurationError)]
 
 TABLE = {
     "JWTError": "jwt_error",
-    "ConfigurationError": "configuration_invalid",
-    "SettingError": "setting_invalid",
-    "KeyConfigurationError": "key_invalid",
-    "SigningKeyMissingError": "signing_key_missing",
+    "ConfigurationError": "invalid_configuration",
+    "SettingError": "invalid_setting",
+    "KeyConfigurationError": "invalid_key",
+    "SigningKeyMissingError": "missing_signing_key",
     "MintingError": "minting_refused",
+    "CookieTooLargeError": "cookie_too_large",
     "NotGuardedError": "not_guarded",
-    "UnsupportedScopeError": "scope_type_unsupported",
+    "UnsupportedScopeError": "unsupported_scope_type",
     "ConnectionEndedError": "connection_ended",
     "TokenError": ("jwt_error", 401, "invalid_token"),
     "MissingTokenError": ("token_missing", 401, None),
-    "InvalidRequestError": ("request_invalid", 400, "invalid_request"),
-    "MalformedCredentialsError": ("credentials_malformed", 400, "invalid_request"),
-    "RepeatedCredentialsError": ("credentials_repeated", 400, "invalid_request"),
-    "CrossSiteRequestError": ("request_cross_site", 403, "invalid_request"),
-    "CSRFTokenError": ("csrf_token_wrong", 403, "invalid_request"),
-    "ForeignOriginError": ("origin_foreign", 403, "invalid_request"),
-    "InvalidTokenError": ("token_invalid", 401, "invalid_token"),
+    "InvalidRequestError": ("invalid_request", 400, "invalid_request"),
+    "MalformedCredentialsError": ("malformed_credentials", 400, "invalid_request"),
+    "RepeatedCredentialsError": ("repeated_credentials", 400, "invalid_request"),
+    "CrossSiteRequestError": ("cross_site_request", 403, "invalid_request"),
+    "CSRFTokenError": ("invalid_csrf_token", 403, "invalid_request"),
+    "ForeignOriginError": ("foreign_origin", 403, "invalid_request"),
+    "InvalidTokenError": ("invalid_token", 401, "invalid_token"),
     "TokenTooLargeError": ("token_too_large", 401, "invalid_token"),
     "MalformedTokenError": ("token_malformed", 401, "invalid_token"),
     "EncryptedTokenError": ("token_encrypted", 401, "invalid_token"),
-    "InvalidHeaderError": ("header_invalid", 401, "invalid_token"),
-    "AlgorithmRefusedError": ("algorithm_refused", 401, "invalid_token"),
-    "UnknownKeyError": ("key_unknown", 401, "invalid_token"),
-    "InvalidSignatureError": ("signature_invalid", 401, "invalid_token"),
-    "MissingClaimError": ("claim_missing", 401, "invalid_token"),
-    "InvalidClaimError": ("claim_invalid", 401, "invalid_token"),
+    "InvalidHeaderError": ("invalid_header", 401, "invalid_token"),
+    "AlgorithmRefusedError": ("invalid_algorithm", 401, "invalid_token"),
+    "UnknownKeyError": ("unknown_key", 401, "invalid_token"),
+    "InvalidSignatureError": ("invalid_signature", 401, "invalid_token"),
+    "MissingClaimError": ("missing_claim", 401, "invalid_token"),
+    "InvalidClaimError": ("invalid_claim", 401, "invalid_token"),
     "ExpiredTokenError": ("token_expired", 401, "invalid_token"),
     "NotYetValidError": ("token_not_yet_valid", 401, "invalid_token"),
-    "WrongIssuerError": ("issuer_wrong", 401, "invalid_token"),
-    "WrongAudienceError": ("audience_wrong", 401, "invalid_token"),
-    "WrongTypeError": ("type_wrong", 401, "invalid_token"),
+    "WrongIssuerError": ("invalid_issuer", 401, "invalid_token"),
+    "WrongAudienceError": ("invalid_audience", 401, "invalid_token"),
+    "WrongTypeError": ("invalid_token_type", 401, "invalid_token"),
     "BoundTokenError": ("token_bound", 401, "invalid_token"),
-    "WrongClientError": ("client_wrong", 401, "invalid_token"),
-    "WrongIdentityError": ("identity_wrong", 401, "invalid_token"),
+    "WrongClientError": ("wrong_client", 401, "invalid_token"),
+    "WrongIdentityError": ("wrong_identity", 401, "invalid_token"),
     "IdentityRefusedError": ("identity_refused", 401, "invalid_token"),
     "RevokedTokenError": ("token_revoked", 401, "invalid_token"),
     "ReusedTokenError": ("token_reused", 401, "invalid_token"),
-    "FreshTokenRequiredError": ("freshness_insufficient", 401, "insufficient_user_authentication"),
+    "FreshTokenRequiredError": ("insufficient_freshness", 401, "insufficient_user_authentication"),
     "ForbiddenError": ("forbidden", 403, "insufficient_scope"),
-    "MissingScopeError": ("scope_missing", 403, "insufficient_scope"),
+    "MissingScopeError": ("missing_scope", 403, "insufficient_scope"),
     "RoleRefusedError": ("role_refused", 403, "insufficient_scope"),
     "UnavailableError": ("unavailable", 503, "temporarily_unavailable"),
     "KeysUnavailableError": ("keys_unavailable", 503, "temporarily_unavailable"),
@@ -102,6 +104,19 @@ def test_the_drawing_is_the_tree() -> None:
             above[depth:] = [match[2]]
             drawn[match[2]] = above[depth - 1] if depth else "Exception"
     assert {kind.__name__: kind.__bases__[0].__name__ for kind in ALL} == drawn
+
+
+def test_the_drawing_has_the_codes_and_statuses() -> None:
+    """Beside a class stand its status, where it is not that of the class above, and its code, unless it is a common base."""
+    drawn = dict(re.findall(r"^    [│├└─ ]+(\w+Error)\b(.*)$", errors.__doc__ or "", re.MULTILINE))
+    for kind in ALL:
+        above: Any = kind.__bases__[0]
+        if above not in (Exception, JWTError):
+            has_status = issubclass(kind, TokenError) and (above is TokenError or kind.status != above.status)
+            status = [str(vars(kind).get("status", 401))] if has_status else []
+            words = drawn[kind.__name__].split()
+            assert [*status, kind.code] == words or (status == words and kind.__subclasses__())
+    assert ConnectionEndedError.code in drawn["ConnectionEndedError"]
 
 
 def test_codes_do_not_repeat() -> None:

@@ -10,12 +10,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import JWTConfig, _callbacks
+from asgi_jwt_claims import JWTConfig
+from asgi_jwt_claims.config import AuthEvent
+from asgi_jwt_claims.config.events import notify
 from asgi_jwt_claims.errors import KeysUnavailableError, MissingTokenError
-from asgi_jwt_claims.events import AuthEvent, tell, tell_refused
-from asgi_jwt_claims.issuers import Issuers
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
-from tests.by_hand import http_scope
+from asgi_jwt_claims.responses import notify_refused
+from asgi_jwt_claims.runtime import callbacks as _callbacks
+from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
+from tests.raw_asgi import http_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -69,8 +72,8 @@ async def test_no_function_fails_or_holds_up_what_it_is_told_of(
 ) -> None:
     """One that never ends is cancelled, one that cancels itself or raises is logged, and the next one is told."""
     told: list[AuthEvent] = []
-    await tell(function, EVENT)
-    await tell(told.append, EVENT)
+    await notify(function, EVENT)
+    await notify(told.append, EVENT)
     assert [EVENT] == told
     assert 1 == len([record for record in caplog.records if record.getMessage().startswith("on_event ")])
 
@@ -90,7 +93,7 @@ async def test_keys_arrive_whatever_their_listener_does(function: Callable[[Any]
     keys = RemoteKeySet("https://issuer.example/jwks", fetch=fetch, on_event=on_event)
     for _ in range(2):
         with pytest.raises(KeysUnavailableError):
-            await keys.refresh()
+            await keys.fetch_now()
     with anyio.fail_after(10):
         while len(told) < 2:  # noqa: ASYNC110 -- what is waited for tells nobody
             await anyio.sleep(0.01)
@@ -106,7 +109,7 @@ async def test_a_cancelled_request_stays_cancelled() -> None:
             request.cancel()
             await anyio.lowlevel.checkpoint()
 
-        await tell(cancels_the_request, EVENT)
+        await notify(cancels_the_request, EVENT)
         reached.append("what comes after")
     assert ([], True) == (reached, request.cancelled_caught)
 
@@ -120,7 +123,7 @@ async def test_a_task_cancelled_by_its_server_stays_cancelled() -> None:
         told.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(tell(waits, EVENT))
+    task = asyncio.create_task(notify(waits, EVENT))
     await told.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -136,7 +139,7 @@ async def test_the_end_of_the_process_is_not_held_up(error: type[BaseException])
         raise error
 
     with pytest.raises(error):
-        await tell(interrupted, EVENT)
+        await notify(interrupted, EVENT)
 
 
 async def test_a_function_has_its_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +153,7 @@ async def test_a_function_has_its_second(monkeypatch: pytest.MonkeyPatch) -> Non
 
     functions: list[Callable[[AuthEvent], Awaitable[None] | None] | None] = [slow, None]
     for function in functions:
-        await tell(function, EVENT)
+        await notify(function, EVENT)
     assert (["refused"], 1.0) == (told, _callbacks._PATIENCE)
 
 
@@ -161,5 +164,5 @@ async def test_several_issuers_tell_each_function_once() -> None:
         JWTConfig(secret_key=SECRET, issuer=f"https://{number}.example", on_event=function)
         for number, function in enumerate((never_ends, breaks, told.append, told.append, None))
     ]
-    await tell_refused(Issuers(configs).on_event, MissingTokenError(), http_scope("/"))
+    await notify_refused(MultiIssuerVerifier(configs).on_event, MissingTokenError(), http_scope("/"))
     assert [None] == [event.issuer for event in told]

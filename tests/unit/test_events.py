@@ -12,9 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, TokenError, create_access_token, create_refresh_token
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.endpoints import TokenEndpoints
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    JWTMiddleware,
+    TokenError,
+    create_access_token,
+    create_refresh_token,
+)
+from asgi_jwt_claims.config.events import request_facts
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     ForbiddenError,
@@ -23,13 +29,14 @@ from asgi_jwt_claims.errors import (
     StoreUnavailableError,
     UnknownKeyError,
 )
-from asgi_jwt_claims.events import _request_facts
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token, rotate_refresh_token, start_session
+from asgi_jwt_claims.responses import ErrorResponder
+from asgi_jwt_claims.sessions import TokenEndpoints, revoke_token, rotate_refresh_token, start_session
 from asgi_jwt_claims.starlette import jwt_required
-from asgi_jwt_claims.verification import verify_token
-from tests.by_hand import bearer, drive, http_scope, websocket_scope
+from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.tokens import verify_token
 from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, b64, forge, sealed
+from tests.raw_asgi import bearer, drive, http_scope, websocket_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -43,8 +50,8 @@ def anyio_backend() -> str:
 
 ROUTE = SimpleNamespace(path="/items/{id}")
 
-ALICE = {"type": "access", "identity": "alice", "jti": "5f0c3a9e", "issuer": None, "family": None}
-NO_TOKEN = {"type": None, "identity": None, "jti": None, "issuer": None, "family": None}
+ALICE = {"type": "access", "identity": "alice", "jti": "5f0c3a9e", "issuer": None, "session_id": None}
+NO_TOKEN = {"type": None, "identity": None, "jti": None, "issuer": None, "session_id": None}
 
 
 def told(event: AuthEvent) -> dict[str, Any]:
@@ -74,15 +81,15 @@ async def refused(config: JWTConfig, raw: str | bytes, **options: Any) -> None:
     [
         ({"exp": NOW - 60}, "token_expired", ALICE),
         ({"nbf": NOW + 60}, "token_not_yet_valid", ALICE),
-        ({"aud": "other"}, "audience_wrong", ALICE),
-        ({"iss": "other", "exp": 1, "sid": "one"}, "token_expired", {**ALICE, "issuer": "other", "family": "one"}),
-        ({"type": "refresh"}, "type_wrong", {**ALICE, "type": "refresh"}),
+        ({"aud": "other"}, "invalid_audience", ALICE),
+        ({"iss": "other", "exp": 1, "sid": "one"}, "token_expired", {**ALICE, "issuer": "other", "session_id": "one"}),
+        ({"type": "refresh"}, "invalid_token_type", {**ALICE, "type": "refresh"}),
         ({"cnf": {}}, "token_bound", ALICE),
-        ({"exp": "soon"}, "claim_invalid", ALICE),
+        ({"exp": "soon"}, "invalid_claim", ALICE),
         # What cannot be read is left out.
-        ({"jti": 7}, "claim_invalid", {**ALICE, "jti": None}),
-        ({"sub": {"alice": 1}}, "claim_invalid", {**ALICE, "identity": None}),
-        ({"iss": ["one"]}, "claim_invalid", ALICE),
+        ({"jti": 7}, "invalid_claim", {**ALICE, "jti": None}),
+        ({"sub": {"alice": 1}}, "invalid_claim", {**ALICE, "identity": None}),
+        ({"iss": ["one"]}, "invalid_claim", ALICE),
     ],
 )
 async def test_a_refused_token_with_a_good_signature(
@@ -132,7 +139,12 @@ async def test_a_remembered_token(config: JWTConfig, clock: HeldClock, events: l
 async def test_other_claims_for_the_identity(clock: HeldClock, events: list[AuthEvent]) -> None:
     """The identity is read from the claim that the configuration names, of any JSON type; a missing one is none."""
     config = JWTConfig(
-        secret_key=SECRET, clock=clock, on_event=events.append, identity_claim="who", type_claim=None, family_claim=None
+        secret_key=SECRET,
+        clock=clock,
+        on_event=events.append,
+        identity_claim="who",
+        type_claim=None,
+        session_claim=None,
     )
     for changes in ({"who": {"id": 1}, "exp": 1}, {"who": 0, "exp": 1}, {}):
         await refused(config, forge(changes))
@@ -144,7 +156,7 @@ async def test_a_revoked_token(config: JWTConfig, events: list[AuthEvent]) -> No
     """The event of a revoked token says whose it is, and so does that of one whose revocation cannot be checked."""
 
     class Broken(MemoryStore):
-        def known(self, token: Any, config: Any) -> Any:
+        def is_revoked_locally(self, token: Any, config: Any) -> Any:
             return None
 
         async def check(self, token: Any, config: Any) -> bool:
@@ -154,7 +166,7 @@ async def test_a_revoked_token(config: JWTConfig, events: list[AuthEvent]) -> No
     await revoke_token(verify_token(forge(), config), config, store)
     events.clear()
     for one in (store, Broken()):
-        await refused(config, forge(), revocation=one)
+        await refused(config, forge(), store=one)
     assert [("token_revoked", ALICE), ("store_unavailable", ALICE)] == [(event.code, told(event)) for event in events]
 
 
@@ -163,9 +175,9 @@ async def test_a_revoked_token(config: JWTConfig, events: list[AuthEvent]) -> No
     [
         ({"allow": "admin"}, "role_refused"),
         ({"deny": "user"}, "role_refused"),
-        ({"scopes": "write"}, "scope_missing"),
-        ({"fresh": True}, "freshness_insufficient"),
-        ({"type": "refresh"}, "type_wrong"),
+        ({"scopes": "write"}, "missing_scope"),
+        ({"fresh": True}, "insufficient_freshness"),
+        ({"type": "refresh"}, "invalid_token_type"),
     ],
 )
 async def test_a_guard_that_refuses(
@@ -190,7 +202,13 @@ async def test_errors_of_a_refresh(config: JWTConfig, clock: HeldClock) -> None:
     store = MemoryStore()
     pair = await start_session("alice", config, store, client_id="app")
     token = verify_token(pair.refresh_token, config, type="refresh")
-    expected = {"type": "refresh", "identity": "alice", "jti": token.jti, "issuer": None, "family": token.family}
+    expected = {
+        "type": "refresh",
+        "identity": "alice",
+        "jti": token.jti,
+        "issuer": None,
+        "session_id": token.session_id,
+    }
     for options in ({}, {"client_id": "app", "scope": "more"}, {"client_id": "app", "claims_loader": lambda _: None}):
         with pytest.raises(TokenError) as caught:
             await rotate_refresh_token(pair.refresh_token, config, store, **options)  # type: ignore[arg-type]
@@ -199,7 +217,7 @@ async def test_errors_of_a_refresh(config: JWTConfig, clock: HeldClock) -> None:
 
 async def test_an_error_of_a_handler(config: JWTConfig, events: list[AuthEvent]) -> None:
     """An error that says that a good token does not allow this concerns the token of the request; any other does not."""
-    challenges, token = Challenges(listeners=events.append), verify_token(forge(), config)
+    challenges, token = ErrorResponder(listeners=events.append), verify_token(forge(), config)
     for error in (ForbiddenError(), ExpiredTokenError(), MissingTokenError()):
         for one in (token, None):
             await challenges.respond(error, http_scope("/", token=one))
@@ -262,7 +280,7 @@ async def test_several_configurations(clock: HeldClock) -> None:
 )
 def test_what_is_said_of_a_request(scope: dict[str, Any], expected: dict[str, Any]) -> None:
     """Method, template of the path and client are said where they are known and are words; the path itself never is."""
-    assert expected == _request_facts(scope)
+    assert expected == request_facts(scope)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +305,7 @@ def test_the_identifier_of_a_request(values: list[bytes], expected: str | None) 
     """A request identifier is told as it was sent if it is one short word, and left out if it is not."""
     values = [values] if isinstance(values, bytes) else values
     scope = http_scope("/", *((b"x-request-id", value) for value in values))
-    assert expected == _request_facts(scope).get("request_id")
+    assert expected == request_facts(scope).get("request_id")
 
 
 @given(st.text(), st.binary(), st.text(), st.text())
@@ -301,7 +319,7 @@ def test_no_client_ends_a_line_of_the_log(method: str, identifier: bytes, client
 
     async def respond() -> None:
         scope = http_scope("/", (b"x-request-id", identifier), method=method, client=(client, 1))
-        await Challenges().respond(UnknownKeyError(kid=kid), scope)
+        await ErrorResponder().respond(UnknownKeyError(kid=kid), scope)
 
     log, handler = logging.getLogger("asgi_jwt_claims"), Listener()
     log.addHandler(handler)
@@ -343,7 +361,7 @@ async def test_the_line_of_a_refusal(config: JWTConfig, caplog: pytest.LogCaptur
 async def test_the_level_of_a_refusal(error: TokenError, level: int, caplog: pytest.LogCaptureFixture) -> None:
     """Mere absence is only worth a debug line."""
     caplog.set_level(logging.DEBUG, "asgi_jwt_claims")
-    await Challenges().respond(error, http_scope("/"))
+    await ErrorResponder().respond(error, http_scope("/"))
     assert [level] == [record.levelno for record in caplog.records]
 
 
@@ -357,7 +375,7 @@ async def test_evidence_that_cannot_be_shown(caplog: pytest.LogCaptureFixture) -
     error = ForbiddenError(order=Detached())
     logging.getLogger("asgi_jwt_claims").setLevel(logging.ERROR)  # pytest shows every record, and lets nothing pass
     try:
-        answer = await Challenges().respond(error, http_scope("/"))
+        answer = await ErrorResponder().respond(error, http_scope("/"))
     finally:
         logging.getLogger("asgi_jwt_claims").setLevel(logging.NOTSET)
     assert 403 == answer.status
@@ -389,7 +407,7 @@ async def accepts(config: Any, raw: str | None, *, guards: int = 0, kind: str = 
         (2, {"required": False}, 1),
         (0, {"exempt": ["/open"]}, 0),
         (2, {"exempt": ["/open"]}, 1),
-        (1, {"revocation": MemoryStore()}, 1),
+        (1, {"store": MemoryStore()}, 1),
     ],
 )
 async def test_a_request_is_told_of_once(

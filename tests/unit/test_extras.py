@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.jwks.fetching import HTTPXFetch
+from asgi_jwt_claims.jwks import HTTPXFetch
 
 NEEDS = {
     "fastapi": "fastapi",
     "sanic": "sanic",
     "compat.sanic_jwt_extended": "sanic",
-    "revocation.redis": "redis",
-    "revocation.coredis": "coredis",
+    "stores.redis": "redis",
+    "stores.coredis": "coredis",
 }
 
 
@@ -25,7 +25,7 @@ NEEDS = {
 def unloaded() -> Iterator[None]:
     """Modules that need an extra, and its packages, are loaded anew, and are as they were after the test."""
     before = dict(sys.modules)
-    ours = tuple(f"asgi_jwt_claims.{name}" for name in (*NEEDS, "_sanic_connections"))
+    ours = tuple(f"asgi_jwt_claims.{name}" for name in NEEDS)
     for name in before:
         if name.startswith(ours) or name.partition(".")[0] in NEEDS.values():
             del sys.modules[name]

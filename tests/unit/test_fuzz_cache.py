@@ -9,10 +9,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
-from asgi_jwt_claims import JWTConfig, Key, Token, create_access_token, create_refresh_token, verify_token
-from asgi_jwt_claims._compact import MAX_JSON_DEPTH
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    Token,
+    create_access_token,
+    create_refresh_token,
+    verify_token,
+)
 from asgi_jwt_claims.errors import TokenError
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH
+from asgi_jwt_claims.tokens import verify_jws
 from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, forge, sealed
 from tests.unit.test_fuzz_core import JSON, TEXT, deeper_than

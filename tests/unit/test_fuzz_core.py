@@ -11,14 +11,14 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, Key, Token, create_access_token, create_refresh_token, verify_token
-from asgi_jwt_claims._compact import (
-    MAX_JSON_DEPTH,
-    b64url_decode,
-    b64url_encode,
-    dump_json,
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    Token,
+    create_access_token,
+    create_refresh_token,
+    verify_token,
 )
-from asgi_jwt_claims.claims import json_copy
 from asgi_jwt_claims.errors import (
     ConfigurationError,
     InvalidTokenError,
@@ -26,6 +26,9 @@ from asgi_jwt_claims.errors import (
     MintingError,
     TokenError,
 )
+from asgi_jwt_claims.jose.compact import b64url_decode, b64url_encode
+from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH, dump_json
+from asgi_jwt_claims.tokens.minted_claims import json_copy
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
 from tests.framing import load_json, load_segment, split_compact
@@ -203,9 +206,9 @@ def refused_or_consistent(raw: str, config: JWTConfig) -> None:
     now = config.clock()
     assert "access" == token.type
     assert token.identity is not None
-    assert token.expires_at is None or now < token.expires_at + config.leeway_seconds
+    assert token.expires_at is None or now < token.expires_at + config._prepared.leeway_seconds
     assert token.issuer == (config.issuer or token.issuer)
-    assert not token.audience or config.audiences & set(token.audience)
+    assert not token.audience or config._prepared.audiences & set(token.audience)
     assert "cnf" not in token.claims
 
 

@@ -11,8 +11,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, verify_token
-from asgi_jwt_claims._compact import MAX_JSON_DEPTH
-from asgi_jwt_claims.errors import AlgorithmRefusedError, InvalidHeaderError, InvalidTokenError, UnknownKeyError
+from asgi_jwt_claims.errors import (
+    AlgorithmRefusedError,
+    InvalidHeaderError,
+    InvalidTokenError,
+    UnknownKeyError,
+)
+from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
 from tests.support import SECRET

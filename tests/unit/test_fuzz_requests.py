@@ -8,9 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, create_refresh_token
-from tests.by_hand import Exchange, Header, Recorder, Scope, ask, finish, http_scope, websocket_scope
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    create_access_token,
+    create_refresh_token,
+)
 from tests.conftest import HeldClock
+from tests.raw_asgi import Exchange, Header, Recorder, Scope, ask, finish, http_scope, websocket_scope
 from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())

@@ -12,15 +12,22 @@ from urllib.parse import quote, unquote_to_bytes
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, TokenCookies, WebSocketProtocol
-from asgi_jwt_claims._forms import CSRF_KEY, MAX_FORM, read_field
-from asgi_jwt_claims.cookies import csrf_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    TokenCookies,
+    WebSocketProtocol,
+)
 from asgi_jwt_claims.errors import ForeignOriginError, TokenError
-from asgi_jwt_claims.sources import InsecureWebSocketQuery, Source, find_token
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import Exchange, Header, Message, Recorder, finish, http_scope, websocket_scope
+from asgi_jwt_claims.sessions import csrf_token
+from asgi_jwt_claims.sources import InsecureWebSocketQuery, Source, extract_credentials
+from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, csrf_digest
+from asgi_jwt_claims.sources.forms import MAX_FORM, peek_form_field
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, Message, Recorder, finish, http_scope, websocket_scope
 from tests.support import SECRET
 
 MAX = 256
@@ -42,7 +49,7 @@ def what(source: Source, scope: Mapping[str, Any]) -> bytes | str | None:
         return WHAT_IS_WRONG
     if offered is None:
         return None
-    return offered.raw.encode() if isinstance(offered.raw, str) else offered.raw
+    return offered.token
 
 
 def model(found: list[bytes]) -> bytes | str | None:
@@ -150,7 +157,7 @@ def test_any_subprotocols(offered: list[str]) -> None:
     follows = ["".join(offered[at + 1 : at + 2]) for at, name in enumerate(offered) if name == "bearer"]
     found = [value.encode("utf-8", "surrogateescape") for value in follows]
     assert model(found) == what(source, scope)
-    assert bool(found) is source.take_out(scope)
+    assert bool(found) is source.strip(scope)
     assert model(found) == what(source, scope)  # what was offered is kept for whoever asks again
     secret = {"bearer"}.union(*(offered[at + 1 : at + 2] for at, name in enumerate(offered) if name == "bearer"))
     assert [name for name in offered if name not in secret] == scope["subprotocols"]
@@ -202,8 +209,8 @@ def test_any_form(body: bytes, cuts: list[int], gone: bool) -> None:
 
     async def run() -> tuple[Any, list[Message]]:
         scope = http_scope("/", method="POST")
-        again = await read_field(scope, receive, "csrf_token")
-        return scope[CSRF_KEY], [await again() for _ in messages]
+        again = await peek_form_field(scope, receive, "csrf_token")
+        return scope[CSRF_TOKEN_KEY], [await again() for _ in messages]
 
     value, received = finish(run())
     found = values_in(body, b"csrf_token")
@@ -214,7 +221,7 @@ def test_any_form(body: bytes, cuts: list[int], gone: bool) -> None:
 
 @given(forms, st.lists(st.integers(0, 200), max_size=3))
 @example(b"name=M%C3%BCller&csrf_token=" + VALUE, [4])
-def test_any_form_at_the_door(body: bytes, cuts: list[int]) -> None:
+def test_any_form_at_the_adapter(body: bytes, cuts: list[int]) -> None:
     """With a cookie a form is let in if its one field has a part that is the token's, and answered 403 if not."""
     app, sent = Recorder(), []
     waiting = iter(pieces_of(body, cuts))
@@ -353,12 +360,12 @@ def test_any_scope(headers: list[Header], offered: list[str], query: bytes, is_w
     more = {"headers": headers, "subprotocols": offered, "query_string": query}
     scope = (websocket_scope() if is_websocket else http_scope(method="POST")) | more
     try:
-        found = find_token(scope, SOURCES, 8192)
+        found = extract_credentials(scope, SOURCES, 8192)
     except TokenError:
         return
     if found is None:
         return
-    raw = found.raw.encode() if isinstance(found.raw, str) else found.raw
+    raw = found.token
     places = [
         what(BearerHeader(), scope),
         what(Cookie(), scope),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError
-from asgi_jwt_claims.jwks.fetching import _Body
+from asgi_jwt_claims.jwks.fetch import _Body
 
 MAX_SIZE = 4096
 TEXT = b'{"keys": []}' * 20

@@ -12,17 +12,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, create_access_token, create_refresh_token, verify_token
-from asgi_jwt_claims._store import _mark_again, mark, marks_of
-from asgi_jwt_claims.claims import check_identity
+from asgi_jwt_claims import (
+    JWTConfig,
+    create_access_token,
+    create_refresh_token,
+    verify_token,
+)
 from asgi_jwt_claims.errors import MintingError
-from asgi_jwt_claims.revocation import MemoryStore, list_sessions, revoke_identity, start_session
-from tests.by_hand import finish
+from asgi_jwt_claims.sessions import list_sessions, revoke_identity, start_session
+from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.tokens.digests import _cached_digest, digest, digests_of
+from asgi_jwt_claims.tokens.minted_claims import check_identity
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import finish
 from tests.support import SECRET
 
-Door = Callable[[Any, JWTConfig, MemoryStore], Awaitable[Any]]
+Adapter = Callable[[Any, JWTConfig, MemoryStore], Awaitable[Any]]
 
 
 class Name(str, enum.Enum):  # noqa: UP042 -- the form whose str() is not its value
@@ -40,7 +46,7 @@ async def mint_refresh(identity: Any, config: JWTConfig, store: MemoryStore) -> 
 
 
 OTHER = JWTConfig(secret_key=SECRET, identity_claim="who")
-DOORS: tuple[Door, ...] = (mint_access, mint_refresh, start_session, revoke_identity, list_sessions)
+ADAPTERS: tuple[Adapter, ...] = (mint_access, mint_refresh, start_session, revoke_identity, list_sessions)
 
 
 @pytest.fixture
@@ -49,26 +55,26 @@ def store(clock: HeldClock) -> MemoryStore:
     return MemoryStore(clock=clock)
 
 
-def refusal(door: Door, identity: Any, config: JWTConfig, store: MemoryStore) -> str:
+def refusal(adapter: Adapter, identity: Any, config: JWTConfig, store: MemoryStore) -> str:
     with pytest.raises(MintingError) as refused:
-        finish(door(identity, config, store))
+        finish(adapter(identity, config, store))
     return str(refused.value)
 
 
 @pytest.mark.parametrize(
     "identity", [None, "", 42, 42.0, True, b"alice", ["alice"], {"id": 1}, uuid.UUID(int=1), object(), "\ud83d"]
 )
-def test_no_door_takes_what_another_refuses(identity: Any, config: JWTConfig, store: MemoryStore) -> None:
+def test_no_adapter_takes_what_another_refuses(identity: Any, config: JWTConfig, store: MemoryStore) -> None:
     """What cannot be minted as `sub` cannot be revoked or listed either, with the very same words."""  # S143
-    messages = {refusal(door, identity, config, store) for door in DOORS}
+    messages = {refusal(adapter, identity, config, store) for adapter in ADAPTERS}
     assert 1 == len(messages)
 
 
 @pytest.mark.parametrize("identity", [None, b"alice", object(), float("nan"), 2**60, {"a": {1}}, {1: 1}, "\ud83d"])
 def test_an_identity_of_another_claim(identity: Any, config: JWTConfig, store: MemoryStore) -> None:
-    """Under another name the identity is any JSON value but null, at every door."""
+    """Under another name the identity is any JSON value but null, at every adapter."""
     config = config.replace(identity_claim="who")
-    messages = {refusal(door, identity, config, store) for door in DOORS}
+    messages = {refusal(adapter, identity, config, store) for adapter in ADAPTERS}
     assert 1 == len(messages)
 
 
@@ -131,7 +137,7 @@ def spelled(value: Any) -> str:
 @given(VALUES, VALUES)
 def test_marks_are_equal_where_values_are(one: Any, two: Any) -> None:
     """Two JSON values have one mark exactly if they are the same value."""
-    assert (spelled(one) == spelled(two)) == (mark("identity", None, one) == mark("identity", None, two))
+    assert (spelled(one) == spelled(two)) == (digest("identity", None, one) == digest("identity", None, two))
 
 
 @given(VALUES)
@@ -139,16 +145,16 @@ def test_a_mark_survives_the_token(value: Any) -> None:
     """The identity that comes out of a token has the mark of the one that went in."""
     if value is not None and value != "":
         token = verify_token(create_access_token(value, OTHER), OTHER)
-        assert mark("identity", None, check_identity(value, "who")) == marks_of(token, OTHER).identity
+        assert digest("identity", None, check_identity(value, "who")) == digests_of(token, OTHER).identity
 
 
 def test_what_is_long_is_not_remembered() -> None:
     """A client fills no memory with names that it makes up: only short ones are kept beside their marks."""
-    mark("family", None, "x" * 256)
-    before = _mark_again.cache_info().currsize
+    digest("session", None, "x" * 256)
+    before = _cached_digest.cache_info().currsize
     for number in range(20):
-        assert 16 == len(mark("family", None, f"{number:03}" + "x" * 254))
-    assert before == _mark_again.cache_info().currsize
+        assert 16 == len(digest("session", None, f"{number:03}" + "x" * 254))
+    assert before == _cached_digest.cache_info().currsize
 
 
 def test_a_clock_that_was_ahead(config: JWTConfig, clock: HeldClock, store: MemoryStore) -> None:

@@ -1,4 +1,4 @@
-"""Several issuers behind one door: each token is held to the rules and keys of the issuer it names, and to no others."""
+"""Several issuers behind one adapter: each token is held to the rules and keys of the issuer it names, and to no others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, JWTMiddleware, Key, create_access_token, current_token
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    create_access_token,
+    current_token,
+)
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     InvalidClaimError,
@@ -23,10 +30,11 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
-from asgi_jwt_claims.issuers import _MAX_KNOWN_TOKENS, Issuers, _issuer_in, trust_in
-from tests.by_hand import Recorder, ask
+from asgi_jwt_claims.jose.compact import split_compact
+from asgi_jwt_claims.tokens.issuers import _MAX_CACHED_TOKENS, MultiIssuerVerifier, _issuer_in, verifier_for
 from tests.conftest import NOW
 from tests.forging import b64, sealed
+from tests.raw_asgi import Recorder, ask
 from tests.support import SECRET
 
 A, B = "https://a.example", "https://b.example"
@@ -177,19 +185,30 @@ async def test_many_members_are_not_parsed_for_an_issuer(more: dict[str, Any]) -
 
 async def test_a_choice_that_is_remembered_lets_nobody_in() -> None:
     """Which issuer a token names is remembered after it was verified; remembered wrongly, it would only be refused."""
-    issuers = Issuers([CONFIG_A, CONFIG_B])
+    issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
     raw = create_access_token("alice", CONFIG_A).encode()
-    assert CONFIG_A is issuers.config_for(raw)
-    issuers.learn(raw, CONFIG_B)
-    assert CONFIG_B is issuers.config_for(raw)
+    assert (CONFIG_A, split_compact(raw)) == issuers.config_for(raw)
+    issuers.remember(raw, CONFIG_B)
+    assert (CONFIG_B, None) == issuers.config_for(raw)
 
 
 async def test_the_memory_of_choices_is_bounded() -> None:
     """However many tokens come, no more are remembered than there is room for."""
-    issuers = Issuers([CONFIG_A, CONFIG_B])
-    for number in range(3 * _MAX_KNOWN_TOKENS):
-        issuers.learn(str(number).encode(), CONFIG_A)
-    assert _MAX_KNOWN_TOKENS >= len(issuers._known)
+    issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
+    for number in range(3 * _MAX_CACHED_TOKENS):
+        issuers.remember(str(number).encode(), CONFIG_A)
+    assert _MAX_CACHED_TOKENS >= len(issuers._issuer_cache)
+
+
+def test_several_configurations_are_frozen() -> None:
+    """No attribute can be set or deleted, not even the cache of issuers."""
+    issuers = MultiIssuerVerifier([CONFIG_A, CONFIG_B])
+    for name in (*MultiIssuerVerifier.__slots__, "other"):
+        with pytest.raises(AttributeError, match="a MultiIssuerVerifier is frozen"):
+            setattr(issuers, name, {})
+        with pytest.raises(AttributeError, match="a MultiIssuerVerifier is frozen"):
+            delattr(issuers, name)
+    assert [CONFIG_A, CONFIG_B] == list(issuers)
 
 
 async def test_every_listener_hears_of_a_refusal() -> None:
@@ -209,7 +228,7 @@ async def test_every_listener_hears_of_a_refusal() -> None:
     ]
     assert 401 == (await ask(JWTMiddleware(Recorder(), configs))).status
     assert ["first token_missing", "second token_missing"] == told
-    assert {} == Issuers([CONFIG_A, CONFIG_B]).on_event
+    assert {} == MultiIssuerVerifier([CONFIG_A, CONFIG_B]).on_event
 
 
 async def test_absence_is_absence_for_all_of_them() -> None:
@@ -227,12 +246,12 @@ async def test_absence_is_absence_for_all_of_them() -> None:
 @pytest.mark.parametrize(
     ("configs", "match"),
     [
-        (list, "config must be a JWTConfig, or several; these are none"),
-        (lambda: None, "config must be a JWTConfig or several, not NoneType"),
-        (lambda: "config", "config must be a JWTConfig or several, not str"),
-        (lambda: [CONFIG_A, SECRET], "config must be a JWTConfig or several, not str"),
-        (lambda: [SECRET], "config must be a JWTConfig or several, not str"),
-        (lambda: [CONFIG_A, config(None, KEY_B)], "each needs an issuer"),
+        (list, "config is empty: pass a JWTConfig or a non-empty list"),
+        (lambda: None, "config must be a JWTConfig or a list of them, not NoneType"),
+        (lambda: "config", "config must be a JWTConfig or a list of them, not str"),
+        (lambda: [CONFIG_A, SECRET], "config must be a JWTConfig or a list of them, not str"),
+        (lambda: [SECRET], "config must be a JWTConfig or a list of them, not str"),
+        (lambda: [CONFIG_A, config(None, KEY_B)], "each of several configurations needs an issuer"),
         (lambda: [CONFIG_A, config(A, KEY_B)], "two configurations have the issuer 'https://a.example'"),
     ],
 )
@@ -244,8 +263,8 @@ def test_configurations_that_cannot_be_told_apart_are_refused(configs: Callable[
 
 def test_one_of_several_is_one() -> None:
     """A list of one configuration is that configuration; lists of the same ones are equal."""
-    assert CONFIG_A is trust_in([CONFIG_A])
-    assert trust_in([CONFIG_A, CONFIG_B]) == trust_in((CONFIG_A, CONFIG_B))
-    assert hash(trust_in([CONFIG_A, CONFIG_B])) == hash(trust_in((CONFIG_A, CONFIG_B)))
-    assert trust_in([CONFIG_A, CONFIG_B]) != trust_in([CONFIG_A, config(B, KEY_B)])
-    assert trust_in([CONFIG_A, CONFIG_B]) != CONFIG_A
+    assert CONFIG_A is verifier_for([CONFIG_A])
+    assert verifier_for([CONFIG_A, CONFIG_B]) == verifier_for((CONFIG_A, CONFIG_B))
+    assert hash(verifier_for([CONFIG_A, CONFIG_B])) == hash(verifier_for((CONFIG_A, CONFIG_B)))
+    assert verifier_for([CONFIG_A, CONFIG_B]) != verifier_for([CONFIG_A, config(B, KEY_B)])
+    assert verifier_for([CONFIG_A, CONFIG_B]) != CONFIG_A

@@ -12,11 +12,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from asgi_jwt_claims import Key, KeySet, _key, _loading
+from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
-from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing, RemoteKeySet
+from asgi_jwt_claims.jwks import JWKSEndpoint, RemoteKeySet
 from asgi_jwt_claims.jwks._documents import read_jwks
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.keys import KeyRing, _loading
+from asgi_jwt_claims.keys import key as _key
+from asgi_jwt_claims.tokens import verify_jws
 
 PEM = serialization.Encoding.PEM
 PKCS8, TRADITIONAL, OPENSSH = (
@@ -160,8 +162,8 @@ def test_a_kind_of_key_that_openssl_lacks(monkeypatch: pytest.MonkeyPatch) -> No
         Key.from_jwk(jwk)
     with pytest.raises(KeyConfigurationError, match="this build of OpenSSL does not support Ed448"):
         Key.generate("Ed448")
-    keys, passed_over = read_jwks(json.dumps({"keys": [jwk, good]}).encode(), (), 64, None)
-    assert (["good"], 1) == ([key.kid for key in keys], len(passed_over))
+    keys, skipped = read_jwks(json.dumps({"keys": [jwk, good]}).encode(), (), 64, None)
+    assert (["good"], 1) == ([key.kid for key in keys], len(skipped))
 
 
 def test_keys_in_the_wrong_place_are_refused() -> None:
@@ -176,5 +178,5 @@ def test_keys_in_the_wrong_place_are_refused() -> None:
         with pytest.raises(SettingError, match=r"verify_jws\(raw, KeySet\(\[key\]\)\)"):
             verify_jws("a.b.c", keys)  # type: ignore[arg-type]
     ring = KeyRing(key)
-    with pytest.raises(SettingError, match="in seconds since the epoch"):
-        ring.add(Key.generate("ES256"), use_from="2030-01-01")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="seconds since the epoch"):
+        ring.add(Key.generate("ES256"), starts_at="2030-01-01")  # type: ignore[arg-type]

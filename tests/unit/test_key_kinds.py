@@ -11,9 +11,10 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed448, ed25519, padding, rsa
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, _material, create_access_token, verify_token
-from asgi_jwt_claims._moduli import why_worthless
+from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token
 from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError
+from asgi_jwt_claims.keys import _material
+from asgi_jwt_claims.keys._moduli import why_worthless
 from tests.forging import b64
 
 PSS = ("PS256", "PS384", "PS512")

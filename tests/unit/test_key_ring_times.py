@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key
 from asgi_jwt_claims.errors import KeyConfigurationError
-from asgi_jwt_claims.jwks import KeyRing
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, HeldClock
 
 KEYS = [Key.generate("ES256", kid=f"key-{number}") for number in range(6)]
@@ -25,9 +25,9 @@ def kids(keys: Iterable[Key]) -> list[str]:
 def test_removing_a_key_prolongs_no_other() -> None:
     """A retired key ends when it would have, though the key that followed it is gone, here and where the times are restored."""
     clock = HeldClock(250)
-    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 100), (KEYS[2], 200)], keep=KEEP, clock=clock)
+    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 100), (KEYS[2], 200)], retain=KEEP, clock=clock)
     ring.remove("key-1")
-    restored = KeyRing([(BY_KID[kid], at) for kid, at in ring.schedule], keep=KEEP, clock=clock)
+    restored = KeyRing([(BY_KID[kid], at) for kid, at in ring.schedule], retain=KEEP, clock=clock)
     for one in (ring, restored):
         clock.now = 1099
         assert (["key-0"], "key-2") == (kids(one.retired), one.current.kid)
@@ -39,7 +39,7 @@ def test_removing_a_key_prolongs_no_other() -> None:
 def test_removing_the_key_that_signs_prolongs_no_other() -> None:
     """The next key takes over at once, and stays current when the clock is set back a little."""
     clock = HeldClock(150)
-    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 100), (KEYS[2], 9000)], keep=KEEP, clock=clock)
+    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 100), (KEYS[2], 9000)], retain=KEEP, clock=clock)
     ring.remove("key-1")
     for now, retired in ((150, ["key-0"]), (120, ["key-0"]), (1099, ["key-0"]), (1100, [])):
         clock.now = now
@@ -49,7 +49,7 @@ def test_removing_the_key_that_signs_prolongs_no_other() -> None:
 def test_removing_a_key_to_come_changes_no_other() -> None:
     """Those after it sign when they would have."""
     clock = HeldClock(50)
-    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 5000), (KEYS[2], 9000)], keep=KEEP, clock=clock)
+    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 5000), (KEYS[2], 9000)], retain=KEEP, clock=clock)
     ring.remove("key-1")
     assert (("key-0", 0), ("key-2", 9000)) == ring.schedule
 
@@ -70,7 +70,7 @@ def test_what_is_removed_changes_the_end_of_no_other(
         times.append(times[-1] + pause)
     clock = HeldClock(now)
     pairs = list(zip(KEYS, times, strict=False))
-    ring, whole = (KeyRing(pairs, keep=KEEP, clock=clock) for _ in range(2))
+    ring, whole = (KeyRing(pairs, retain=KEEP, clock=clock) for _ in range(2))
     kid = KEYS[removed % len(pairs)].kid
     try:
         ring.remove(kid)
@@ -91,10 +91,10 @@ def test_what_the_clock_says_is_all_that_counts(moments: list[int]) -> None:
     """Wherever the clock has been before: a ring is what a new one would be that was made now."""
     pairs = [(KEYS[0], -(10**9)), (KEYS[1], 0), (KEYS[2], 500), (KEYS[3], 5000)]
     clock = HeldClock(0)
-    ring = KeyRing(pairs, keep=KEEP, clock=clock)
+    ring = KeyRing(pairs, retain=KEEP, clock=clock)
     for moment in moments:
         clock.now = moment
-        new = KeyRing(pairs, keep=KEEP, clock=clock)
+        new = KeyRing(pairs, retain=KEEP, clock=clock)
         assert (repr(new), new.schedule, set(kids(new.keys))) == (repr(ring), ring.schedule, set(kids(ring.keys)))
 
 
@@ -111,7 +111,7 @@ def test_a_clock_that_is_set_back_by_years_stops_nothing() -> None:
 def test_a_removed_key_does_not_come_back() -> None:
     """Not even one that had ended by a clock which was ahead."""
     clock = HeldClock(5000)
-    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 100)], keep=KEEP, clock=clock)
+    ring = KeyRing([(KEYS[0], 0), (KEYS[1], 100)], retain=KEEP, clock=clock)
     assert ["key-1"] == kids(ring.keys)
     ring.remove("key-0")
     clock.now = 150
@@ -121,7 +121,7 @@ def test_a_removed_key_does_not_come_back() -> None:
 def test_old_keys_do_not_pile_up() -> None:
     """Keys that ended long ago are forgotten when another is added."""
     clock = HeldClock()
-    ring = KeyRing(KEYS[0], lead=10, keep=KEEP, clock=clock)
+    ring = KeyRing(KEYS[0], publish_ahead=10, retain=KEEP, clock=clock)
     for number in range(50):
         ring.add(Key.generate("ES256", kid=f"added-{number}"))
         clock.now += KEEP

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from asgi_jwt_claims import Key, KeySet
-from asgi_jwt_claims._signatures import MAX_REMEMBERED_SIZE
+from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE
+from asgi_jwt_claims.keys.key_set import FixedKeys
 from tests.conftest import NOW, HeldClock
-from tests.corpus.doors import Offered, Verdict, at_the_core, expected
+from tests.corpus.adapters import Credentials, Verdict, at_the_core, expected
 from tests.corpus.entries import Entry
 from tests.corpus.issuers import ISSUERS, Issuer
 from tests.corpus.runner import ENTRIES, EVERYTHING, ODDITIES, ordinary
@@ -23,12 +24,12 @@ def renewed(name: str, clock: HeldClock | None = None, size: int = 4096) -> Issu
     return issuer._replace(config=config)
 
 
-def verdicts(entries: list[Offered], issuer: Issuer, times: int = 1) -> list[Verdict]:
+def verdicts(entries: list[Credentials], issuer: Issuer, times: int = 1) -> list[Verdict]:
     """What becomes of each token when it is offered for the last of some times in a row."""
     return [[at_the_core(entry, issuer) for _ in range(times)][-1] for entry in entries]
 
 
-def of_issuer(entries: list[Offered], name: str) -> list[Offered]:
+def of_issuer(entries: list[Credentials], name: str) -> list[Credentials]:
     return [entry for entry in entries if entry.issuer == name]
 
 
@@ -39,7 +40,7 @@ def test_a_remembered_token_lets_no_neighbour_in(name: str) -> None:
     issuer, entry = renewed(name), ordinary(name)
     assert Verdict(200, "alice") == verdicts([entry], issuer, 3)[0]
     raw = str(entry.token)
-    assert 1 == len(issuer.config.signatures)
+    assert 1 == len(issuer.config._prepared.token_cache)
     changed = [raw[:place] + ("B" if raw[place] == "A" else "A") + raw[place + 1 :] for place in range(len(raw))]
     statuses = [verdict.status for verdict in verdicts([entry._replace(token=other) for other in changed], issuer)]
     assert [401] * len(raw) == statuses
@@ -56,7 +57,7 @@ def test_what_is_remembered_is_judged_by_every_clock(name: str) -> None:
     for now in TIMES:
         clock.now = now
         assert (now, verdicts(entries, without)) == (now, verdicts(entries, with_memory))
-    assert len(with_memory.config.signatures) > len(without.config.signatures) == 0
+    assert len(with_memory.config._prepared.token_cache) > len(without.config._prepared.token_cache) == 0
 
 
 # S107
@@ -65,9 +66,9 @@ def test_what_a_key_has_verified_goes_with_it(name: str) -> None:
     """Once all keys of an issuer have been exchanged, none of its tokens is accepted, however well it is remembered."""
     issuer, entries = renewed(name), of_issuer([*ODDITIES], name)
     assert {200} == {verdict.status for verdict in verdicts(entries, issuer, 3)}
-    object.__setattr__(issuer.config, "own_keys", KeySet([NEW_KEY]))
+    object.__setattr__(issuer.config._prepared, "key_source", FixedKeys(KeySet([NEW_KEY])))
     assert {401} == {verdict.status for verdict in verdicts(entries, issuer)}
-    assert 0 == len(issuer.config.signatures)
+    assert 0 == len(issuer.config._prepared.token_cache)
 
 
 # S108
@@ -76,9 +77,13 @@ def test_only_good_tokens_take_up_room(name: str) -> None:
     """However often it comes, a hostile token is not remembered; valid ones all are, but for those that are too long."""
     issuer = renewed(name)
     # A token of another type than the one that is wanted is good elsewhere.
-    bad = [entry for entry in of_issuer([*ENTRIES], name) if isinstance(entry, Entry) and entry.code != "type_wrong"]
+    bad = [
+        entry
+        for entry in of_issuer([*ENTRIES], name)
+        if isinstance(entry, Entry) and entry.code != "invalid_token_type"
+    ]
     assert 401 == max(verdict.status for verdict in verdicts([*bad], issuer, 3))
-    assert 0 == len(issuer.config.signatures)
+    assert 0 == len(issuer.config._prepared.token_cache)
     good = of_issuer([*ODDITIES], name)
     verdicts(good, issuer, 3)
-    assert sum(len(entry.token) <= MAX_REMEMBERED_SIZE for entry in good) == len(issuer.config.signatures)
+    assert sum(len(entry.token) <= MAX_REMEMBERED_SIZE for entry in good) == len(issuer.config._prepared.token_cache)

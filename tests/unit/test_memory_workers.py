@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims.revocation import MemoryStore
-from asgi_jwt_claims.revocation.memory import _warn_of_workers
+from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.stores.memory import _warn_of_workers
 
 
 @pytest.fixture(autouse=True)

@@ -15,9 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from asgi_jwt_claims import (
-    SCOPE_KEY,
-    Answer,
     BearerHeader,
+    ErrorResponse,
     JWTConfig,
     JWTMiddleware,
     TokenError,
@@ -25,9 +24,14 @@ from asgi_jwt_claims import (
     create_refresh_token,
     current_token,
     get_token,
+    verify_token,
 )
+from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.errors import UnsupportedScopeError
-from tests.by_hand import (
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.stores import MemoryStore
+from tests.conftest import NOW, HeldClock
+from tests.raw_asgi import (
     Header,
     Message,
     Receive,
@@ -42,7 +46,6 @@ from tests.by_hand import (
     talk,
     websocket_scope,
 )
-from tests.conftest import NOW, HeldClock
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -288,6 +291,25 @@ async def test_the_stricter_of_two_middlewares_wins(
     assert status == (await ask(nested, "/")).status
 
 
+@pytest.mark.parametrize("outer", [{"required": False}, {"exempt": ["/"]}])
+@pytest.mark.parametrize("has_several", [False, True])
+async def test_an_inner_middleware_asks_the_store_of_the_outer_one(
+    app: Recorder, clock: HeldClock, outer: dict[str, Any], has_several: bool
+) -> None:
+    """A group's middleware without a store refuses what the application's store has revoked; one by other sources does not."""
+    config, other = (JWTConfig(secret_key=key, issuer=key[:4], clock=clock) for key in (SECRET, SECRET[::-1]))
+    store, raw = MemoryStore(clock=clock), create_access_token("alice", config)
+    await revoke_token(verify_token(raw, config), config, store)
+    found: list[tuple[int, str | None]] = []
+    for sources in ((BearerHeader(),), (BearerHeader("X-Token", ""),)):
+        inner = JWTMiddleware(app, config, sources=sources, realm="inner")
+        guarded = JWTMiddleware(inner, [other, config] if has_several else config, store=store, **outer)
+        response = await ask(guarded, "/", bearer(raw), (b"x-token", raw.encode()))
+        found.append((response.status, response.headers.get("www-authenticate")))
+    assert [401, 200] == [status for status, _ in found]
+    assert str(found[0][1]).startswith('Bearer realm="inner", error="invalid_token"')
+
+
 async def test_two_configurations_share_nothing(app: Recorder, config: JWTConfig, alice: Header) -> None:
     """A token of one configuration is nothing to another, side by side or nested (trap: class-level settings)."""
     other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock)
@@ -482,7 +504,7 @@ async def test_requires_of_starlette_refuses_nobody_in_particular(config: JWTCon
 async def test_on_error_raising_refuses_all_the_same(app: Recorder, config: JWTConfig) -> None:
     """A callback that raises lets nobody in (trap), and the client learns nothing."""  # S120
 
-    async def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
+    async def on_error(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse:
         raise ZeroDivisionError("secret")
 
     answer = await ask(JWTMiddleware(app, config, on_error=on_error), "/")
@@ -492,8 +514,8 @@ async def test_on_error_raising_refuses_all_the_same(app: Recorder, config: JWTC
 async def test_on_error_changes_the_answer(app: Recorder, config: JWTConfig) -> None:
     """Its answer is sent as it is, repeated headers on lines of their own."""  # S113
 
-    def on_error(error: TokenError, answer: Answer, scope: Any) -> Answer:
-        return Answer(error.status, (*answer.headers[-1:], ("www-authenticate", 'Basic realm="x"')), b"no")
+    def on_error(error: TokenError, answer: ErrorResponse, scope: Any) -> ErrorResponse:
+        return ErrorResponse(error.status, (*answer.headers[-1:], ("www-authenticate", 'Basic realm="x"')), b"no")
 
     answer = await ask(JWTMiddleware(app, config, on_error=on_error), "/")
     assert [

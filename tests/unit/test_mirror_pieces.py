@@ -10,8 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims.revocation import Marks, MemoryStore, MirroredStore, Revocation, SessionRecord
-from asgi_jwt_claims.revocation._commands import FeedEntry, FeedStore, Position
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord, TokenDigests
+from asgi_jwt_claims.stores._commands import FeedEntry, FeedStore, Position
 
 pytestmark = pytest.mark.anyio
 
@@ -37,23 +37,23 @@ class Server(FeedStore):
         await anyio.sleep(0.001)
         return [entry for entry in self.entries if entry.position.number > after.number]
 
-    async def is_revoked(self, marks: Marks) -> bool:
+    async def is_revoked(self, marks: TokenDigests) -> bool:
         return await self.memory.is_revoked(marks)
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         await self.memory.revoke(revocations)
 
-    async def issued_until(self, identity: bytes) -> float:
-        return await self.memory.issued_until(identity)
+    async def cutoff(self, identity: bytes) -> float:
+        return await self.memory.cutoff(identity)
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        return await self.memory.session(family)
+    async def session(self, session: bytes) -> SessionRecord | None:
+        return await self.memory.session(session)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
         return await self.memory.sessions(identity, after=after, limit=limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        return await self.memory.replace_session(family, current, record)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        return await self.memory.replace_session(session, current, record)
 
 
 async def test_listeners_are_told_in_pieces() -> None:
@@ -72,10 +72,10 @@ async def test_listeners_are_told_in_pieces() -> None:
             turns += 1
             await anyio.lowlevel.checkpoint()
 
-    mirror.feed.join(listener)
+    mirror.feed.subscribe(listener)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(turn)
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         with anyio.fail_after(60):
             while len(told) < 10:  # noqa: ASYNC110 -- what is waited for happens elsewhere
                 await anyio.sleep(0.001)

@@ -23,11 +23,15 @@ from asgi_jwt_claims import (
     verify_token,
     verify_token_async,
 )
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.errors import MalformedTokenError, MissingTokenError, NotGuardedError, SettingError
-from asgi_jwt_claims.outcome import get_token
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
+from asgi_jwt_claims.auth.request import get_token
+from asgi_jwt_claims.errors import (
+    MalformedTokenError,
+    MissingTokenError,
+    NotGuardedError,
+    SettingError,
+)
+from asgi_jwt_claims.sessions import (
+    csrf_token,
     list_sessions,
     revoke_identity,
     revoke_session,
@@ -37,7 +41,8 @@ from asgi_jwt_claims.revocation import (
 )
 from asgi_jwt_claims.sources import why_absent
 from asgi_jwt_claims.starlette import jwt_required
-from tests.by_hand import Header, Recorder, finish, http_scope
+from asgi_jwt_claims.stores import MemoryStore
+from tests.raw_asgi import Header, Recorder, finish, http_scope
 from tests.support import SECRET, for_each
 
 CONFIG = JWTConfig(secret_key=SECRET)
@@ -71,7 +76,7 @@ def call(function: Callable[..., Any], *arguments: Any) -> None:
         (start_session, ("alice",), "start_session(identity, config, store)"),
         (list_sessions, ("alice",), "list_sessions(identity, config, store)"),
         (revoke_identity, ("alice",), "revoke_identity(identity, config, store)"),
-        (revoke_session, ("one",), "revoke_session(family, config, store)"),
+        (revoke_session, ("one",), "revoke_session(session_id, config, store)"),
         (revoke_token, (TOKEN,), "revoke_token(token, config, store)"),
         (rotate_refresh_token, (RAW,), "rotate_refresh_token(raw, config, store)"),
     ],
@@ -91,9 +96,7 @@ def test_what_is_no_configuration(function: Any, arguments: tuple[Any, ...], how
 )
 def test_what_is_no_store(function: Any, store: Any) -> None:
     """Something else in the place of the store is refused with the order of the arguments."""
-    with pytest.raises(
-        SettingError, match=rf"store must be a RevocationStore .*call {function.__name__}\(\w+, config, "
-    ):
+    with pytest.raises(SettingError, match=rf"store must be a TokenStore .*call {function.__name__}\(\w+, config, "):
         call(function, "alice", CONFIG, store)
     with pytest.raises(SettingError, match="store must be"):
         call(revoke_token, TOKEN, CONFIG, store)
@@ -108,7 +111,7 @@ def test_arguments_in_the_wrong_order() -> None:
         SettingError, match=r"app must be an ASGI application, not JWTConfig: JWTMiddleware\(app, config\)"
     ):
         JWTMiddleware(CONFIG, Recorder())  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match="config must be a JWTConfig or several, not dict"):
+    with pytest.raises(SettingError, match="config must be a JWTConfig or a list of them, not dict"):
         JWTMiddleware(Recorder(), {"secret_key": SECRET})  # type: ignore[arg-type]
 
 

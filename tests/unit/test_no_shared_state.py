@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Token, create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
-from asgi_jwt_claims.token import notes_of
+from asgi_jwt_claims.tokens.digests import digests_of
+from asgi_jwt_claims.tokens.token import fields_of
 from tests.conftest import HeldClock
 from tests.support import SECRET
 
@@ -97,11 +97,11 @@ def test_marks_are_made_once_for_each_issuer() -> None:
     for _ in range(3):
         verify_token(raw, config)
     one, other = verify_token(raw, config), verify_token(raw, config)
-    assert marks_of(one, config) is marks_of(other, config)
+    assert digests_of(one, config) is digests_of(other, config)
     elsewhere = config.replace(issuer="https://elsewhere.example")
-    assert marks_of(one, config) != marks_of(one, elsewhere)
-    assert marks_of(other, elsewhere) is marks_of(one, elsewhere)
-    assert {None, "https://elsewhere.example"} == notes_of(one).keys()
+    assert digests_of(one, config) != digests_of(one, elsewhere)
+    assert digests_of(other, elsewhere) is digests_of(one, elsewhere)
+    assert {None, "https://elsewhere.example"} == fields_of(one).digest_cache.keys()
 
 
 def test_copies_say_the_same(raw: str, config: JWTConfig) -> None:

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
-from asgi_jwt_claims.claims import REGISTERED_CLAIMS, sign_of_another_kind
 from asgi_jwt_claims.errors import InvalidTokenError, MintingError, WrongTypeError
-from tests.by_hand import Recorder, ask, bearer
+from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
+from asgi_jwt_claims.tokens.claims import sign_of_another_kind
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, forge, sealed
+from tests.raw_asgi import Recorder, ask, bearer
 from tests.support import SECRET, for_each
 
 UNTYPED = JWTConfig(
@@ -155,7 +156,7 @@ def test_what_is_minted_without_a_type_is_an_access_token(user_claims: dict[str,
 
 def test_minting_names_the_claim() -> None:
     """A claim by which the token would be refused is named, with what to do about it."""
-    with pytest.raises(MintingError, match="the claim 'typ' says that this is no access token; rename it"):
+    with pytest.raises(MintingError, match="the claim 'typ' would mark the token as no access token; rename it"):
         create_access_token("alice", UNTYPED, user_claims={"typ": "ID"})
 
 

@@ -20,12 +20,12 @@ from asgi_jwt_claims import (
     create_access_token,
     get_token,
 )
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.auth.exempt import CORS_INSIDE, PREFLIGHT_REFUSED
+from asgi_jwt_claims.auth.request import is_preflight
 from asgi_jwt_claims.errors import InvalidRequestError, MissingTokenError
-from asgi_jwt_claims.gate import _PREFLIGHT_REFUSED, CORS_INSIDE, Gate
-from asgi_jwt_claims.outcome import is_preflight, outcome_under
-from asgi_jwt_claims.sources import Offered
-from tests.by_hand import Header, Receive, Recorder, Scope, Send, ask, bearer, http_scope, websocket_scope
+from asgi_jwt_claims.sources import Credentials
+from tests.raw_asgi import Header, Receive, Recorder, Scope, Send, ask, bearer, http_scope, websocket_scope
+from tests.scopes import ScopeMiddleware, admit
 
 ORIGIN = (b"origin", b"https://app.example")
 ASKS = (b"access-control-request-method", b"GET")
@@ -38,7 +38,7 @@ def preflight(*headers: Header, method: str = "OPTIONS", **more: Any) -> dict[st
 @pytest.mark.parametrize("options", [{}, {"exempt": ["/login"]}, {"sources": [Cookie()]}])
 def test_a_preflight_needs_a_token(config: JWTConfig, options: dict[str, Any]) -> None:
     """No method and no header opens the gate: anyone can send what a browser sends before a request."""  # S11, S14
-    assert MissingTokenError is type(Gate(config, **options).open(preflight()))
+    assert MissingTokenError is type(ScopeMiddleware(config, **options).open(preflight()))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_preflight_needs_a_token(config: JWTConfig, options: dict[str, Any]) -
 )
 def test_what_a_preflight_is(config: JWTConfig, method: str, headers: list[Header], expected: bool) -> None:
     """With `allow_preflight` exactly what browsers send goes on without a token."""  # S11
-    gate = Gate(config, allow_preflight=True)
+    gate = ScopeMiddleware(config, allow_preflight=True)
     assert expected is (gate.open(http_scope("/protected", *headers, method=method)) is None)
 
 
@@ -96,13 +96,13 @@ def test_what_a_preflight_is(config: JWTConfig, method: str, headers: list[Heade
 def test_what_makes_more_than_a_preflight(config: JWTConfig, header: Header) -> None:
     """Credentials, a body, or another method to go by: no browser sends them with a preflight, so it is none."""  # S14
 
-    def mine(scope: Any, max_size: int) -> Offered | None:
+    def mine(scope: Any, max_size: int) -> Credentials | None:
         if (b"x-mine", b"") in scope["headers"]:
             raise InvalidRequestError()
-        return next((Offered(value, "mine") for name, value in scope["headers"] if name == b"x-mine"), None)
+        return next((Credentials(value, "mine") for name, value in scope["headers"] if name == b"x-mine"), None)
 
     sources = [BearerHeader(), BearerHeader("X-Token"), Cookie(TokenCookies()), mine]
-    gate = Gate(config, allow_preflight=True, sources=sources)
+    gate = ScopeMiddleware(config, allow_preflight=True, sources=sources)
     assert None is gate.open(preflight())
     assert isinstance(gate.open(preflight(ORIGIN, ASKS, header)), TokenError)
 
@@ -124,7 +124,7 @@ def test_what_makes_more_than_a_preflight(config: JWTConfig, header: Header) -> 
 )
 def test_a_method_in_the_query(config: JWTConfig, query: bytes, expected: bool) -> None:
     """Frameworks take another method from the query as well."""  # S14
-    gate = Gate(config, allow_preflight=True)
+    gate = ScopeMiddleware(config, allow_preflight=True)
     assert expected is (gate.open(preflight(query_string=query)) is None)
 
 
@@ -132,20 +132,20 @@ def test_a_method_in_the_query(config: JWTConfig, query: bytes, expected: bool) 
 def test_a_websocket_is_never_a_preflight(config: JWTConfig, method: str | None) -> None:
     """Neither the headers of a preflight open a websocket, nor a method that a server should not have sent."""  # S11
     scope = websocket_scope("/protected", ORIGIN, ASKS) | ({} if method is None else {"method": method})
-    assert MissingTokenError is type(Gate(config, allow_preflight=True).open(scope))
+    assert MissingTokenError is type(ScopeMiddleware(config, allow_preflight=True).open(scope))
 
 
 def test_a_refused_preflight_is_told_once(config: JWTConfig, caplog: pytest.LogCaptureFixture) -> None:
     """The log says what to do, once for each gate; it says nothing where none is refused, or nothing is a preflight."""
     caplog.set_level(logging.WARNING)
-    Gate(config, required=False).open(preflight())
-    Gate(config, allow_preflight=True).open(preflight())
-    gate = Gate(config)
+    ScopeMiddleware(config, required=False).open(preflight())
+    ScopeMiddleware(config, allow_preflight=True).open(preflight())
+    gate = ScopeMiddleware(config)
     gate.open(preflight(ORIGIN))
     assert [] == caplog.messages
     for _ in range(2):
         gate.open(preflight())
-    assert [_PREFLIGHT_REFUSED] == caplog.messages
+    assert [PREFLIGHT_REFUSED] == caplog.messages
 
 
 class Layer:
@@ -197,7 +197,7 @@ async def test_guards_go_by_what_the_gate_calls_a_preflight(config: JWTConfig) -
         changed = ({}, {"method": "DELETE"}, {"headers": [bearer(raw), ORIGIN, ASKS]}, {"headers": []})
         seen.extend(is_preflight({**scope, **change}) for change in changed)
         with pytest.raises(MissingTokenError):
-            outcome_under({**scope, "method": "DELETE"}, Access()).admit(scope, Access())
+            admit({**scope, "method": "DELETE"})
         with pytest.raises(MissingTokenError):
             get_token(scope)
         assert None is get_token(scope, optional=True)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import Key, KeySet, _jose
-from asgi_jwt_claims._compact import b64url_decode
+from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.errors import KeyConfigurationError
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.jose import algorithms as _jose
+from asgi_jwt_claims.jose.compact import b64url_decode
+from asgi_jwt_claims.tokens import verify_jws
 from tests.forging import b64
 from tests.framing import load_json, split_compact
 from tests.support import ROOT

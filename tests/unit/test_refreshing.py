@@ -10,7 +10,14 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_jwt_claims import AuthEvent, JWTConfig, Token, TokenError, TokenPair, verify_token
+from asgi_jwt_claims import (
+    AuthEvent,
+    JWTConfig,
+    Token,
+    TokenError,
+    TokenPair,
+    verify_token,
+)
 from asgi_jwt_claims.errors import (
     ClaimsUnavailableError,
     ExpiredTokenError,
@@ -19,14 +26,8 @@ from asgi_jwt_claims.errors import (
     StoreUnavailableError,
     WrongClientError,
 )
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Renewal,
-    SessionRecord,
-    list_sessions,
-    rotate_refresh_token,
-    start_session,
-)
+from asgi_jwt_claims.sessions import RefreshedClaims, list_sessions, rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
 from tests.conftest import HeldClock
 from tests.support import SECRET
 
@@ -55,16 +56,16 @@ class Kept(MemoryStore):
         self.states: list[SessionRecord] = []
         self.losing = ""
 
-    async def session(self, family: bytes) -> SessionRecord | None:
+    async def session(self, session: bytes) -> SessionRecord | None:
         if self.losing == "everything from now on":
             raise StoreUnavailableError(reason="away")
-        return await super().session(family)
+        return await super().session(session)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         losing, self.losing = self.losing, ""
         if losing == "the request":
             raise StoreUnavailableError(reason="lost")
-        replaced = await super().replace_session(family, current, record)
+        replaced = await super().replace_session(session, current, record)
         self.states.append(record)
         if losing:
             self.losing = losing if losing == "everything from now on" else ""
@@ -73,7 +74,7 @@ class Kept(MemoryStore):
 
     def restore(self, state: SessionRecord) -> None:
         """Be what a replica is that has not heard of the last writes."""
-        self._sessions[state.family] = state
+        self._sessions[state.session] = state
 
 
 @pytest.fixture
@@ -149,8 +150,8 @@ ODD: tuple[Any, ...] = (
     ["list"],
     7,
     Lazy(),
-    Renewal({}, roles=[7]),  # type: ignore[list-item]
-    Renewal("text"),  # type: ignore[arg-type]
+    RefreshedClaims({}, roles=[7]),  # type: ignore[list-item]
+    RefreshedClaims("text"),  # type: ignore[arg-type]
 )
 
 
@@ -344,7 +345,7 @@ async def test_an_audience_of_its_own(own: Any, granted: Any, store: Kept, clock
         assert "api" in access(pair, api).audience
         assert ([granted] if isinstance(granted, str) else [*granted]) == list(access(pair, api).audience)
         mine = verify_token(pair.refresh_token, config, type="refresh").audience
-        assert config.audiences == set(mine)
+        assert config._prepared.audiences == set(mine)
         pair = await rotate_refresh_token(pair.refresh_token, config, store)
 
 
@@ -381,8 +382,8 @@ async def test_roles_that_can_be_read_once(config: JWTConfig, store: Kept) -> No
     """A loader may return roles as an iterator: both tokens carry them."""
     pair = await start_session("alice", config, store, roles=["reader"])
 
-    def load(token: Token) -> Renewal:
-        return Renewal({}, (role for role in ["admin"]))  # type: ignore[arg-type]
+    def load(token: Token) -> RefreshedClaims:
+        return RefreshedClaims({}, (role for role in ["admin"]))  # type: ignore[arg-type]
 
     pair = await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)
     assert {"admin"} == verify_token(pair.access_token, config).roles
@@ -391,11 +392,11 @@ async def test_roles_that_can_be_read_once(config: JWTConfig, store: Kept) -> No
 
 @pytest.mark.parametrize("size", [1, 3, 12, 40])
 async def test_a_damaged_answer(size: int, config: JWTConfig, store: Kept) -> None:
-    """A stored answer that cannot be opened is none: the repeat is refused, whatever is left of the answer."""
+    """A stored response that cannot be decrypted counts as none: the repeat is refused."""
     pair = await start_session("alice", config, store)
     await rotate_refresh_token(pair.refresh_token, config, store)
     record = store.states[-1]
-    await store.replace_session(record.family, record.current, record._replace(sealed=b"x" * size))
+    await store.replace_session(record.session, record.current, record._replace(response=b"x" * size))
     with pytest.raises(ReusedTokenError):
         await rotate_refresh_token(pair.refresh_token, config, store)
 
@@ -405,11 +406,11 @@ async def test_a_loader_that_is_cancelled_from_inside(config: JWTConfig, store: 
     """A loader whose own task was cancelled has failed: 503, and the refresh token has not been used."""
     pair = await start_session("alice", config, store)
 
-    async def load(token: Token) -> Renewal:
+    async def load(token: Token) -> RefreshedClaims:
         lookup = asyncio.ensure_future(asyncio.sleep(10))
         lookup.cancel()
         await lookup
-        return Renewal({})
+        return RefreshedClaims({})
 
     with pytest.raises(ClaimsUnavailableError):
         await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)
@@ -421,10 +422,10 @@ async def test_a_request_that_is_cancelled(config: JWTConfig, store: Kept) -> No
     pair = await start_session("alice", config, store)
     waits = anyio.Event()
 
-    async def load(token: Token) -> Renewal:
+    async def load(token: Token) -> RefreshedClaims:
         waits.set()
         await anyio.sleep_forever()
-        return Renewal({})
+        return RefreshedClaims({})
 
     async def rotate() -> None:
         await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)

@@ -9,9 +9,22 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import Answer, JWTConfig, JWTMiddleware, TokenError, create_access_token, get_token, verify_token
-from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError, MissingTokenError, StoreUnavailableError
-from tests.by_hand import App, Exchange, Header, Message, Receive, Scope, Send, ask, bearer, talk
+from asgi_jwt_claims import (
+    ErrorResponse,
+    JWTConfig,
+    JWTMiddleware,
+    TokenError,
+    create_access_token,
+    get_token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    ForbiddenError,
+    MissingScopeError,
+    MissingTokenError,
+    StoreUnavailableError,
+)
+from tests.raw_asgi import App, Exchange, Header, Message, Receive, Scope, Send, ask, bearer, talk
 
 pytestmark = pytest.mark.anyio
 
@@ -291,7 +304,7 @@ async def test_nested_middlewares_answer_once(config: JWTConfig) -> None:
     """The innermost answers, once, and the outer ones see a refusal like any other."""
     seen: list[str] = []
 
-    def on_error(error: TokenError, answer: Answer, _: object) -> Answer | None:
+    def on_error(error: TokenError, answer: ErrorResponse, _: object) -> ErrorResponse | None:
         seen.append(error.code)
         return None
 

@@ -15,11 +15,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, create_access_token, verify_token, verify_token_async
-from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, KeysUnavailableError
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    KeySet,
+    create_access_token,
+    verify_token,
+    verify_token_async,
+)
+from asgi_jwt_claims.errors import (
+    AlgorithmRefusedError,
+    KeyConfigurationError,
+    KeysUnavailableError,
+)
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
-from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, read_metadata, read_retry_after
-from asgi_jwt_claims.jwks.fetching import why_not_fetched
+from asgi_jwt_claims.jwks._documents import (
+    RefusedDocumentError,
+    read_jwks,
+    read_metadata,
+    read_retry_after,
+)
+from asgi_jwt_claims.jwks.fetch import why_not_fetched
 from tests.conftest import NOW
 from tests.forging import b64
 from tests.support import for_each
@@ -42,8 +58,8 @@ def minted(key: Key) -> str:
 def test_one_kid_for_keys_of_several_kinds() -> None:
     """Keys of one kid are told apart by their algorithms, in any order, and stay the same objects when read again."""  # S97
     entries = [key.public_jwk() for key in (EC, RSA, ED)] + [{**RSA.public_jwk(), "alg": "PS256"}]
-    keys, passed_over = read(*entries)
-    assert (4, ()) == (len(keys), passed_over)
+    keys, skipped = read(*entries)
+    assert (4, ()) == (len(keys), skipped)
     for key in (EC, RSA, ED):
         assert key.public_jwk() == keys.find("k", key.algorithm).public_jwk()
     with pytest.raises(AlgorithmRefusedError):
@@ -71,8 +87,8 @@ def test_own_keys_may_share_a_kid_too() -> None:
 def test_members_without_a_value_say_nothing(key: Key, name: str, value: Any) -> None:
     """A member that is null or empty counts as absent, in a provider's set and in one that the application loads."""
     entry = {**key.public_jwk(), name: value}
-    keys, passed_over = read(entry)
-    assert (1, ()) == (len(keys), passed_over)
+    keys, skipped = read(entry)
+    assert (1, ()) == (len(keys), skipped)
     assert 1 == len(KeySet.from_jwks({"keys": [entry]}))
 
 
@@ -80,8 +96,8 @@ def test_members_without_a_value_say_nothing(key: Key, name: str, value: Any) ->
 def test_a_key_with_any_private_member_is_not_used(name: str) -> None:
     """A single one of them can give away all the others."""  # S100
     entry = {**RSA.public_jwk(), name: "AQAB"}
-    keys, passed_over = read(entry, EC.public_jwk())
-    assert (["ES256"], 1) == ([key.algorithm for key in keys], len(passed_over))
+    keys, skipped = read(entry, EC.public_jwk())
+    assert (["ES256"], 1) == ([key.algorithm for key in keys], len(skipped))
     with pytest.raises(KeyConfigurationError, match="the JWK Set holds a private key"):
         KeySet.from_jwks({"keys": [entry]})
 
@@ -127,11 +143,11 @@ def test_an_entry_of_any_depth_is_no_accident(depth: int) -> None:
     """However deep the nesting is, the set is read or refused by our error."""
     body = b'{"keys": [{"kty": %s1%s}, %s]}' % (b"[" * depth, b"]" * depth, JWK)
     try:
-        keys, passed_over = read(body=body)
+        keys, skipped = read(body=body)
     except RefusedDocumentError as error:
         seen: Any = str(error)
     else:
-        seen = [key.kid for key in keys], len(passed_over)
+        seen = [key.kid for key in keys], len(skipped)
     assert seen in ("the JWK Set: nested too deeply", (["k"], 1))
 
 
@@ -158,17 +174,17 @@ async def test_the_status_says_why_no_key_can_be_used() -> None:
 
     keys = RemoteKeySet(URL, fetch=fetch, on_event=events.append)
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     status = keys.status()
-    assert (2, "the JWK Set has no key that could be used; of 2 passed over, the last because: the JWK member 'n'") == (
-        status.passed_over,
+    assert (2, "the JWK Set has no key that can be used; 2 were skipped, the last because: the JWK member 'n'") == (
+        status.skipped,
         str(status.last_failure).partition(" is ")[0],
     )
     with anyio.fail_after(10):
         while not events:  # noqa: ASYNC110 -- what is waited for tells nobody
             await anyio.sleep(0.01)
-    assert [2] == [len(event.passed_over) for event in events]
-    assert "its use is 'enc'" in events[0].passed_over[0]
+    assert [2] == [len(event.skipped) for event in events]
+    assert "its use is 'enc'" in events[0].skipped[0]
 
 
 def chained(*errors: BaseException) -> BaseException:
@@ -295,9 +311,9 @@ async def test_when_discovery_finds_nothing_each_reason_is_said() -> None:
     another = NO_METADATA["another issuer"]
     keys = site({OPENID: another, OAUTH: FetchResponse(503, {"retry-after": "120"}, b"")})
     with pytest.raises(KeysUnavailableError) as refused:
-        await keys.refresh()
+        await keys.fetch_now()
     assert (
-        "the metadata is of another issuer: it names 'https://issuer.example', then the metadata was answered with status 503"
+        "the metadata is of another issuer: it names 'https://issuer.example', then the request for the metadata was answered with status 503"
         == keys.status().last_failure
     )
     assert 120 <= (refused.value.retry_after or 0) <= 133

@@ -10,9 +10,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, TokenError, create_access_token, verify_token_async
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    TokenError,
+    create_access_token,
+    verify_token_async,
+)
 from asgi_jwt_claims.errors import KeysUnavailableError
-from asgi_jwt_claims.jwks import FetchResponse, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchPolicy, FetchResponse, RemoteKeySet
 from asgi_jwt_claims.jwks._schedule import Schedule
 from tests.conftest import NOW, HeldClock
 
@@ -20,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 ISSUER, AUDIENCE, URL = "https://issuer.example", "https://api.example", "https://issuer.example/jwks"
 KEYS = [Key.generate("ES256", kid=f"key-{number}") for number in range(3)]
-EVEN = RefreshPolicy(jitter=0)
+EVEN = FetchPolicy(jitter=0)
 
 
 class Site:
@@ -77,7 +83,7 @@ async def test_a_fetch_that_cancels_itself_has_failed(error: BaseException) -> N
     site = Site()
     site.answer = error
     async with anyio.create_task_group() as group:
-        group.start_soon(site.remote.keep_fresh)
+        group.start_soon(site.remote.run)
         await anyio.wait_all_tasks_blocked()
         for _ in range(20):
             await anyio.lowlevel.checkpoint()
@@ -95,7 +101,7 @@ async def test_a_fetch_that_is_cancelled_is_no_failure() -> None:
     site = Site()
     site.gate = anyio.Event()
     async with anyio.create_task_group() as group:
-        group.start_soon(site.remote.keep_fresh)
+        group.start_soon(site.remote.run)
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     await anyio.wait_all_tasks_blocked()
@@ -233,6 +239,6 @@ async def test_keys_outlive_a_refresh_that_the_provider_puts_off() -> None:
 async def test_no_provider_is_left_alone_for_ever() -> None:
     """What it asks for is heeded up to `max_ttl`, and processes come back at different times."""  # S95
     for uniform, expected in ((lambda low, _: low, 3600.0), (lambda _, high: high, 3960.0)):
-        schedule = Schedule(RefreshPolicy(jitter=0.1), uniform)
+        schedule = Schedule(FetchPolicy(jitter=0.1), uniform)
         schedule.failed(0.0, 999_999_999.0)
         assert expected == pytest.approx(schedule.next_attempt)

@@ -27,18 +27,20 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
+from asgi_jwt_claims.sessions import (
+    TokenEndpoints,
     list_sessions,
     revoke_identity,
     revoke_session,
     revoke_token,
-    sessions,
     start_session,
 )
-from tests.by_hand import bearer, finish, http_scope
+from asgi_jwt_claims.sessions import (
+    login as sessions,
+)
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
+from tests.raw_asgi import bearer, finish, http_scope
 from tests.support import SECRET
 
 LEEWAY = 10.0
@@ -55,7 +57,7 @@ class Issued:
     raw: str
     kind: str
     identity: str
-    family: str | None
+    session: str | None
     issued_at: float
     expires_at: float
     is_revoked: bool = False
@@ -168,20 +170,20 @@ class Revocations(RuleBasedStateMachine):
 
     def hear(self, event: AuthEvent) -> None:
         """A session that ends for any reason has ended."""
-        if event.name == "revoked" and event.scope == "family":
-            self.has_ended(event.family)
+        if event.name == "revoked" and event.revoked == "session":
+            self.has_ended(event.session_id)
 
     # What is known to be revoked.
 
-    def has_ended(self, family: str | None) -> None:
+    def has_ended(self, session: str | None) -> None:
         for one in self.issued.values():
-            if family is not None and one.family == family:
+            if session is not None and one.session == session:
                 one.is_revoked = True
 
     def is_out(self, identity: str, at_hand: Issued | None = None) -> None:
         for one in self.issued.values():
             # A token of no session that an earlier release has minted for longer is known only when it is at hand.
-            is_known = one.family is not None or one.expires_at - one.issued_at <= self.release.kept
+            is_known = one.session is not None or one.expires_at - one.issued_at <= self.release.kept
             if one.identity == identity and (is_known or one is at_hand):
                 one.is_revoked = True
 
@@ -191,7 +193,7 @@ class Revocations(RuleBasedStateMachine):
         token = verify_token(raw, config, type=kind)
         assert token.expires_at is not None
         assert token.issued_at is not None
-        new = Issued(raw, kind, token.identity, token.family, token.issued_at, token.expires_at)
+        new = Issued(raw, kind, token.identity, token.session_id, token.issued_at, token.expires_at)
         # An ended session hands out nothing that works; to look at it again is for the invariant.
         return self.issued.setdefault(raw, new)
 
@@ -310,9 +312,9 @@ class Revocations(RuleBasedStateMachine):
     def log_out(self, one: Issued, node: Node, _: Issued) -> None:
         status, _, _ = self.ask(node.forms, "POST", "/logout", form={"token": one.raw})
         assert 200 == status
-        if one.family is not None and self.is_good(one, node, heed_exp=one.kind == "refresh"):
-            self.has_ended(one.family)
-        elif one.family is None and self.is_good(one, node):
+        if one.session is not None and self.is_good(one, node, heed_exp=one.kind == "refresh"):
+            self.has_ended(one.session)
+        elif one.session is None and self.is_good(one, node):
             one.is_revoked = True
 
     def log_out_by_cookie(self, one: Issued, node: Node, _: Issued) -> None:
@@ -322,7 +324,7 @@ class Revocations(RuleBasedStateMachine):
         status, _, _ = self.ask(node.cookies, "POST", "/logout", *self.with_cookies(login, node))
         assert 200 == status
         if self.is_good(login.tokens[1], node):
-            self.has_ended(one.family)
+            self.has_ended(one.session)
 
     def log_out_everywhere(self, one: Issued, node: Node, _: Issued) -> None:
         status, _, _ = self.ask(node.forms, "POST", "/logout-everywhere", bearer(one.raw))
@@ -330,9 +332,9 @@ class Revocations(RuleBasedStateMachine):
             self.is_out(one.identity, one)
 
     def end_session(self, one: Issued, node: Node, other: Issued) -> None:
-        status, _, _ = self.ask(node.forms, "DELETE", f"/sessions/{other.family}", bearer(one.raw))
+        status, _, _ = self.ask(node.forms, "DELETE", f"/sessions/{other.session}", bearer(one.raw))
         if status == 200:
-            self.has_ended(other.family)
+            self.has_ended(other.session)
 
     def change_password(self, one: Issued, node: Node, _: Issued) -> None:
         listed = len(finish(list_sessions(one.identity, node.config, self.store)))
@@ -340,9 +342,9 @@ class Revocations(RuleBasedStateMachine):
         self.is_out(one.identity)
 
     def revoke_by_name(self, one: Issued, node: Node, _: Issued) -> None:
-        if one.family is not None:
-            finish(revoke_session(one.family, node.config, self.store))
-            self.has_ended(one.family)
+        if one.session is not None:
+            finish(revoke_session(one.session, node.config, self.store))
+            self.has_ended(one.session)
         elif self.is_good(one, node):
             finish(revoke_token(verify_token(one.raw, node.config), node.config, self.store))
             one.is_revoked = True

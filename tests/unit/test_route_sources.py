@@ -7,15 +7,26 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, Token, create_access_token, verify_token
-from asgi_jwt_claims._guards import decorator, guard_handler
-from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Answer, Challenges, send_answer
-from asgi_jwt_claims.errors import RevokedTokenError, TokenError
-from asgi_jwt_claims.outcome import examined, outcome_under
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
-from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    Token,
+    create_access_token,
+    verify_token,
+)
+from asgi_jwt_claims.auth.authenticator import Authenticator
+from asgi_jwt_claims.auth.guard import decorator, guard_handler
+from asgi_jwt_claims.auth.options import Guard
+from asgi_jwt_claims.auth.request import authenticate_request, authenticator_for
+from asgi_jwt_claims.auth.state import request_auth
+from asgi_jwt_claims.errors import RevokedTokenError
+from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, send_response
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Receive, Scope, Send, ask, bearer, http_scope
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +45,7 @@ def bob(config: JWTConfig) -> str:
     return create_access_token("bob", config)
 
 
-async def refuse(connection: Any, answer: Answer, _: tuple[Any, ...]) -> Answer:
+async def refuse(connection: Any, answer: ErrorResponse, _: tuple[Any, ...]) -> ErrorResponse:
     return answer
 
 
@@ -43,10 +54,9 @@ async def call_sync(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> A
 
 
 jwt_required = decorator(
-    lambda handler, access, optional: guard_handler(
+    lambda handler, guard: guard_handler(
         handler,
-        access,
-        optional,
+        guard,
         is_connection=lambda argument: isinstance(argument, dict),
         refuse=refuse,
         call_sync=call_sync,
@@ -59,8 +69,8 @@ def served(handler: Callable[..., Any]) -> Any:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         said = await handler(scope)
-        answer = said if isinstance(said, Answer) else Answer(200, (), str(said).encode())
-        await send_answer(answer, scope, send)
+        answer = said if isinstance(said, ErrorResponse) else ErrorResponse(200, (), str(said).encode())
+        await send_response(answer, scope, send)
 
     return app
 
@@ -152,7 +162,7 @@ async def test_what_is_revoked_is_revoked_in_every_source(config: JWTConfig, clo
         return token.identity
 
     for handler, status in ((by_cookie, 401), (perhaps, 401), (lenient, 200)):
-        guarded = JWTMiddleware(served(handler), config, required=False, revocation=store)
+        guarded = JWTMiddleware(served(handler), config, required=False, store=store)
         assert status == (await ask(guarded, "/", cookie(alice))).status
 
 
@@ -160,38 +170,54 @@ async def test_a_dependency_does_not_forget_the_store(config: JWTConfig, clock: 
     """One with a configuration and sources of its own asks the middleware's store, as it does without sources."""
     store = MemoryStore(clock=clock)
     await revoke_token(verify_token(alice, config), config, store)
-    access = Access(sources=[Cookie()])
+    access = Guard(sources=[Cookie()])
     seen: list[Any] = []
 
     async def dependency(scope: Scope) -> None:
-        outcome = await examined(scope, config, Challenges(), None, sources=access.sources)
-        seen.append(outcome.revocation)
-        with pytest.raises(RevokedTokenError):
-            outcome.admit(scope, access)
-        again = outcome_under(scope, access)
-        assert again is outcome
+        authenticator = authenticator_for(scope, Authenticator(config, access.sources, None, ErrorResponder()))
+        seen.append(authenticator.store)
+        result = authenticate_request(scope, authenticator)
+        assert RevokedTokenError is type(result.refusal(access))
+        assert result is request_auth(scope).result_for(scope, request_auth(scope).authenticator_with(access.sources))
 
-    guarded = JWTMiddleware(served(dependency), config, required=False, revocation=store)
+    guarded = JWTMiddleware(served(dependency), config, required=False, store=store)
     await ask(guarded, "/", cookie(alice))
     assert [store] == seen
-    outcome = await examined(http_scope("/", cookie(alice)), config, Challenges(), None, sources=access.sources)
-    assert None is outcome.revocation
+    own = Authenticator(config, access.sources, None, ErrorResponder())
+    assert own is authenticator_for(http_scope("/", cookie(alice)), own)
+
+
+async def test_a_guard_asks_the_store_of_an_outer_middleware(config: JWTConfig, clock: HeldClock, alice: str) -> None:
+    """Below a middleware without a store, a guard asks that of the outer one whose sources are the guard's."""
+    store = MemoryStore(clock=clock)
+    await revoke_token(verify_token(alice, config), config, store)
+    access = Guard(sources=[Cookie()])
+    seen: list[type[Any]] = []
+
+    async def guarded(scope: Scope) -> None:
+        auth = request_auth(scope)
+        seen.append(type(auth.result_for(scope, auth.authenticator_with(access.sources)).refusal(access)))
+
+    inner = JWTMiddleware(served(guarded), config, required=False)
+    outer = JWTMiddleware(inner, config, required=False, store=store, sources=[Cookie()])
+    await ask(outer, "/", cookie(alice))
+    assert [RevokedTokenError] == seen
 
 
 async def test_a_guard_takes_over_only_what_asks_its_store(config: JWTConfig, clock: HeldClock, alice: str) -> None:
     """What somebody has found without asking a store is not enough for a guard below a middleware with one."""
     store, other = MemoryStore(clock=clock), MemoryStore(clock=clock)
     await revoke_token(verify_token(alice, config), config, store)
-    access = Access(sources=[Cookie()])
+    access = Guard(sources=[Cookie()])
 
     async def both(scope: Scope) -> str:
-        lax = await examined(scope, config, Challenges(), other, sources=access.sources)
-        assert "alice" == lax.admit(scope, access).identity
-        strict = outcome_under(scope, access)
-        await strict.prepare(scope)
-        with pytest.raises(TokenError):
-            strict.admit(scope, access)
+        own = Authenticator(config, access.sources, other, ErrorResponder())
+        lax = authenticate_request(scope, authenticator_for(scope, own))
+        assert None is lax.refusal(access)
+        auth = request_auth(scope)
+        strict = auth.result_for(scope, auth.authenticator_with(access.sources))
+        assert isinstance(strict.refusal(access), RevokedTokenError)
         return "done"
 
-    guarded = JWTMiddleware(served(both), config, required=False, revocation=store)
+    guarded = JWTMiddleware(served(both), config, required=False, store=store)
     assert b"done" == (await ask(guarded, "/", cookie(alice))).body

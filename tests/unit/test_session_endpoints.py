@@ -17,19 +17,18 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    SessionRecord,
+from asgi_jwt_claims.sessions import (
+    TokenEndpoints,
     list_sessions,
     revoke_session,
     rotate_refresh_token,
     start_session,
 )
-from asgi_jwt_claims.revocation._ledger import Ledger
-from tests.by_hand import Exchange, Header, ask, bearer, drive, http_scope
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
+from asgi_jwt_claims.stores._revocation_index import RevocationIndex
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, ask, bearer, drive, http_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -137,9 +136,9 @@ async def test_tokens_of_an_earlier_release(how: str, store: MemoryStore, clock:
     earlier = config.replace(access_lifetime=30 * DAY, refresh_lifetime=30 * DAY)
     pair, app = await start_session("alice", earlier, store), TokenEndpoints(config, store)
     mine = bearer(pair.access_token)
-    family = verify_token(pair.access_token, config).family
+    session_id = verify_token(pair.access_token, config).session_id
     if how == "session":
-        answer = await ask(app, f"/sessions/{family}", mine, method="DELETE")
+        answer = await ask(app, f"/sessions/{session_id}", mine, method="DELETE")
     elif how == "everywhere":
         answer = await ask(app, "/logout-everywhere", mine, method="POST")
     else:
@@ -176,9 +175,9 @@ class Asked(MemoryStore):
 
     asked = 0
 
-    async def session(self, family: bytes) -> SessionRecord | None:
+    async def session(self, session: bytes) -> SessionRecord | None:
         self.asked += 1
-        return await super().session(family)
+        return await super().session(session)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +194,9 @@ async def test_what_is_no_identifier_is_not_looked_for(name: str, config: JWTCon
 async def test_a_session_that_has_ended_is_not_there(config: JWTConfig, store: MemoryStore) -> None:
     """To end a session twice is 404 the second time, though its record is still kept."""
     pair, other = [await start_session("alice", config, store) for _ in range(2)]
-    family = verify_token(other.access_token, config).family
+    session_id = verify_token(other.access_token, config).session_id
     app = TokenEndpoints(config, store)
-    answers = [await ask(app, f"/sessions/{family}", bearer(pair.access_token), method="DELETE") for _ in range(2)]
+    answers = [await ask(app, f"/sessions/{session_id}", bearer(pair.access_token), method="DELETE") for _ in range(2)]
     assert [200, 404] == [answer.status for answer in answers]
 
 
@@ -210,8 +209,8 @@ async def test_the_log_says_why(config: JWTConfig, store: MemoryStore, caplog: p
     pair = await start_session("alice", config, store)
     elsewhere = await post(TokenEndpoints(config, MemoryStore()), "/refresh", refreshing(pair))
     assert "no such session here" in caplog.text
-    await revoke_session(str(verify_token(pair.access_token, config).family), config, store)
-    store._ledger = Ledger()  # the mark is forgotten before the record is
+    await revoke_session(str(verify_token(pair.access_token, config).session_id), config, store)
+    store._index = RevocationIndex()  # the mark is forgotten before the record is
     ended = await post(TokenEndpoints(config, store), "/refresh", refreshing(pair))
     assert "the session has ended" in caplog.text
     assert elsewhere.body == ended.body

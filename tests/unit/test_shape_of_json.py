@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims._compact import MAX_JSON_DEPTH, load_json
 from asgi_jwt_claims.errors import MalformedTokenError
+from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH, load_json
 
 SMALL = st.recursive(
     st.text(st.sampled_from('[]{}"\\a'), max_size=5) | st.none(),

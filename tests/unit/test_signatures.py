@@ -10,8 +10,15 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, Token, create_access_token, verify_token
-from asgi_jwt_claims._signatures import MAX_REMEMBERED_SIZE, SignatureCache
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    KeySet,
+    Token,
+    create_access_token,
+    verify_token,
+)
+from asgi_jwt_claims.config._cache import MAX_REMEMBERED_SIZE, VerifiedTokenCache
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     InvalidClaimError,
@@ -23,7 +30,7 @@ from asgi_jwt_claims.errors import (
     UnknownKeyError,
     WrongTypeError,
 )
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.tokens import verify_jws
 from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, b64, forge, sealed
 from tests.support import SECRET
@@ -67,7 +74,7 @@ def test_a_signature_is_verified_twice_at_most() -> None:
     raw = create_access_token("alice", config)
     assert ["alice"] * 5 == [verify_token(raw, config).identity for _ in range(5)]
     assert 2 == counting.asked
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
 
 
 def test_without_room_every_signature_is_verified() -> None:
@@ -76,7 +83,7 @@ def test_without_room_every_signature_is_verified() -> None:
     assert config.signing_key is not None
     counting = Counting(config.signing_key)
     seen(create_access_token("alice", config), config, 4)
-    assert (4, 0) == (counting.asked, len(config.signatures))
+    assert (4, 0) == (counting.asked, len(config._prepared.token_cache))
 
 
 # S105
@@ -97,7 +104,7 @@ def test_a_twin_of_a_remembered_token_is_refused(place: int) -> None:
 # S105
 def test_the_digest_decides_and_not_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """With equal hashes, which only narrow the search, each token still gets its own answer."""
-    monkeypatch.setattr("asgi_jwt_claims._signatures.hash", lambda raw: 7, raising=False)
+    monkeypatch.setattr("asgi_jwt_claims.config._cache.hash", lambda raw: 7, raising=False)
     config = config_of()
     tokens = {name: forge({"sub": name}) for name in ("alice", "bob")}
     for _ in range(4):
@@ -106,7 +113,7 @@ def test_the_digest_decides_and_not_the_hash(monkeypatch: pytest.MonkeyPatch) ->
     forged = tokens["alice"].rsplit(".", 1)[0] + "." + b64(bytes(32)).decode()
     with pytest.raises(InvalidSignatureError):
         verify_token(forged, config)
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
 
 
 # S106
@@ -124,7 +131,7 @@ def test_what_can_change_is_checked_every_time() -> None:
     with pytest.raises(ExpiredTokenError):
         verify_token(raw, config)
     clock.now = NOW
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
     assert "alice" == verify_token(raw, config).identity
 
 
@@ -143,7 +150,7 @@ def test_freshness_ends_for_a_remembered_token() -> None:
 def test_a_key_that_leaves_takes_its_tokens_along() -> None:
     """With another set of keys, what a key in both has verified stays, and what the other one has verified goes."""
     stays, leaves = Key.generate("ES256", kid="stays"), Key.generate("ES256", kid="leaves")
-    cache = SignatureCache(8)
+    cache = VerifiedTokenCache(8)
     both, one = KeySet([stays, leaves]), KeySet([stays])
     assert cache.find(b"a", both) is None
     for _ in range(2):
@@ -158,7 +165,7 @@ def test_a_key_that_leaves_takes_its_tokens_along() -> None:
 # S107
 def test_another_key_of_the_same_name_inherits_nothing() -> None:
     """A key is the object that verified, not what it is called."""
-    cache = SignatureCache(8)
+    cache = VerifiedTokenCache(8)
     own = KeySet([KEY])
     for _ in range(2):
         cache.remember(b"a", KEY, own, SAID)
@@ -170,7 +177,7 @@ def test_another_key_of_the_same_name_inherits_nothing() -> None:
 # S107
 def test_what_old_keys_verify_meanwhile_is_not_found_with_new_ones() -> None:
     """An entry that another thread brings in by a key that has just left is passed over."""
-    cache, new = SignatureCache(8), KeySet([Key.generate("ES256", kid="new")])
+    cache, new = VerifiedTokenCache(8), KeySet([Key.generate("ES256", kid="new")])
     assert cache.find(b"a", new) is None
     for _ in range(2):
         cache.remember(b"a", KEY, KeySet([KEY]), SAID)
@@ -183,7 +190,7 @@ def test_a_replaced_configuration_remembers_nothing() -> None:
     raw = forge()
     seen(raw, config)
     other = config.replace(secret_key="another " * 8)
-    assert 0 == len(other.signatures)
+    assert 0 == len(other._prepared.token_cache)
     for _ in range(3):
         with pytest.raises(InvalidTokenError):
             verify_token(raw, other)
@@ -203,7 +210,7 @@ def test_no_failure_is_remembered() -> None:
         for _ in range(3):
             with pytest.raises(InvalidTokenError):
                 verify_token(raw, config)
-    assert 0 == len(config.signatures)
+    assert 0 == len(config._prepared.token_cache)
 
 
 # S108
@@ -216,7 +223,7 @@ def test_the_memory_is_bounded_and_keeps_what_is_used() -> None:
     seen(tokens[0], config, 1)
     for raw in tokens[3:5]:
         seen(raw, config, 2)
-    kept = {entry.digest for entry in config.signatures._entries.values()}
+    kept = {entry.digest for entry in config._prepared.token_cache._entries.values()}
     assert {hashlib.sha256(raw.encode()).digest() for raw in (tokens[0], *tokens[3:5])} == kept
 
 
@@ -228,14 +235,14 @@ def test_tokens_used_once_take_up_no_room() -> None:
     seen(mine, config, 2)
     for number in range(50):
         verify_token(forge({"jti": f"t{number}"}), config)
-    assert 1 == len(config.signatures)
-    assert len(config.signatures._seen_once) <= 4
+    assert 1 == len(config._prepared.token_cache)
+    assert len(config._prepared.token_cache._candidates) <= 4
 
 
 # S108
 def test_a_token_that_was_pushed_out_comes_in_as_any_other() -> None:
     """What has been forgotten must come twice again."""
-    cache, keys = SignatureCache(1), KeySet([KEY])
+    cache, keys = VerifiedTokenCache(1), KeySet([KEY])
     assert cache.find(b"a", keys) is None
     found = []
     for raw in (b"a", b"a", b"b", b"b", b"a", b"a"):
@@ -252,7 +259,7 @@ def test_a_huge_token_is_not_remembered() -> None:
     for size in (MAX_REMEMBERED_SIZE, MAX_REMEMBERED_SIZE + 1):
         config = config_of()
         seen(padded[size], config)
-        remembered[size] = len(config.signatures)
+        remembered[size] = len(config._prepared.token_cache)
     assert {4096: 1, 4097: 0} == remembered
 
 
@@ -273,7 +280,7 @@ def test_no_request_sees_what_another_did_to_its_token() -> None:
         token.claims["roles"].append("admin")
         token.claims.clear()
         token.headers["alg"] = "none"
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
 
 
 # S110
@@ -283,7 +290,7 @@ def test_the_memory_holds_no_token() -> None:
     raw = forge({"jti": "remembered"})
     seen(raw, config)
     signature = raw.rpartition(".")[2]
-    reached, waiting = [], [config.signatures]
+    reached, waiting = [], [config._prepared.token_cache]
     known: set[int] = set()
     while waiting:
         item = waiting.pop()
@@ -291,7 +298,7 @@ def test_the_memory_holds_no_token() -> None:
             continue
         known.add(id(item))
         reached.append(item)
-        if type(item).__module__ in ("builtins", "collections", "asgi_jwt_claims._signatures"):
+        if type(item).__module__ in ("builtins", "collections", "asgi_jwt_claims.config._cache"):
             waiting.extend(gc.get_referents(item))
     said = repr([item for item in reached if isinstance(item, str | bytes | dict | tuple | list)])
     assert "remembered" in said
@@ -318,12 +325,12 @@ def test_threads_share_the_memory() -> None:
     for thread in threads:
         thread.join()
     assert [] == wrong
-    assert len(config.signatures) <= 4 + len(threads)
+    assert len(config._prepared.token_cache) <= 4 + len(threads)
 
 
 def test_an_entry_that_another_thread_forgets_meanwhile_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was found stays found, even if it is gone by the time it would be marked as used."""
-    cache, keys = SignatureCache(2), KeySet([KEY])
+    cache, keys = VerifiedTokenCache(2), KeySet([KEY])
     assert cache.find(b"a", keys) is None
     for _ in range(2):
         cache.remember(b"a", KEY, keys, SAID)
@@ -347,25 +354,25 @@ def test_a_header_is_known_only_after_a_good_signature() -> None:
     segment = forge().partition(".")[0].encode()
     with pytest.raises(InvalidSignatureError):
         verify_token(forge(secret="x" * 64), config)
-    assert config.keys.known_header(segment) is None
+    assert config.keys.get_header(segment) is None
     verify_token(forge(), config)
-    assert config.keys.known_header(segment) == (config.signing_key, {"alg": "HS256", "typ": "JWT"})
+    assert config.keys.get_header(segment) == (config.signing_key, {"alg": "HS256", "typ": "JWT"})
     with pytest.raises(InvalidSignatureError):
         verify_token(forge(secret="x" * 64), config)
 
 
-def test_known_headers_are_bounded() -> None:
+def test_header_cache_are_bounded() -> None:
     """An issuer with a new header for every token costs no more than a thousand of them."""
     config = config_of()
     most = 0
     for number in range(1100):
         verify_token(forge(header={"x": number}), config)
-        most = max(most, len(config.keys._known_headers))
+        most = max(most, len(config.keys._header_cache))
     assert 1024 == most
     assert "alice" == verify_token(forge(header={"x": 0}), config).identity
 
 
-def test_known_headers_belong_to_their_set() -> None:
+def test_header_cache_belong_to_their_set() -> None:
     """Another set with a key of the same name knows nothing."""
     verify_jws(jws(b"{}"), KeySet([KEY]))
     with pytest.raises(InvalidSignatureError):

@@ -25,17 +25,23 @@ from asgi_jwt_claims.errors import (
     SettingError,
     TokenTooLargeError,
 )
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, InsecureWebSocketQuery, Offered, find_token, is_source
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.by_hand import Recorder, drive, http_scope, websocket_scope
+from asgi_jwt_claims.sources import (
+    DEFAULT_SOURCES,
+    Credentials,
+    InsecureWebSocketQuery,
+    extract_credentials,
+    is_source,
+)
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.forging import forge
+from tests.raw_asgi import Recorder, drive, http_scope, websocket_scope
 from tests.support import for_each
 
 MAX = 256
 RAW = forge()
 
 
-def offered(*values: bytes, source: BearerHeader | None = None) -> Offered | None:
+def offered(*values: bytes, source: BearerHeader | None = None) -> Credentials | None:
     scope = {"headers": [(b"host", b"x"), *((b"authorization", value) for value in values)]}
     return (source or BearerHeader())(scope, MAX)
 
@@ -61,13 +67,13 @@ def test_no_header_is_absence() -> None:
 )
 def test_an_offer(value: bytes) -> None:
     """The scheme is compared without letter case (trap: case-sensitive), spaces and outer white space do not matter."""
-    assert Offered(b"a.b.c", "header") == offered(value)
+    assert Credentials(b"a.b.c", "header") == offered(value)
 
 
 @pytest.mark.parametrize("raw", [b"abc", b"a-b_c~d+e/f.g", b"abc=", b"abc=="])
 def test_every_character_of_a_token68_is_offered(raw: bytes) -> None:
     """What RFC 6750 calls a b64token is handed on; whether it is a JWT is decided later."""
-    assert Offered(raw, "header") == offered(b"Bearer " + raw)
+    assert Credentials(raw, "header") == offered(b"Bearer " + raw)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,7 @@ def test_a_repeated_header_is_an_error(values: tuple[bytes, ...]) -> None:
 
 def test_the_longest_token_is_offered() -> None:
     """A token of exactly the limit passes."""
-    assert Offered(b"a" * MAX, "header") == offered(b"Bearer " + b"a" * MAX)
+    assert Credentials(b"a" * MAX, "header") == offered(b"Bearer " + b"a" * MAX)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +218,7 @@ def test_only_the_lower_case_name_counts(name: bytes) -> None:
 def test_the_query_is_no_source() -> None:
     """A token in the query string is not looked at."""  # S8
     scope = {"headers": [], "query_string": b"access_token=a.b.c&token=a.b.c&jwt=a.b.c"}
-    assert None is find_token(scope, DEFAULT_SOURCES, MAX)
+    assert None is extract_credentials(scope, DEFAULT_SOURCES, MAX)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +232,7 @@ def test_the_query_is_no_source() -> None:
 )
 def test_another_header_or_scheme(source: BearerHeader, name: bytes, value: bytes) -> None:
     """The name and the scheme are settings that do what they say (trap: a setting that did nothing)."""
-    assert Offered(b"a.b.c", "header") == source({"headers": [(name, value)]}, MAX)
+    assert Credentials(b"a.b.c", "header") == source({"headers": [(name, value)]}, MAX)
 
 
 def test_the_usual_scheme_is_another_one_then() -> None:
@@ -274,19 +280,19 @@ def test_a_header_that_cannot_exist_is_refused(arguments: dict[str, Any]) -> Non
     assert isinstance(caught.value, ConfigurationError)
 
 
-def absent(scope: Any, max_size: int) -> Offered | None:
+def absent(scope: Any, max_size: int) -> Credentials | None:
     return None
 
 
-def first(scope: Any, max_size: int) -> Offered | None:
-    return Offered("one", "first")
+def first(scope: Any, max_size: int) -> Credentials | None:
+    return Credentials(b"one", "first")
 
 
-def second(scope: Any, max_size: int) -> Offered | None:
-    return Offered("two", "second")
+def second(scope: Any, max_size: int) -> Credentials | None:
+    return Credentials(b"two", "second")
 
 
-def broken(scope: Any, max_size: int) -> Offered | None:
+def broken(scope: Any, max_size: int) -> Credentials | None:
     raise MalformedCredentialsError(reason="broken")
 
 
@@ -295,20 +301,20 @@ def broken(scope: Any, max_size: int) -> Offered | None:
     [
         ((absent,), None),
         ((absent, absent), None),
-        ((first,), Offered("one", "first")),
-        ((absent, second), Offered("two", "second")),
-        ((first, absent), Offered("one", "first")),
+        ((first,), Credentials(b"one", "first")),
+        ((absent, second), Credentials(b"two", "second")),
+        ((first, absent), Credentials(b"one", "first")),
     ],
 )
-def test_sources_are_asked_in_order(sources: Any, expected: Offered | None) -> None:
+def test_sources_are_asked_in_order(sources: Any, expected: Credentials | None) -> None:
     """Absence moves on to the next source."""
-    assert expected == find_token({}, sources, MAX)
+    assert expected == extract_credentials({}, sources, MAX)
 
 
 def test_a_token_in_two_places_is_an_error() -> None:
     """Two offers are never a choice, whatever their order (RFC 6750 section 2)."""
     with pytest.raises(RepeatedCredentialsError) as caught:
-        find_token({}, (first, absent, second), MAX)
+        extract_credentials({}, (first, absent, second), MAX)
     assert {"sources": "first, second"} == caught.value.evidence
 
 
@@ -316,7 +322,7 @@ def test_a_token_in_two_places_is_an_error() -> None:
 def test_a_bad_offer_is_not_covered_up_by_a_good_one(sources: Any) -> None:
     """An offer made badly is refused although another source has found something."""
     with pytest.raises(MalformedCredentialsError):
-        find_token({}, sources, MAX)
+        extract_credentials({}, sources, MAX)
 
 
 # All of them together -------------------------------------------------------------------------------------------------
@@ -350,10 +356,10 @@ def handshake(*places: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("place", PLACES)
 def test_a_token_is_found_wherever_it_is(sources: Any, place: str) -> None:
     """Absence moves on, whatever the order; the name of the source says where the token was."""
-    offered = find_token(handshake(PLACES[place]), sources, MAX)
+    offered = extract_credentials(handshake(PLACES[place]), sources, MAX)
     assert offered is not None
-    assert (b"a.b.c", place) == (offered.raw.encode() if isinstance(offered.raw, str) else offered.raw, offered.source)
-    assert None is find_token(handshake(), sources, MAX)
+    assert (b"a.b.c", place) == (offered.token, offered.source)
+    assert None is extract_credentials(handshake(), sources, MAX)
 
 
 @pytest.mark.parametrize("sources", [ALL, ALL[::-1]], ids=["in order", "reversed"])
@@ -361,10 +367,10 @@ def test_a_token_is_found_wherever_it_is(sources: Any, place: str) -> None:
 def test_two_places_are_one_too_many(sources: Any, one: str, other: str) -> None:
     """The same token in two places is refused, and a good one does not cover up a bad one."""
     with pytest.raises(RepeatedCredentialsError) as caught:
-        find_token(handshake(PLACES[one], PLACES[other]), sources, MAX)
+        extract_credentials(handshake(PLACES[one], PLACES[other]), sources, MAX)
     assert {one, other} == set(caught.value.evidence["sources"].split(", "))
     with pytest.raises(InvalidRequestError) as worse:
-        find_token(handshake(PLACES[one], BAD_PLACES[other]), sources, MAX)
+        extract_credentials(handshake(PLACES[one], BAD_PLACES[other]), sources, MAX)
     assert other == worse.value.evidence["source"]
 
 
@@ -412,17 +418,17 @@ async def test_no_refusal_logs_a_token(config: JWTConfig, caplog: pytest.LogCapt
     guarded = JWTMiddleware(Recorder(), config, sources=ALL)
     caplog.set_level(logging.DEBUG, "asgi_jwt_claims")
     for scope, code in (
-        (http_scope("/", cookie, cookie), "credentials_repeated"),
-        (http_scope("/", (b"cookie", cookie[1] + b"\xff")), "request_invalid"),
-        (http_scope("/", cookie, (b"authorization", b"Bearer " + raw.encode())), "credentials_repeated"),
-        (http_scope("/", cookie, method="POST"), "csrf_token_wrong"),
-        (http_scope("/", cookie, (b"x-csrf-token", value + b"x"), method="POST"), "csrf_token_wrong"),
-        (http_scope("/", cookie, (b"x-csrf-token", value), origin, method="POST"), "origin_foreign"),
-        (websocket_scope("/", cookie), "origin_foreign"),
-        (websocket_scope(subprotocols=["bearer", raw, "bearer", raw]), "credentials_repeated"),
-        (websocket_scope(subprotocols=["bearer", raw + "!"]), "request_invalid"),
-        (websocket_scope(query_string=f"access_token={raw}!".encode()), "request_invalid"),
-        (websocket_scope(query_string=f"access_token={raw}&access_token={raw}".encode()), "credentials_repeated"),
+        (http_scope("/", cookie, cookie), "repeated_credentials"),
+        (http_scope("/", (b"cookie", cookie[1] + b"\xff")), "invalid_request"),
+        (http_scope("/", cookie, (b"authorization", b"Bearer " + raw.encode())), "repeated_credentials"),
+        (http_scope("/", cookie, method="POST"), "invalid_csrf_token"),
+        (http_scope("/", cookie, (b"x-csrf-token", value + b"x"), method="POST"), "invalid_csrf_token"),
+        (http_scope("/", cookie, (b"x-csrf-token", value), origin, method="POST"), "foreign_origin"),
+        (websocket_scope("/", cookie), "foreign_origin"),
+        (websocket_scope(subprotocols=["bearer", raw, "bearer", raw]), "repeated_credentials"),
+        (websocket_scope(subprotocols=["bearer", raw + "!"]), "invalid_request"),
+        (websocket_scope(query_string=f"access_token={raw}!".encode()), "invalid_request"),
+        (websocket_scope(query_string=f"access_token={raw}&access_token={raw}".encode()), "repeated_credentials"),
     ):
         caplog.clear()
         await drive(guarded, scope)
@@ -450,18 +456,26 @@ def test_a_source_that_returns_something_else(offered: Any, alone: bool) -> None
         return offered
 
     with pytest.raises(InvalidRequestError) as caught:
-        find_token({"headers": []}, (mine,) if alone else (BearerHeader(), mine, mine), 8192)
-    assert "Offered" in caught.value.evidence["reason"]
+        extract_credentials({"headers": []}, (mine,) if alone else (BearerHeader(), mine, mine), 8192)
+    assert "Credentials" in caught.value.evidence["reason"]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "fields", [(None, "mine"), (5, "mine"), (b"a.b.c", "mine", 5), (RAW, "mine", 5), (RAW, 5, b"")]
+    "fields",
+    [
+        (None, "mine"),
+        (5, "mine"),
+        (b"a.b.c", "mine", "Bearer", 5),
+        (RAW, "mine", 5, 5),
+        (RAW.encode(), "mine", "Bearer", 5),
+        (RAW, 5, "Bearer", b""),
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_offer_that_is_not_made_of_what_it_should_be(config: JWTConfig, fields: Any, method: str) -> None:
-    """The same for an `Offered` with a token or a field that is none: the request is refused."""
+    """The same for an `Credentials` with a token or a field that is none: the request is refused."""
     app = Recorder()
-    middleware = JWTMiddleware(app, config, sources=[lambda scope, max_size: Offered(*fields)])
+    middleware = JWTMiddleware(app, config, sources=[lambda scope, max_size: Credentials(*fields)])
     answer = await drive(middleware, http_scope("/", method=method))
     assert (True, []) == (answer.status in (401, 403), app.calls)

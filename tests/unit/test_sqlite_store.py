@@ -14,14 +14,14 @@ import anyio.to_thread
 import pytest
 
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.revocation import Marks, Revocation, SessionRecord, SQLiteStore
-from asgi_jwt_claims.revocation import sqlite as module
+from asgi_jwt_claims.stores import Revocation, SessionRecord, SQLiteStore, TokenDigests
+from asgi_jwt_claims.stores import sqlite as module
 from tests.conftest import HeldClock
 
 pytestmark = pytest.mark.anyio
 
 MARK = b"m" * 16
-MARKS = Marks(MARK, MARK, MARK, 1.0)
+MARKS = TokenDigests(MARK, MARK, MARK, 1.0)
 RECORD = SessionRecord(MARK, MARK, "id", MARK, b"p" * 16, 2.0, b"", 0.0, 1.0, 1.0, math.inf, "phone")
 LATER = 253402300799.0
 
@@ -38,6 +38,18 @@ CREATE TABLE session (
 CREATE INDEX session_identity ON session (identity);
 CREATE INDEX session_expires_at ON session (expires_at);
 PRAGMA user_version = 1;
+"""
+
+VERSION_2 = """
+ALTER TABLE session ADD COLUMN access_expires_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN audience TEXT NOT NULL DEFAULT '';
+ALTER TABLE session ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN was_repeated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE session ADD COLUMN has_ended INTEGER NOT NULL DEFAULT 0;
+DROP INDEX session_identity;
+CREATE INDEX session_live ON session (identity, family) WHERE has_ended = 0;
+CREATE INDEX session_sealed_until ON session (sealed_until) WHERE sealed <> x'';
+PRAGMA user_version = 2;
 """
 
 
@@ -67,8 +79,8 @@ def fill_version_1(database: sqlite3.Connection, sessions: int = 1) -> None:
     database.executescript(VERSION_1)
     database.execute("INSERT INTO revoked VALUES (?, 'identity', ?, 7.5)", (MARK, LATER))
     for number in range(sessions):
-        family = MARK if not number else number.to_bytes(16, "big")
-        row = RECORD._replace(family=family, expires_at=LATER)[:12]
+        session = MARK if not number else number.to_bytes(16, "big")
+        row = RECORD._replace(session=session, expires_at=LATER)[:12]
         database.execute(f"INSERT INTO session VALUES ({', '.join('?' * 12)})", row)
 
 
@@ -78,7 +90,7 @@ async def test_a_file_of_version_1_is_kept(path: Path, other: sqlite3.Connection
     other.execute("BEGIN")
     assert [(1,)] == other.execute("SELECT count(*) FROM session").fetchall()
     store = SQLiteStore(path)
-    assert 7.5 == await store.issued_until(MARK)
+    assert 7.5 == await store.cutoff(MARK)
     assert await store.is_revoked(MARKS)
     assert RECORD == await store.session(MARK)
     assert [RECORD] == await store.sessions(MARK)
@@ -87,7 +99,46 @@ async def test_a_file_of_version_1_is_kept(path: Path, other: sqlite3.Connection
     assert ended == await store.session(MARK)
     assert [] == await store.sessions(MARK)
     other.execute("ROLLBACK")
-    assert [(2,)] == other.execute("PRAGMA user_version").fetchall()
+    assert [(3,)] == other.execute("PRAGMA user_version").fetchall()
+    await store.aclose()
+
+
+async def test_a_file_of_version_2_is_kept(path: Path, other: sqlite3.Connection, clock: HeldClock) -> None:
+    """A file of version 2 opens with everything that it held in every column."""
+    live = RECORD._replace(
+        session=b"1" * 16,
+        current=b"c" * 16,
+        response=b"an answer",
+        response_until=clock.now + 5,
+        refreshed_at=3.0,
+        expires_at=clock.now + 9,
+        access_expires_at=clock.now + 7,
+        audience='["a","b"]',
+        repeats=7,
+        was_repeated=True,
+    )
+    ended = RECORD._replace(session=b"2" * 16, expires_at=clock.now + 9, label="", has_ended=True)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.executescript(VERSION_1 + VERSION_2)
+    for row in ((b"t", "token", LATER, 0.0), (b"f", "family", clock.now + 9, 0.0), (b"i", "identity", LATER, 7.5)):
+        other.execute("INSERT INTO revoked VALUES (?, ?, ?, ?)", row)
+    for record in (live, ended):
+        other.execute(f"INSERT INTO session VALUES ({', '.join('?' * len(record))})", record)
+    store = SQLiteStore(path, clock=clock)
+    assert [live] == await store.sessions(MARK)
+    assert [live, ended] == [await store.session(one.session) for one in (live, ended)]
+    assert 7.5 == await store.cutoff(b"i")
+    for digests, is_revoked in (
+        (TokenDigests(b"t", b"", b"", 9.0), True),
+        (TokenDigests(b"", b"f", b"", 9.0), True),
+        (TokenDigests(b"", b"", b"i", 7.5), True),
+        (TokenDigests(b"", b"", b"i", 8.0), False),
+    ):
+        assert (digests, is_revoked) == (digests, await store.is_revoked(digests))
+    await store.revoke([Revocation("session", b"f", clock.now + 20)])
+    clock.now += 10
+    assert await store.is_revoked(TokenDigests(b"", b"f", b"", 9.0))
+    assert [] == await store.sessions(MARK)
     await store.aclose()
 
 
@@ -121,7 +172,7 @@ async def test_opening_takes_no_lock(path: Path, other: sqlite3.Connection) -> N
         assert await store.is_revoked(MARKS)
         assert None is await store.session(MARK)
         assert [] == await store.sessions(MARK)
-        assert 0.0 == await store.issued_until(MARK)
+        assert 0.0 == await store.cutoff(MARK)
     await store.aclose()
 
 
@@ -178,6 +229,19 @@ async def test_what_cannot_be_written(path: Path) -> None:
     await store.aclose()
 
 
+async def test_values_that_make_no_sense(path: Path, other: sqlite3.Connection) -> None:
+    """A row that another program has written wrongly is an error of the store, and no other."""
+    store = SQLiteStore(path)
+    await store.revoke([Revocation("identity", MARK, math.inf, 5.0)])
+    await store.replace_session(MARK, b"", RECORD)
+    other.execute("UPDATE revoked SET cutoff = 'never'")
+    other.execute("UPDATE session SET response_until = x'00'")
+    for call in (store.cutoff, store.session, store.sessions):
+        with pytest.raises(StoreUnavailableError):
+            await call(MARK)
+    await store.aclose()
+
+
 async def test_a_file_that_is_taken_away(path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Without its file a store says nothing about any token; another file in its place is opened, and the log tells."""
     store, backup = SQLiteStore(path), SQLiteStore(tmp_path / "backup")
@@ -197,7 +261,7 @@ async def test_a_file_that_is_taken_away(path: Path, tmp_path: Path, caplog: pyt
     move(tmp_path / "backup", path)
     assert not await store.is_revoked(MARKS)
     assert await store.is_revoked(MARKS._replace(token=b"b"))
-    assert ["is another file than before"] == [one.getMessage()[len(f"{path} ") :][:27] for one in caplog.records]
+    assert ["was replaced by another file"] == [one.getMessage()[len(f"{path} ") :][:28] for one in caplog.records]
     await store.aclose()
 
 
@@ -244,10 +308,10 @@ async def test_no_statement_looks_at_a_whole_table(
     monkeypatch.setattr(module.sqlite3, "connect", watched)
     store = SQLiteStore(path, clock=clock)
     await store.replace_session(MARK, b"", RECORD)
-    await store.replace_session(MARK, MARK, RECORD._replace(sealed=b"s", sealed_until=clock.now + 1))
+    await store.replace_session(MARK, MARK, RECORD._replace(response=b"s", response_until=clock.now + 1))
     await store.revoke([Revocation("token", MARK, math.inf), Revocation("identity", b"i", math.inf, 5.0)])
     await store.is_revoked(MARKS)
-    await store.issued_until(MARK)
+    await store.cutoff(MARK)
     await store.sessions(MARK, after=MARK)
     await store.aclose()
     monkeypatch.undo()
@@ -262,13 +326,13 @@ async def test_no_statement_looks_at_a_whole_table(
     assert {} == {one: plan for one, plan in plans.items() if any("TEMP B-TREE" in step for step in plan)}
 
 
-async def test_sealed_answers_are_forgotten(path: Path, clock: HeldClock) -> None:
-    """An answer that was sealed leaves the file once its time is over, by any writing."""
+async def test_responses_are_dropped(path: Path, clock: HeldClock) -> None:
+    """A response leaves the file with the first write after its time is over."""
     store = SQLiteStore(path, clock=clock)
-    await store.replace_session(MARK, b"", RECORD._replace(sealed=b"sealed", sealed_until=clock.now + 10))
+    await store.replace_session(MARK, b"", RECORD._replace(response=b"response", response_until=clock.now + 10))
     clock.now += 11
     await store.revoke([])
     await store.aclose()
     database = sqlite3.connect(path)
-    assert [(b"",)] == database.execute("SELECT sealed FROM session").fetchall()
+    assert [(b"",)] == database.execute("SELECT response FROM session").fetchall()
     database.close()

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import SCOPE_KEY, JWTConfig, Token, TokenPair, create_access_token, verify_token
-from asgi_jwt_claims.token import Anonymous, copy_json
+from asgi_jwt_claims import JWTConfig, Token, TokenPair, create_access_token, verify_token
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.tokens.token import Anonymous, copy_json
 from tests.conftest import NOW
 
 

@@ -23,25 +23,33 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims._compact import MAX_SAFE_INTEGER
-from asgi_jwt_claims._exempt import Exemptions
-from asgi_jwt_claims._settings import as_duration
-from asgi_jwt_claims.access import Access
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.claims import check_identity, json_copy, plain, scope_text
-from asgi_jwt_claims.errors import MintingError, MissingTokenError, RoleRefusedError, SettingError, WrongClientError
-from asgi_jwt_claims.jwks import KeyRing, RemoteKeySet
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Renewal,
+from asgi_jwt_claims.access import AccessPolicy
+from asgi_jwt_claims.auth.exempt import Exemptions
+from asgi_jwt_claims.errors import (
+    MintingError,
+    MissingTokenError,
+    RoleRefusedError,
+    SettingError,
+    WrongClientError,
+)
+from asgi_jwt_claims.jose.strict_json import MAX_SAFE_INTEGER
+from asgi_jwt_claims.jwks import RemoteKeySet
+from asgi_jwt_claims.keys import KeyRing
+from asgi_jwt_claims.responses import ErrorResponder
+from asgi_jwt_claims.runtime.durations import as_duration
+from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.sessions import (
+    RefreshedClaims,
     list_sessions,
     revoke_session,
     rotate_refresh_token,
     start_session,
 )
 from asgi_jwt_claims.sources import BearerHeader, InsecureWebSocketQuery, WebSocketProtocol
-from tests.by_hand import http_scope
+from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.tokens.minted_claims import check_identity, json_copy, scope_text
 from tests.conftest import HeldClock
+from tests.raw_asgi import http_scope
 from tests.support import SECRET, for_each
 
 
@@ -209,7 +217,7 @@ def test_scopes_are_their_characters(scopes: list[str]) -> None:
     """One text of scopes and several scopes are written alike, in a token and in a rule."""
     for given_scopes in (Text(" ".join(scopes)), [Text(scope) for scope in scopes]):
         assert exact(" ".join(scopes)) == exact(scope_text(given_scopes))
-        assert " ".join(dict.fromkeys(scopes)) == Access(scopes=given_scopes).rules["scopes"]
+        assert " ".join(dict.fromkeys(scopes)) == " ".join(AccessPolicy(scopes=given_scopes).scopes)
         pair = create_token_pair("alice", CONFIG, scope=given_scopes)
         assert exact(" ".join(scopes)) == exact(pair.scope)
 
@@ -301,9 +309,9 @@ def test_rules_and_roles_agree(spell: Any, write: Any) -> None:
             verify_token(create_access_token("alice", CONFIG, roles=form(write(role))), CONFIG)
             for role in ("admin", "banned")
         )
-        Access(allow=form(spell("admin"))).check(admin)
-        Access(deny=form(spell("banned"))).check(admin)
-        for rule in (Access(allow=form(spell("admin"))), Access(deny=form(spell("banned")))):
+        AccessPolicy(allow=form(spell("admin"))).check(admin)
+        AccessPolicy(deny=form(spell("banned"))).check(admin)
+        for rule in (AccessPolicy(allow=form(spell("admin"))), AccessPolicy(deny=form(spell("banned")))):
             with pytest.raises(RoleRefusedError):
                 rule.check(banned)
 
@@ -311,17 +319,19 @@ def test_rules_and_roles_agree(spell: Any, write: Any) -> None:
 def test_rules_of_subclasses_are_equal_rules() -> None:
     """Rules are compared by their characters, and the type of token is one of them."""
     words = {"type": "refresh", "allow": ["a"], "deny": "b", "scopes": "c d"}
-    assert Access(**words) == Access(**arguments(words))
-    assert hash(Access(**words)) == hash(Access(**arguments(words)))
-    Access(type=Text("refresh")).check(verify_token(create_refresh_token("alice", CONFIG), CONFIG, type="refresh"))
-    assert Access(scopes=["c", "d"]) == Access(scopes="c").with_scopes([Text("d")])
+    assert AccessPolicy(**words) == AccessPolicy(**arguments(words))
+    assert hash(AccessPolicy(**words)) == hash(AccessPolicy(**arguments(words)))
+    AccessPolicy(type=Text("refresh")).check(
+        verify_token(create_refresh_token("alice", CONFIG), CONFIG, type="refresh")
+    )
+    assert AccessPolicy(scopes=["c", "d"]) == AccessPolicy(scopes="c").with_scopes([Text("d")])
 
 
 @pytest.mark.parametrize("rules", [{"allow": Text("")}, {"deny": [Text("")]}, {"allow": [["a"]]}, {"type": Text("")}])
 def test_rules_that_say_nothing_are_refused(rules: Any) -> None:
     """An empty name, and what is no name, is refused in a subclass too."""
     with pytest.raises(SettingError):
-        Access(**rules)
+        AccessPolicy(**rules)
 
 
 # Settings -------------------------------------------------------------------------------------------------------------
@@ -342,7 +352,7 @@ SETTINGS: dict[str, Any] = {
     "type_claim": "kind",
     "roles_claim": "groups",
     "scope_claim": "scp",
-    "family_claim": "session",
+    "session_claim": "session",
     "required_claims": ["exp", "iat", "jti", "plan"],
     "max_token_size": 4096,
     "signature_cache_size": 5,
@@ -356,9 +366,10 @@ def test_settings_are_what_they_hold(audience: Any) -> None:
     settings = {**SETTINGS, "audience": audience, "required_claims": ["exp", "iat", "jti"]}
     plainly = JWTConfig(**settings, clock=clock)
     config = JWTConfig(**arguments(settings), clock=clock)
-    passed_over = {"signing_key", "own_keys", "signatures", "clock"}
-    for name in (field.name for field in dataclasses.fields(JWTConfig) if field.name not in passed_over):
-        assert exact(getattr(plainly, name)) == exact(getattr(config, name)), name
+    skipped = {"signing_key", "clock", "key_source", "token_cache", "signer_cache"}
+    for one, other in ((plainly, config), (plainly._prepared, config._prepared)):
+        for name in (field.name for field in dataclasses.fields(one) if field.name not in skipped):
+            assert exact(getattr(one, name)) == exact(getattr(other, name)), name
     assert exact([key.kid for key in plainly.keys]) == exact([key.kid for key in config.keys])
     assert exact([key.algorithm for key in plainly.keys]) == exact([key.algorithm for key in config.keys])
     raw = create_access_token("alice", plainly, roles="a", scope="b", user_claims={"c": 1})
@@ -403,9 +414,9 @@ def test_cookies_are_called_what_their_names_hold() -> None:
     assert [b"a", b"r", b"c"] == [value.partition(b"=")[0] for name, value in headers if name == b"set-cookie"]
 
 
-def test_names_at_the_door_are_what_they_hold() -> None:
+def test_names_at_the_adapter_are_what_they_hold() -> None:
     """The realm of the challenge, exempt paths, and what a token is found by, are their characters."""
-    answer = Challenges(realm=Text("shop")).answer(MissingTokenError())
+    answer = ErrorResponder(realm=Text("shop")).response_for(MissingTokenError())
     assert 'Bearer realm="shop"' == dict(answer.headers)["www-authenticate"]
     assert exact("bearer") == exact(WebSocketProtocol(Text("bearer")).name)
     assert BearerHeader("X-Token", "Key") == BearerHeader(Text("X-Token"), Text("Key"))
@@ -442,7 +453,7 @@ async def test_sessions_write_what_their_values_hold() -> None:
         "alice", CONFIG, store, roles=[Role.BANNED], user_claims={Role.ADMIN: Level.HIGH}, client_id=Client.SHOP
     )
     first = verify_token(pair.access_token, CONFIG)
-    renewal = Renewal({Role.ADMIN: Text("x")}, [Role.ADMIN])
+    renewal = RefreshedClaims({Role.ADMIN: Text("x")}, [Role.ADMIN])
     pair = await rotate_refresh_token(
         pair.refresh_token, CONFIG, store, claims_loader=lambda _: renewal, client_id="shop"
     )
@@ -453,9 +464,9 @@ async def test_sessions_write_what_their_values_hold() -> None:
 
 @pytest.mark.anyio
 async def test_a_client_that_no_token_can_carry_is_refused() -> None:
-    """A client_id with half of a surrogate pair is an error of minting, and no session begins."""
+    """A client_id with half of a surrogate pair is an error of the setting, and no session begins."""
     store = MemoryStore(clock=CONFIG.clock)
-    with pytest.raises(MintingError, match="client_id"):
+    with pytest.raises(SettingError, match="client_id"):
         await start_session("alice", CONFIG, store, client_id="a\ud800")
 
 
@@ -493,7 +504,7 @@ async def test_what_else_a_session_is_told(clock: HeldClock) -> None:
     pair = await rotate_refresh_token(pair.refresh_token, config, store, client_id=Text("shop"))
     sessions = await list_sessions("alice", config, store)
     assert [(str, "web")] * 3 == [(type(one.label), one.label) for one in sessions]
-    assert 1 == await revoke_session(Text(verify_token(pair.access_token, config).family), config, store)
+    assert 1 == await revoke_session(Text(verify_token(pair.access_token, config).session_id), config, store)
 
 
 @pytest.mark.anyio

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.errors import KeyConfigurationError
-from asgi_jwt_claims.verification import verify_jws
+from asgi_jwt_claims.tokens import verify_jws
 from tests.forging import b64
 from tests.framing import load_segment, split_compact
 from tests.unit.figures import FIGURES, THUMBPRINT

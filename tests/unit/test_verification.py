@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, KeySet, Token, create_access_token, verification, verify_token
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    KeySet,
+    Token,
+    create_access_token,
+    verify_token,
+)
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     BoundTokenError,
@@ -27,7 +34,8 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
     WrongTypeError,
 )
-from asgi_jwt_claims.verification import check_type, verify
+from asgi_jwt_claims.tokens import verification
+from asgi_jwt_claims.tokens.verification import check_type, verify
 from tests.conftest import NOW, HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
 from tests.framing import split_compact
@@ -633,7 +641,7 @@ def test_a_bound_token_is_no_bearer_token(cnf: Any, config: JWTConfig) -> None:
 
 
 # S137
-@pytest.mark.parametrize("kind", ["refresh", "Access", "access ", "id", "reset"])
+@pytest.mark.parametrize("kind", ["refresh", "AccessPolicy", "access ", "id", "reset"])
 def test_another_type_is_refused(kind: str, config: JWTConfig) -> None:
     """A token of any other type is no access token, and is accepted as what it is."""
     assert {"expected": "access", "type": kind} == refusal(forge({"type": kind}), config, WrongTypeError)

@@ -6,16 +6,23 @@ from typing import Any
 
 import pytest
 
-from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, JWTMiddleware, WebSocketProtocol, create_access_token
+from asgi_jwt_claims import (
+    BearerHeader,
+    Cookie,
+    JWTConfig,
+    JWTMiddleware,
+    WebSocketProtocol,
+    create_access_token,
+)
 from asgi_jwt_claims.errors import (
     InvalidRequestError,
     RepeatedCredentialsError,
     SettingError,
     TokenTooLargeError,
 )
-from asgi_jwt_claims.sources import InsecureWebSocketQuery, Offered
-from tests.by_hand import Exchange, Message, Receive, Recorder, Scope, Send, bearer, drive, http_scope, websocket_scope
+from asgi_jwt_claims.sources import Credentials, InsecureWebSocketQuery
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Message, Receive, Recorder, Scope, Send, bearer, drive, http_scope, websocket_scope
 
 MAX = 256
 RAW = forge()
@@ -45,7 +52,7 @@ def handshake(*protocols: str, **more: Any) -> dict[str, Any]:
 )
 def test_the_pair_may_stand_anywhere(protocols: tuple[str, ...]) -> None:
     """The token is what follows the name, whatever stands before and behind the two."""  # S126
-    assert Offered("a.b.c", "websocket_protocol") == WebSocketProtocol()(handshake(*protocols), MAX)
+    assert Credentials(b"a.b.c", "websocket_protocol") == WebSocketProtocol()(handshake(*protocols), MAX)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +66,7 @@ def test_the_pair_may_stand_anywhere(protocols: tuple[str, ...]) -> None:
 def test_a_token_is_left_nowhere(protocols: tuple[str, ...], left: list[str]) -> None:
     """An application that chooses the first protocol it is offered must not find the token in another place."""  # S126
     scope = handshake(*protocols)
-    assert True is WebSocketProtocol().take_out(scope)
+    assert True is WebSocketProtocol().strip(scope)
     assert left == scope["subprotocols"]
     assert [value for name, value in scope["headers"] if name == HEADER] == [protocol.encode() for protocol in left]
 
@@ -73,10 +80,12 @@ def test_without_the_name_there_is_no_offer(protocols: tuple[str, ...]) -> None:
 def test_many_subprotocols_are_refused() -> None:
     """A handshake with more protocols than any client offers is refused, with a token among them or without."""
     others = [f"p{number}" for number in range(63)]
-    assert Offered("a.b.c", "websocket_protocol") == WebSocketProtocol()(handshake("bearer", "a.b.c", *others[1:]), MAX)
+    assert Credentials(b"a.b.c", "websocket_protocol") == WebSocketProtocol()(
+        handshake("bearer", "a.b.c", *others[1:]), MAX
+    )
     for protocols in (("bearer", "a.b.c", *others), (*others, "x", "y")):
         scope = handshake(*protocols)
-        assert False is WebSocketProtocol().take_out(scope)
+        assert False is WebSocketProtocol().strip(scope)
         assert list(protocols) == scope["subprotocols"]
         with pytest.raises(InvalidRequestError) as caught:
             WebSocketProtocol()(scope, MAX)
@@ -90,7 +99,7 @@ def test_a_scope_without_subprotocols() -> None:
     assert None is WebSocketProtocol()(scope, MAX)
     del scope["subprotocols"]
     assert None is WebSocketProtocol()(scope, MAX)
-    assert False is WebSocketProtocol().take_out(scope)
+    assert False is WebSocketProtocol().strip(scope)
     assert "subprotocols" not in scope
 
 
@@ -143,7 +152,7 @@ def test_a_repeated_pair_is_an_error(protocols: tuple[str, ...]) -> None:
 
 def test_a_long_pair_is_refused_by_its_length() -> None:
     """One of exactly the limit passes."""  # S7
-    assert Offered("a" * MAX, "websocket_protocol") == WebSocketProtocol()(handshake("bearer", "a" * MAX), MAX)
+    assert Credentials(b"a" * MAX, "websocket_protocol") == WebSocketProtocol()(handshake("bearer", "a" * MAX), MAX)
     with pytest.raises(TokenTooLargeError):
         WebSocketProtocol()(handshake("bearer", "a" * (MAX + 1)), MAX)
 
@@ -151,14 +160,14 @@ def test_a_long_pair_is_refused_by_its_length() -> None:
 def test_the_name_of_the_protocol_is_a_setting() -> None:
     """Another name can be chosen, and the usual one is nothing then."""
     source = WebSocketProtocol("v1.token")
-    assert Offered("a.b.c", "websocket_protocol") == source(handshake("v1.token", "a.b.c"), MAX)
+    assert Credentials(b"a.b.c", "websocket_protocol") == source(handshake("v1.token", "a.b.c"), MAX)
     assert None is source(handshake("bearer", "a.b.c"), MAX)
 
 
 @pytest.mark.parametrize("name", ["", "bear er", "bearer,", "bäarer", "bearer\n", None, b"bearer", 0])
 def test_a_protocol_that_cannot_exist_is_refused(name: Any) -> None:
     """A name that no subprotocol can have is refused when the source is built."""
-    with pytest.raises(SettingError, match='must be an HTTP token such as "bearer"'):
+    with pytest.raises(SettingError, match='must be a subprotocol such as "bearer", got'):
         WebSocketProtocol(name)
 
 
@@ -313,7 +322,7 @@ async def test_a_cookie_and_a_pair_are_one_too_many(config: JWTConfig) -> None:
 # The query ------------------------------------------------------------------------------------------------------------
 
 
-def queried(query: bytes, source: InsecureWebSocketQuery | None = None) -> Offered | None:
+def queried(query: bytes, source: InsecureWebSocketQuery | None = None) -> Credentials | None:
     return (source or InsecureWebSocketQuery())(websocket_scope("/", query_string=query), MAX)
 
 
@@ -333,7 +342,7 @@ def queried(query: bytes, source: InsecureWebSocketQuery | None = None) -> Offer
 )
 def test_the_parameter_of_a_handshake(query: bytes) -> None:
     """The token is the value of the one parameter, percent-encoding undone, whatever stands beside it."""  # S8
-    assert Offered(b"a.b.c", "websocket_query") == queried(query)
+    assert Credentials(b"a.b.c", "websocket_query") == queried(query)
 
 
 @pytest.mark.parametrize(
@@ -406,14 +415,14 @@ def test_a_repeated_parameter_is_an_error(query: bytes) -> None:
 
 def test_long_queries() -> None:
     """A token beyond the limit, a query far beyond it, and one of too many parameters are refused by their size."""
-    assert Offered(b"a" * MAX, "websocket_query") == queried(b"access_token=" + b"a" * MAX)
+    assert Credentials(b"a" * MAX, "websocket_query") == queried(b"access_token=" + b"a" * MAX)
     with pytest.raises(TokenTooLargeError):
         queried(b"access_token=" + b"a" * (MAX + 1))
     rest = b"&x=" + b"x" * (MAX + 8192 - len(b"access_token=a.b.c&x="))
-    assert Offered(b"a.b.c", "websocket_query") == queried(b"access_token=a.b.c" + rest)
+    assert Credentials(b"a.b.c", "websocket_query") == queried(b"access_token=a.b.c" + rest)
     with pytest.raises(TokenTooLargeError):
         queried(b"access_token=a.b.c" + rest + b"x")
-    assert Offered(b"a.b.c", "websocket_query") == queried(b"a=1&" * 63 + b"access_token=a.b.c")
+    assert Credentials(b"a.b.c", "websocket_query") == queried(b"a=1&" * 63 + b"access_token=a.b.c")
     with pytest.raises(InvalidRequestError) as caught:
         queried(b"a=1&" * 64 + b"access_token=a.b.c")
     assert "too many parameters or escapes" == caught.value.evidence["reason"]
@@ -423,7 +432,7 @@ def test_long_queries() -> None:
 def test_the_name_of_the_parameter_is_a_setting() -> None:
     """Another name can be chosen, and the usual one is nothing then."""
     source = InsecureWebSocketQuery("jwt.v1-~_")
-    assert Offered(b"a.b.c", "websocket_query") == queried(b"jwt.v1-~_=a.b.c", source)
+    assert Credentials(b"a.b.c", "websocket_query") == queried(b"jwt.v1-~_=a.b.c", source)
     assert None is queried(b"access_token=a.b.c", source)
 
 

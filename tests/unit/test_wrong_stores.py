@@ -13,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, Token
-from asgi_jwt_claims.revocation import Marks, MemoryStore, Revocation, RevocationStore, SessionRecord
+from asgi_jwt_claims.stores import MemoryStore, Revocation, SessionRecord, TokenDigests, TokenStore
 from asgi_jwt_claims.testing import StoreContract
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ class LetsIn(MemoryStore):
 
     is_away = False
 
-    async def is_revoked(self, marks: Marks) -> bool:
+    async def is_revoked(self, marks: TokenDigests) -> bool:
         return not self.is_away and await super().is_revoked(marks)
 
 
@@ -37,34 +37,34 @@ class ForgetsSoon(MemoryStore):
 
 
 class LastOneCounts(MemoryStore):
-    """What revokes a family anew takes the place of what did so for longer."""
+    """A later revocation of a session replaces one that lasts longer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.families: dict[bytes, float] = {}
+        self.revoked_sessions: dict[bytes, float] = {}
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
         for one in revocations:
-            if one.kind == "family":
-                self.families[one.mark] = one.until
-        await super().revoke([one for one in revocations if one.kind != "family"])
+            if one.kind == "session":
+                self.revoked_sessions[one.digest] = one.until
+        await super().revoke([one for one in revocations if one.kind != "session"])
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        return self.families.get(marks.family, 0.0) > time.time() or await super().is_revoked(marks)
+    async def is_revoked(self, marks: TokenDigests) -> bool:
+        return self.revoked_sessions.get(marks.session, 0.0) > time.time() or await super().is_revoked(marks)
 
 
-class ShortMarks(MemoryStore):
-    """It keeps the first four bytes of each mark."""
+class ShortDigests(MemoryStore):
+    """It keeps the first four bytes of each digest."""
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        await super().revoke([one._replace(mark=one.mark[:4]) for one in revocations])
+        await super().revoke([one._replace(digest=one.digest[:4]) for one in revocations])
 
-    async def is_revoked(self, marks: Marks) -> bool:
-        short = Marks(marks.token[:4], marks.family[:4], marks.identity[:4], marks.issued_at)
+    async def is_revoked(self, marks: TokenDigests) -> bool:
+        short = TokenDigests(marks.token[:4], marks.session[:4], marks.identity[:4], marks.issued_at)
         return await super().is_revoked(short)
 
-    async def issued_until(self, identity: bytes) -> float:
-        return await super().issued_until(identity[:4])
+    async def cutoff(self, identity: bytes) -> float:
+        return await super().cutoff(identity[:4])
 
 
 class WritesNothing(MemoryStore):
@@ -77,23 +77,23 @@ class WritesNothing(MemoryStore):
 class LooksThenWrites(MemoryStore):
     """It compares, and replaces later, without letting the event loop do anything in between."""
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        before = self._sessions.get(family)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        before = self._sessions.get(session)
         if (before.current if before else b"") != current:
             return False
         time.sleep(0.005)  # noqa: ASYNC251 -- what this store does wrong
-        self._sessions[family] = record
+        self._sessions[session] = record
         return True
 
 
 class AwaitsThenWrites(LooksThenWrites):
     """It compares, and replaces later; meanwhile the event loop goes on."""
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        before = self._sessions.get(family)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        before = self._sessions.get(session)
         await anyio.lowlevel.checkpoint()
         return (before.current if before else b"") == current and await super().replace_session(
-            family, self._sessions[family].current if before else b"", record
+            session, self._sessions[session].current if before else b"", record
         )
 
 
@@ -107,8 +107,8 @@ class Lists(MemoryStore):
 class ForgetsEnds(MemoryStore):
     """It drops the record of a session that was ended."""
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        record = await super().session(family)
+    async def session(self, session: bytes) -> SessionRecord | None:
+        record = await super().session(session)
         return None if record is None or record.has_ended else record
 
 
@@ -120,9 +120,9 @@ class ShortPages(MemoryStore):
 
 
 class KnowsNothing(MemoryStore):
-    """It says at once that a token is good, whatever has been revoked."""
+    """It says at once that a token is good, also after it was revoked."""
 
-    def known(self, token: Token, config: JWTConfig) -> bool:
+    def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool:
         return False
 
 
@@ -131,7 +131,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
 
     class Contract(StoreContract):
         @asynccontextmanager
-        async def open_stores(self) -> AsyncIterator[tuple[RevocationStore, RevocationStore]]:
+        async def open_stores(self) -> AsyncIterator[tuple[TokenStore, TokenStore]]:
             self.store: Any = kind()
             yield self.store, self.store
 
@@ -150,7 +150,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
         (KnowsNothing, "test_what_is_known_without_waiting"),
         (ForgetsSoon, "test_it_is_kept_for_long"),
         (LastOneCounts, "test_the_longer_counts"),
-        (ShortMarks, "test_marks_that_are_almost_alike"),
+        (ShortDigests, "test_digests_that_are_almost_alike"),
         (WritesNothing, "test_it_is_kept_when_stores_are_closed"),
         (LooksThenWrites, "test_one_of_many_in_threads_replaces_it"),
         (AwaitsThenWrites, "test_one_of_many_replaces_it"),
@@ -175,7 +175,7 @@ async def test_what_a_store_cannot_do_is_skipped() -> None:
         one_loop = True
 
         @asynccontextmanager
-        async def open_stores(self) -> AsyncIterator[tuple[RevocationStore, RevocationStore]]:
+        async def open_stores(self) -> AsyncIterator[tuple[TokenStore, TokenStore]]:
             store = MemoryStore()
             yield store, store
 

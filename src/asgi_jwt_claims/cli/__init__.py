@@ -1,6 +1,6 @@
-"""The command `asgi-jwt-claims`. Uses the public API only, and nothing in the library imports it.
+"""The command `asgi-jwt-claims`, which uses the public API only.
 
-`main` is all that can be imported without the packages of the extras `cli` and `demo`: it says which one is missing.
+Without the packages of the extras `cli` and `demo`, `main` says which one is missing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ def main() -> None:
     """Run the command line, and end the process.
 
     Raises:
-        SystemExit: With 0 when all is well, 1 when a check has failed, 2 for a wrong command or a missing package.
+        SystemExit: With 0 on success, 1 if a check failed, 2 for a wrong command or a missing package.
     """
     try:
-        from .commands import commands  # noqa: PLC0415 -- needs click, whose absence is answered here
+        from .commands import commands  # noqa: PLC0415 -- needs click, which may be missing
 
         commands(prog_name="asgi-jwt-claims")
     except ModuleNotFoundError as error:

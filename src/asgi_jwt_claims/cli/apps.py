@@ -1,6 +1,6 @@
-"""The demo's applications: the same login and the same protected handler, three times.
+"""The demo's applications: the same login and the same protected handler in three frameworks.
 
-A login knows one user, test with the password test. What it puts into the token, `protected` gives back.
+The login accepts one user, test with the password test. `protected` returns the user claims that the login granted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from starlette.routing import Route
 import asgi_jwt_claims.fastapi
 import asgi_jwt_claims.sanic
 import asgi_jwt_claims.starlette
-from asgi_jwt_claims import JWTConfig, Token, create_token_pair
+from asgi_jwt_claims import JWTConfig, Token
+from asgi_jwt_claims.sessions import start_session
+from asgi_jwt_claims.stores import MemoryStore
 
 __all__ = ["USER_CLAIMS", "fastapi_app", "sanic_app", "starlette_app"]
 
@@ -31,27 +33,28 @@ _OPEN = ("/login",)
 _WRONG = {"error": "Bad username or password"}
 
 
-def _log_in(credentials: Any, config: JWTConfig) -> tuple[int, dict[str, Any]]:
+async def _log_in(credentials: Any, config: JWTConfig, store: MemoryStore) -> tuple[int, dict[str, Any]]:
     if credentials != {"username": "test", "password": "test"}:
         return 403, _WRONG
-    return 200, dict(create_token_pair("test", config, user_claims=USER_CLAIMS, fresh=True))
+    return 200, dict(await start_session("test", config, store, user_claims=USER_CLAIMS))
 
 
 def sanic_app(config: JWTConfig) -> sanic.Sanic[Any, Any]:
     """The demo in Sanic, for its own server and for any ASGI server."""
-    # Sanic keeps its applications by name, and there may be several of this one.
+    store = MemoryStore()
+    # Sanic requires unique names, and there may be several of this application.
     app: sanic.Sanic[Any, Any] = sanic.Sanic(f"demo-{secrets.token_hex(8)}", configure_logging=False)
-    app.config.TOUCHUP = False  # which rewrites Sanic's own classes, and cannot do so for two servers in one process
-    asgi_jwt_claims.sanic.install(app, config, exempt=_OPEN)
+    app.config.TOUCHUP = False  # it rewrites Sanic's own classes, which fails for two servers in one process
+    asgi_jwt_claims.sanic.install(app, config, store=store, exempt=_OPEN)
 
     @app.post("/login")
     async def login(request: sanic.Request) -> sanic.HTTPResponse:
-        status, body = _log_in(request.json, config)
+        status, body = await _log_in(request.json, config, store)
         return sanic_json(body, status, _NO_STORE)
 
     @app.get("/protected")
     @asgi_jwt_claims.sanic.jwt_required
-    async def protected(request: sanic.Request, token: Token) -> sanic.HTTPResponse:  # noqa: ARG001 -- the handler that the three have in common
+    async def protected(request: sanic.Request, token: Token) -> sanic.HTTPResponse:  # noqa: ARG001 -- the handler as in the other frameworks
         return sanic_json({"data": token.user_claims})
 
     return app
@@ -59,37 +62,38 @@ def sanic_app(config: JWTConfig) -> sanic.Sanic[Any, Any]:
 
 def starlette_app(config: JWTConfig) -> Starlette:
     """The demo in Starlette."""
+    store = MemoryStore()
 
     async def login(request: Request) -> JSONResponse:
         try:
             credentials = await request.json()
         except ValueError:
             return JSONResponse({"error": "Send JSON"}, 400)
-        status, body = _log_in(credentials, config)
+        status, body = await _log_in(credentials, config, store)
         return JSONResponse(body, status, _NO_STORE)
 
     @asgi_jwt_claims.starlette.jwt_required
-    async def protected(request: Request, token: Token) -> JSONResponse:  # noqa: ARG001 -- the handler that the three have in common
+    async def protected(request: Request, token: Token) -> JSONResponse:  # noqa: ARG001 -- the handler as in the other frameworks
         return JSONResponse({"data": token.user_claims})
 
     app = Starlette(routes=[Route("/login", login, methods=["POST"]), Route("/protected", protected)])
-    asgi_jwt_claims.starlette.install(app, config, exempt=_OPEN)
+    asgi_jwt_claims.starlette.install(app, config, store=store, exempt=_OPEN)
     return app
 
 
 def fastapi_app(config: JWTConfig) -> FastAPI:
     """The demo in FastAPI."""
-    app = FastAPI(title="asgi-jwt-claims demo")
-    asgi_jwt_claims.fastapi.install(app, config, exempt=_OPEN)
+    app, store = FastAPI(title="asgi-jwt-claims demo"), MemoryStore()
+    asgi_jwt_claims.fastapi.install(app, config, store=store, exempt=_OPEN)
 
     @app.post("/login")
     async def login(credentials: Annotated[Any, Body()]) -> FastAPIJSONResponse:
-        status, body = _log_in(credentials, config)
+        status, body = await _log_in(credentials, config, store)
         return FastAPIJSONResponse(body, status, _NO_STORE)
 
     @app.get("/protected")
     @asgi_jwt_claims.fastapi.jwt_required
-    async def protected(request: Request, token: Token) -> dict[str, Any]:  # noqa: ARG001 -- the handler that the three have in common
+    async def protected(request: Request, token: Token) -> dict[str, Any]:  # noqa: ARG001 -- the handler as in the other frameworks
         return {"data": token.user_claims}
 
     return app

@@ -1,4 +1,4 @@
-"""`demo --check`: the whole round over real HTTP, every answer compared with what it should be."""
+"""`demo --check`: send requests to the demo over HTTP, and compare each answer with the expected one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ABSENT = "401 Authentication is required."
 
 
 class Row(NamedTuple):
-    """One line of the table."""
+    """A row of the table."""
 
     server: str
     request: str
@@ -49,21 +49,21 @@ class Row(NamedTuple):
 
 
 def check_all(config: JWTConfig, servers: Iterable[DemoServer]) -> Iterator[Row]:
-    """The whole round with every server.
+    """Send the requests of a round to each server.
 
     Args:
-        config: What the servers mint and verify with.
-        servers: Running.
+        config: The configuration of the servers.
+        servers: Servers that are running.
     """
     for server in servers:
-        # No proxy of the environment stands between this machine and itself.
+        # Proxies of the environment are not for requests to this machine.
         with httpx2.Client(base_url=server.url, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
             for request, expected, actual in _round(client, config):
                 yield Row(server.name, request, expected, actual)
 
 
 def print_table(rows: Iterable[Row]) -> bool:
-    """Print the rows as they come; whether all of them are right."""
+    """Print the rows as they come, and return whether all answers are right."""
     click.echo(_line("server", "request", "expected", "actual", ""))
     wrong = 0
     for row in rows:
@@ -105,21 +105,21 @@ def _ask(client: httpx2.Client, token: str | None) -> str:
         if response.is_success:
             return f"{response.status_code} {json.dumps(body)}"
         code = _ERROR_CODE.search(response.headers["www-authenticate"])
-        # The challenge has the body's error code, or none where no token was sent (RFC 6750 section 3.1).
+        # The challenge has the error code of the body, or none if no token was sent (RFC 6750 section 3.1).
         right = (code[1] if code else "unauthorized") == body["error"]
         return f"{response.status_code} {body['error_description']}{'' if right else ' (another challenge)'}"
     except _NO_ANSWER as error:
         return f"nothing of use ({type(error).__name__})"
 
 
-# No answer, one that is not JSON, or one without what it should have.
+# No answer, an answer that is not JSON, or one that lacks a member or a header.
 _NO_ANSWER = (httpx2.HTTPError, ValueError, LookupError, TypeError)
 
 
 def _with_other_claims(token: str) -> str:
-    """The token with somebody else's claims, under the signature that it had."""
+    """The token with the claims of another user under its own signature."""
     header, _, signature = [*token.split("."), "", ""][:3]
-    claims = {"sub": "somebody else", "user_claims": {"role": "admin"}}
+    claims = {"sub": "mallory", "user_claims": {"role": "admin"}}
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
     return f"{header}.{payload}.{signature}"
 

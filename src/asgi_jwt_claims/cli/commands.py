@@ -1,4 +1,4 @@
-"""What can be typed, and what is printed around it."""
+"""The commands and their output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["commands"]
 
 _DEFAULT_PORT = 8000
-_LAST_BASE_PORT = 65_532  # four servers stand on four ports
+_LAST_BASE_PORT = 65_532  # four servers use four ports
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,7 +27,7 @@ def commands() -> None:
 
 
 @commands.command()
-@click.option("--check", is_flag=True, help="Do the whole round over HTTP, print a table, and exit 0 or 1.")
+@click.option("--check", is_flag=True, help="Send a round of requests over HTTP, print the answers, and exit 0 or 1.")
 @click.option(
     "--port",
     type=click.IntRange(0, _LAST_BASE_PORT),
@@ -35,7 +35,7 @@ def commands() -> None:
 )
 def demo(*, check: bool, port: int | None) -> None:
     """Serve a login and the same protected handler in Sanic, Starlette and FastAPI, on loopback only."""
-    # Needs the packages of the extra: here, so that --help works without them.
+    # Imported here, so that --help works without the packages of the extra.
     from .servers import DemoServersError, running_demo  # noqa: PLC0415 -- see above
 
     if port is None:
@@ -67,7 +67,7 @@ def _serve(servers: Sequence[DemoServer]) -> None:
 
 
 def wait_while_serving(servers: Sequence[DemoServer]) -> None:
-    """Return when one of the servers has stopped by itself, which none of them should."""
+    """Return when one of the servers has stopped by itself, which is an error."""
     while all(server.is_running for server in servers):
         time.sleep(0.2)
 

@@ -1,7 +1,7 @@
-"""The demo's servers: each on its own port of the loopback interface, in its own thread with its own event loop.
+"""The demo's servers, each with its own port on the loopback interface, its own thread and its own event loop.
 
-The main thread stays free, so that Ctrl-C reaches it and nobody else; leaving `running_demo` stops everything. Sanic's
-own server runs in the way Sanic offers for that, `create_server`, which installs no signal handlers.
+The main thread only waits, so that it gets Ctrl-C; leaving `running_demo` stops all servers. Sanic's own server runs by
+`create_server`, which installs no signal handlers.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class DemoServer(ABC):
     """One application on one port.
 
     Args:
-        name: What to call it.
+        name: The name of the server in the output.
         app: The application.
-        listener: A socket that listens; the server closes it.
+        listener: A listening socket, which the server closes.
     """
 
     def __init__(self, name: str, app: Any, listener: socket.socket) -> None:
@@ -54,14 +54,14 @@ class DemoServer(ABC):
 
     @property
     def is_running(self) -> bool:
-        """Whether the server has not ended."""
+        """Whether the server is still running."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start, and return when requests are answered.
+        """Start the server, and return when it answers requests.
 
         Raises:
-            DemoServersError: That did not come about in time.
+            DemoServersError: The server did not start in time.
         """
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
@@ -71,7 +71,7 @@ class DemoServer(ABC):
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Stop, if it runs, and free the port."""
+        """Stop the server if it runs, and free its port."""
         if self.is_running:
             self._ask_to_stop()
             self._thread.join(_STOP_SECONDS)
@@ -140,10 +140,10 @@ class SanicOwnServer(DemoServer):
 
 @contextlib.contextmanager
 def running_demo(port: int) -> Iterator[tuple[JWTConfig, list[DemoServer]]]:
-    """The servers of the demo, running, with the configuration that they share: a secret made for this one time.
+    """Run the servers of the demo, with a configuration and a new secret that they share.
 
     Args:
-        port: Of the first server; the others stand on the ports after it. 0: each takes a free one.
+        port: The port of the first server, which the ports of the others follow; 0 for free ports.
 
     Raises:
         DemoServersError: A port is taken, or a server does not start.

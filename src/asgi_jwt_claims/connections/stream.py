@@ -1,21 +1,20 @@
-"""A response of `text/event-stream` ends by its last piece; and any other response is left alone."""
+"""A response of `text/event-stream` ends by its last piece. Any other response is left alone."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from asgi_jwt_claims.token import SCOPE_KEY
+from asgi_jwt_claims._asgi import SCOPE_KEY
 
-from ._asgi import ASGIConnection
-from ._refusals import Refusing
+from .asgi import ASGIConnection
+from .refusals import Refusing
+from .states import PENDING
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
-
-    from asgi_jwt_claims.challenges import Challenges
-    from asgi_jwt_claims.errors import TokenError
-    from asgi_jwt_claims.outcome import Outcome
+    from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
+    from asgi_jwt_claims.auth.state import RequestAuth
+    from asgi_jwt_claims.responses import ErrorResponder
 
 __all__ = ["EventStream", "HTTPExchange"]
 
@@ -24,147 +23,99 @@ _SHORTEST: Final = len(_EVENT_STREAM)
 
 
 class HTTPExchange(Refusing):
-    """`receive` and `send` of an http request, until its response turns out to be a stream: one object, and no more.
+    """`receive` and `send` of an http request, until its response turns out to be an event stream.
 
-    Args:
-        scope: The scope of the request, in which the outcome stands.
-        receive: The server's.
-        send: The server's.
-        challenges: How to answer a refusal that the application lets go. None: the application answers by itself.
-        ends: Whether a stream ends with its token.
+    `challenges` writes the answer to a refusal that the application lets through; None leaves that to the application.
+    `ends` says whether an event stream ends with its token; `watched` is that stream, or what may turn out to be one.
     """
 
     __slots__ = (
+        "_auth",
         "_challenges",
         "_ends",
         "_has_read",
-        "_outcome",
         "_receive",
         "_scope",
         "_send",
-        "_stream",
         "is_started",
+        "watched",
     )
 
     def __init__(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        challenges: Challenges | None = None,
-        ends: bool = True,
+        self, scope: Scope, receive: Receive, send: Send, challenges: ErrorResponder | None = None, ends: bool = True
     ) -> None:
         self._challenges = challenges
         self._ends = ends
         self.is_started = False
         self._scope = scope
-        self._outcome = scope.get(SCOPE_KEY)
+        self._auth: RequestAuth | None = scope.get(SCOPE_KEY)  # the middleware has written it
         self._receive = receive
         self._send = send
         self._has_read = False
-        self._stream: EventStream | None = None
+        self.watched: EventStream | None = None
 
     async def receive(self) -> Message:
-        """What the application is told."""
+        """Receive what the client sends, or that it has left."""
         if self._has_read and self._ends:
-            # Nothing but the end can come now, and the application may begin to wait for it before the stream begins.
-            return await self._watched().receive()
-        if self._stream is not None:
-            return await self._stream.receive()
+            # Only a disconnect can come now, and the application may begin to wait for it before the stream starts.
+            return await self._watch().receive()
+        if self.watched is not None:
+            return await self.watched.receive()
         message = await self._receive()
         self._has_read = not message.get("more_body", False)
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
-        """What the application says; for all but streams the server's own `send`, and nothing around it."""
+        """Send what the application sends: by the server's own `send` and nothing around it, but for event streams."""
         if message["type"] == "http.response.start":
             self.is_started = True
             if message.get("status", 200) >= 500 and (error := self._refusal_behind(message["status"])) is not None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
                 return self._refuse(error)
-            if not self._ends or not _is_event_stream(message) or self.is_replaced:
-                return self._send(message)
-            return self._watched().start(message)
-        return self._send(message) if self._stream is None or self.is_replaced else self._stream.send(message)
+            if self._ends and _is_event_stream(message) and not self.is_replaced:
+                return self._watch().start(message)
+            self._ends = False
+            if self.watched is not None:
+                self.watched.close()
+        return self._send(message) if self.watched is None or self.is_replaced else self.watched.send(message)
 
-    @property
-    def error(self) -> TokenError | None:
-        """Why it has to end, or has ended."""
-        return None if self._stream is None else self._stream.error
-
-    async def finish(self) -> None:
-        """See to it that the end is sent."""
-        await self._watched().finish()
-
-    def is_end(self, error: BaseException) -> bool:
-        """Whether that is what `send` has raised since the end, and nothing else."""
-        return self._stream is not None and self._stream.is_end(error)
-
-    def leave(self) -> None:
-        """The application has returned."""
-        if self._stream is not None:
-            self._stream.leave()
-
-    def _watched(self) -> EventStream:
-        if self._stream is None:
-            self._stream = EventStream(self._scope, self._receive, self._send, self._outcome)
-        return self._stream
+    def _watch(self) -> EventStream:
+        if self.watched is None:
+            self.watched = EventStream(self._scope, self._receive, self._send, self._auth)
+        return self.watched
 
 
 class EventStream(ASGIConnection):
-    """A response of `text/event-stream`; or any other, as long as it has not begun, or if it turns out to be none."""
+    """A response of `text/event-stream`, or one that may turn out to be."""
 
-    __slots__ = ("_has_trailers", "_is_begun")
+    _LAST = "http.response.body"
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, outcome: Outcome | None) -> None:
-        super().__init__(scope, receive, send, outcome)
-        self._is_begun = False
-        self._has_trailers = False
+    __slots__ = ("_has_trailers",)
 
-    async def receive(self) -> Message:
-        """What the application is told."""
-        message = None if self.is_over else await self._wait()
-        if message is None or self.is_over:
-            await self.finish()
-            return {"type": "http.disconnect"}
-        if message["type"] == "http.disconnect":
-            self.release()
-        return message
+    _has_trailers: bool
 
     async def start(self, message: Message) -> None:
-        """Begin the stream."""
-        self._is_begun = True
-        self.begin()
+        """Send the start of the response, and the end after it if a token has ended."""
+        if self.state is not PENDING:
+            await self.send(message)
+            return
+        self.open()
         self._has_trailers = bool(message.get("trailers"))
         may_end_early = self._registry is not None or self.error is not None
         await self._pass_on(_without_length(message, self._scope) if may_end_early else message)
 
-    async def send(self, message: Message) -> None:
-        """What the application says."""
-        if not self._is_begun:
-            await self._send(message)
-            return
-        # Server push, trailers and messages of other extensions are no part of the body.
-        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if self.is_over:
-            await self.finish()
-            if is_last:
-                return
-            raise self._has_ended()
-        if is_last:
-            self.ended = True
-            self.release()
-        await self._pass_on(message)
+    def _disconnect(self) -> Message:
+        return {"type": "http.disconnect"}
 
     def _last_messages(self) -> tuple[Message, ...]:
         end: Message = {"type": "http.response.body", "body": b"", "more_body": False}
-        # A server to which trailers are announced waits for them.
+        # A server waits for trailers that were announced.
         return (end, {"type": "http.response.trailers", "headers": []}) if self._has_trailers else (end,)
 
 
 def _is_event_stream(message: Message) -> bool:
     headers = message.get("headers", ())
     if type(headers) is not list and not isinstance(headers, tuple):
-        # One framework gives a generator, which can be read only once.
+        # Sanic gives a generator, which can be read only once.
         message["headers"] = headers = list(headers)
     for name, value in headers:
         # Most values are shorter, so that most requests cost one comparison for each header.
@@ -177,7 +128,7 @@ def _is_event_stream(message: Message) -> bool:
 
 
 def _without_length(message: Message, scope: Scope) -> Message:
-    """The start of a stream that may end before its announced length, for which a server or a client would wait."""
+    """The start of a stream without its announced length, which server and client would wait for after an early end."""
     names = {header[0].lower() for header in message.get("headers", ())}
     if b"content-length" not in names:
         return message

@@ -1,49 +1,38 @@
-"""A WebSocket ends by a close."""
+"""A WebSocket ends by a close; a handshake whose token has ended meanwhile is refused."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio.lowlevel
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.state import find_request_auth
 
-from asgi_jwt_claims.outcome import outcome_of, outcomes_from
-from asgi_jwt_claims.token import SCOPE_KEY
-
-from ._asgi import ASGIConnection
-from ._refusals import Refusing
+from .asgi import ASGIConnection
+from .refusals import Refusing
+from .states import PENDING
 
 if TYPE_CHECKING:
-    from starlette.types import Message, Receive, Scope, Send
+    from collections.abc import Awaitable
+    from typing import Self
 
-    from asgi_jwt_claims.challenges import Challenges
+    from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
+    from asgi_jwt_claims.responses import ErrorResponder
 
 __all__ = ["WebSocketConnection"]
 
 _INTERNAL_ERROR = 1011  # RFC 6455 section 7.4.1
+_REFUSALS = frozenset({"websocket.close", "websocket.http.response.start"})
 
 
 class WebSocketConnection(ASGIConnection, Refusing):
-    """`receive` and `send` of a websocket for an application that knows nothing of all this.
+    """`receive` and `send` of a WebSocket, which ends by a close with `close_code`, if it `ends` with its token.
 
-    Args:
-        scope: The scope of the request, in which the outcome stands.
-        receive: The server's.
-        send: The server's.
-        close_code: What the connection is closed with.
-        protocol: The subprotocol that is answered when the application names none; None: none is.
-        ends: Whether it ends with its token.
-        challenges: How to answer a refusal that the application lets go before it accepts. None: it answers by itself.
+    `protocol` is the subprotocol to accept with when the application names none; `challenges` as for `HTTPExchange`.
     """
 
-    __slots__ = (
-        "_challenges",
-        "_close_code",
-        "_ends",
-        "_protocol",
-        "_told",
-        "accepted",
-        "is_started",
-    )
+    _LAST = "websocket.close"
+
+    __slots__ = ("_challenges", "_close_code", "_ends", "_protocol", "is_started")
 
     def __init__(
         self,
@@ -54,7 +43,7 @@ class WebSocketConnection(ASGIConnection, Refusing):
         close_code: int,
         protocol: str | None,
         ends: bool,
-        challenges: Challenges | None = None,
+        challenges: ErrorResponder | None = None,
     ) -> None:
         super().__init__(scope, receive, send, scope.get(SCOPE_KEY))
         self._challenges = challenges
@@ -62,64 +51,41 @@ class WebSocketConnection(ASGIConnection, Refusing):
         self._ends = ends
         self._close_code = close_code
         self._protocol = protocol
-        self._told = False
-        self.accepted = False
 
-    async def receive(self) -> Message:
-        """What the application is told."""
-        if self._told:
-            await anyio.lowlevel.checkpoint()
-            return self._disconnect()
-        is_free = self._registry is None and self.error is None
-        if not self._ends or (self.accepted and is_free):
-            return await self._receive()
-        message = None if self.is_over else await self._wait()
-        if message is None or self.is_over:
-            await self.finish()
-            self._told = True
-            return self._disconnect()
-        if message["type"] == "websocket.disconnect":
-            self.ended = True
-            self.release()
-        return message
+    def receive(self) -> Awaitable[Message]:
+        """See `ASGIConnection`."""
+        # A server tells an application that waits by itself when a close has been sent, so here it may wait unwatched.
+        if self._registry is None and self.error is None and (self.state is not PENDING or not self._ends):
+            return self._receive()
+        return self._receive_until_end()
 
-    async def send(self, message: Message) -> None:
-        """What the application says."""
+    @property
+    def watched(self) -> Self:
+        """The connection itself."""
+        return self
+
+    async def _begin(self, message: Message) -> None:
+        self.is_started = True
         kind = message["type"]
-        if self.is_replaced:
-            return
-        if not self.is_started:
-            self.is_started = True
-            error = None if kind == "websocket.accept" else self._refusal_behind(_status_of(message))
-            if error is not None:
-                await self._refuse(error)
-                return
-        if self.accepted and self.is_over:
-            await self.finish()
-            if kind == "websocket.close":
-                return
-            raise self._has_ended()
         if kind == "websocket.accept":
-            await self._accept(message)
+            message = self._accept(message)
+        elif (error := self._refusal_behind(_status_of(message))) is not None:
+            self.close()
+            await self._refuse(error)
             return
-        if kind == "websocket.close":
-            self.ended = True
-            self.release()
-        await self._pass_on(message)
+        elif kind in _REFUSALS:
+            self.close()
+        await (self._send if self.state is PENDING else self.send)(message)
 
-    async def _accept(self, message: Message) -> None:
+    def _accept(self, message: Message) -> Message:
+        """Open the connection; the message that accepts it, which is not sent if the token has ended meanwhile."""
+        auth = find_request_auth(self._scope)
+        if auth is not None:
+            auth.is_accepted = True
+        (self.open if self._ends else self.close)()
         if self._protocol is not None and message.get("subprotocol") is None:
-            message = {**message, "subprotocol": self._protocol}
-        if self._ends:
-            self.begin()
-        self.accepted = not self.is_over
-        if not self.accepted:
-            # The token has come to its end since the handshake was examined; nothing has been accepted yet.
-            await self.finish()
-            raise self._has_ended()
-        for outcome in outcomes_from(outcome_of(self._scope)):
-            outcome.is_accepted = True
-        await self._pass_on(message)
+            return {**message, "subprotocol": self._protocol}
+        return message
 
     def _disconnect(self) -> Message:
         return {"type": "websocket.disconnect", "code": self._close_code, "reason": self._reason}

@@ -1,28 +1,37 @@
-"""Keys that travel: those of other issuers, fetched and kept (`RemoteKeySet`), and one's own, published (`KeyRing`).
-
-::
-
-    config = JWTConfig.for_issuer("https://login.example", audience="https://api.example")
-"""
+"""Fetch the keys of other issuers (`RemoteKeySet`), and publish one's own (`JWKSEndpoint`)."""
 
 from __future__ import annotations
 
-from ._policy import RefreshPolicy
-from .endpoint import JWKSEndpoint
-from .fetching import Fetch, FetchResponse, HTTPXFetch
-from .remote import RemoteKeySet
-from .ring import KeyRing
-from .status import KeySetEvent, KeySetStatus, OnKeySetEvent
+from typing import TYPE_CHECKING
+
+from asgi_jwt_claims.runtime.lazy import importer
+
+if TYPE_CHECKING:
+    from .endpoint import JWKSEndpoint
+    from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
+    from .fetch import Fetch, FetchResponse, HTTPXFetch
+    from .policy import FetchPolicy
+    from .remote import RemoteKeySet
 
 __all__ = [
     "Fetch",
+    "FetchPolicy",
     "FetchResponse",
     "HTTPXFetch",
     "JWKSEndpoint",
-    "KeyRing",
     "KeySetEvent",
     "KeySetStatus",
     "OnKeySetEvent",
-    "RefreshPolicy",
     "RemoteKeySet",
 ]
+
+__getattr__ = importer(
+    __name__,
+    {
+        "endpoint": ("JWKSEndpoint",),
+        "events": ("KeySetEvent", "KeySetStatus", "OnKeySetEvent"),
+        "fetch": ("Fetch", "FetchResponse", "HTTPXFetch"),
+        "policy": ("FetchPolicy",),
+        "remote": ("RemoteKeySet",),
+    },
+)

@@ -1,9 +1,9 @@
-"""When to fetch: the times of one remote key set. Sans-IO: every question brings the time along, in monotonic seconds.
+"""Decide when to fetch a remote key set. No I/O and no clock: callers pass the time, in monotonic seconds.
 
-Two things are kept apart. Scheduled fetches (the first, the refresh ahead of time, the retry after a failure) follow
-from the last success or failure alone. Fetches for unknown keys have a budget of their own, and a failed one among them
-changes no time of the schedule; so clients that send made-up keys can neither delay a refresh nor ask for many. Only
-the provider can put off both, by `Retry-After`.
+Scheduled fetches (the first, the refresh ahead of time, the retry after a failure) depend only on the last success or
+failure. Fetches for unknown keys have a budget of their own, and a failed one does not change the schedule: clients
+that send made-up keys can neither delay a refresh nor cause many fetches. Only the issuer can put off both, by
+`Retry-After`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._policy import RefreshPolicy
+    from .policy import FetchPolicy
 
 __all__ = ["MAX_UNKNOWN_KIDS", "Schedule"]
 
 MAX_UNKNOWN_KIDS = 256
-"""How many unknown kids are remembered at most; the oldest are forgotten first."""
+"""The largest number of unknown kids that are remembered; the oldest are forgotten first."""
 
 _MAX_DOUBLINGS = 32
 
@@ -29,13 +29,13 @@ class Schedule:
     """The times of one remote key set.
 
     Args:
-        policy: How long things take.
-        uniform: A random number between two, as `random.uniform`.
+        policy: The durations.
+        uniform: A function that returns a random number between two, as `random.uniform` does.
 
     Attributes:
         fetched_at: When the last fetch succeeded; None before the first.
-        expires_at: Until when its keys are fresh.
-        failures: Scheduled fetches that have failed since.
+        expires_at: When its keys stop being fresh.
+        failures: The number of scheduled fetches that have failed since.
         next_attempt: When the next fetch is due.
     """
 
@@ -51,7 +51,7 @@ class Schedule:
         "next_attempt",
     )
 
-    def __init__(self, policy: RefreshPolicy, uniform: Callable[[float, float], float]) -> None:
+    def __init__(self, policy: FetchPolicy, uniform: Callable[[float, float], float]) -> None:
         self._policy = policy
         self._uniform = uniform
         self.fetched_at: float | None = None
@@ -63,7 +63,7 @@ class Schedule:
 
     @property
     def usable_until(self) -> float:
-        """Until when the keys may verify: longer than they are fresh, once a fetch has failed, and never without one."""
+        """When the keys must no longer verify: when they stop being fresh, or later if a fetch has failed."""
         return self.expires_at + (self._policy.seconds("max_stale") if self.failures else 0.0)
 
     def is_due(self, now: float) -> bool:
@@ -71,12 +71,7 @@ class Schedule:
         return now >= self.next_attempt
 
     def succeeded(self, now: float, max_age: float | None) -> None:
-        """Note a fetch that brought keys.
-
-        Args:
-            now: When it ended.
-            max_age: How long the answer may be used, by its own account, in seconds; None: it does not say.
-        """
+        """Note a fetch that brought keys, and for how many seconds the response says that it may be used."""
         policy = self._policy
         ttl = policy.seconds("ttl")
         if max_age is not None:
@@ -88,11 +83,9 @@ class Schedule:
         self.failures = 0
 
     def failed(self, now: float, retry_after: float = 0.0) -> None:
-        """Note a fetch that failed. One that only looked for an unknown key leaves the schedule as it is.
+        """Note a fetch that failed. A fetch for an unknown key leaves the schedule as it is.
 
-        Args:
-            now: When it ended.
-            retry_after: How long the provider asks to be left alone, in seconds; heeded up to `max_ttl`.
+        `retry_after` is the time for which the issuer asks not to be called, in seconds; it counts up to `max_ttl`.
         """
         policy = self._policy
         due = now
@@ -110,12 +103,12 @@ class Schedule:
             self.next_attempt = due
 
     def is_known_to_be_unknown(self, kid: str, now: float) -> bool:
-        """Whether a key has been looked for of late, and not found."""
+        """Whether a recent fetch has not found a key."""
         return now - self._unknown.get(kid, -math.inf) < self._policy.seconds("unknown_kid_interval")
 
     @property
     def next_look(self) -> float:
-        """From when on an unknown key may be looked for, in monotonic seconds; that may lie in the past."""
+        """When an unknown key may be looked for again, in monotonic seconds; possibly in the past."""
         # The budget is kept as the time up to which it is spent; that may lie ahead by what could be saved up.
         saved_up = (self._policy.unknown_kid_burst - 1) * self._policy.seconds("unknown_kid_interval")
         return max(self._spent_until - saved_up, self._left_alone_until)
@@ -125,7 +118,7 @@ class Schedule:
         self._spent_until = max(self._spent_until, now) + self._policy.seconds("unknown_kid_interval")
 
     def note_unknown(self, kid: str, now: float) -> None:
-        """Note that a key has been looked for and not found, so that its next token is not paid for again."""
+        """Note that a key was looked for and not found, so that its next token causes no fetch."""
         self._unknown.pop(kid, None)
         self._unknown[kid] = now
         if len(self._unknown) > MAX_UNKNOWN_KIDS:

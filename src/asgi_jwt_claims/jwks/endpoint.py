@@ -1,4 +1,4 @@
-"""`JWKSEndpoint`: an ASGI application that publishes keys (RFC 7517 section 5), for others to fetch and to keep."""
+"""`JWKSEndpoint`: an ASGI application that publishes keys (RFC 7517 section 5)."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims._compact import b64url_encode, dump_json
-from asgi_jwt_claims._settings import as_duration, whole_seconds
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError, UnsupportedScopeError
-from asgi_jwt_claims.keys import Key, KeySet
-
-from .ring import KeyRing
+from asgi_jwt_claims.jose.compact import b64url_encode
+from asgi_jwt_claims.jose.strict_json import dump_json
+from asgi_jwt_claims.keys.key_set import KeySet
+from asgi_jwt_claims.keys.ring import KeyRing
+from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 
 if TYPE_CHECKING:
-    from starlette.types import Scope, Send
+    from asgi_jwt_claims._asgi import Scope, Send
+    from asgi_jwt_claims.keys.key import Key
 
 __all__ = ["JWKSEndpoint"]
 
 
 class JWKSEndpoint:
-    """Answers GET and HEAD with the public keys, wherever it is mounted.
+    """Answers GET and HEAD with the public keys, wherever it is mounted. Never sends a private member.
 
-    With an `ETag`, so that who asks again is told that nothing has changed (RFC 9110 section 13.1.2), and with a
-    `Cache-Control` that lets a key be known everywhere before it signs. Never a private part of a key.
+    An `ETag` tells clients that nothing has changed (RFC 9110 section 13.1.2), and `Cache-Control` makes them fetch a
+    key before it signs.
 
     Args:
-        keys: A `KeyRing`, or keys that stay as they are.
-        max_age: How long the answer may be kept, a `timedelta` or seconds; at most half of the ring's `lead`.
+        keys: A `KeyRing`, or keys that never change.
+        max_age: How long the response may be cached, a `timedelta` or seconds; at most half of the ring's
+            `publish_ahead`.
 
     Raises:
         KeyConfigurationError: A secret is among the keys.
-        SettingError: `max_age` is none, or too long for the ring.
+        SettingError: `max_age` is not a duration, or too long for the ring.
     """
 
     def __init__(
@@ -40,10 +42,10 @@ class JWKSEndpoint:
     ) -> None:
         duration = as_duration(max_age, "max_age")
         if isinstance(keys, KeyRing):
-            if duration > keys.lead / 2:
+            if duration > keys.publish_ahead / 2:
                 raise SettingError(
-                    f"max_age must be at most half of the ring's lead, {keys.lead.total_seconds() / 2:.0f} seconds: "
-                    "those who keep the answer have to see a key before it signs"
+                    "max_age must be at most half of the ring's publish_ahead, "
+                    f"{keys.publish_ahead.total_seconds() / 2:.0f} seconds: caches have to see a key before it signs"
                 )
             self._ring: KeyRing | None = keys
             self._keys = keys.keys
@@ -51,7 +53,9 @@ class JWKSEndpoint:
             self._ring = None
             self._keys = keys if isinstance(keys, KeySet) else KeySet(keys)
         if any(key.is_symmetric for key in self._keys):
-            raise KeyConfigurationError("a secret among the keys; every reader of the set could sign with it")
+            raise KeyConfigurationError(
+                "keys holds a secret, with which every reader of the set could sign; use Key.generate"
+            )
         self._cache_control = f"public, max-age={whole_seconds(duration)}".encode()
         self._body, self._etag = _encoded(self._keys)
 
@@ -82,8 +86,8 @@ class JWKSEndpoint:
             self._body, self._etag = _encoded(self._keys)
 
     def _is_known(self, scope: Scope) -> bool:
-        """Whether the client has these very keys: `If-None-Match`, compared weakly (RFC 9110 section 13.1.2)."""
-        # An entity tag may hold a comma, but ours does not: what is divided wrongly is none of ours.
+        """Whether the client has these keys: `If-None-Match`, compared weakly (RFC 9110 section 13.1.2)."""
+        # An entity tag may hold a comma, but ours does not, so that splitting at commas cannot break it.
         values = [value for name, value in scope["headers"] if name == b"if-none-match"]
         tags = {tag.strip().removeprefix(b"W/") for value in values for tag in value.split(b",")}
         return self._etag in tags or b"*" in tags

@@ -1,8 +1,7 @@
-"""`RemoteKeySet`: the keys of another party, fetched before they are needed and kept while they cannot be.
+"""`RemoteKeySet`: the keys of an issuer, fetched ahead of time, and kept while the issuer cannot be reached.
 
-A token with a known key never waits, also while a fetch goes on. One that comes before there are keys, or names a key
-that is not among them, waits for a fetch that it shares with all others: there is one at a time on an event loop, in a task that
-belongs to no request.
+A token with a known key never waits, not even during a fetch. A token that arrives before there are keys, or that names
+an unknown key, waits for a fetch. All such tokens share one fetch per event loop, in a task that belongs to no request.
 """
 
 from __future__ import annotations
@@ -15,27 +14,28 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio
 
-from asgi_jwt_claims._callbacks import notify
-from asgi_jwt_claims._log import logger
-from asgi_jwt_claims._tasks import ends_task
-from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
-from asgi_jwt_claims.keys import ASYMMETRIC_ALGORITHMS, KeySet, KeySource
+from asgi_jwt_claims.keys.key import ASYMMETRIC_ALGORITHMS
+from asgi_jwt_claims.keys.key_set import KeySet, KeySource
+from asgi_jwt_claims.runtime.callbacks import notify
+from asgi_jwt_claims.runtime.log import logger
+from asgi_jwt_claims.runtime.tasks import ends_task, in_event_loop
+from asgi_jwt_claims.runtime.values import plain
 
+from ._discovery import Provider
 from ._documents import ReadSet, RefusedDocumentError
-from ._flights import Flight, Flights
-from ._policy import RefreshPolicy
-from ._provider import Provider
 from ._schedule import Schedule
-from .fetching import Fetch, HTTPXFetch, why_not_fetched
-from .status import KeySetEvent, KeySetStatus, OnKeySetEvent
+from ._single_flight import Fetching, SingleFlight
+from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
+from .fetch import Fetch, HTTPXFetch, why_not_fetched
+from .policy import FetchPolicy
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.errors import TokenError
 
 __all__ = ["RemoteKeySet"]
 
-_DEFAULT_POLICY = RefreshPolicy()
+_DEFAULT_POLICY = FetchPolicy()
 _LOOK_AGAIN = 30.0  # seconds; a fetch for an unknown key may meanwhile have brought the next one forward
 
 # Processes that were forked from one another must not draw the same numbers.
@@ -45,41 +45,41 @@ _uniform = random.SystemRandom().uniform
 class RemoteKeySet(KeySource):
     """The keys that an issuer publishes (RFC 7517 section 5), for `JWTConfig(jwks=...)`.
 
-    Nothing is fetched before the application or its first request starts, so that it can start while the provider is
-    down. Event loops and threads may share it; each event loop has a fetch of its own.
+    Nothing is fetched before the application starts or receives its first request, so that it can start while the
+    issuer is down. Event loops and threads may share the set; each event loop has a fetch of its own.
 
     Args:
-        url: Of the JWK Set; https.
-        issuer: Instead of `url`: the issuer whose metadata says where its keys are (OpenID Connect Discovery 1.0
-            section 4, else RFC 8414 section 3), exactly as it stands in the metadata and in the tokens.
+        url: The https URL of the JWK Set.
+        issuer: The issuer whose metadata says where its keys are (OpenID Connect Discovery 1.0 section 4, else RFC 8414
+            section 3), in place of `url`; exactly as it stands in the metadata and in the tokens.
         algorithms: The only `alg` values that keys may be for. A key that does not name its own is bound to the first
-            that goes with it. None named: any but those of secrets, and RS256 for an RSA key that does not say.
-        policy: When to fetch, and how much of an answer to read.
-        fetch: How to fetch; None: `HTTPXFetch()`.
-        on_event: Told of every `KeySetEvent`; sync or async, and cancelled when it has not ended after one second.
+            that fits it. If empty, all but those of secrets, and RS256 for an RSA key that does not name its own.
+        policy: When to fetch, and how much of a response to read.
+        fetch: The function that fetches; None for `HTTPXFetch()`.
+        on_event: A function that receives every `KeySetEvent`; sync, or async and cancelled after one second.
         loopback_http: Whether an address on loopback may also be http.
         monotonic: A clock in seconds that never jumps.
 
     Attributes:
-        issuer: As above; None where `url` was given.
-        policy: As above.
+        issuer: The issuer; None if `url` was given.
+        policy: The policy.
 
     Raises:
-        SettingError: An address that must not be asked, or an option that cannot be used.
+        SettingError: An address must not be asked, or an option cannot be used.
     """
 
     __slots__ = (
         "_failures",
         "_fetches",
-        "_flights",
+        "_fetching",
         "_keys",
         "_last_failure",
         "_monotonic",
         "_on_event",
-        "_passed_over",
         "_provider",
         "_rotations",
         "_schedule",
+        "_skipped",
         "_unknown_kids",
         "_unknown_kids_refused",
         "_usable_until",
@@ -94,7 +94,7 @@ class RemoteKeySet(KeySource):
         *,
         issuer: str | None = None,
         algorithms: Iterable[str] = (),
-        policy: RefreshPolicy = _DEFAULT_POLICY,
+        policy: FetchPolicy = _DEFAULT_POLICY,
         fetch: Fetch | None = None,
         on_event: OnKeySetEvent | None = None,
         loopback_http: bool = False,
@@ -102,14 +102,16 @@ class RemoteKeySet(KeySource):
     ) -> None:
         url, issuer = plain(url), plain(issuer)
         if (url is None) == (issuer is None):
-            raise SettingError("give the url of a JWK Set, or the issuer whose metadata says where that is")
-        if not isinstance(policy, RefreshPolicy):
-            raise SettingError(f"policy must be a RefreshPolicy, not {type(policy).__name__}")
+            raise SettingError(
+                "give either the url of a JWK Set, or the issuer whose metadata says where it is: RemoteKeySet(issuer=...)"
+            )
+        if not isinstance(policy, FetchPolicy):
+            raise SettingError(f"policy must be a FetchPolicy, not {type(policy).__name__}")
         for name, function in (("fetch", fetch), ("on_event", on_event)):
             if function is not None and not callable(function):
-                raise SettingError(f"{name} must be a function")
+                raise SettingError(f"{name} must be a function, not {type(function).__name__}")
         if not isinstance(loopback_http, bool):
-            raise SettingError("loopback_http must be True or False")
+            raise SettingError(f"loopback_http must be True or False, not {loopback_http!r}")
         if not callable(monotonic) or type(monotonic()) not in (int, float):
             raise SettingError("monotonic must be a callable that returns seconds, as time.monotonic does")
         self.issuer = issuer
@@ -126,10 +128,10 @@ class RemoteKeySet(KeySource):
         self._on_event = on_event
         self._monotonic = monotonic
         self._schedule = Schedule(policy, _uniform)
-        self._flights = Flights(self._fly)
+        self._fetching = SingleFlight(self._fetch)
         self._keys: KeySet | None = None
         self._usable_until = -math.inf
-        self._passed_over: tuple[str, ...] = ()
+        self._skipped: tuple[str, ...] = ()
         self._last_failure: str | None = None
         self._fetches = self._failures = self._rotations = 0
         self._unknown_kids = self._unknown_kids_refused = 0
@@ -148,57 +150,60 @@ class RemoteKeySet(KeySource):
             raise self._unavailable()
         return keys
 
-    async def attend(self, error: TokenError | None) -> bool:
-        """Start a fetch that is due, and wait for it only if the token cannot be verified without it.
+    def refresh_if_due(self) -> None:
+        """Start a scheduled fetch in the background if it is time for one. Never waits.
+
+        Does nothing in a thread without an event loop.
+        """
+        if self._schedule.is_due(self._monotonic()) and in_event_loop() and self._fetching.current is None:
+            self._start()
+
+    async def fetch_for(self, error: TokenError) -> bool:
+        """Wait for a fetch if the token cannot be verified without one; else do as `refresh_if_due`.
 
         Args:
-            error: Why the token was refused with the keys in hand; None when it was not.
+            error: Why the token was refused with the keys in hand.
 
         Returns:
-            Whether to verify once more.
+            Whether to verify the token once more.
 
         Raises:
-            KeysUnavailableError: The token names an unknown key, and whether there is such a key cannot be found out
-                now: the fetch failed, or too many tokens with unknown keys came before.
+            KeysUnavailableError: The token names an unknown key, and it cannot be found out now whether there is such a
+                key: the fetch failed, or too many tokens with unknown keys came before.
         """
-        now = self._monotonic()
         if isinstance(error, UnknownKeyError):
-            return await self._look_for(str(error.evidence.get("kid", "")), now)
-        waits, is_due = isinstance(error, KeysUnavailableError), self._schedule.is_due(now)
-        if not (waits or is_due):
+            return await self._look_for(str(error.evidence.get("kid", "")), self._monotonic())
+        self.refresh_if_due()
+        fetching = self._fetching.current
+        if fetching is None or not isinstance(error, KeysUnavailableError):
             return False
-        flight = self._flights.current
-        if flight is None and is_due:
-            flight = self._launch()
-        if flight is None or not waits:
-            return False
-        await flight.landed.wait()
+        await fetching.done.wait()
         return True
 
-    async def refresh(self) -> None:
-        """Fetch now, also where the schedule does not ask for it; a fetch that is under way is waited for instead.
+    async def fetch_now(self) -> None:
+        """Fetch now, even if the schedule does not ask for it, or wait for the fetch that is running.
 
-        For programs that verify without an event loop most of the time, and to start with keys in hand.
+        For programs that verify mostly without an event loop, and to start with keys in hand.
 
         Raises:
             KeysUnavailableError: The fetch failed. Keys from before may still be in use.
         """
-        await self._landed(self._flights.current or self._launch())
+        await self._ended(self._fetching.current or self._start())
 
-    async def keep_fresh(self) -> None:
-        """Fetch whenever it is time to, until cancelled. `JWTMiddleware` and `install` run it with the lifespan."""
+    async def run(self) -> None:
+        """Fetch on schedule until cancelled. `JWTMiddleware` and `install` run this during the lifespan."""
         try:
             while True:
                 pause = self._schedule.next_attempt - self._monotonic()
                 if pause > 0:
                     await anyio.sleep(min(pause, _LOOK_AGAIN))
                 else:
-                    await (self._flights.current or self._launch()).landed.wait()
+                    await (self._fetching.current or self._start()).done.wait()
         finally:
-            self._flights.abandon()
+            self._fetching.cancel()
 
     def status(self) -> KeySetStatus:
-        """How things stand."""
+        """Report the state of the set, for health checks and metrics."""
         schedule, now = self._schedule, self._monotonic()
         epoch = time.time() - now  # as that clock has it now
         return KeySetStatus(
@@ -206,7 +211,7 @@ class RemoteKeySet(KeySource):
             last_success=None if schedule.fetched_at is None else epoch + schedule.fetched_at,
             next_refresh=epoch + max(schedule.next_attempt, now if schedule.fetched_at is None else -math.inf),
             keys=len(self._keys or ()),
-            passed_over=len(self._passed_over),
+            skipped=len(self._skipped),
             consecutive_failures=schedule.failures,
             last_failure=self._last_failure,
             fetches=self._fetches,
@@ -227,27 +232,27 @@ class RemoteKeySet(KeySource):
     async def _look_for(self, kid: str, now: float) -> bool:
         """Fetch because of an unknown key, if that is within the budget.
 
-        The token is called invalid only after a fetch that began when it was there already. Its key may be a new one.
+        The key may be a new one, so the token is refused only after a fetch that began when it was already there.
         """
         self._unknown_kids += 1
-        under_way = self._flights.current
-        if under_way is not None:
-            # Begun before this token came, and perhaps answered before its key was published.
-            await self._landed(under_way)
+        running = self._fetching.current
+        if running is not None:
+            # It began before this token came, and may have been answered before the key was published.
+            await self._ended(running)
             if not kid or (self._keys is not None and self._keys.has_kid(kid)):
                 return True
-        flight = self._flights.current or self._launch_for(kid, now)
-        if flight is None:
+        fetching = self._fetching.current or self._start_for(kid, now)
+        if fetching is None:
             return False
-        await self._landed(flight)
+        await self._ended(fetching)
         self._schedule.note_unknown(kid, now)
         return True
 
-    def _launch_for(self, kid: str, now: float) -> Flight | None:
-        """Begin a fetch because of an unknown key; None if it is known not to be there."""
+    def _start_for(self, kid: str, now: float) -> Fetching | None:
+        """Start a fetch because of an unknown key; None if a fetch has already shown that there is no such key."""
         schedule = self._schedule
         if schedule.is_due(now):
-            return self._launch()
+            return self._start()
         if schedule.failures:
             self._unknown_kids_refused += 1
             raise self._unavailable()
@@ -258,11 +263,11 @@ class RemoteKeySet(KeySource):
             self._unknown_kids_refused += 1
             raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
         schedule.look(now)
-        return self._launch()
+        return self._start()
 
-    async def _landed(self, flight: Flight) -> None:
-        await flight.landed.wait()
-        if flight.failed:
+    async def _ended(self, fetching: Fetching) -> None:
+        await fetching.done.wait()
+        if fetching.failed:
             raise self._unavailable()
 
     def _unavailable(self, until: float | None = None, reason: str | None = None) -> KeysUnavailableError:
@@ -273,11 +278,11 @@ class RemoteKeySet(KeySource):
             reason=reason or self._last_failure or "not fetched yet",
         )
 
-    def _launch(self) -> Flight:
+    def _start(self) -> Fetching:
         self._fetches += 1
-        return self._flights.launch()
+        return self._fetching.start()
 
-    async def _fly(self, flight: Flight) -> None:
+    async def _fetch(self, fetching: Fetching) -> None:
         try:
             found, max_age = await self._provider.read(self._keys, self._monotonic())
         except BaseException as error:
@@ -285,20 +290,20 @@ class RemoteKeySet(KeySource):
                 raise
             events = [self._failed(error)]
         else:
-            events = self._arrived(found, max_age)
-            flight.failed = False
+            events = self._succeeded(found, max_age)
+            fetching.failed = False
         finally:
-            self._flights.land(flight)
+            self._fetching.finish(fetching)
         if self._on_event is not None:
             for event in events:
                 await notify(self._on_event, event, f"{event.name} of {self._where}")
 
-    def _arrived(self, found: ReadSet, max_age: float | None) -> list[KeySetEvent]:
+    def _succeeded(self, found: ReadSet, max_age: float | None) -> list[KeySetEvent]:
         before, self._keys = self._keys, found.keys
-        self._passed_over = found.passed_over
+        self._skipped = found.skipped
         self._schedule.succeeded(self._monotonic(), max_age)
         self._usable_until = self._schedule.usable_until
-        events = [KeySetEvent(name="fetched", url=self._where, passed_over=found.passed_over)]
+        events = [KeySetEvent(name="fetched", url=self._where, skipped=found.skipped)]
         if before is not None and before is not found.keys:
             self._rotations += 1
             added = tuple(key.kid for key in found.keys if key not in before)
@@ -308,27 +313,27 @@ class RemoteKeySet(KeySource):
         return events
 
     def _failed(self, error: BaseException) -> KeySetEvent:
-        passed_over: tuple[str, ...] = ()
+        skipped: tuple[str, ...] = ()
         retry_after = 0.0
         if isinstance(error, RefusedDocumentError):
-            reason, passed_over, retry_after = str(error), error.passed_over, error.retry_after
+            reason, skipped, retry_after = str(error), error.skipped, error.retry_after
         elif isinstance(error, TimeoutError):
             reason = f"no answer within {self.policy.timeout} seconds"
         else:
             reason = why_not_fetched(error)
         self._failures += 1
         self._last_failure = reason
-        self._passed_over = passed_over or self._passed_over
+        self._skipped = skipped or self._skipped
         self._schedule.failed(self._monotonic(), retry_after)
         self._usable_until = self._schedule.usable_until
         logger().warning("keys of %s could not be fetched: %s", self._where, reason)
         logger().debug("what the fetch raised", exc_info=error)
-        return KeySetEvent(name="failed", url=self._where, reason=reason, passed_over=passed_over)
+        return KeySetEvent(name="failed", url=self._where, reason=reason, skipped=skipped)
 
 
 def _checked_algorithms(algorithms: Iterable[str]) -> tuple[str, ...]:
     if isinstance(algorithms, str) or not isinstance(algorithms, Iterable):
-        raise SettingError('algorithms must be a list of names: algorithms=("RS256",)')
+        raise SettingError(f'algorithms must be a list of names such as algorithms=("RS256",), not {algorithms!r}')
     names = tuple(map(plain, algorithms))
     for name in names:
         if name not in ASYMMETRIC_ALGORITHMS:

@@ -1,10 +1,9 @@
-"""Sources: where a token may be offered.
+"""Find the credentials of a request in its headers, cookies, subprotocols or query.
 
-A source returns None when nothing was offered, and raises when something was offered badly; absence is never confused
-with a mistake, and a mistake never becomes absence.
+A source returns None if a request has no credentials in its place, and raises an error if they are malformed.
 
-The scope is any mapping with ASGI `headers`: pairs of bytes, names in lower case. Values are taken as servers leave
-them: one of them keeps the white space around a value, one joins repeated headers with a comma, none promises ASCII.
+The scope is any mapping with ASGI `headers`: pairs of bytes, with names in lower case. Servers differ in the values:
+one keeps the white space around a value, one joins repeated headers with a comma, and none guarantees ASCII.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError
 
-from ._offer import Offered, Source, is_source
+from ._credentials import Credentials, Source, is_source
 from .cookie import Cookie
 from .header import BearerHeader
 from .websocket import InsecureWebSocketQuery, WebSocketProtocol
@@ -23,48 +22,48 @@ __all__ = [
     "DEFAULT_SOURCES",
     "BearerHeader",
     "Cookie",
+    "Credentials",
     "InsecureWebSocketQuery",
-    "Offered",
     "Source",
     "WebSocketProtocol",
-    "find_token",
+    "extract_credentials",
     "is_source",
     "why_absent",
 ]
 
 DEFAULT_SOURCES: tuple[Source, ...] = (BearerHeader(),)
-"""Where tokens are looked for unless said otherwise. One object, so that nested guards know that they agree."""
+"""The sources that are used by default. It is one object, so that comparing it takes no time."""
 
 
-def find_token(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: int) -> Offered | None:
-    """What the sources find, in their order. Only absence moves on to the next one.
+def extract_credentials(scope: Mapping[str, Any], sources: tuple[Source, ...], max_size: int) -> Credentials | None:
+    """Return the credentials that one of the sources finds; None if none of them finds any. All sources are asked.
 
     Raises:
-        RepeatedCredentialsError: A token was offered in two places (RFC 6750 section 2).
-        TokenError: A source found something that was offered badly, or returned what is no `Offered`.
+        RepeatedCredentialsError: A request has credentials in two places (RFC 6750 section 2).
+        TokenError: The credentials are malformed, or a source returned something else than `Credentials` or None.
     """
     if len(sources) == 1:
-        offered = sources[0](scope, max_size)
-        return offered if offered is None or type(offered) is Offered else _checked(offered)
-    found: Offered | None = None
+        credentials = sources[0](scope, max_size)
+        return credentials if credentials is None or type(credentials) is Credentials else _checked(credentials)
+    found: Credentials | None = None
     for source in sources:
-        offered = _checked(source(scope, max_size))
-        if offered is not None:
+        credentials = _checked(source(scope, max_size))
+        if credentials is not None:
             if found is not None:
-                raise RepeatedCredentialsError(sources=f"{found.source}, {offered.source}")
-            found = offered
+                raise RepeatedCredentialsError(sources=f"{found.source}, {credentials.source}")
+            found = credentials
     return found
 
 
-def _checked(offered: Offered | None) -> Offered | None:
-    # A source may be the application's own. What it gets wrong must not let anyone in, nor be an error 500.
-    if offered is not None and not isinstance(offered, Offered):
-        raise InvalidRequestError(reason=f"a source must return Offered or None, not {type(offered).__name__}")
-    return offered
+def _checked(credentials: Credentials | None) -> Credentials | None:
+    # A mistake in a source of the application must neither let a request in nor cause an error 500.
+    if credentials is not None and not isinstance(credentials, Credentials):
+        raise InvalidRequestError(reason=f"a source must return Credentials or None, got {type(credentials).__name__}")
+    return credentials
 
 
 def why_absent(scope: Mapping[str, Any], sources: tuple[Source, ...]) -> dict[str, str]:
-    """The evidence of a `MissingTokenError`: what stands in the place where a source looks, if it is not a token for it."""
+    """Return the evidence for a `MissingTokenError`: what a header has instead of credentials with the right scheme."""
     for source in sources:
         if isinstance(source, BearerHeader) and (evidence := source.why_absent(scope)):
             return evidence

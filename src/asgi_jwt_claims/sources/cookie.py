@@ -1,65 +1,60 @@
-"""`Cookie`: the token in a cookie, which browsers send along whoever asks them to, and what makes that safe.
+"""Read the token from a cookie and check for cross-site request forgery.
 
-A browser sends a cookie with every request to its host, also with those that another site has made it send. So a cookie
-alone authenticates nothing that changes anything (RFC 9110 section 9.2.1), and no WebSocket:
+A browser sends a cookie with every request to its host, even if another site made it send the request. So a cookie
+alone authenticates neither a request with an unsafe method (RFC 9110 section 9.2.1) nor a WebSocket handshake:
 
-- a request with an unsafe method has to carry the CSRF value of this very token, which no other host can read and which
-  nobody can make up without the token (double submit);
-- what the browser says of where the request comes from (`Origin`, `Sec-Fetch-Site`) must not speak against it: cookies
-  make no difference between the ports of a host, and this does;
-- a handshake cannot carry such a value, so it has to come from an origin that is the own or trusted.
+- A request with an unsafe method must have the CSRF value of the cookie's token (double submit). No other host can read
+  this value, and computing it needs the token.
+- The headers in which the browser names the origin (`Origin`, `Sec-Fetch-Site`) must not name another site. They tell
+  the ports of a host apart, which cookies do not.
+- A handshake cannot carry a CSRF value, so it must come from the application's own origin or a trusted one.
 """
 
 from __future__ import annotations
 
-import hmac
+import copy
 import re
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping
-from hashlib import blake2b
-from typing import Any, Final, Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
-from asgi_jwt_claims._cookie_settings import TokenCookies
-from asgi_jwt_claims._forms import CSRF_KEY
+from asgi_jwt_claims.config.cookies import TokenCookies
 from asgi_jwt_claims.errors import (
-    CSRFTokenError,
     ForeignOriginError,
     InvalidRequestError,
     RepeatedCredentialsError,
     SettingError,
 )
 
-from ._offer import OWS, ComparableSource, Offered, check_characters, single_values
+from ._credentials import (
+    OWS,
+    ComparableSource,
+    Credentials,
+    check_b64token,
+    header_values,
+)
+from .csrf import CSRF_TOKEN_KEY, SAFE_METHODS, check_csrf
 
-__all__ = ["SAFE_METHODS", "Cookie", "check_csrf", "cookie_values", "csrf_digest"]
-
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""Methods that change nothing (RFC 9110 section 9.2.1); another letter case is another method."""
+__all__ = ["Cookie", "cookie_values"]
 
 _FORM = b"application/x-www-form-urlencoded"
+_SHOWN = 256  # bytes of a header that an error keeps
 _MAX_COOKIES = 64 * 1024  # bytes of all Cookie headers; browsers send less
 _MAX_SPACES = 256  # bytes of white space around the name of a cookie
-_BEFORE_A_NAME = b"; \t"
-_MAX_PAIRS = 192  # cookies of a request in which the name may stand; browsers keep fewer for a site
+_BEFORE_NAME = b"; \t"
+_MAX_PAIRS = 192  # cookies of a request that contain the name; browsers store fewer for a site
 _MAX_ORIGIN = 512  # bytes of an origin: a scheme, a host of at most 253 characters, a port
-_SHOWN = 256  # bytes of a header that an error keeps
-_MAX_CSRF_VALUE = 256
 _LOOPBACK = re.compile(rb"http://(?:(?:[^/:]+\.)?localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?")
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 _SECURE_SCHEMES = ("https", "wss")
-
-
-def csrf_digest(raw: bytes) -> bytes:
-    """The part of the CSRF value that belongs to this token: whoever does not have the token cannot know it."""
-    return urlsafe_b64encode(blake2b(raw, digest_size=24, person=b"csrf").digest())
 
 
 class Cookie(ComparableSource):
     """A token in a cookie that `set_token_cookies` has set.
 
     Args:
-        cookies: The names and rules; those of `JWTConfig(cookies=...)`. None: the defaults.
-        type: Which of the tokens, `"access"` or `"refresh"`.
+        cookies: The names and rules, those of `JWTConfig(cookies=...)`. None for those of the middleware's
+            configuration; in the sources of a guard, None is for the defaults.
+        type: The kind of token, `"access"` or `"refresh"`.
 
     Raises:
         SettingError: An argument cannot be used.
@@ -72,71 +67,91 @@ class Cookie(ComparableSource):
         type: Literal["access", "refresh"] = "access",  # noqa: A002 -- the field's name
     ) -> None:
         if cookies is not None and not isinstance(cookies, TokenCookies):
-            raise SettingError("cookies must be TokenCookies, those of the JWTConfig")
+            raise SettingError(f"cookies must be TokenCookies such as config.cookies, got {cookies.__class__.__name__}")
         if type not in ("access", "refresh"):
-            raise SettingError('type must be "access" or "refresh"')
-        self.is_default = cookies is None
-        self.cookies = TokenCookies() if cookies is None else cookies
-        self._name = (self.cookies.access_name if type == "access" else self.cookies.refresh_name).encode()
-        self.csrf_header = self.cookies.csrf_header.lower().encode()
-        self._trusted = frozenset(origin.encode() for origin in self.cookies.trusted_origins)
+            raise SettingError(f'type must be "access" or "refresh", got {type!r}')
+        self._has_names, self._type = cookies is not None, type
+        self._use(TokenCookies() if cookies is None else cookies)
+
+    def _use(self, cookies: TokenCookies) -> None:
+        self.cookies = cookies
+        self._name = (cookies.access_name if self._type == "access" else cookies.refresh_name).encode()
+        self.csrf_header = cookies.csrf_header.lower().encode()
+        self._trusted = frozenset(origin.encode() for origin in cookies.trusted_origins)
+
+    def bind(self, configured: Collection[TokenCookies]) -> Cookie:
+        """Return this source with the names and rules of a middleware's configurations, unless it was given its own.
+
+        Raises:
+            SettingError: The configurations differ in their cookies, and none has the defaults.
+        """
+        if self._has_names or self.cookies in configured:
+            return self
+        if len(configured) > 1:
+            raise SettingError(
+                "Cookie() is ambiguous, as the configurations have different cookies; pass Cookie(config.cookies)"
+            )
+        bound = copy.copy(self)
+        bound._has_names = True  # noqa: SLF001 -- a copy of this object
+        bound._use(*configured)  # noqa: SLF001 -- as above
+        return bound
 
     @property
     def name(self) -> str:
-        """The cookie's name."""
+        """The name of the cookie."""
         return self._name.decode()
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """See `Source`."""
         found = cookie_values(scope, self._name)
         if not found:
             return None
         if len(found) > 1:
             raise RepeatedCredentialsError(cookie=self._name.decode())
-        raw = found[0]
-        check_characters(raw, max_size, "cookie")
+        token = found[0]
+        check_b64token(token, max_size, "cookie")
         is_websocket = scope.get("type") == "websocket"
         if is_websocket or scope.get("method") not in SAFE_METHODS:
             self.check_origin(scope, required=is_websocket)
             if not is_websocket:
-                field = self._wanted_field(scope)
+                field = self._pending_field(scope)
                 if field is not None:
-                    return Offered(raw, "cookie", field)
-                self._check_csrf(scope, raw)
-        return Offered(raw, "cookie")
+                    return Credentials(token, "cookie", csrf_field=field)
+                self._check_csrf(scope, token)
+        return Credentials(token, "cookie")
 
     def _place(self) -> tuple[object, ...]:
         return (self.cookies, self._name)
 
-    def _wanted_field(self, scope: Mapping[str, Any]) -> str | None:
-        """The field of a form that has not been read yet, where nothing else has the CSRF value of the request."""
-        if CSRF_KEY in scope:
+    def _pending_field(self, scope: Mapping[str, Any]) -> str | None:
+        """Return the CSRF field if only a form that has not been read yet can have the CSRF value."""
+        if CSRF_TOKEN_KEY in scope:
             return None
-        headers = single_values(scope["headers"], (b"content-type", self.csrf_header))
+        headers = header_values(scope["headers"], (b"content-type", self.csrf_header))
         kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
         return self.cookies.csrf_field if kind == _FORM and self.csrf_header not in headers else None
 
-    def _check_csrf(self, scope: Mapping[str, Any], raw: bytes) -> None:
-        headers = single_values(scope["headers"], (self.csrf_header,))
-        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_KEY), raw)
+    def _check_csrf(self, scope: Mapping[str, Any], token: bytes) -> None:
+        headers = header_values(scope["headers"], (self.csrf_header,))
+        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_TOKEN_KEY), token)
 
     def check_origin(self, scope: Mapping[str, Any], *, required: bool = False) -> None:
-        """Refuse what another site has made the browser send, as far as the browser says so.
+        """Check where the browser says that the request comes from.
 
         Args:
-            scope: Of the request.
-            required: Whether it has to say so.
+            scope: The scope of the request.
+            required: Whether the request must have an `Origin`.
 
         Raises:
-            ForeignOriginError: It comes from another origin, or from nobody knows where though that is required.
+            ForeignOriginError: The request comes from another origin, or a required `Origin` is missing.
         """
-        headers = single_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
+        headers = header_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
         site = headers.get(b"sec-fetch-site", b"none")
         if b"origin" in headers:
             origin = headers[b"origin"]
             if origin in self._trusted:
                 return
-            # With `Referrer-Policy: no-referrer` a page hides the origin of its own forms. The browser says whose they are.
+            # With `Referrer-Policy: no-referrer` a page hides the origin of its forms; `Sec-Fetch-Site` tells.
             is_hidden = origin == b"null" and site == b"same-origin" and not required
             if not is_hidden and (
                 origin is None
@@ -150,43 +165,24 @@ class Cookie(ComparableSource):
                 )
         elif required:
             raise ForeignOriginError(reason="no Origin, which every browser sends with a handshake")
-        # Fetch Metadata: same-origin, or none where the user did it by hand. What does not send it is no browser of today.
+        # Fetch Metadata: same-origin, or none for a navigation by the user. All current browsers send it.
         if site not in (b"same-origin", b"none"):
             raise ForeignOriginError(site=_shown(site))
 
     def _is_own(self, origin: bytes, host: bytes | None, scheme: str | None) -> bool:
-        # Behind a proxy that ends TLS the application sees http. But Secure cookies come over https, or from this machine.
+        # Behind a proxy that ends TLS the application sees http. But Secure cookies come over https or loopback.
         if self.cookies.secure and origin.startswith(b"http:") and _LOOPBACK.fullmatch(origin) is None:
             return False
         return _is_own(origin, host, scheme)
 
 
-def check_csrf(given: bytes | None, raw: str | bytes) -> None:
-    """Refuse what is not the CSRF value of a token.
-
-    Args:
-        given: What the request has brought. It has a part for each token of the browser.
-        raw: The encoded token.
-
-    Raises:
-        CSRFTokenError: It is not that of the token.
-    """
-    if not given or b"," in given:  # which joins repeated headers
-        raise CSRFTokenError(reason="none was sent, or more than one")
-    expected = csrf_digest(raw.encode() if isinstance(raw, str) else raw)
-    # All parts are compared, in constant time and as bytes.
-    parts = given[:_MAX_CSRF_VALUE].split(b".")
-    if True not in [hmac.compare_digest(part, expected) for part in parts]:
-        raise CSRFTokenError(reason="not that of the token")
-
-
 def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
-    """The values of the cookies of that name: none, one, or two where there are two or more.
+    """Return the values of the cookies with this name: none, one, or two if there are two or more.
 
-    A single cookie without a value counts as absent: scripts that delete a cookie leave such a one behind.
+    A single cookie without a value counts as absent, since scripts that delete a cookie may leave one.
 
     Raises:
-        InvalidRequestError: Cookie headers that no browser sends.
+        InvalidRequestError: The Cookie headers are too long, or contain the name too often, for those of a browser.
     """
     found: list[bytes] = []
     size = pairs = 0
@@ -196,14 +192,14 @@ def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
         size += len(value)
         if size > _MAX_COOKIES:
             raise InvalidRequestError(source="cookie", reason="Cookie headers of such a length", size=size)
-        # Only pairs in which the name occurs are looked at, and each byte of the header only once.
+        # Only pairs that contain the name are parsed, and each byte of the header is scanned once.
         begin, hit = 0, value.find(name)
         while hit != -1 and len(found) < 2:  # noqa: PLR2004 -- two are too many already
             pairs += 1
             if pairs > _MAX_PAIRS:
                 raise InvalidRequestError(source="cookie", reason="so many cookies with the name in them")
             end = value.find(b";", hit) % (len(value) + 1)  # -1, for none, is the end
-            if hit == 0 or value[hit - 1] in _BEFORE_A_NAME:
+            if hit == 0 or value[hit - 1] in _BEFORE_NAME:
                 key, _, content = value[value.rfind(b";", begin, hit) + 1 or begin : end].partition(b"=")
                 if len(key) <= len(name) + _MAX_SPACES and key.strip(OWS) == name:
                     found.append(content.strip(OWS))
@@ -212,10 +208,10 @@ def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
 
 
 def _is_own(origin: bytes, host: bytes | None, scheme: str | None) -> bool:
-    """Whether a page of `origin` has been served by this host (RFC 6454 section 5, as far as it can be known)."""
+    """Whether `origin` is that of this host (RFC 6454 section 5), as far as the host and scheme of the request tell."""
     kind, _, authority = origin.partition(b"://")
     default_port = _DEFAULT_PORTS.get(kind)
-    # Behind a proxy that ends TLS the application sees http, so only https can be relied upon.
+    # Behind a proxy that ends TLS the application sees http, so only https is reliable.
     if not host or default_port is None or (scheme in _SECURE_SCHEMES and kind != b"https"):
         return False
     return authority == host.lower().removesuffix(default_port)

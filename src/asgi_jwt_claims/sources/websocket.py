@@ -1,4 +1,4 @@
-"""Tokens of WebSocket handshakes, to which a browser's script can add no header of its own."""
+"""Read the token of a WebSocket handshake, to which scripts in browsers cannot add headers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from asgi_jwt_claims._forms import values_of
-from asgi_jwt_claims.claims import plain
-from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
+from asgi_jwt_claims.errors import (
+    InvalidRequestError,
+    RepeatedCredentialsError,
+    SettingError,
+    TokenTooLargeError,
+)
+from asgi_jwt_claims.runtime.values import plain
 
-from ._offer import FIELD_NAME, ComparableSource, Offered, check_characters
+from ._credentials import FIELD_NAME, ComparableSource, Credentials, check_b64token
+from .forms import field_values
 
 __all__ = ["InsecureWebSocketQuery", "WebSocketProtocol", "offered_protocols"]
 
-_TAKEN_KEY: Final = "asgi_jwt_claims.subprotocols"
-"""The scope key of `_Taken`."""
+_STRIPPED_KEY: Final = "asgi_jwt_claims.subprotocols"
+"""The scope key of `_Stripped`."""
 
 _HEADER = b"sec-websocket-protocol"
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+")  # RFC 3986 section 2.3
@@ -25,8 +30,8 @@ _MAX_FIELDS = 64
 _MAX_REST = 8192  # bytes of a query beyond the token
 
 
-class _Taken(NamedTuple):
-    """The subprotocols as they were offered, and what has been left of them when the token was taken out."""
+class _Stripped(NamedTuple):
+    """The subprotocols that the client offered, and those that were left without the token."""
 
     offered: list[str]
     left: list[str]
@@ -35,24 +40,24 @@ class _Taken(NamedTuple):
 class WebSocketProtocol(ComparableSource):
     """A token offered as a subprotocol: `new WebSocket(url, ["bearer", token])`.
 
-    The token follows the name; other protocols may stand before and behind the two. The middleware takes both out of
-    what the application sees, and answers with the name where the application chooses no protocol of its own: browsers
-    give up a connection for which they offered protocols and got none. The token is never sent back.
+    The token follows the name; other protocols may stand before and after the two. The middleware hides both from the
+    application. If the application chooses no protocol, the middleware chooses the name, since browsers fail a
+    connection for which they offered protocols and the server chose none. The token is never sent back.
 
     Args:
-        name: The protocol that announces the token.
+        name: The subprotocol that announces the token.
 
     Raises:
-        SettingError: A name that no protocol can have.
+        SettingError: The name is not an HTTP token.
     """
 
     def __init__(self, name: str = "bearer") -> None:
         name = plain(name)
         if not isinstance(name, str) or not name.isascii() or FIELD_NAME.fullmatch(name.encode()) is None:
-            raise SettingError('the name of a WebSocketProtocol must be an HTTP token such as "bearer"')
+            raise SettingError(f'WebSocketProtocol name must be a subprotocol such as "bearer", got {name!r}')
         self.name = name
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """See `Source`."""
         if scope.get("type") != "websocket":
             return None
@@ -63,24 +68,25 @@ class WebSocketProtocol(ComparableSource):
             return None
         if protocols.count(self.name) > 1:
             raise RepeatedCredentialsError(protocol=self.name)
-        raw = "".join(protocols[protocols.index(self.name) + 1 :][:1])
-        if not raw.isascii():
+        following = "".join(protocols[protocols.index(self.name) + 1 :][:1])
+        if not following.isascii():
             raise InvalidRequestError(source="websocket_protocol", reason="not ASCII")
-        check_characters(raw.encode(), max_size, "websocket_protocol")
-        return Offered(raw, "websocket_protocol")
+        token = following.encode()
+        check_b64token(token, max_size, "websocket_protocol")
+        return Credentials(token, "websocket_protocol")
 
-    def take_out(self, scope: MutableMapping[str, Any]) -> bool:
-        """Take the name and the token out of the handshake that the application sees.
+    def strip(self, scope: MutableMapping[str, Any]) -> bool:
+        """Remove the name and the token from the handshake that the application sees.
 
         Returns:
-            Whether they were there, so that the name has to be answered.
+            Whether the client offered the name, so that the server has to choose it.
         """
         protocols = offered_protocols(scope)
-        # More than that are refused when the token is looked for.
+        # A handshake with more subprotocols is refused when the credentials are extracted.
         if len(protocols) > _MAX_PROTOCOLS or self.name not in protocols:
             return False
         kept = _without_token(scope.get("subprotocols") or (), self.name)
-        scope[_TAKEN_KEY] = _Taken(protocols, kept)
+        scope[_STRIPPED_KEY] = _Stripped(protocols, kept)
         scope["subprotocols"] = kept
         scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
         if kept:
@@ -89,28 +95,28 @@ class WebSocketProtocol(ComparableSource):
 
 
 class InsecureWebSocketQuery(ComparableSource):
-    """A token in the query of a WebSocket's address: `wss://example.com/feed?access_token=...` (RFC 6750 section 2.3).
+    """A token in the query of a WebSocket URL: `wss://example.com/feed?access_token=...` (RFC 6750 section 2.3).
 
-    Addresses end up in the logs of servers and proxies and in the histories of browsers, and with them the token. Take
-    `WebSocketProtocol` or `Cookie` wherever you write the client. Never looked at for http.
+    URLs, and the token with them, end up in the logs of servers and proxies and in the history of browsers. Use
+    `WebSocketProtocol` or `Cookie` if you write the client. The source finds nothing in http requests.
 
     Args:
-        name: The parameter; only letters, digits, `-`, `.`, `_` and `~`, which every client writes in one way.
+        name: The name of the parameter. It consists of letters, digits, `-`, `.`, `_` and `~`, which no client escapes.
 
     Raises:
-        SettingError: Another name.
+        SettingError: The name has other characters.
     """
 
     def __init__(self, name: str = "access_token") -> None:
         name = plain(name)
         if not isinstance(name, str) or _UNRESERVED.fullmatch(name) is None:
             raise SettingError(
-                'the name of an InsecureWebSocketQuery must be a parameter such as "access_token", '
-                "of letters, digits, - . _ and ~"
+                'InsecureWebSocketQuery name must consist of letters, digits, - . _ and ~, such as "access_token", '
+                f"got {name!r}"
             )
         self._name = name.encode()
 
-    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Offered | None:
+    def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
         """See `Source`."""
         if scope.get("type") != "websocket":
             return None
@@ -120,26 +126,26 @@ class InsecureWebSocketQuery(ComparableSource):
         if len(query) > max_size + _MAX_REST:
             raise TokenTooLargeError(size=len(query), max_size=max_size)
         try:
-            found = values_of(query, self._name, _MAX_FIELDS, max_size)
+            found = field_values(query, self._name, _MAX_FIELDS, max_size)
         except ValueError:
             raise InvalidRequestError(source="websocket_query", reason="too many parameters or escapes") from None
         if not found:
             return None
         if len(found) > 1:
             raise RepeatedCredentialsError(parameter=self._name.decode())
-        check_characters(found[0], max_size, "websocket_query")
-        return Offered(found[0], "websocket_query")
+        check_b64token(found[0], max_size, "websocket_query")
+        return Credentials(found[0], "websocket_query")
 
 
 def offered_protocols(scope: Mapping[str, Any]) -> list[str]:
-    """The subprotocols that the client has offered, also after a token was taken out of them."""
+    """Return the subprotocols that the client offered, including a token that was removed from the scope."""
     shown: list[str] = list(scope.get("subprotocols") or ())
-    taken = scope.get(_TAKEN_KEY)
-    # In a scope that was copied with other protocols, these are what is offered.
-    return taken.offered if isinstance(taken, _Taken) and taken.left == shown else shown
+    stripped = scope.get(_STRIPPED_KEY)
+    # A scope may have been copied with other subprotocols, which count then.
+    return stripped.offered if isinstance(stripped, _Stripped) and stripped.left == shown else shown
 
 
 def _without_token(protocols: list[str] | tuple[str, ...], name: str) -> list[str]:
-    """Neither the name, nor what follows it: not in any other place either, where an application might choose it."""
+    """Return the subprotocols without the name and the token, wherever they occur, so that neither can be chosen."""
     hidden = {name, *(protocol for before, protocol in pairwise(protocols) if before == name)}
     return [protocol for protocol in protocols if protocol not in hidden]

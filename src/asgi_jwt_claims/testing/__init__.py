@@ -1,5 +1,5 @@
-"""For the tests of applications: `StoreContract`, which every `RevocationStore` has to fulfil."""
+"""For the tests of applications: `StoreContract`, which every `TokenStore` has to fulfil."""
 
-from ._store_contract import StoreContract
+from .store_contract import StoreContract
 
 __all__ = ["StoreContract"]

@@ -1,4 +1,4 @@
-"""The doors of the contract, each on the event loops that its framework runs on.
+"""The adapters of the contract, each on the event loops that its framework runs on.
 
 Sanic's own server has `tests/system/sanic_server`.
 """
@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from tests.apps.door import Door
+from tests.apps.adapter import Adapter
 
 # Framework, module, class, event loop.
-WAYS = (
-    ("starlette", "starlette_door", "StarletteDoor", "asyncio"),
-    ("starlette", "starlette_door", "StarletteDoor", "trio"),
-    ("fastapi", "fastapi_door", "FastAPIDoor", "asyncio"),
-    ("sanic", "sanic_door", "SanicAsgiDoor", "asyncio"),
+PARAMS = (
+    ("starlette", "starlette_adapter", "StarletteAdapter", "asyncio"),
+    ("starlette", "starlette_adapter", "StarletteAdapter", "trio"),
+    ("fastapi", "fastapi_adapter", "FastAPIAdapter", "asyncio"),
+    ("sanic", "sanic_adapter", "SanicAsgiAdapter", "asyncio"),
 )
 
 
-@pytest.fixture(params=WAYS, ids=lambda way: f"{way[2]}-{way[3]}")
+@pytest.fixture(params=PARAMS, ids=lambda way: f"{way[2]}-{way[3]}")
 def way(request: pytest.FixtureRequest) -> Any:
     """One framework on one event loop."""
     pytest.importorskip(request.param[0])
@@ -30,12 +30,12 @@ def way(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def anyio_backend(way: Any) -> Any:
-    """The event loop of the door."""
+    """The event loop of the adapter."""
     return way[3]
 
 
 @pytest.fixture
-def door(way: Any) -> Door:
+def adapter(way: Any) -> Adapter:
     """The framework."""
-    kind: type[Door] = getattr(importlib.import_module(f"tests.apps.{way[1]}"), way[2])
+    kind: type[Adapter] = getattr(importlib.import_module(f"tests.apps.{way[1]}"), way[2])
     return kind()

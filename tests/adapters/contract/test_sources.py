@@ -18,7 +18,6 @@ from asgi_jwt_claims import (
     create_access_token,
     create_refresh_token,
 )
-from asgi_jwt_claims.challenges import Challenges
 from asgi_jwt_claims.errors import (
     CSRFTokenError,
     ExpiredTokenError,
@@ -34,12 +33,13 @@ from asgi_jwt_claims.errors import (
     TokenTooLargeError,
     WrongTypeError,
 )
+from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
-from asgi_jwt_claims.sources.cookie import csrf_digest
+from asgi_jwt_claims.sources.csrf import csrf_digest
 from tests.adapters.contract.test_contract import CLAIMS, is_answer, tampered
-from tests.apps.door import Door, Site, Talk
-from tests.by_hand import Header, bearer
+from tests.apps.adapter import Adapter, Site, Talk
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, bearer
 
 pytestmark = pytest.mark.anyio
 
@@ -68,7 +68,7 @@ class Way(NamedTuple):
     malformed: type[TokenError] = InvalidRequestError
 
 
-WAYS = {
+PARAMS = {
     "header": Way(
         "header",
         lambda raw: Sent((bearer(raw),)),
@@ -95,7 +95,7 @@ WAYS = {
         lambda raw: Sent(query=f"?access_token={raw}&access_token={raw}"),
     ),
 }
-HTTP = [WAYS["header"], WAYS["cookie"]]
+HTTP = [PARAMS["header"], PARAMS["cookie"]]
 
 
 @pytest.fixture(params=HTTP, ids=lambda way: way.source)
@@ -104,7 +104,7 @@ def way_in(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture(params=WAYS.values(), ids=lambda way: way.source)
+@pytest.fixture(params=PARAMS.values(), ids=lambda way: way.source)
 def handshake(request: pytest.FixtureRequest) -> Any:
     """How a token comes with a handshake."""
     return request.param
@@ -129,7 +129,7 @@ async def shake(site: Site, path: str, sent: Sent, *headers: Header, says: str =
 
 def is_refusal(talk: Talk, error: TokenError) -> None:
     """The handshake was refused with the answer to `error`."""
-    expected = dict(Challenges().answer(error).headers)
+    expected = dict(ErrorResponder().response_for(error).headers)
     assert (error.status, expected["www-authenticate"]) == (talk.status, talk.headers["www-authenticate"])
 
 
@@ -138,10 +138,10 @@ def is_refusal(talk: Talk, error: TokenError) -> None:
 
 @pytest.mark.parametrize("required", [True, False])
 async def test_the_claims_reach_the_handler(
-    door: Door, config: JWTConfig, alice: str, way_in: Way, required: bool
+    adapter: Adapter, config: JWTConfig, alice: str, way_in: Way, required: bool
 ) -> None:
     """Async, sync, tokenless or a method of a class: handlers are the same, wherever the token was."""
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         for path in ("/protected", "/synchronous"):
             response = await get(site, path, way_in.one(alice))
             assert {"identity": "alice", "user_claims": CLAIMS, "current": True} == response.json()
@@ -151,10 +151,12 @@ async def test_the_claims_reach_the_handler(
 
 
 @pytest.mark.parametrize("required", [True, False])
-async def test_absence_and_mistakes(door: Door, config: JWTConfig, alice: str, way_in: Way, required: bool) -> None:
+async def test_absence_and_mistakes(
+    adapter: Adapter, config: JWTConfig, alice: str, way_in: Way, required: bool
+) -> None:
     """Nothing offered is 401, something offered badly or twice 400, in each source and between two of them."""
     header, cookies = (way.one(alice) for way in HTTP)
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         is_answer(await get(site, "/protected", Sent()), MissingTokenError())
         is_answer(await get(site, "/protected", Sent((cookie(alice, "access_token"),))), MissingTokenError())
         is_answer(await get(site, "/protected", way_in.bad()), way_in.malformed())
@@ -167,11 +169,11 @@ async def test_absence_and_mistakes(door: Door, config: JWTConfig, alice: str, w
 
 @pytest.mark.parametrize("required", [True, False])
 async def test_tokens_that_are_no_good(
-    door: Door, config: JWTConfig, clock: HeldClock, alice: str, way_in: Way, required: bool
+    adapter: Adapter, config: JWTConfig, clock: HeldClock, alice: str, way_in: Way, required: bool
 ) -> None:
     """Tampered, too long, of another type or expired: refused as ever."""
     config = config.replace(max_token_size=1024)
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         is_answer(await get(site, "/protected", way_in.one(tampered(alice))), InvalidSignatureError())
         is_answer(await get(site, "/protected", way_in.one("a" * 1025)), TokenTooLargeError())
         refresh = create_refresh_token("alice", config)
@@ -183,11 +185,11 @@ async def test_tokens_that_are_no_good(
 
 
 @pytest.mark.parametrize("required", [True, False])
-async def test_rules(door: Door, config: JWTConfig, way_in: Way, required: bool) -> None:
+async def test_rules(adapter: Adapter, config: JWTConfig, way_in: Way, required: bool) -> None:
     """Roles, scopes and freshness are asked of the token, not of the place it was in."""
     admin = create_access_token("alice", config, roles="ADMIN", scope="read write", fresh=True)
     guest = create_access_token("alice", config, roles="GUEST", scope="read")
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         for path in ("/admin", "/scoped", "/fresh", "/optional_admin"):
             assert "alice" == (await get(site, path, way_in.one(admin))).json()["identity"]
         is_answer(await get(site, "/admin", way_in.one(guest)), RoleRefusedError())
@@ -195,9 +197,9 @@ async def test_rules(door: Door, config: JWTConfig, way_in: Way, required: bool)
         is_answer(await get(site, "/fresh", way_in.one(guest)), FreshTokenRequiredError())
 
 
-async def test_optional(door: Door, config: JWTConfig, alice: str, way_in: Way) -> None:
+async def test_optional(adapter: Adapter, config: JWTConfig, alice: str, way_in: Way) -> None:
     """Absence is tolerated where it is; a bad offer never becomes nobody."""  # S129
-    async with door.open(config, required=False, sources=ALL) as site:
+    async with adapter.open(config, required=False, sources=ALL) as site:
         for path in ("/optional", "/perhaps"):
             assert {"identity": None} == (await get(site, path, Sent())).json()
             assert {"identity": "alice"} == (await get(site, path, way_in.one(alice))).json()
@@ -207,35 +209,35 @@ async def test_optional(door: Door, config: JWTConfig, alice: str, way_in: Way) 
 
 @pytest.mark.parametrize("required", [True, False])
 async def test_one_verification(
-    door: Door, config: JWTConfig, way_in: Way, verifications: list[str], required: bool
+    adapter: Adapter, config: JWTConfig, way_in: Way, verifications: list[str], required: bool
 ) -> None:
     """Middleware, guard and handler together verify a token once, wherever it was."""
     raw = create_access_token("alice", config, roles="ADMIN")
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         for path in ("/protected", "/method", "/unguarded", "/admin"):
             assert 200 == (await get(site, path, way_in.one(raw))).status_code
             assert [raw] == verifications
             verifications.clear()
 
 
-async def test_a_route_that_names_its_sources(door: Door, config: JWTConfig, alice: str) -> None:
+async def test_a_route_that_names_its_sources(adapter: Adapter, config: JWTConfig, alice: str) -> None:
     """`jwt_required(sources=[...])` finds a token in these only, whatever else was sent, and whatever others look at."""
     bob = create_access_token("bob", config)
     header, cookies = (way.one(alice) for way in HTTP)
-    async with door.open(config, required=False) as site:
+    async with adapter.open(config, required=False) as site:
         by_cookie = {"identity": "alice", "source": "cookie"}
         assert by_cookie == (await get(site, "/by_cookie", cookies)).json()
         assert by_cookie == (await get(site, "/by_cookie", Sent((*cookies.headers, bearer(bob))))).json()
         is_answer(await get(site, "/by_cookie", header), MissingTokenError())
-        is_answer(await get(site, "/by_cookie", WAYS["cookie"].one(tampered(alice))), InvalidSignatureError())
-        is_answer(await get(site, "/by_cookie", WAYS["cookie"].two(alice)), RepeatedCredentialsError())
+        is_answer(await get(site, "/by_cookie", PARAMS["cookie"].one(tampered(alice))), InvalidSignatureError())
+        is_answer(await get(site, "/by_cookie", PARAMS["cookie"].two(alice)), RepeatedCredentialsError())
         is_answer(await get(site, "/protected", cookies), MissingTokenError())
-    async with door.open(config, required=False, sources=ALL) as site:
+    async with adapter.open(config, required=False, sources=ALL) as site:
         by_header = {"identity": "alice", "source": "header"}
         assert by_header == (await get(site, "/by_header", header)).json()
         assert by_header == (await get(site, "/by_header", Sent((*header.headers, cookie(bob))))).json()
         is_answer(await get(site, "/by_header", cookies), MissingTokenError())
-    async with door.open(config, sources=ALL) as site:
+    async with adapter.open(config, sources=ALL) as site:
         is_answer(await get(site, "/by_header", cookies), MissingTokenError())
         assert by_header == (await get(site, "/by_header", header)).json()
 
@@ -251,11 +253,11 @@ FORM: Header = (b"content-type", b"application/x-www-form-urlencoded")
 
 
 @pytest.mark.parametrize("required", [True, False])
-async def test_an_unsafe_request(door: Door, config: JWTConfig, required: bool) -> None:
+async def test_an_unsafe_request(adapter: Adapter, config: JWTConfig, required: bool) -> None:
     """With a cookie it needs the CSRF value in the header, and must not come from elsewhere."""  # S10
     raw = create_access_token("alice", config, roles="ADMIN")
     value = (b"x-csrf-token", csrf_digest(raw.encode()))
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         own = (b"origin", site.origin.encode())
         for headers in ((value,), (value, own), (value, own, (b"sec-fetch-site", b"same-origin"))):
             assert {"identity": "alice"} == (await post(site, "/method", cookie(raw), *headers)).json()
@@ -281,10 +283,10 @@ async def test_an_unsafe_request(door: Door, config: JWTConfig, required: bool) 
 # The client leaves the end of a body behind that nobody wants, and trio notices.
 @pytest.mark.filterwarnings("ignore:.*ByteStream.__aiter__:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("required", [True, False])
-async def test_a_form(door: Door, config: JWTConfig, alice: str, required: bool) -> None:
+async def test_a_form(adapter: Adapter, config: JWTConfig, alice: str, required: bool) -> None:
     """With the CSRF value in a field it is let in, and its handler reads all of it."""  # S10
     value = csrf_digest(alice.encode()).decode()
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         for body in (
             f"csrf_token={value}",
             f"name=M%C3%BCller&csrf_token={value}",
@@ -311,11 +313,11 @@ async def test_a_form(door: Door, config: JWTConfig, alice: str, required: bool)
         )
 
 
-async def test_the_life_of_a_browser(door: Door, config: JWTConfig) -> None:
+async def test_the_life_of_a_browser(adapter: Adapter, config: JWTConfig) -> None:
     """It logs in, is shown a form, sends it, and logs out: `set_token_cookies` and `csrf_token` know every framework."""
     cookies = TokenCookies(access_name="a", refresh_name="r", csrf_name="c", refresh_path="/", secure=False)
     config = config.replace(cookies=cookies)
-    async with door.open(config, sources=[BearerHeader(), Cookie(cookies)]) as site:
+    async with adapter.open(config, sources=[BearerHeader(), Cookie(cookies)]) as site:
         is_answer(await site.client.get("/page"), MissingTokenError())
         response = await site.client.get("/login")
         assert (200, ["no-store"]) == (response.status_code, response.headers.get_list("cache-control"))
@@ -337,9 +339,9 @@ async def test_the_life_of_a_browser(door: Door, config: JWTConfig) -> None:
 
 
 @pytest.mark.parametrize("required", [True, False])
-async def test_a_websocket(door: Door, config: JWTConfig, alice: str, handshake: Way, required: bool) -> None:
+async def test_a_websocket(adapter: Adapter, config: JWTConfig, alice: str, handshake: Way, required: bool) -> None:
     """The socket opens, its handler knows who is there and from where, and the token is not sent back."""  # S126
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         talk = await shake(site, "/ws/echo", handshake.one(alice), says="salve")
     assert None is talk.status
     greeting, echo = talk.texts
@@ -351,18 +353,18 @@ async def test_a_websocket(door: Door, config: JWTConfig, alice: str, handshake:
 
 @pytest.mark.parametrize("required", [True, False])
 async def test_a_websocket_that_stays_closed(
-    door: Door, config: JWTConfig, clock: HeldClock, alice: str, handshake: Way, required: bool
+    adapter: Adapter, config: JWTConfig, clock: HeldClock, alice: str, handshake: Way, required: bool
 ) -> None:
     """Absent, bad, repeated, of another type, of another role or expired: refused before anything is accepted."""
     # S125
     admin, refresh = create_access_token("alice", config, roles="ADMIN"), create_refresh_token("alice", config)
-    async with door.open(config, required=required, sources=ALL) as site:
+    async with adapter.open(config, required=required, sources=ALL) as site:
         is_refusal(await shake(site, "/ws/echo", Sent()), MissingTokenError())
         is_refusal(await shake(site, "/ws/echo", handshake.one(tampered(alice))), InvalidSignatureError())
         is_refusal(await shake(site, "/ws/echo", handshake.one(refresh)), WrongTypeError())
         is_refusal(await shake(site, "/ws/echo", handshake.bad()), handshake.malformed())
         is_refusal(await shake(site, "/ws/echo", handshake.two(alice)), RepeatedCredentialsError())
-        other = WAYS["cookie" if handshake.source == "header" else "header"].one(alice)
+        other = PARAMS["cookie" if handshake.source == "header" else "header"].one(alice)
         both = handshake.one(alice)._replace(headers=(*handshake.one(alice).headers, *other.headers))
         is_refusal(await shake(site, "/ws/echo", both), RepeatedCredentialsError())
         assert None is (await shake(site, "/ws/admin", handshake.one(admin))).status
@@ -374,20 +376,20 @@ async def test_a_websocket_that_stays_closed(
 
 
 @pytest.mark.parametrize("required", [True, False])
-async def test_a_websocket_from_another_origin(door: Door, config: JWTConfig, alice: str, required: bool) -> None:
+async def test_a_websocket_from_another_origin(adapter: Adapter, config: JWTConfig, alice: str, required: bool) -> None:
     """A cookie opens no socket for another site, nor for one that does not say where it comes from."""  # S126
-    sent = WAYS["cookie"].one(alice)
-    async with door.open(config, required=required, sources=ALL) as site:
+    sent = PARAMS["cookie"].one(alice)
+    async with adapter.open(config, required=required, sources=ALL) as site:
         for origin in (b"https://evil.example", b"null", site.origin.encode() + b".evil.example"):
             is_refusal(await shake(site, "/ws/echo", sent, (b"origin", origin)), ForeignOriginError())
         is_refusal(await shake(site, "/ws/echo", sent, (b"x-other", b"x")), ForeignOriginError())
 
 
-async def test_a_websocket_route_that_names_its_sources(door: Door, config: JWTConfig, alice: str) -> None:
+async def test_a_websocket_route_that_names_its_sources(adapter: Adapter, config: JWTConfig, alice: str) -> None:
     """The guard of a websocket route looks in its own sources only, before anything is accepted."""
-    async with door.open(config, required=False) as site:
-        talk = await shake(site, "/ws/by_cookie", WAYS["cookie"].one(alice))
+    async with adapter.open(config, required=False) as site:
+        talk = await shake(site, "/ws/by_cookie", PARAMS["cookie"].one(alice))
         assert (None, "cookie") == (talk.status, json.loads(talk.texts[0])["source"])
-        is_refusal(await shake(site, "/ws/by_cookie", WAYS["header"].one(alice)), MissingTokenError())
-        is_refusal(await shake(site, "/ws/by_cookie", WAYS["cookie"].one(tampered(alice))), InvalidSignatureError())
-        is_refusal(await shake(site, "/ws/echo", WAYS["cookie"].one(alice)), MissingTokenError())
+        is_refusal(await shake(site, "/ws/by_cookie", PARAMS["header"].one(alice)), MissingTokenError())
+        is_refusal(await shake(site, "/ws/by_cookie", PARAMS["cookie"].one(tampered(alice))), InvalidSignatureError())
+        is_refusal(await shake(site, "/ws/echo", PARAMS["cookie"].one(alice)), MissingTokenError())

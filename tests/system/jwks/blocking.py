@@ -18,7 +18,7 @@ import anyio
 import httpx2
 
 from asgi_jwt_claims.errors import KeysUnavailableError
-from asgi_jwt_claims.jwks import HTTPXFetch, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchPolicy, HTTPXFetch, RemoteKeySet
 
 TIMES = 3
 
@@ -34,14 +34,14 @@ async def longest_gap(url: str, context: ssl.SSLContext) -> float:
             gaps.append(now - last)
             last = now
 
-    keys = RemoteKeySet(url, policy=RefreshPolicy(timeout=0.5), fetch=HTTPXFetch(ssl_context=context))
+    keys = RemoteKeySet(url, policy=FetchPolicy(timeout=0.5), fetch=HTTPXFetch(ssl_context=context))
     longest = []
     for _ in range(TIMES):
         gaps: list[float] = []
         async with anyio.create_task_group() as group:
             group.start_soon(beat, gaps)
             try:
-                await keys.refresh()
+                await keys.fetch_now()
             except KeysUnavailableError:
                 pass
             else:

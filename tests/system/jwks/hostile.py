@@ -22,7 +22,7 @@ CERTIFICATES = ("good", "other-ca", "expired", "wrong-host")
 
 DRIP = 1.0  # seconds between two bytes
 
-Answer = Callable[[Path], Iterator[bytes | float]]
+ErrorResponse = Callable[[Path], Iterator[bytes | float]]
 """Pieces to send; a number is a pause in seconds."""
 
 
@@ -33,14 +33,14 @@ def http(body: bytes, *headers: str, status: str = "200 OK", length: int | None 
     return "\r\n".join([*lines, "connection: close", "", ""]).encode() + body
 
 
-def whole(body: bytes, *headers: str, status: str = "200 OK") -> Answer:
+def whole(body: bytes, *headers: str, status: str = "200 OK") -> ErrorResponse:
     def answer(_: Path) -> Iterator[bytes | float]:
         yield http(body, *headers, status=status)
 
     return answer
 
 
-def from_file(name: str) -> Answer:
+def from_file(name: str) -> ErrorResponse:
     def answer(directory: Path) -> Iterator[bytes | float]:
         yield http((directory / name).read_bytes(), "set-cookie: session=follow-me; Path=/")
 
@@ -89,7 +89,7 @@ def packed(size: int) -> bytes:
     return gzip.compress(b" " * size, 9)
 
 
-def redirect(status: str) -> Answer:
+def redirect(status: str) -> ErrorResponse:
     def answer(directory: Path) -> Iterator[bytes | float]:
         elsewhere = (directory / "elsewhere").read_text()
         yield http(b"", f"location: {elsewhere}", status=status)
@@ -101,7 +101,7 @@ def gzipped(directory: Path) -> Iterator[bytes | float]:
     yield http(gzip.compress((directory / "good.json").read_bytes()), "content-encoding: gzip")
 
 
-BEHAVIOURS: dict[str, Answer] = {
+BEHAVIOURS: dict[str, ErrorResponse] = {
     "good": from_file("good.json"),
     "gzipped": gzipped,
     "some-bad": from_file("some-bad.json"),

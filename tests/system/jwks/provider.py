@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from asgi_jwt_claims import Key
-from asgi_jwt_claims.jwks import HTTPXFetch, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchPolicy, HTTPXFetch, RemoteKeySet
 from tests.sockets import PATIENCE
 from tests.support import ROOT
 from tests.system.jwks.hostile import BEHAVIOURS
@@ -30,8 +30,8 @@ __all__ = ["FAILURES", "HANGING", "KEY", "METADATA", "OTHER", "PATIENT", "QUICK"
 KEY, OTHER = Key.generate("ES256", kid="good"), Key.generate("RS256", kid="other")
 
 
-PATIENT = RefreshPolicy(timeout=PATIENCE, backoff=0.01, max_backoff=0.02)
-QUICK = RefreshPolicy(timeout=1.0, backoff=0.01, max_backoff=0.02)
+PATIENT = FetchPolicy(timeout=PATIENCE, backoff=0.01, max_backoff=0.02)
+QUICK = FetchPolicy(timeout=1.0, backoff=0.01, max_backoff=0.02)
 """For what never ends by itself."""
 
 

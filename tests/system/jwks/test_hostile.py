@@ -16,7 +16,13 @@ pytest.importorskip("httpx2")
 import anyio
 import httpx2
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, verify_token
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    create_access_token,
+    verify_token,
+)
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError
 from asgi_jwt_claims.jwks import HTTPXFetch, KeySetEvent, RemoteKeySet
 from tests.sockets import PATIENCE
@@ -66,7 +72,7 @@ async def test_whatever_it_does_nobody_is_let_in_or_thrown_out(provider: Hostile
     await until_let_in(warm)
     provider.behave(behaviour)
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     assert (200, None) == await ask(warm)
     names = [event.name for event in events]
     assert ["fetched", "failed"] == names[-2:]
@@ -90,7 +96,7 @@ async def test_what_is_good_among_the_bad_is_used(provider: Hostile) -> None:
     config = config_of(keys)
     assert (200, None) == await ask(config)
     assert "alice" == verify_token(token_for(config, OTHER), config).identity
-    assert ({"good", "other"}, 4) == ({key.kid for key in keys.keys}, keys.status().passed_over)
+    assert ({"good", "other"}, 4) == ({key.kid for key in keys.keys}, keys.status().skipped)
 
 
 async def test_compressed_answers_are_read(provider: Hostile) -> None:
@@ -125,9 +131,11 @@ async def test_nobody_is_sent_elsewhere(
         provider.behave(behaviour)
         keys = provider.keys()
         try:
-            await keys.refresh()
+            await keys.fetch_now()
         except KeysUnavailableError:
-            assert f"the JWK Set was answered with status {behaviour[-3:]}" == keys.status().last_failure
+            assert (
+                f"the request for the JWK Set was answered with status {behaviour[-3:]}" == keys.status().last_failure
+            )
     assert [] == visitors
 
 
@@ -137,7 +145,7 @@ async def test_requests_carry_nothing_over(provider: Hostile) -> None:
     provider.seen()
     keys = provider.keys()
     for _ in range(3):
-        await keys.refresh()
+        await keys.fetch_now()
     heads = provider.seen()
     assert (3, 1) == (len(heads), len(set(heads)))
     request, *headers = heads[0].strip().split("\r\n")
@@ -211,7 +219,7 @@ async def test_the_default_context_is_made_once_and_off_the_loop(
     monkeypatch.setattr("httpx2.create_ssl_context", create)
     keys = provider.keys(fetch=HTTPXFetch())
     for _ in range(3):
-        await keys.refresh()
+        await keys.fetch_now()
     assert 1 == len(threads)
     assert threading.get_ident() not in threads
 
@@ -232,7 +240,7 @@ async def test_a_proxy_is_used_when_it_is_named(provider: Hostile) -> None:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         keys = provider.keys(fetch=HTTPXFetch(ssl_context=provider.context, proxy=address))
         with pytest.raises(KeysUnavailableError):
-            await keys.refresh()
+            await keys.fetch_now()
         thread.join()
     assert [f"CONNECT localhost:{provider.ports['good']} HTTP/1.1".encode()] == asked
     assert "ProxyError" == keys.status().last_failure

@@ -43,7 +43,8 @@ from asgi_jwt_claims import (
     verify_token_async,
 )
 from asgi_jwt_claims.errors import UnknownKeyError
-from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchPolicy, JWKSEndpoint, RemoteKeySet
+from asgi_jwt_claims.keys import KeyRing
 from tests.sockets import PATIENCE
 from tests.support import free_port, serving
 
@@ -116,8 +117,8 @@ async def test_tokens_for_others_and_of_others_are_refused(provider: str) -> Non
     keys = RemoteKeySet(issuer=provider, loopback_http=True)
     by_address = RemoteKeySet(f"{provider}/jwks", loopback_http=True)
     for config, code in (
-        (config_for(provider, "RS256", keys), "audience_wrong"),
-        (JWTConfig.for_issuer(ISSUER, audience=audience_of("ES256"), jwks=by_address), "issuer_wrong"),
+        (config_for(provider, "RS256", keys), "invalid_audience"),
+        (JWTConfig.for_issuer(ISSUER, audience=audience_of("ES256"), jwks=by_address), "invalid_issuer"),
     ):
         with pytest.raises(TokenError) as refused:
             await verify_token_async(raw, config)
@@ -165,7 +166,7 @@ async def test_the_provider_changes_its_keys(provider: str) -> None:
     assert (2, 8) == (keys.status().fetches, keys.status().keys)  # the unknown key led to the second
     assert old_kids == await all_accepted(old)
     await take_step(provider, "alone")
-    await keys.refresh()
+    await keys.fetch_now()
     for algorithm, raw in old.items():
         with pytest.raises(UnknownKeyError):
             verify_token(raw, configs[algorithm])
@@ -176,7 +177,7 @@ async def test_the_provider_goes_down_and_comes_back() -> None:
     """Through an outage old keys serve; after it, a provider with other keys is believed anew."""  # S94
     port = free_port()
     command = ["node", str(DIRECTORY / "provider.mjs"), str(port)]
-    policy = RefreshPolicy(ttl=0.2, min_ttl=0.2, max_ttl=0.2, backoff=0.1, max_backoff=0.2, unknown_kid_interval=0.1)
+    policy = FetchPolicy(ttl=0.2, min_ttl=0.2, max_ttl=0.2, backoff=0.1, max_backoff=0.2, unknown_kid_interval=0.1)
     with serving(command, port) as issuer:
         keys = RemoteKeySet(issuer=issuer, loopback_http=True, policy=policy)
         config = config_for(issuer, "ES256", keys)
@@ -272,7 +273,7 @@ def published(app: Any) -> Iterator[str]:
 @pytest.mark.parametrize("algorithm", JOSE_ALGORITHMS)
 async def test_jose_accepts_what_is_minted_here(algorithm: str) -> None:
     """The other side fetches the keys that a ring publishes, and finds token and claims good; a forged token it refuses."""
-    ring = KeyRing(Key.generate(algorithm), lead=0.2, keep=1000)
+    ring = KeyRing(Key.generate(algorithm), publish_ahead=0.2, retain=1000)
     config = JWTConfig(
         key_ring=ring, issuer=ISSUER, audience=AUDIENCE, access_lifetime=600, refresh_lifetime=600, leeway=10
     )

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
-from tests.by_hand import bearer
+from tests.raw_asgi import bearer
 from tests.sockets import PATIENCE
 from tests.support import SECRET
-from tests.unit.connections import line
-from tests.unit.connections.line import Talker, a_while, connected, until
+from tests.unit.connections import connection
+from tests.unit.connections.connection import Talker, a_while, connected, until
 from tests.unit.connections.test_websockets import PATIENT, hello
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is given time."""
-    monkeypatch.setattr(line, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(connection, "PATIENCE", PATIENCE)
 
 
 async def test_in_a_second() -> None:

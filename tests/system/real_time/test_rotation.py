@@ -25,8 +25,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, get_token
-from asgi_jwt_claims.jwks import HTTPXFetch, JWKSEndpoint, KeyRing, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims import (
+    JWTConfig,
+    JWTMiddleware,
+    Key,
+    create_access_token,
+    get_token,
+)
+from asgi_jwt_claims.jwks import FetchPolicy, HTTPXFetch, JWKSEndpoint, RemoteKeySet
+from asgi_jwt_claims.keys import KeyRing
 from tests.sockets import PATIENCE
 
 ISSUER, AUDIENCE = "https://login.example", "https://api.example"
@@ -63,7 +70,7 @@ async def read(request: Request) -> Response:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_three_rotations_under_load_refuse_nobody() -> None:
     """Tokens of each key are accepted from its first to its last, by an application that knows nothing but a URL."""  # S92, S93
-    ring = KeyRing(Key.generate("ES256"), lead=LEAD, keep=LIFETIME + 10)
+    ring = KeyRing(Key.generate("ES256"), publish_ahead=LEAD, retain=LIFETIME + 10)
     minting = JWTConfig(
         key_ring=ring, issuer=ISSUER, audience=AUDIENCE, access_lifetime=LIFETIME, refresh_lifetime=LIFETIME
     )
@@ -79,7 +86,7 @@ async def test_three_rotations_under_load_refuse_nobody() -> None:
             f"{login_url}/jwks/",
             loopback_http=True,
             fetch=HTTPXFetch(),
-            policy=RefreshPolicy(ttl=0.25, min_ttl=0.25, max_ttl=0.25, backoff=0.05, unknown_kid_interval=600),
+            policy=FetchPolicy(ttl=0.25, min_ttl=0.25, max_ttl=0.25, backoff=0.05, unknown_kid_interval=600),
         )
         api = JWTMiddleware(
             Starlette(routes=[Route("/", read)]), JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE)

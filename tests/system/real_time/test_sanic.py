@@ -11,7 +11,7 @@ pytest.importorskip("wsproto")
 
 from asgi_jwt_claims import JWTConfig, create_access_token
 from asgi_jwt_claims.sanic import install
-from tests.apps.sanic_door import serving
+from tests.apps.sanic_adapter import serving
 from tests.apps.sanic_sites import Serve, on_uvicorn, open_socket
 from tests.sockets import PATIENCE
 from tests.support import SECRET

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from asgi_jwt_claims import create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
+from asgi_jwt_claims.tokens.digests import digests_of
 from tests import sockets
 from tests.apps.connections import CONFIG
 from tests.system.servers.servers import SERVERS, Server, one_worker_each, serve
@@ -178,7 +178,7 @@ async def tell(server: Server, place: Place | None, lifetime: int) -> Story:
         for client in clients:
             await client.is_open.wait()
         if place:
-            mark = marks_of(verify_token(doomed, CONFIG), CONFIG).token
+            mark = digests_of(verify_token(doomed, CONFIG), CONFIG).token
             await asyncio.to_thread(revoke, place, mark)
             story = story._replace(revoked_at=time.time())
         await asyncio.sleep(story.renewed_expiry + 1 - time.time())

@@ -14,7 +14,7 @@ import httpx2
 
 from asgi_jwt_claims import ConfigurationError
 from tests.adapters import test_compat_sanic_jwt_extended
-from tests.apps.sanic_door import socket_site
+from tests.apps.sanic_adapter import socket_site
 from tests.sockets import PATIENCE
 from tests.support import asking_for, serve_sanic
 

@@ -33,13 +33,15 @@ from asgi_jwt_claims import (
     current_token,
     renew_token,
 )
-from asgi_jwt_claims._sanic_connections import _hang_up, _OfTask, _OwnStream
-from asgi_jwt_claims.connections import _watch
+from asgi_jwt_claims.auth.request import get_token
+from asgi_jwt_claims.connections import registry as _watch
 from asgi_jwt_claims.errors import ConnectionEndedError, NotGuardedError, WrongIdentityError
-from asgi_jwt_claims.revocation import MemoryStore, revoke_identity
-from asgi_jwt_claims.sanic import get_token, install, jwt_required
-from tests import by_hand
-from tests.apps.sanic_door import new_app, serving
+from asgi_jwt_claims.sanic import install, jwt_required
+from asgi_jwt_claims.sanic._connections import TaskBound, _hang_up, _OwnStream
+from asgi_jwt_claims.sessions import revoke_identity
+from asgi_jwt_claims.stores import MemoryStore
+from tests import raw_asgi
+from tests.apps.sanic_adapter import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, is_own, on_uvicorn, open_socket, until
 from tests.conftest import HeldClock
 from tests.sockets import PATIENCE, handshake_bytes
@@ -200,7 +202,7 @@ class Made:
 
     def watched(self) -> list[Any]:
         """Those that are watched, or that a request refers to as its own."""
-        return [one for one in self.all if one._registry is not None or one._outcomes]
+        return [one for one in self.all if one._registry is not None or one._auths]
 
     async def left(self) -> list[Any]:
         """Those that anything refers to, after a while."""
@@ -219,13 +221,13 @@ class Made:
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     """What is made from now on."""
     made = Made()
-    make = _OfTask.__init__
+    make = TaskBound.__init__
 
-    def remember(self: _OfTask, *args: Any, **options: Any) -> None:
+    def remember(self: TaskBound, *args: Any, **options: Any) -> None:
         make(self, *args, **options)
         made.all.add(self)
 
-    monkeypatch.setattr(_OfTask, "__init__", remember)
+    monkeypatch.setattr(TaskBound, "__init__", remember)
     return made
 
 
@@ -238,7 +240,7 @@ async def test_a_websocket_ends_with_its_token(
 ) -> None:
     """It is closed with 3000 and the reason, whether its handler listens or tells."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
     bring_about, reason = cause
     async with serve(handlers.app) as address, open_socket(address, path, alice) as websocket:
         assert "open" == await websocket.recv()
@@ -255,7 +257,7 @@ async def test_a_stream_ends_with_its_token(
 ) -> None:
     """It ends as if it had said everything, whether its handler sends or waits."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
     bring_about, _ = cause
     async with serve(handlers.app) as address, open_stream(address, path, alice) as pieces:
         first = await anext(pieces)
@@ -276,7 +278,7 @@ async def test_it_sees_what_it_sees_when_the_client_goes(
     how: list[str] = []
     for goes in (True, False):
         handlers = Handlers()
-        install(handlers.app, config, revocation=store)
+        install(handlers.app, config, store=store)
         async with serving(handlers.app) as address:
             opening = open_socket if path in ("/listen", "/tell") else open_stream
             async with opening(address, path, alice) as client:
@@ -300,7 +302,7 @@ def frame(text: bytes) -> bytes:
 async def test_a_client_that_does_not_answer_the_close(config: JWTConfig, store: MemoryStore, alice: str) -> None:
     """What it goes on sending is delivered to nobody (trap: a closing websocket of Sanic still receives)."""
     app, heard = new_app(), []
-    install(app, config, revocation=store)
+    install(app, config, store=store)
 
     @app.websocket("/")
     async def handler(request: Request, ws: Any) -> None:
@@ -327,7 +329,7 @@ async def test_a_client_that_does_not_answer_the_close(config: JWTConfig, store:
 async def test_a_close_code(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
     """The code is the one that `install` was told."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store, close_code=4401)
+    install(handlers.app, config, store=store, close_code=4401)
     async with serve(handlers.app) as address, open_socket(address, "/listen", alice) as websocket:
         await websocket.recv()
         await revoke_identity("alice", config, store)
@@ -353,7 +355,7 @@ async def test_without_a_store(config: JWTConfig, clock: HeldClock, serve: Serve
 async def test_streams_that_are_no_events(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
     """A download goes on: half of it would be of no use."""
     app = new_app()
-    install(app, config, revocation=store)
+    install(app, config, store=store)
 
     @app.get("/")
     async def handler(request: Request) -> None:
@@ -372,7 +374,7 @@ async def test_a_stream_that_ends_by_itself(
 ) -> None:
     """Nothing of it is kept, and its connection serves the next request."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
     async with (
         serve(handlers.app) as address,
         httpx2.AsyncClient(base_url=f"http://{address}", trust_env=False, verify=False, timeout=PATIENCE) as client,
@@ -392,7 +394,7 @@ async def test_nothing_is_kept_of_a_client_that_has_gone(
 ) -> None:
     """All of it is freed as soon as its handler has ended."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
     async with serve(handlers.app) as address:
         opening = open_socket if path in ("/listen", "/tell") else open_stream
         async with opening(address, path, alice) as client:
@@ -414,7 +416,7 @@ async def test_a_handler_that_fails_in_the_middle(
 ) -> None:
     """Nothing is kept of its stream either."""
     app = new_app()
-    install(app, config, revocation=store)
+    install(app, config, store=store)
 
     @app.get("/")
     async def handler(request: Request) -> None:
@@ -439,7 +441,7 @@ async def test_a_handler_that_fails_in_the_middle(
 async def test_revoked_before_it_is_open(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
     """What is revoked between the handshake and its answer is not open for a moment longer."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
 
     @handlers.app.on_request
     async def revoke(request: Request) -> None:
@@ -460,21 +462,21 @@ async def test_revoked_before_it_is_open(config: JWTConfig, store: MemoryStore, 
 async def test_refused_once(config: JWTConfig, store: MemoryStore, alice: str) -> None:
     """A handshake that is refused that late is refused once, and Sanic says nothing more (trap: two answers)."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
 
     @handlers.app.on_request
     async def revoke(request: Request) -> None:
         await revoke_identity("alice", config, store)
 
-    async with by_hand.lifespan(handlers.app):
-        heard = await by_hand.talk(handlers.app, "/listen", by_hand.bearer(alice))
+    async with raw_asgi.lifespan(handlers.app):
+        heard = await raw_asgi.talk(handlers.app, "/listen", raw_asgi.bearer(alice))
     assert ["websocket.close"] == heard.types
 
 
 async def test_revoked_before_it_streams(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
     """The stream ends where it begins."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
 
     @handlers.app.on_request
     async def revoke(request: Request) -> None:
@@ -513,7 +515,7 @@ async def test_opting_out(
 ) -> None:
     """Neither of them ends, for one route or for all."""
     app, has_expired = new_app(), asyncio.Event()
-    install(app, config, revocation=store, **({} if by_route else {"end_with_token": False}))
+    install(app, config, store=store, **({} if by_route else {"end_with_token": False}))
     add_lasting(app, has_expired, **({"end_with_token": False} if by_route else {}))
     async with (
         serve(app) as address,
@@ -561,10 +563,10 @@ async def test_renewal(
 ) -> None:
     """A websocket lives on with a later token of the same identity, and no longer than that does."""
     app: Any = new_app()
-    install(app, config, revocation=store)
+    install(app, config, store=store)
     add_renewing(app)
     if wrapped:
-        app = JWTMiddleware(app, config, revocation=store)
+        app = JWTMiddleware(app, config, store=store)
     async with serve(app) as address, open_socket(address, f"/ws/{by}", alice) as websocket:
         assert "open" == await websocket.recv()
         await websocket.send(create_access_token("bob", config))
@@ -584,7 +586,7 @@ async def test_renewal(
 async def test_a_renewal_that_comes_too_late(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
     """A websocket that has ended is not brought back."""
     app, errors = new_app(), []
-    install(app, config, revocation=store)
+    install(app, config, store=store)
     renewed = asyncio.Event()
 
     async def renew_afterwards(request: Request, ended: Any) -> None:
@@ -621,9 +623,9 @@ async def test_wrapped_and_installed(
 ) -> None:
     """In ASGI mode both together end a connection once."""
     handlers = Handlers()
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
     bring_about, reason = cause
-    async with on_uvicorn(JWTMiddleware(handlers.app, config, revocation=store)) as address:  # type: ignore[arg-type]
+    async with on_uvicorn(JWTMiddleware(handlers.app, config, store=store)) as address:  # type: ignore[arg-type]
         if path in ("/listen", "/tell"):
             async with open_socket(address, path, alice) as websocket:
                 await websocket.recv()
@@ -652,7 +654,7 @@ async def test_middleware_that_returns_the_response(
     async def before(request: Request, response: HTTPResponse) -> HTTPResponse:
         return response
 
-    install(handlers.app, config, revocation=store)
+    install(handlers.app, config, store=store)
 
     @handlers.app.on_response
     async def after(request: Request, response: HTTPResponse) -> HTTPResponse:
@@ -670,7 +672,7 @@ async def test_middleware_that_returns_the_response(
 async def test_a_compatible_stream(config: JWTConfig, store: MemoryStore, serve: Serve, alice: str) -> None:
     """A `ResponseStream`, which `file_stream` is made of, ends with its token."""
     app = new_app()
-    install(app, config, revocation=store)
+    install(app, config, store=store)
 
     async def write(response: Any) -> None:
         while True:
@@ -760,7 +762,7 @@ async def test_sending_after_the_end() -> None:
     async def send(message: Any) -> None:
         raise ConnectionEndedError
 
-    exchange: Any = SimpleNamespace(send=send, error=ConnectionEndedError())
+    exchange: Any = SimpleNamespace(send=send, has_ended=True)
     stream = _OwnStream(SimpleNamespace(send=None), exchange)
     with pytest.raises(RequestCancelled):
         await stream.send(b"data", False)

@@ -7,11 +7,11 @@ import pytest
 pytest.importorskip("sanic")
 
 from tests.adapters.contract import test_contract
-from tests.apps.door import Door
-from tests.apps.sanic_door import SanicDoor
+from tests.apps.adapter import Adapter
+from tests.apps.sanic_adapter import SanicAdapter
 from tests.support import asking_for
 
-globals().update(asking_for("door", test_contract))
+globals().update(asking_for("adapter", test_contract))
 
 
 @pytest.fixture
@@ -21,6 +21,6 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def door() -> Door:
+def adapter() -> Adapter:
     """Sanic on its own server."""
-    return SanicDoor()
+    return SanicAdapter()

@@ -13,7 +13,7 @@ pytest.importorskip("sanic")
 import httpx2
 
 from tests.adapters import test_revocation
-from tests.apps.sanic_door import serving
+from tests.apps.sanic_adapter import serving
 from tests.sockets import PATIENCE
 from tests.support import asking_for
 
@@ -21,7 +21,7 @@ globals().update(asking_for("opened", test_revocation))
 
 
 @pytest.fixture
-def door() -> Any:
+def adapter() -> Any:
     """The application of Sanic."""
     return test_revocation.on_sanic
 

@@ -24,7 +24,7 @@ from asgi_jwt_claims.sanic import install
 from tests import sockets
 from tests.adapters import test_sanic
 from tests.adapters.test_sanic import Open, add_websockets, name_of
-from tests.apps.sanic_door import serving, socket_site
+from tests.apps.sanic_adapter import serving, socket_site
 from tests.support import SECRET, asking_for, free_port
 from tests.support import serving as serve_process
 

@@ -9,7 +9,7 @@ pytest.importorskip("websockets")
 
 from tests.adapters import test_sanic_routes
 from tests.adapters.test_sanic import Open
-from tests.apps.sanic_door import socket_site
+from tests.apps.sanic_adapter import socket_site
 from tests.support import asking_for
 
 globals().update(asking_for("site_of", test_sanic_routes))

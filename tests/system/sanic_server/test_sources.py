@@ -30,12 +30,11 @@ from asgi_jwt_claims import (
     set_token_cookies,
     unset_token_cookies,
 )
-from asgi_jwt_claims.cookies import csrf_token
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.revocation import MemoryStore, start_session
 from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sessions import TokenEndpoints, csrf_token, start_session
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
-from tests.apps.sanic_door import new_app, serving
+from asgi_jwt_claims.stores import MemoryStore
+from tests.apps.sanic_adapter import new_app, serving
 from tests.apps.sanic_sites import Serve, bearer, on_uvicorn, open_socket
 from tests.sockets import PATIENCE
 from tests.support import SECRET
@@ -311,9 +310,7 @@ async def test_the_scheme_of_the_page(app: Any, config: JWTConfig) -> None:
 async def test_endpoints(app: Any, config: JWTConfig, serve: Serve) -> None:
     """They refresh and log out by cookie alone."""
     store = MemoryStore()
-    install(
-        app, config, revocation=store, sources=[Cookie(COOKIES)], exempt=["/login", "/auth/refresh", "/auth/logout"]
-    )
+    install(app, config, store=store, sources=[Cookie(COOKIES)], exempt=["/login", "/auth/refresh", "/auth/logout"])
     add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
 
     @app.get("/login")

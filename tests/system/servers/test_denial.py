@@ -121,7 +121,7 @@ def test_a_role_is_missing(server: Server) -> None:
 
 
 def test_good_tokens_are_let_in(server: Server) -> None:
-    """With a good token all these doors open, and the application knows who is there."""
+    """With a good token all of them let the client in, and the application knows the identity."""
     guarded = [*((target, GOOD) for target in server.targets), (b"/framework/admin", ADMIN)]
     for target, line in guarded:
         answer = sockets.ask(server.port, target, line)

@@ -6,8 +6,8 @@ Each is sent as a request and as the handshake of a websocket, to the middleware
 from __future__ import annotations
 
 from tests import sockets
+from tests.system.servers.params import HTTP, WEBSOCKET, Way, check_refused, each_way
 from tests.system.servers.servers import Server
-from tests.system.servers.ways import HTTP, WEBSOCKET, Way, check_refused, each_way
 
 # Values that no server and no middleware may take for a token; %s is a good one.
 CREDENTIALS = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from tests import sockets
+from tests.system.servers.params import check_refused
 from tests.system.servers.servers import Server
-from tests.system.servers.ways import check_refused
 
 
 def test_a_token_opens(server: Server, alice: bytes) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests import sockets
+from tests.system.servers.params import REFUSED, check_refused
 from tests.system.servers.servers import Server, each_closed_server
-from tests.system.servers.ways import REFUSED, check_refused
 
 PREFLIGHT = (b"Origin: http://x", b"Access-Control-Request-Method: GET")
 

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import pytest
 
 from tests import sockets
+from tests.system.servers.params import WEBSOCKET, Way, check_refused, each_way
 from tests.system.servers.servers import APP, SANICS_OWN, SERVERS, Server, each_closed_server, one_worker_each, serve
-from tests.system.servers.ways import WEBSOCKET, Way, check_refused, each_way
 
 # Exempt are `/login`, `/docs/*` and `/api/status`.
 

@@ -13,14 +13,8 @@ import anyio.abc
 import anyio.to_thread
 
 from asgi_jwt_claims import JWTConfig, TokenError
-from asgi_jwt_claims.revocation import (
-    Marks,
-    MirroredStore,
-    Revocation,
-    RevocationStore,
-    SQLiteStore,
-    rotate_refresh_token,
-)
+from asgi_jwt_claims.sessions import rotate_refresh_token
+from asgi_jwt_claims.stores import MirroredStore, Revocation, SQLiteStore, TokenDigests, TokenStore
 from tests.support import SECRET
 
 PATIENCE = 60.0
@@ -31,23 +25,23 @@ def answer(content: Any) -> None:
     print(json.dumps(content), flush=True)  # noqa: T201 -- this is how it speaks
 
 
-def open_store(kind: str, place: str, prefix: str) -> RevocationStore:
+def open_store(kind: str, place: str, prefix: str) -> TokenStore:
     """A store on a place that is shared with other processes."""
     if kind == "sqlite":
         return SQLiteStore(place, timeout=PATIENCE)
-    from asgi_jwt_claims.revocation.redis import RedisStore  # noqa: PLC0415 -- only where it is installed
+    from asgi_jwt_claims.stores.redis import RedisStore  # noqa: PLC0415 -- only where it is installed
 
     store = RedisStore.from_url(place, prefix=prefix, timeout=PATIENCE)
     return MirroredStore(store) if kind == "mirrored" else store
 
 
-def marks_for(name: str) -> Marks:
-    """What a token of this mark is known by."""
-    return Marks(bytes.fromhex(name), b"", b"", 0.0)
+def marks_for(name: str) -> TokenDigests:
+    """The digests of a token with this mark."""
+    return TokenDigests(bytes.fromhex(name), b"", b"", 0.0)
 
 
 def revocation_of(name: str) -> Revocation:
-    """Of the token with this mark, for an hour."""
+    """The revocation of a token with this mark, for an hour."""
     return Revocation("token", bytes.fromhex(name), time.time() + 3600)
 
 
@@ -68,15 +62,15 @@ class Process:
         self.store = open_store(kind, place, prefix)
         self.config = JWTConfig(secret_key=SECRET, refresh_grace=grace)
         self.scope = anyio.CancelScope()
-        self.tasks.start_soon(self.keep_fresh, self.store, self.scope)
+        self.tasks.start_soon(self.run, self.store, self.scope)
         while isinstance(self.store, MirroredStore) and not self.store.is_current:  # noqa: ASYNC110 -- that says nothing
             await anyio.sleep(0.01)
         return await self.store.is_revoked(marks_for("00" * 16)) is False
 
-    async def keep_fresh(self, store: RevocationStore, scope: anyio.CancelScope) -> None:
+    async def run(self, store: TokenStore, scope: anyio.CancelScope) -> None:
         """Let the store hear what others revoke, until another one is opened."""
         with scope:
-            await store.keep_fresh()
+            await store.run()
 
     async def rotate(self, raw: str, times: int) -> list[Any]:
         """Use one refresh token many times at once: the pairs, and the codes of the errors."""

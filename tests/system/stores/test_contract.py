@@ -14,17 +14,17 @@ from typing import Any
 import anyio
 import pytest
 
-from asgi_jwt_claims.revocation import MemoryStore, MirroredStore, RevocationStore, SQLiteStore
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, SQLiteStore, TokenStore
 from asgi_jwt_claims.testing import StoreContract
 from tests.valkey import Valkey
 
-Pair = tuple[RevocationStore, RevocationStore]
+Pair = tuple[TokenStore, TokenStore]
 
 
 def server_store(library: str) -> Any:
     """The store that speaks through a library, if that is installed."""
     pytest.importorskip(library)
-    module = importlib.import_module(f"asgi_jwt_claims.revocation.{library}")
+    module = importlib.import_module(f"asgi_jwt_claims.stores.{library}")
     return getattr(module, f"{library.capitalize()}Store")
 
 
@@ -112,7 +112,7 @@ class OnServer(StoreContract):
         """The stores, looked after."""
         async with anyio.create_task_group() as tasks:
             for store in stores:
-                tasks.start_soon(store.keep_fresh)
+                tasks.start_soon(store.run)
             await anyio.sleep(0.1)
             yield stores[0], stores[1]
             tasks.cancel_scope.cancel()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from asgi_jwt_claims.revocation import Marks, Revocation, SQLiteStore
+from asgi_jwt_claims.stores import Revocation, SQLiteStore, TokenDigests
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
@@ -23,8 +23,8 @@ PATIENCE = 60  # seconds
 MARK = b"m" * 16
 
 
-def marks(number: int) -> Marks:
-    return Marks(number.to_bytes(16, "big"), b"", b"", 1.0)
+def marks(number: int) -> TokenDigests:
+    return TokenDigests(number.to_bytes(16, "big"), b"", b"", 1.0)
 
 
 def revocation(number: int) -> Revocation:

@@ -11,15 +11,14 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, verify_token
 from asgi_jwt_claims.errors import RevokedTokenError, StoreUnavailableError
-from asgi_jwt_claims.revocation import (
-    MirroredStore,
-    RevocationStore,
+from asgi_jwt_claims.sessions import (
     revoke_identity,
     revoke_token,
     rotate_refresh_token,
     start_session,
 )
-from tests.by_hand import ask, bearer, lifespan
+from asgi_jwt_claims.stores import MirroredStore, TokenStore
+from tests.raw_asgi import ask, bearer, lifespan
 from tests.support import SECRET
 from tests.system.stores.test_contract import server_store
 from tests.valkey import Valkey
@@ -31,7 +30,7 @@ PATIENCE = 120.0
 """Seconds after which something does not happen any more."""
 
 TIMEOUT = 0.6
-"""Seconds to wait for an answer: longer than a busy machine takes, and so short that a stalled server soon shows."""
+"""Seconds that an answer never takes, however busy the machine is: one that comes later counts as no answer."""
 
 CONFIG = JWTConfig(secret_key=SECRET)
 
@@ -67,8 +66,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 class Load:
     """Requests with two tokens, one of them revoked, one after the other from several clients, without an end."""
 
-    def __init__(self, store: RevocationStore) -> None:
-        self.app = JWTMiddleware(application, CONFIG, revocation=store)
+    def __init__(self, store: TokenStore) -> None:
+        self.app = JWTMiddleware(application, CONFIG, store=store)
         self.good = create_access_token("bob", CONFIG)
         self.revoked = create_access_token("alice", CONFIG)
         self.ever: dict[str, set[int]] = {"good": set(), "revoked": set()}
@@ -107,7 +106,7 @@ async def at_last(do: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
 
 
 @asynccontextmanager
-async def loaded(store: RevocationStore) -> AsyncIterator[Load]:
+async def loaded(store: TokenStore) -> AsyncIterator[Load]:
     load = Load(store)
     async with lifespan(load.app), anyio.create_task_group() as tasks:
         for _ in range(CLIENTS):
@@ -117,7 +116,7 @@ async def loaded(store: RevocationStore) -> AsyncIterator[Load]:
 
 
 async def test_asked_directly(way: Any, server: Valkey) -> None:
-    """Away or stalled, nobody is let in; back again, everybody is, without a restart of the application."""
+    """While the server is away or stalled, no token is accepted; once it is back, tokens are, without a restart."""
     store = server_store(way[0]).from_url(server.url, timeout=TIMEOUT)
     async with loaded(store) as load:
         await load.until(good=200, revoked=200)

@@ -10,7 +10,8 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, verify_token
 from asgi_jwt_claims.errors import RevokedTokenError
-from asgi_jwt_claims.revocation import SQLiteStore, list_sessions, rotate_refresh_token, start_session
+from asgi_jwt_claims.sessions import list_sessions, rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import SQLiteStore
 from tests.support import SECRET
 from tests.system.stores.process import PATIENCE, marks_for, open_store, revocation_of
 from tests.system.stores.workers import PROCESSES, Place, Pool, all_of, lone_worker
@@ -49,7 +50,7 @@ async def test_two_hundred_at_once(place: Place, pool: Pool) -> None:
 
 
 async def test_two_hundred_at_once_without_a_grace(place: Place, pool: Pool) -> None:
-    """Without a grace one gets a successor, the others end the family, and no other session loses anything."""  # S138
+    """Without a grace one request gets a successor, the others end the session, and no other session ends."""  # S138
     config, store = JWTConfig(secret_key=SECRET, refresh_grace=0), open_store(*place)
     pair = await start_session("alice", config, store)
     others = [await start_session(name, config, store) for name in ("alice", "bob")]
@@ -68,7 +69,7 @@ async def test_two_hundred_at_once_without_a_grace(place: Place, pool: Pool) -> 
 
 
 async def test_reuse_in_another_process(place: Place, pool: Pool) -> None:
-    """A spent token that turns up in another process after its successor was used there ends the family everywhere."""  # S138
+    """A used token that is sent to another process after its successor was used there ends the session everywhere."""  # S138
     config, store = JWTConfig(secret_key=SECRET), open_store(*place)
     pair = await start_session("alice", config, store)
     with pool.on(place) as told:

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.revocation import Marks, MirroredStore, Revocation, SessionRecord
+from asgi_jwt_claims.stores import MirroredStore, Revocation, SessionRecord, TokenDigests
 from tests.conftest import HeldClock
 from tests.valkey import Valkey
 
@@ -22,13 +22,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 
 PATIENCE = 60.0  # seconds
 MARK = b"m" * 16
-MARKS = Marks(MARK, b"f" * 16, b"i" * 16, 5.0)
+MARKS = TokenDigests(MARK, b"f" * 16, b"i" * 16, 5.0)
 PREFIX = "{asgi-jwt-claims}"
 
 
 def record(number: int, **changes: Any) -> SessionRecord:
-    family = number.to_bytes(16, "big")
-    plain = SessionRecord(family, MARK, "id", family, b"", 0.0, b"", 0.0, 1.0, 1.0, time.time() + 3600, "")
+    session = number.to_bytes(16, "big")
+    plain = SessionRecord(session, MARK, "id", session, b"", 0.0, b"", 0.0, 1.0, 1.0, time.time() + 3600, "")
     return plain._replace(**changes)
 
 
@@ -51,7 +51,7 @@ def library(request: pytest.FixtureRequest) -> str:
 
 
 def make(library: str, server: Valkey, **options: Any) -> Any:
-    kind = getattr(importlib.import_module(f"asgi_jwt_claims.revocation.{library}"), f"{library.capitalize()}Store")
+    kind = getattr(importlib.import_module(f"asgi_jwt_claims.stores.{library}"), f"{library.capitalize()}Store")
     return kind.from_url(server.url, **{"timeout": PATIENCE, **options})
 
 
@@ -60,7 +60,7 @@ async def running(library: str, server: Valkey, **options: Any) -> AsyncIterator
     """A store, looked after."""
     store = make(library, server, **options)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(store.keep_fresh)
+        tasks.start_soon(store.run)
         await anyio.sleep(0.05)
         yield store
         tasks.cancel_scope.cancel()
@@ -103,11 +103,11 @@ async def test_a_clock_that_is_fast(library: str, server: Valkey) -> None:
     ):
         await slow.revoke([Revocation("token", MARK, time.time() + 200)])
         brief = record(1, expires_at=time.time() + 200)
-        await slow.replace_session(brief.family, b"", brief)
+        await slow.replace_session(brief.session, b"", brief)
         await fast.revoke([revocation(2)])
-        await fast.replace_session(record(3).family, b"", record(3))
+        await fast.replace_session(record(3).session, b"", record(3))
         assert await slow.is_revoked(MARKS)
-        assert [brief.family, record(3).family] == [one.family for one in await slow.sessions(MARK)]
+        assert [brief.session, record(3).session] == [one.session for one in await slow.sessions(MARK)]
 
 
 async def test_what_has_expired_leaves_the_lists(server: Valkey) -> None:
@@ -117,8 +117,8 @@ async def test_what_has_expired_leaves_the_lists(server: Valkey) -> None:
         key = f"{PREFIX}:sessions:{MARK.hex()}"
         await client.zadd(key, {b"old".hex(): time.time() - 400, b"new".hex(): time.time() - 200})
         endless = record(1, expires_at=math.inf)
-        await store.replace_session(endless.family, b"", endless)
-        assert {b"new".hex().encode(), endless.family.hex().encode()} == set(await client.zrange(key, 0, -1))
+        await store.replace_session(endless.session, b"", endless)
+        assert {b"new".hex().encode(), endless.session.hex().encode()} == set(await client.zrange(key, 0, -1))
 
 
 @pytest.mark.parametrize("lost", ["DEL {asgi-jwt-claims}:revoked", "FLUSHALL"])
@@ -127,7 +127,7 @@ async def test_a_server_that_loses_keys(library: str, server: Valkey, lost: str)
     async with running(library, server) as behind:
         mirror = MirroredStore(make(library, server), heartbeat=0.05)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(mirror.keep_fresh)
+            tasks.start_soon(mirror.run)
             with anyio.fail_after(PATIENCE):
                 await current(mirror)
                 await mirror.revoke([Revocation("token", MARK, math.inf), Revocation("identity", b"i", math.inf, 5.0)])
@@ -135,7 +135,7 @@ async def test_a_server_that_loses_keys(library: str, server: Valkey, lost: str)
                 server.say(lost)
                 while not await behind.is_revoked(MARKS):  # noqa: ASYNC110 -- as above
                     await anyio.sleep(0.01)
-                assert 5.0 == await behind.issued_until(b"i")
+                assert 5.0 == await behind.cutoff(b"i")
             tasks.cancel_scope.cancel()
 
 
@@ -145,15 +145,15 @@ async def test_a_mirror_that_begins_later(library: str, server: Valkey) -> None:
         await behind.revoke([Revocation("identity", MARK, math.inf, 5.0), *(revocation(one) for one in range(2000))])
         mirror = MirroredStore(make(library, server))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(mirror.keep_fresh)
+            tasks.start_soon(mirror.run)
             with anyio.fail_after(PATIENCE):
                 await current(mirror)
             server.kill()
             assert 2001 == len(mirror)
             for number in (0, 999, 1999):
-                assert await mirror.is_revoked(MARKS._replace(token=revocation(number).mark))
+                assert await mirror.is_revoked(MARKS._replace(token=revocation(number).digest))
             for issued_at, expected in ((4.0, True), (5.0, True), (6.0, False)):
-                assert expected is await mirror.is_revoked(Marks(b"", b"", MARK, issued_at))
+                assert expected is await mirror.is_revoked(TokenDigests(b"", b"", MARK, issued_at))
             tasks.cancel_scope.cancel()
 
 
@@ -163,13 +163,13 @@ async def test_a_later_cutoff_that_a_server_has_lost(library: str, server: Valke
         mirror = MirroredStore(make(library, server), heartbeat=0.05)
         until = time.time() + 3600
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(mirror.keep_fresh)
+            tasks.start_soon(mirror.run)
             with anyio.fail_after(PATIENCE):
                 await current(mirror)
                 await mirror.revoke([Revocation("identity", MARK, until, 9.0)])
                 server.say("FLUSHALL")
                 await behind.revoke([Revocation("identity", MARK, until, 4.0)])
-                while 9.0 != await behind.issued_until(MARK):  # noqa: ASYNC110 -- as above
+                while 9.0 != await behind.cutoff(MARK):  # noqa: ASYNC110 -- as above
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
 
@@ -177,25 +177,25 @@ async def test_a_later_cutoff_that_a_server_has_lost(library: str, server: Valke
 async def test_a_full_server(library: str, server: Valkey) -> None:
     """A server without memory refuses everything that would grow, before any of it is done; looking goes on."""
     async with running(library, server) as store:
-        before = record(1, sealed=b"sealed", sealed_until=time.time() + 3600)
+        before = record(1, response=b"sealed", response_until=time.time() + 3600)
         await store.revoke([revocation(1)])
-        await store.replace_session(before.family, b"", before)
+        await store.replace_session(before.session, b"", before)
         server.say("CONFIG SET maxmemory 1")
-        after = before._replace(current=MARK, sealed=b"")
+        after = before._replace(current=MARK, response=b"")
         for call in (
             lambda: store.revoke([revocation(2)]),
-            lambda: store.replace_session(before.family, before.current, after),
-            lambda: store.replace_session(record(2).family, b"", record(2)),
+            lambda: store.replace_session(before.session, before.current, after),
+            lambda: store.replace_session(record(2).session, b"", record(2)),
         ):
             with pytest.raises(StoreUnavailableError):
                 await call()
-        assert await store.is_revoked(MARKS._replace(token=revocation(1).mark))
-        assert not await store.is_revoked(MARKS._replace(token=revocation(2).mark))
+        assert await store.is_revoked(MARKS._replace(token=revocation(1).digest))
+        assert not await store.is_revoked(MARKS._replace(token=revocation(2).digest))
         assert [before] == await store.sessions(MARK)
         assert (await store.position()).number == (await store.position()).number
         server.say("CONFIG SET maxmemory 0")
-        assert await store.replace_session(before.family, before.current, after)
-        assert after == await store.session(before.family)
+        assert await store.replace_session(before.session, before.current, after)
+        assert after == await store.session(before.session)
 
 
 @pytest.mark.parametrize("policy", ["noeviction", "allkeys-lru", "volatile-ttl"])
@@ -218,7 +218,7 @@ async def test_a_server_that_says_nothing_of_itself(
     server.say("ACL SETUSER default -info")
     async with running(library, server) as store:
         await store.revoke([revocation(1)])
-        assert await store.is_revoked(MARKS._replace(token=revocation(1).mark))
+        assert await store.is_revoked(MARKS._replace(token=revocation(1).digest))
     assert [] == caplog.records
 
 
@@ -232,7 +232,7 @@ async def test_what_a_version_before_has_written(server: Valkey) -> None:
         await client.set(f"{PREFIX}:number", 1000)
         fields = {
             "identity": MARK.hex(),
-            "id": one.id,
+            "id": one.session_id,
             "current": one.current.hex(),
             "previous": "",
             "spent_at": "0.0",
@@ -242,14 +242,65 @@ async def test_what_a_version_before_has_written(server: Valkey) -> None:
             "expires_at": "+inf",
             "label": "",
         }
-        await client.hset(f"{PREFIX}:session:{one.family.hex()}", mapping=fields)
-        await client.zadd(f"{PREFIX}:sessions:{MARK.hex()}", {one.family.hex(): math.inf})
+        await client.hset(f"{PREFIX}:session:{one.session.hex()}", mapping=fields)
+        await client.zadd(f"{PREFIX}:sessions:{MARK.hex()}", {one.session.hex(): math.inf})
         async with running("redis", server) as store:
-            assert 7.5 == await store.issued_until(MARK)
+            assert 7.5 == await store.cutoff(MARK)
             assert [one] == await store.sessions(MARK)
             assert await store.is_revoked(MARKS._replace(identity=MARK))
             assert (0, [Revocation("identity", MARK, math.inf, 7.5)]) == await store.page(0)
         assert 0 == await client.exists(f"{PREFIX}:issued_until", f"{PREFIX}:number")
+
+
+async def test_a_session_that_the_release_before_has_written(server: Valkey) -> None:
+    """Every field of its hash is read, under the name that it had there, and is written under that name again."""
+    redis = pytest.importorskip("redis.asyncio")
+    later = float(int(time.time()) + 3600)
+    one = SessionRecord(
+        session=MARK,
+        identity=b"i" * 16,
+        session_id="0f",
+        current=b"c" * 16,
+        previous=b"p" * 16,
+        previous_used_at=5.5,
+        response=b"an answer",
+        response_until=later,
+        started_at=1.5,
+        refreshed_at=2.5,
+        expires_at=later + 1,
+        label="phone",
+        access_expires_at=later + 2,
+        audience='["a","b"]',
+        repeats=7,
+        was_repeated=True,
+    )
+    fields = {
+        "identity": one.identity.hex(),
+        "id": "0f",
+        "current": one.current.hex(),
+        "previous": one.previous.hex(),
+        "spent_at": "5.5",
+        "sealed_until": repr(later),
+        "started_at": "1.5",
+        "refreshed_at": "2.5",
+        "expires_at": repr(later + 1),
+        "label": "phone",
+        "access_expires_at": repr(later + 2),
+        "audience": '["a","b"]',
+        "repeats": "7",
+        "was_repeated": "1",
+        "has_ended": "0",
+    }
+    key = f"{PREFIX}:session:{MARK.hex()}"
+    async with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        await client.hset(key, mapping=fields)
+        await client.set(f"{PREFIX}:sealed:{MARK.hex()}", "YW4gYW5zd2Vy")
+        await client.zadd(f"{PREFIX}:sessions:{one.identity.hex()}", {MARK.hex(): later + 1})
+        async with running("redis", server) as store:
+            assert one == await store.session(MARK)
+            assert [one] == await store.sessions(one.identity)
+            assert await store.replace_session(MARK, one.current, one._replace(current=b"n" * 16))
+        assert {**fields, "current": (b"n" * 16).hex()} == await client.hgetall(key)
 
 
 async def test_pages_of_sessions(library: str, server: Valkey) -> None:
@@ -257,32 +308,32 @@ async def test_pages_of_sessions(library: str, server: Valkey) -> None:
     async with running(library, server) as store:
         every = [record(number, label="\u00fc") for number in range(1, 1201)]
         for one in every:
-            await store.replace_session(one.family, b"", one)
+            await store.replace_session(one.session, b"", one)
         for one in every[10:700]:
-            server.say(f"DEL {PREFIX}:session:{one.family.hex()}")
+            server.say(f"DEL {PREFIX}:session:{one.session.hex()}")
         live = [*every[:10], *every[700:]]
         assert live[:500] == await store.sessions(MARK)
-        assert live[500:] == await store.sessions(MARK, after=live[499].family)
+        assert live[500:] == await store.sessions(MARK, after=live[499].session)
         assert live == await store.sessions(MARK, limit=5000)
-        assert live[5:12] == await store.sessions(MARK, after=live[4].family, limit=7)
+        assert live[5:12] == await store.sessions(MARK, after=live[4].session, limit=7)
 
 
 async def test_a_session_that_makes_no_sense(library: str, server: Valkey) -> None:
     """A session that cannot be read is an error of the store, and no other."""
     async with running(library, server) as store:
-        await store.replace_session(record(1).family, b"", record(1))
-        server.say(f"HSET {PREFIX}:session:{record(1).family.hex()} expires_at soon")
+        await store.replace_session(record(1).session, b"", record(1))
+        server.say(f"HSET {PREFIX}:session:{record(1).session.hex()} expires_at soon")
         with pytest.raises(StoreUnavailableError):
-            await store.session(record(1).family)
+            await store.session(record(1).session)
         with pytest.raises(StoreUnavailableError):
-            await store.replace_session(record(2).family, b"", record(2, label="\ud83d"))
+            await store.replace_session(record(2).session, b"", record(2, label="\ud83d"))
 
 
 async def test_no_key_is_left_behind(server: Valkey) -> None:
-    """A session that ended leaves its record alone: no sealed answer, and no place on a list."""
+    """Of a session that ended only its record is left: no response, and no entry in a list."""
     async with running("redis", server) as store:
-        one = record(1, sealed=os.urandom(9), sealed_until=time.time() + 3600)
-        await store.replace_session(one.family, b"", one)
-        await store.replace_session(one.family, one.current, one._replace(sealed=b"", has_ended=True))
+        one = record(1, response=os.urandom(9), response_until=time.time() + 3600)
+        await store.replace_session(one.session, b"", one)
+        await store.replace_session(one.session, one.current, one._replace(response=b"", has_ended=True))
         keys = [line for line in server.say("KEYS *").split(b"\r\n") if line.startswith(b"{")]
-        assert [f"{PREFIX}:session:{one.family.hex()}".encode()] == keys
+        assert [f"{PREFIX}:session:{one.session.hex()}".encode()] == keys

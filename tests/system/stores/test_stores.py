@@ -15,19 +15,18 @@ import anyio
 import pytest
 
 from asgi_jwt_claims import JWTConfig, create_access_token, verify_token
-from asgi_jwt_claims._store import marks_of
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
-from asgi_jwt_claims.revocation import (
-    Marks,
+from asgi_jwt_claims.sessions import rotate_refresh_token, start_session
+from asgi_jwt_claims.stores import (
     MemoryStore,
     MirroredStore,
     Revocation,
-    RevocationStore,
     SQLiteStore,
-    rotate_refresh_token,
-    start_session,
+    TokenDigests,
+    TokenStore,
 )
-from asgi_jwt_claims.revocation._ledger import Ledger
+from asgi_jwt_claims.stores._revocation_index import RevocationIndex
+from asgi_jwt_claims.tokens.digests import digests_of
 from tests.conftest import NOW, HeldClock
 from tests.records import MARK, MARKS, RECORD
 from tests.support import SECRET, free_port
@@ -38,17 +37,17 @@ pytestmark = pytest.mark.anyio
 
 on_asyncio = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-CALLS: dict[str, Callable[[RevocationStore], Awaitable[Any]]] = {
+CALLS: dict[str, Callable[[TokenStore], Awaitable[Any]]] = {
     "is_revoked": lambda store: store.is_revoked(MARKS),
     "revoke": lambda store: store.revoke([Revocation("token", MARK, math.inf)]),
-    "issued_until": lambda store: store.issued_until(MARK),
+    "issued_until": lambda store: store.cutoff(MARK),
     "session": lambda store: store.session(MARK),
     "sessions": lambda store: store.sessions(MARK),
     "replace_session": lambda store: store.replace_session(MARK, b"", RECORD),
 }
 
 
-async def all_fail(store: RevocationStore) -> None:
+async def all_fail(store: TokenStore) -> None:
     """Every call says that the store cannot be asked, and nothing else is raised."""
     for name, call in CALLS.items():
         failed: str | None = None
@@ -64,10 +63,10 @@ class Told(MemoryStore):
 
     answer: Any = None
 
-    def known(self, token: Any, config: Any) -> Any:
+    def is_revoked_locally(self, token: Any, config: Any) -> Any:
         return None
 
-    async def is_revoked(self, marks: Marks) -> bool:
+    async def is_revoked(self, marks: TokenDigests) -> bool:
         answer: bool = self.answer
         return answer
 
@@ -84,7 +83,7 @@ async def test_only_yes_and_no_are_answers(config: JWTConfig, answer: Any) -> No
 async def test_marks_tell_nothing_and_no_kind_passes_for_another(config: JWTConfig, store: MemoryStore) -> None:
     """A `jti`, a session and an identity of the same name are three things."""  # S141
     await store.revoke([Revocation("token", MARK, math.inf), Revocation("identity", b"i" * 16, math.inf, 5.0)])
-    assert not await store.is_revoked(Marks(b"x", b"y", MARK, 1.0))
+    assert not await store.is_revoked(TokenDigests(b"x", b"y", MARK, 1.0))
     pair = await start_session("alice", config, store)
     token = verify_token(pair.access_token, config)
     await store.revoke(
@@ -96,26 +95,26 @@ async def test_marks_tell_nothing_and_no_kind_passes_for_another(config: JWTConf
 async def test_memory_forgets_sessions(store: MemoryStore, clock: HeldClock) -> None:
     """Sessions that have ended are taken out of memory as others begin."""
     for number in range(1030):
-        family = number.to_bytes(16, "big")
-        await store.replace_session(family, b"", RECORD._replace(family=family, expires_at=clock.now + 0.5))
+        session = number.to_bytes(16, "big")
+        await store.replace_session(session, b"", RECORD._replace(session=session, expires_at=clock.now + 0.5))
         clock.now += 1
     assert 10 > len(store._sessions)
 
 
 def test_the_ledger_forgets() -> None:
     """What has expired is dropped as others come in; what was prolonged in the meantime is not."""
-    ledger, now = Ledger(), float(NOW)
+    index, now = RevocationIndex(), float(NOW)
     for number in range(2000):
-        ledger.add(Revocation("token", number.to_bytes(16, "big"), now + 60), now)
-    prolonged = Marks((7).to_bytes(16, "big"), b"", b"", 0)
-    ledger.add(Revocation("token", prolonged.token, now + 9999), now)
-    ledger.add(Revocation("identity", MARK, now + 60, now), now)
-    assert (2001, now) == (len(ledger), ledger.issued_until(MARK, now))
+        index.add(Revocation("token", number.to_bytes(16, "big"), now + 60), now)
+    prolonged = TokenDigests((7).to_bytes(16, "big"), b"", b"", 0)
+    index.add(Revocation("token", prolonged.token, now + 9999), now)
+    index.add(Revocation("identity", MARK, now + 60, now), now)
+    assert (2001, now) == (len(index), index.cutoff(MARK, now))
     for number in range(60):
-        ledger.add(Revocation("token", os.urandom(16), now + 8000), now + 200 + number)
-    assert 61 == len(ledger)
-    assert ledger.is_revoked(prolonged, now + 300)
-    assert 0 == ledger.issued_until(MARK, now + 30)
+        index.add(Revocation("token", os.urandom(16), now + 8000), now + 200 + number)
+    assert 61 == len(index)
+    assert index.is_revoked(prolonged, now + 300)
+    assert 0 == index.cutoff(MARK, now + 30)
 
 
 # SQLite ---------------------------------------------------------------------------------------------------------------
@@ -131,7 +130,7 @@ def test_what_sqlite_refuses(path: str, options: dict[str, Any]) -> None:
 
 
 async def test_a_file_of_its_owner(tmp_path: Path) -> None:
-    """The file is readable by nobody else, in WAL mode, and stays behind when the store is closed."""
+    """The file is readable by its owner only, in WAL mode, and is kept when the store is closed."""
     path = tmp_path / "db"
     store = SQLiteStore(path)
     assert f"<SQLiteStore {path}>" == repr(store)
@@ -155,7 +154,7 @@ async def test_what_is_endless_is_so_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trouble", ["a folder", "not a database", "another version", "no such folder"])
 async def test_a_file_that_cannot_be_used(tmp_path: Path, trouble: str) -> None:
-    """Whatever is wrong with the file: nothing is said about any token, and once it is put right, all is well."""
+    """A file that cannot be used is an error for every call, until it can be used again."""
     path = tmp_path / "below" / "db"
     if trouble != "no such folder":
         path.parent.mkdir()
@@ -206,8 +205,8 @@ async def test_sqlite_tidies_up(tmp_path: Path, clock: HeldClock) -> None:
     store = SQLiteStore(tmp_path / "db", clock=clock)
     await store.revoke([Revocation("token", os.urandom(16), clock.now + 1) for _ in range(300)])
     for number in range(5):
-        family = bytes([number]) * 16
-        await store.replace_session(family, b"", RECORD._replace(family=family, expires_at=clock.now + 1))
+        session = bytes([number]) * 16
+        await store.replace_session(session, b"", RECORD._replace(session=session, expires_at=clock.now + 1))
     clock.now += 2
     for _ in range(2):
         await store.revoke([Revocation("token", MARK, math.inf)])
@@ -222,7 +221,7 @@ async def test_the_file_is_closed_at_the_end(tmp_path: Path) -> None:
     """Looked after by an application, the store lets go of its file when that ends."""
     store = SQLiteStore(tmp_path / "db")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(store.keep_fresh)
+        tasks.start_soon(store.run)
         assert not await store.is_revoked(MARKS)
         assert 1 == len(store._connections._idle)
         tasks.cancel_scope.cancel()
@@ -284,10 +283,10 @@ async def test_keys_are_on_one_node_and_end(client: Any) -> None:
     for raw in (pair.access_token, pair.refresh_token, successor.access_token, successor.refresh_token):
         assert all(part.encode() not in content for part in raw.split("."))
     assert b"alice" not in content
-    family = marks_of(verify_token(pair.access_token, config), config).family
-    assert await store.session(family)
+    session = digests_of(verify_token(pair.access_token, config), config).session
+    assert await store.session(session)
     clock.now += 10**8  # the server does not know yet that it is so late
-    assert None is await store.session(family)
+    assert None is await store.session(session)
     await store.aclose()  # which leaves the application's client alone
     assert await client.ping()
 
@@ -300,8 +299,8 @@ async def test_lists_of_sessions_last_as_long_as_their_sessions(client: Any) -> 
     key = f"{{{prefix}}}:sessions:{MARK.hex()}"
 
     async def begin(number: int, seconds: float) -> int:
-        family = bytes([number]) * 16
-        await store.replace_session(family, b"", RECORD._replace(family=family, expires_at=now + seconds))
+        session = bytes([number]) * 16
+        await store.replace_session(session, b"", RECORD._replace(session=session, expires_at=now + seconds))
         left: int = await client.ttl(key)
         return left
 
@@ -336,7 +335,7 @@ async def test_the_application_owns_its_client(valkey: Valkey) -> None:
             server_store("coredis")(impatient)
     async with coredis.Redis.from_url(valkey.url, verify_version=False, **timeouts) as client:
         store = server_store("coredis")(client, prefix=os.urandom(8).hex())
-        await store.keep_fresh()
+        await store.run()
         assert not await store.is_revoked(MARKS)
         await store.aclose()
         assert not await store.is_revoked(MARKS)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from asgi_jwt_claims import JWTConfig, create_access_token
-from asgi_jwt_claims.connections import _watch
-from tests.by_hand import Header, bearer
+from asgi_jwt_claims.connections import registry as _watch
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, bearer
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,6 @@ def expire(clock: HeldClock, config: JWTConfig) -> Callable[[], None]:
     """Let so much time pass that every token has expired."""
 
     def pass_time() -> None:
-        clock.now += 15 * 60 + config.leeway_seconds
+        clock.now += 15 * 60 + config._prepared.leeway_seconds
 
     return pass_time

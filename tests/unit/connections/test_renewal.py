@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from asgi_jwt_claims import (
     renew_token,
     verify_token,
 )
-from asgi_jwt_claims.connections._watch import _CONNECTIONS
+from asgi_jwt_claims.connections.registry import _REGISTRY
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MalformedTokenError,
@@ -33,11 +34,12 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
     WrongTypeError,
 )
-from asgi_jwt_claims.revocation import MemoryStore, revoke_token
-from tests.by_hand import Header, Receive, Scope, Send, bearer, http_scope, websocket_scope
+from asgi_jwt_claims.sessions import revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Receive, Scope, Send, bearer, http_scope, talk, websocket_scope
 from tests.support import SECRET
-from tests.unit.connections.line import a_while, connected, until
+from tests.unit.connections.connection import a_while, connected, until
 from tests.unit.connections.test_revocations import REVOKED, guarded, hello
 from tests.unit.connections.test_streams import START, tick
 from tests.unit.connections.test_websockets import EXPIRED
@@ -85,18 +87,18 @@ async def test_it_lives_longer(
     app: Renewing, config: JWTConfig, alice: Header, clock: HeldClock, expire: Expire
 ) -> None:
     """A connection lives as long as the new token, which is the token from then on."""
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         clock.now += 600
         new = create_access_token("alice", config)
-        line.say(new)
-        await until(lambda: ["renewed"] == line.texts)
+        connection.say(new)
+        await until(lambda: ["renewed"] == connection.texts)
         assert verify_token(new, config).jti == app.scope["token"].jti == app.current[0].jti
         clock.now += 600
         await a_while()
-        line.say("no token")
-        await until(lambda: ["renewed", "refused"] == line.texts)
+        connection.say("no token")
+        await until(lambda: ["renewed", "refused"] == connection.texts)
         expire()
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
     assert MalformedTokenError is type(app.error)
 
 
@@ -110,8 +112,8 @@ async def test_a_task_of_the_connection_sees_the_new_token(config: JWTConfig, al
         await receive()
         await send({"type": "websocket.accept"})
         outside = JWTMiddleware(renewing(scope), config)
-        async with connected(outside, hello(bearer(create_access_token("bob", config)))) as line:
-            await until(lambda: bool(line.sent))
+        async with connected(outside, hello(bearer(create_access_token("bob", config)))) as connection:
+            await until(lambda: bool(connection.sent))
         seen.extend([before is other.run(current_token), scope["token"] is other.run(current_token) is current_token()])
 
     def renewing(scope: Scope) -> Any:
@@ -136,11 +138,11 @@ async def test_an_exempt_path_stays_exempt(config: JWTConfig, alice: Header) -> 
         await inner(scope, receive, send)
         app.current.append(current_token())
 
-    async with connected(JWTMiddleware(between, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(between, config), hello(alice)) as connection:
         new = create_access_token("alice", config)
-        before = [holder.token for holder in line.scope["asgi_jwt_claims.holders"]]
-        await renew_token(line.scope, new)
-        after = [holder.token for holder in line.scope["asgi_jwt_claims.holders"]]
+        before = [holder.token for holder in connection.scope["asgi_jwt_claims.holders"]]
+        await renew_token(connection.scope, new)
+        after = [holder.token for holder in connection.scope["asgi_jwt_claims.holders"]]
     assert (["alice", None], ["alice", None]) == tuple(
         [token and token.identity for token in tokens] for tokens in (before, after)
     )
@@ -152,20 +154,20 @@ async def test_what_stands_in_the_scope_already(config: JWTConfig, alice: Header
     for planted in ("rubbish", [1], None):
         app.current.clear()
         scope = {**hello(alice), "asgi_jwt_claims.holders": planted}
-        async with connected(JWTMiddleware(app, config), scope) as line:
-            line.say(create_access_token("alice", config))
-            await until(lambda: ["renewed"] == line.texts)
+        async with connected(JWTMiddleware(app, config), scope) as connection:
+            connection.say(create_access_token("alice", config))
+            await until(lambda: ["renewed"] == connection.texts)
         assert app.scope["token"] is app.current[0]
 
 
 async def test_it_lives_shorter(app: Renewing, config: JWTConfig, alice: Header, clock: HeldClock) -> None:
     """A token that expires earlier ends the connection earlier."""
     hasty = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=60)
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.say(create_access_token("alice", hasty))
-        await until(lambda: ["renewed"] == line.texts)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.say(create_access_token("alice", hasty))
+        await until(lambda: ["renewed"] == connection.texts)
         clock.now += 70
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
 
 
 async def test_from_a_token_that_never_expires(app: Renewing, clock: HeldClock) -> None:
@@ -175,16 +177,16 @@ async def test_from_a_token_that_never_expires(app: Renewing, clock: HeldClock) 
     )
     hasty = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=60)
     eternal = create_access_token("alice", config)
-    async with connected(JWTMiddleware(app, config), hello(bearer(eternal))) as line:
+    async with connected(JWTMiddleware(app, config), hello(bearer(eternal))) as connection:
         for raw in (create_access_token("alice", hasty), eternal):
-            line.say(raw)
-        await until(lambda: ["renewed"] * 2 == line.texts)
+            connection.say(raw)
+        await until(lambda: ["renewed"] * 2 == connection.texts)
         clock.now += 100
         await a_while()
-        line.say(create_access_token("alice", hasty))
-        await until(lambda: ["renewed"] * 3 == line.texts)
+        connection.say(create_access_token("alice", hasty))
+        await until(lambda: ["renewed"] * 3 == connection.texts)
         clock.now += 100
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
 
 
 def refused_tokens(config: JWTConfig, clock: HeldClock) -> dict[type[TokenError], str]:
@@ -206,16 +208,16 @@ async def test_what_is_refused(app: Renewing, clock: HeldClock, expire: Expire, 
     """Whatever would not have been let in, or is somebody else's, changes nothing."""
     config = JWTConfig(secret_key=SECRET, clock=clock, issuer="https://issuer.example")
     mine = create_access_token("alice", config, scope="chat")
-    async with connected(JWTMiddleware(guarded(app, scopes="chat"), config), hello(bearer(mine))) as line:
+    async with connected(JWTMiddleware(guarded(app, scopes="chat"), config), hello(bearer(mine))) as connection:
         clock.now += 300
-        line.say(refused_tokens(config, clock)[error])
-        await until(lambda: ["refused"] == line.texts)
+        connection.say(refused_tokens(config, clock)[error])
+        await until(lambda: ["refused"] == connection.texts)
         assert (error, verify_token(mine, config).jti) == (type(app.error), app.scope["token"].jti)
         assert "alice" == app.current[0].identity
-        line.say(create_access_token("alice", config, scope="chat"))
-        await until(lambda: ["refused", "renewed"] == line.texts)
+        connection.say(create_access_token("alice", config, scope="chat"))
+        await until(lambda: ["refused", "renewed"] == connection.texts)
         expire()
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
 
 
 async def test_revoked_tokens(app: Renewing, config: JWTConfig, alice: Header, store: MemoryStore) -> None:
@@ -223,17 +225,60 @@ async def test_revoked_tokens(app: Renewing, config: JWTConfig, alice: Header, s
     old = verify_token(alice[1].split()[1], config)
     revoked, new = (create_access_token("alice", config) for _ in range(2))
     await revoke_token(verify_token(revoked, config), config, store)
-    async with connected(JWTMiddleware(app, config, revocation=store), hello(alice)) as line:
-        line.say(revoked)
-        await until(lambda: ["refused"] == line.texts)
+    async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as connection:
+        connection.say(revoked)
+        await until(lambda: ["refused"] == connection.texts)
         assert RevokedTokenError is type(app.error)
-        line.say(new)
-        await until(lambda: ["refused", "renewed"] == line.texts)
+        connection.say(new)
+        await until(lambda: ["refused", "renewed"] == connection.texts)
         await revoke_token(old, config, store)
         await a_while()
-        assert not line.end
+        assert not connection.end
         await revoke_token(verify_token(new, config), config, store)
-        await until(lambda: REVOKED == line.end)
+        await until(lambda: REVOKED == connection.end)
+
+
+def _has(entries: list[Any], number: int) -> bool:
+    return len(entries) == number
+
+
+async def test_two_renewals_at_once(config: JWTConfig, alice: Header) -> None:
+    """The renewal that ends last counts, for everything that a handler reads."""
+
+    waiting: list[anyio.Event] = []
+
+    class Slow(MemoryStore):
+        def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool:
+            return False
+
+        async def check(self, token: Token, config: JWTConfig) -> bool:
+            waiting.append(anyio.Event())
+            await waiting[-1].wait()
+            return False
+
+    ended: list[Token] = []
+    read: list[Any] = []
+
+    async def renewing(scope: Scope, receive: Receive, send: Send) -> None:
+        async def renew() -> None:
+            ended.append(await renew_token(scope, create_access_token("alice", config)))
+
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            for number in (0, 1):
+                tasks.start_soon(renew)
+                await until(functools.partial(_has, waiting, number + 1))
+            for number in (1, 0):
+                waiting[number].set()
+                await until(functools.partial(_has, ended, 2 - number))
+        read.extend((scope["token"], scope["user"], scope["auth"].token, get_token(scope), current_token()))
+        await send({"type": "websocket.close"})
+
+    guarded = JWTMiddleware(renewing, config, store=Slow(), set_user=True)
+    await talk(guarded, "/", alice)
+    assert 2 == len(set(ended))
+    assert [ended[1]] * 5 == read
 
 
 async def test_revoked_while_it_renews(app: Renewing, config: JWTConfig, alice: Header, clock: HeldClock) -> None:
@@ -247,9 +292,9 @@ async def test_revoked_while_it_renews(app: Renewing, config: JWTConfig, alice: 
             return answer
 
     new = create_access_token("alice", config)
-    async with connected(JWTMiddleware(app, config, revocation=Slow(clock=clock)), hello(alice)) as line:
-        line.say(new)
-        await until(lambda: REVOKED == line.end)
+    async with connected(JWTMiddleware(app, config, store=Slow(clock=clock)), hello(alice)) as connection:
+        connection.say(new)
+        await until(lambda: REVOKED == connection.end)
 
 
 async def test_it_has_ended_meanwhile(
@@ -259,17 +304,17 @@ async def test_it_has_ended_meanwhile(
 
     class Slow(MemoryStore):
         async def is_revoked(self, marks: Any) -> bool:
-            await until(lambda: line.end)
+            await until(lambda: connection.end)
             return False
 
     later = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=timedelta(days=1))
     new = create_access_token("alice", later)
-    async with connected(JWTMiddleware(app, config, revocation=Slow(clock=clock)), hello(alice)) as line:
-        line.say(new)
+    async with connected(JWTMiddleware(app, config, store=Slow(clock=clock)), hello(alice)) as connection:
+        connection.say(new)
         await a_while()
         expire()
-        await until(lambda: line.is_over)
-    assert (ExpiredTokenError, EXPIRED) == (type(app.error), line.end)
+        await until(lambda: connection.is_over)
+    assert (ExpiredTokenError, EXPIRED) == (type(app.error), connection.end)
     assert verify_token(new, later).jti != app.scope["token"].jti
 
 
@@ -282,14 +327,14 @@ async def test_after_the_client_has_gone(config: JWTConfig, alice: Header, expir
         await receive()
         await renew_token(scope, create_access_token("alice", config))
         await a_while()
-        assert _CONNECTIONS.get() is None
+        assert _REGISTRY.get() is None
         expire()
         await a_while()
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.hang_up()
-        await until(lambda: line.is_over)
-    assert (["accept"], None) == (line.types, line.error)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.hang_up()
+        await until(lambda: connection.is_over)
+    assert (["accept"], None) == (connection.types, connection.error)
 
 
 async def test_nothing_to_renew(config: JWTConfig, alice: Header) -> None:
@@ -313,8 +358,8 @@ async def test_nothing_to_renew(config: JWTConfig, alice: Header) -> None:
         (JWTMiddleware(app, config), http_scope("/", alice)),
         (app, websocket_scope("/")),
     ):
-        async with connected(middleware, scope) as line:
-            await until(lambda line=line: line.is_over)
+        async with connected(middleware, scope) as connection:
+            await until(lambda connection=connection: connection.is_over)
     assert 5 == len(errors)
     assert all("no token to renew" in str(error) for error in errors)
 
@@ -330,18 +375,18 @@ async def test_a_stream(config: JWTConfig, clock: HeldClock, expire: Expire) -> 
         await anyio.sleep_forever()
 
     mine = bearer(create_access_token("alice", config, scope="chat"))
-    async with connected(JWTMiddleware(guarded(app, scopes="chat"), config), http_scope("/", mine)) as line:
-        await until(lambda: line.body)
+    async with connected(JWTMiddleware(guarded(app, scopes="chat"), config), http_scope("/", mine)) as connection:
+        await until(lambda: connection.body)
         clock.now += 600
         with pytest.raises(MissingScopeError):
             await renew_token(scopes[0], create_access_token("alice", config))
         await renew_token(scopes[0], create_access_token("alice", config, scope="chat"))
         clock.now += 600
         await a_while()
-        assert not line.end
+        assert not connection.end
         expire()
-        await until(lambda: line.end)
-        line.is_over = True
+        await until(lambda: connection.end)
+        connection.is_over = True
 
 
 async def test_the_token_of_an_optional_guard(
@@ -357,8 +402,8 @@ async def test_the_token_of_an_optional_guard(
         renewed.append(await renew_token(scope, create_access_token("alice", config)))
         await receive()
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         await until(lambda: renewed)
-        assert "mine" == line.scope["token"]
+        assert "mine" == connection.scope["token"]
         expire()
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)

@@ -16,7 +16,6 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims import (
-    SCOPE_KEY,
     BearerHeader,
     Cookie,
     JWTConfig,
@@ -27,27 +26,29 @@ from asgi_jwt_claims import (
     renew_token,
     verify_token,
 )
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.errors import RevokedTokenError, WrongIdentityError
-from asgi_jwt_claims.outcome import outcome_under
-from asgi_jwt_claims.revocation import MemoryStore, SQLiteStore, revoke_token
+from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.starlette import install, jwt_required
-from tests.by_hand import Header, Receive, Scope, Send, ask, bearer, http_scope, websocket_scope
+from asgi_jwt_claims.stores import MemoryStore, SQLiteStore
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Receive, Scope, Send, ask, bearer, http_scope, websocket_scope
+from tests.scopes import admit
 from tests.support import SECRET
-from tests.unit.connections.line import connected, until
+from tests.unit.connections.connection import connected, until
 from tests.unit.connections.test_revocations import REVOKED, hello
 from tests.unit.connections.test_websockets import EXPIRED
 
 pytestmark = pytest.mark.anyio
 
 Expire = Callable[[], None]
-LAX, STRICT = Access(check_revocation=False), Access()
+LAX, STRICT = Guard(check_revocation=False), Guard()
 
 
 @pytest.mark.parametrize("guards", [(LAX, STRICT), (STRICT, LAX), (LAX, STRICT, LAX)])
 async def test_a_lax_guard_beside_a_strict_one(
-    config: JWTConfig, alice: Header, raw: str, store: MemoryStore, guards: tuple[Access, ...]
+    config: JWTConfig, alice: Header, raw: str, store: MemoryStore, guards: tuple[Guard, ...]
 ) -> None:
     """As long as one guard wants to know, a revoked token ends the connection and renews none."""  # S133
     refused: list[bool] = []
@@ -55,7 +56,7 @@ async def test_a_lax_guard_beside_a_strict_one(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         for access in guards:
-            outcome_under(scope, access).admit(scope, access)
+            admit(scope, access)
         await send({"type": "websocket.accept"})
         store._feed._listeners, listeners = (), store._feed._listeners
         await revoke_token(verify_token(raw, config), config, store)
@@ -66,10 +67,10 @@ async def test_a_lax_guard_beside_a_strict_one(
         await revoke_token(verify_token(raw, config), config, store)
         assert "websocket.disconnect" == (await receive())["type"]
 
-    lenient = JWTMiddleware(app, config, required=False, revocation=store)
-    async with connected(lenient, hello(alice)) as line:
-        await until(lambda: line.is_over)
-    assert ([True], REVOKED, None) == (refused, line.end, line.error)
+    lenient = JWTMiddleware(app, config, required=False, store=store)
+    async with connected(lenient, hello(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert ([True], REVOKED, None) == (refused, connection.end, connection.error)
 
 
 async def test_guards_are_remembered_once(config: JWTConfig, alice: Header) -> None:
@@ -81,15 +82,15 @@ async def test_guards_are_remembered_once(config: JWTConfig, alice: Header) -> N
 
         @jwt_required
         async def on_receive(self, websocket: WebSocket, data: str, token: Token) -> None:
-            passed.append(len(websocket.scope[SCOPE_KEY].passed))
+            passed.append(len(websocket.scope[SCOPE_KEY].grants_for(websocket.scope)[0].guards))
 
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
     install(app, config, required=False)
-    async with connected(app, hello(alice)) as line:  # type: ignore[arg-type]
+    async with connected(app, hello(alice)) as connection:  # type: ignore[arg-type]
         for _ in range(20):
-            line.say("hello")
+            connection.say("hello")
         await until(lambda: len(passed) == 20)
-        line.hang_up()
+        connection.hang_up()
     assert [1] * 20 == passed
 
 
@@ -108,18 +109,18 @@ async def test_a_guard_that_comes_after_the_accept(
             heard.append(token.identity)
 
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
-    install(app, config, required=False, revocation=store)
+    install(app, config, required=False, store=store)
     headers = ((b"cookie", b"__Host-access_token=" + raw.encode()), (b"origin", b"https://testserver"))
-    async with connected(app, websocket_scope("/", *headers)) as line:  # type: ignore[arg-type]
-        line.say("hello")
+    async with connected(app, websocket_scope("/", *headers)) as connection:  # type: ignore[arg-type]
+        connection.say("hello")
         await until(lambda: heard)
         if revoked:
             await revoke_token(verify_token(raw, config), config, store)
         else:
             expire()
-        await until(lambda: line.end)
-        await until(lambda: line.is_over)
-    assert (["alice"], REVOKED if revoked else EXPIRED) == (heard, line.end)
+        await until(lambda: connection.end)
+        await until(lambda: connection.is_over)
+    assert (["alice"], REVOKED if revoked else EXPIRED) == (heard, connection.end)
 
 
 async def test_a_late_guard_that_lets_it_go_on(config: JWTConfig, raw: str, expire: Expire) -> None:
@@ -136,14 +137,14 @@ async def test_a_late_guard_that_lets_it_go_on(config: JWTConfig, raw: str, expi
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
     install(app, config, required=False)
     headers = ((b"cookie", b"__Host-access_token=" + raw.encode()), (b"origin", b"https://testserver"))
-    async with connected(app, websocket_scope("/", *headers)) as line:  # type: ignore[arg-type]
-        line.say("first")
+    async with connected(app, websocket_scope("/", *headers)) as connection:  # type: ignore[arg-type]
+        connection.say("first")
         await until(lambda: heard)
         expire()
-        line.say("second")
+        connection.say("second")
         await until(lambda: len(heard) == 2)
-        line.hang_up()
-    assert (["first", "second"], ["accept"]) == (heard, line.types)
+        connection.hang_up()
+    assert (["first", "second"], ["accept"]) == (heard, connection.types)
 
 
 async def test_a_renewal_leaves_no_rights_behind(config: JWTConfig) -> None:
@@ -158,9 +159,9 @@ async def test_a_renewal_leaves_no_rights_behind(config: JWTConfig) -> None:
         token = await renew_token(scope, narrow)
         seen.extend(one is token for one in (scope["token"], scope["user"], scope["auth"].token))
 
-    async with connected(JWTMiddleware(app, config, set_user=True), hello(bearer(wide))) as line:
-        await until(lambda: line.is_over)
-    assert ([True, True, True], None) == (seen, line.error)
+    async with connected(JWTMiddleware(app, config, set_user=True), hello(bearer(wide))) as connection:
+        await until(lambda: connection.is_over)
+    assert ([True, True, True], None) == (seen, connection.error)
 
 
 async def test_a_renewal_by_another_issuer(clock: HeldClock) -> None:
@@ -180,9 +181,9 @@ async def test_a_renewal_by_another_issuer(clock: HeldClock) -> None:
             await renew_token(scope, second)
         refused.append(True)
 
-    async with connected(JWTMiddleware(app, config), hello(bearer(first))) as line:
-        await until(lambda: line.is_over)
-    assert ([True], None) == (refused, line.error)
+    async with connected(JWTMiddleware(app, config), hello(bearer(first))) as connection:
+        await until(lambda: connection.is_over)
+    assert ([True], None) == (refused, connection.error)
 
 
 async def test_an_inner_middleware_without_the_store(config: JWTConfig, alice: Header, tmp_path: Any) -> None:
@@ -193,7 +194,7 @@ async def test_an_inner_middleware_without_the_store(config: JWTConfig, alice: H
         await send({"type": "http.response.body", "body": b"ok"})
 
     store = SQLiteStore(tmp_path / "store.db", clock=config.clock)
-    nested = JWTMiddleware(JWTMiddleware(app, config), config, exempt=["/x"], revocation=store)
+    nested = JWTMiddleware(JWTMiddleware(app, config), config, exempt=["/x"], store=store)
     assert 200 == (await ask(nested, "/x", alice)).status
     await store.aclose()
 
@@ -213,12 +214,12 @@ async def test_a_token_that_a_thread_asks_for_first(config: JWTConfig, alice: He
         return StreamingResponse(parts(), media_type="text/event-stream")
 
     app = JWTMiddleware(Starlette(routes=[Route("/x", stream)]), config, exempt=["/x"])
-    async with connected(app, http_scope("/x", alice)) as line:
+    async with connected(app, http_scope("/x", alice)) as connection:
         await begun.wait()
         expire()
-        await until(lambda: line.is_over)
-    assert b"data: first\n\ndata: alice\n\n" == line.body
-    assert (True, None) == (line.end, line.error)
+        await until(lambda: connection.is_over)
+    assert b"data: first\n\ndata: alice\n\n" == connection.body
+    assert (True, None) == (connection.end, connection.error)
 
 
 async def test_the_order_of_sources_of_guards(config: JWTConfig, raw: str) -> None:

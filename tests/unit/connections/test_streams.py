@@ -10,9 +10,10 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token
+from asgi_jwt_claims.connections.registry import _REGISTRY
 from asgi_jwt_claims.errors import ConnectionEndedError
-from tests.by_hand import App, Header, Message, Receive, Scope, Send, bearer, http_scope
-from tests.unit.connections.line import Line, a_while, connected, until
+from tests.raw_asgi import App, Header, Message, Receive, Scope, Send, bearer, http_scope
+from tests.unit.connections.connection import ClientConnection, a_while, connected, until
 
 pytestmark = pytest.mark.anyio
 
@@ -75,32 +76,32 @@ class Busy:
 async def test_a_silent_stream(config: JWTConfig, alice: Header, expire: Expire, app: Silent) -> None:
     """An application that waits for its client to go is told that it has, once the stream has ended."""
     app.told = []
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: line.body)
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.body)
         expire()
-        await until(lambda: line.is_over)
-    assert (["start", "body", "body"], True, None) == (line.types, line.end, line.error)
+        await until(lambda: connection.is_over)
+    assert (["start", "body", "body"], True, None) == (connection.types, connection.end, connection.error)
     assert [{"type": "http.disconnect"}] == app.told
 
 
 async def test_a_busy_stream(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """Whoever sends after the end finds out by an OSError, and may still say that this was the last."""
     app = Busy()
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: len(line.sent) > 3)
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: len(connection.sent) > 3)
         expire()
-        await until(lambda: line.is_over)
-    assert (True, None) == (line.end, line.error)
+        await until(lambda: connection.is_over)
+    assert (True, None) == (connection.end, connection.error)
     assert [(ConnectionEndedError, "The token has expired.")] == [(type(one), str(one)) for one in app.errors]
 
 
 async def test_a_stream_with_long_pauses(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """A stream ends while its application is asleep."""
-    async with connected(JWTMiddleware(Busy(600), config), get(alice)) as line:
-        await until(lambda: line.body)
+    async with connected(JWTMiddleware(Busy(600), config), get(alice)) as connection:
+        await until(lambda: connection.body)
         expire()
-        await until(lambda: line.end)
-        line.is_over = True  # in ten minutes
+        await until(lambda: connection.end)
+        connection.is_over = True  # in ten minutes
 
 
 async def test_it_lets_the_error_go(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -112,21 +113,21 @@ async def test_it_lets_the_error_go(config: JWTConfig, alice: Header, expire: Ex
             await send(tick())
             await anyio.sleep(0.001)
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
         expire()
-        await until(lambda: line.is_over)
-    assert (True, None) == (line.end, line.error)
+        await until(lambda: connection.is_over)
+    assert (True, None) == (connection.end, connection.error)
 
 
 async def test_the_request_is_still_being_read(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """A body that the client takes its time with is read no further than the token lasts."""
     app = Silent(reads=False)
     part = {"type": "http.request", "body": b"part", "more_body": True}
-    async with connected(JWTMiddleware(app, config), get(alice, method="POST")) as line:
-        line.push(part)
+    async with connected(JWTMiddleware(app, config), get(alice, method="POST")) as connection:
+        connection.push(part)
         await until(lambda: len(app.told) == 2)
         expire()
-        await until(lambda: line.is_over)
+        await until(lambda: connection.is_over)
     assert ["http.request", "http.request", "http.disconnect"] == [message["type"] for message in app.told]
     assert app.told[1] is part
 
@@ -134,12 +135,54 @@ async def test_the_request_is_still_being_read(config: JWTConfig, alice: Header,
 async def test_the_client_goes(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """A client that goes by itself ends the stream as ever."""
     app = Silent()
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: line.body)
-        line.hang_up()
-        await until(lambda: line.is_over)
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.body)
+        connection.hang_up()
+        await until(lambda: connection.is_over)
     assert "left" == app.told[-1]["reason"]
-    assert line.error is None
+    assert connection.error is None
+
+
+async def test_the_client_goes_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A stream that starts after the application was told that the client has gone is left alone."""
+    told: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        told.extend([await receive(), await receive()])
+        expire()
+        for message in (dict(START), tick(), tick(b"", more=False)):
+            await send(message)
+            assert _REGISTRY.get() is None
+
+    connection = ClientConnection(get(alice))
+    connection.push({"type": "http.disconnect"})
+    await connection.serve(JWTMiddleware(app, config))
+    assert (["http.request", "http.disconnect"], None) == ([one["type"] for one in told], connection.error)
+    assert (["start", "body", "body"], b"data: tick\n\n") == (connection.types, connection.body)
+
+
+async def test_what_comes_before_the_start(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """A message before the start passes, also while a task waits for the client to go."""
+    told: list[Message] = []
+    hint: Message = {"type": "http.response.early_hint", "links": []}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, receive)
+            await a_while()
+            await send(hint)
+            await send(dict(START))
+
+    async def wait(receive: Receive) -> None:
+        told.append(await receive())
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: len(connection.sent) == 2)
+        assert hint is connection.sent[0]
+        expire()
+        await until(lambda: connection.is_over)
+    assert (True, [{"type": "http.disconnect"}]) == (connection.end, told)
 
 
 async def test_it_ends_by_itself(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -152,15 +195,15 @@ async def test_it_ends_by_itself(config: JWTConfig, alice: Header, expire: Expir
         await send(tick(b"last", more=False))
         await anyio.sleep(0.2)
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await a_while()
-        line.unblock()
-        await until(lambda: line.is_over)
-    assert (["start", "body"], b"last", None) == (line.types, line.body, line.error)
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert (["start", "body"], b"last", None) == (connection.types, connection.body, connection.error)
 
 
 async def test_the_last_after_the_end(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -172,12 +215,12 @@ async def test_the_last_after_the_end(config: JWTConfig, alice: Header, expire: 
         await going.wait()
         await send(tick(b"last", more=False))
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
         expire()
-        await until(lambda: line.end)
+        await until(lambda: connection.end)
         going.set()
-        await until(lambda: line.is_over)
-    assert (["start", "body"], b"", None) == (line.types, line.body, line.error)
+        await until(lambda: connection.is_over)
+    assert (["start", "body"], b"", None) == (connection.types, connection.body, connection.error)
 
 
 async def test_before_it_begins(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -188,9 +231,9 @@ async def test_before_it_begins(config: JWTConfig, alice: Header, expire: Expire
         await send(dict(START))
         await send(tick())
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: line.is_over)
-    assert (["start", "body"], b"", True, None) == (line.types, line.body, line.end, line.error)
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert (["start", "body"], b"", True, None) == (connection.types, connection.body, connection.end, connection.error)
 
 
 async def test_what_is_on_its_way(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -209,16 +252,16 @@ async def test_what_is_on_its_way(config: JWTConfig, alice: Header, expire: Expi
         await going.wait()
         await send(tick(b"slow"))
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await until(lambda: told)
-        assert ["start"] == line.types
-        line.unblock()
-        await until(lambda: line.is_over)
-    assert (b"slow", True, None, ["http.disconnect"]) == (line.body, line.end, line.error, told)
+        assert ["start"] == connection.types
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert (b"slow", True, None, ["http.disconnect"]) == (connection.body, connection.end, connection.error, told)
 
 
 @pytest.mark.parametrize(
@@ -242,11 +285,11 @@ async def test_what_is_a_stream(config: JWTConfig, alice: Header, expire: Expire
         await send(start)
         await anyio.sleep_forever()
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
         expire()
-        await until(lambda: line.end)
-        assert line.sent[0] is start
-        line.is_over = True
+        await until(lambda: connection.end)
+        assert connection.sent[0] is start
+        connection.is_over = True
 
 
 @pytest.mark.parametrize(
@@ -284,8 +327,8 @@ async def test_what_is_none(config: JWTConfig, alice: Header, expire: Expire, he
             await returned[-1]
             expire()
 
-    line = Line(get(alice))
-    await JWTMiddleware(app, config)(line.scope, line.receive, Sending)  # type: ignore[arg-type]
+    connection = ClientConnection(get(alice))
+    await JWTMiddleware(app, config)(connection.scope, connection.receive, Sending)  # type: ignore[arg-type]
     assert [True] * 3 == [one is another for one, another in zip(messages, seen, strict=True)]
     assert copies == messages
     assert start["headers"] is headers
@@ -318,14 +361,16 @@ async def test_other_messages_in_a_stream(config: JWTConfig, alice: Header, expi
             except ConnectionEndedError as error:
                 errors.append(str(error))
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: line.body)
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.body)
         expire()
-        await until(lambda: line.end)
+        await until(lambda: connection.end)
         ended.set()
-        await until(lambda: line.is_over)
-    assert [START["type"], other["type"], *["http.response.body"] * 2] == [message["type"] for message in line.sent]
-    assert other is line.sent[1]
+        await until(lambda: connection.is_over)
+    assert [START["type"], other["type"], *["http.response.body"] * 2] == [
+        message["type"] for message in connection.sent
+    ]
+    assert other is connection.sent[1]
     assert ["The token has expired."] * 2 == errors
 
 
@@ -348,7 +393,7 @@ async def test_trailers_after_a_stream(config: JWTConfig, alice: Header, expire:
         sent.append(message)
 
     for path in ("/whole", "/"):
-        await JWTMiddleware(app, config)(http_scope(path, alice), Line(get(alice)).receive, send)
+        await JWTMiddleware(app, config)(http_scope(path, alice), ClientConnection(get(alice)).receive, send)
     empty = {"type": "http.response.trailers", "headers": []}
     assert [tick(more=False), trailers] == sent[1:3]
     assert [tick(b"", more=False), empty] == sent[4:]
@@ -376,9 +421,9 @@ async def test_a_stream_that_announces_its_length(
         await send(start)
         await send(tick(more=False))
 
-    async with connected(JWTMiddleware(app, config), get(alice, http_version=version)) as line:
-        await until(lambda: line.is_over)
-    assert [*START["headers"], *expected] == line.sent[0]["headers"]
+    async with connected(JWTMiddleware(app, config), get(alice, http_version=version)) as connection:
+        await until(lambda: connection.is_over)
+    assert [*START["headers"], *expected] == connection.sent[0]["headers"]
     assert [*START["headers"], *LENGTH] == start["headers"]
 
 
@@ -390,9 +435,9 @@ async def test_a_stream_that_nobody_ends_keeps_its_length(config: JWTConfig) -> 
         await send(start)
         await send(tick(more=False))
 
-    async with connected(JWTMiddleware(app, config, required=False), http_scope()) as line:
-        await until(lambda: line.is_over)
-    assert start is line.sent[0]
+    async with connected(JWTMiddleware(app, config, required=False), http_scope()) as connection:
+        await until(lambda: connection.is_over)
+    assert start is connection.sent[0]
 
 
 async def test_no_headers_at_all(config: JWTConfig, alice: Header) -> None:
@@ -402,9 +447,9 @@ async def test_no_headers_at_all(config: JWTConfig, alice: Header) -> None:
         await send({"type": "http.response.start", "status": 204})
         await send(tick(b"", more=False))
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: line.is_over)
-    assert {"type": "http.response.start", "status": 204} == line.sent[0]
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert {"type": "http.response.start", "status": 204} == connection.sent[0]
 
 
 @pytest.mark.parametrize("kind", [b"text/event-stream", b"text/plain"])
@@ -416,12 +461,12 @@ async def test_headers_that_can_be_read_once(config: JWTConfig, alice: Header, e
         await send({**START, "headers": (header for header in headers)})
         await anyio.sleep_forever()
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        assert headers == list(line.sent[0]["headers"])
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        assert headers == list(connection.sent[0]["headers"])
         expire()
-        await (until(lambda: line.end) if kind == b"text/event-stream" else a_while())
-        assert line.end is (kind == b"text/event-stream")
-        line.is_over = True
+        await (until(lambda: connection.end) if kind == b"text/event-stream" else a_while())
+        assert connection.end is (kind == b"text/event-stream")
+        connection.is_over = True
 
 
 async def test_waiting_beside_another_response(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -442,14 +487,14 @@ async def test_waiting_beside_another_response(config: JWTConfig, alice: Header,
     async def wait(receive: Receive) -> None:
         told.append(await receive())
 
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: line.body)
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.body)
         expire()
         await a_while()
         assert [] == told
         going.set()
-        await until(lambda: line.end)
-    assert (b"onetwo", ["left"]) == (line.body, [message["reason"] for message in told])
+        await until(lambda: connection.end)
+    assert (b"onetwo", ["left"]) == (connection.body, [message["reason"] for message in told])
 
 
 async def test_head(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -460,11 +505,11 @@ async def test_head(config: JWTConfig, alice: Header, expire: Expire) -> None:
         await send(tick(b"", more=False))
         await a_while()
 
-    async with connected(JWTMiddleware(app, config), get(alice, method="HEAD")) as line:
-        await until(lambda: line.end)
+    async with connected(JWTMiddleware(app, config), get(alice, method="HEAD")) as connection:
+        await until(lambda: connection.end)
         expire()
-        await until(lambda: line.is_over)
-    assert (["start", "body"], None) == (line.types, line.error)
+        await until(lambda: connection.is_over)
+    assert (["start", "body"], None) == (connection.types, connection.error)
 
 
 async def test_the_middleware_opts_out(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -478,9 +523,9 @@ async def test_the_middleware_opts_out(config: JWTConfig, alice: Header, expire:
         await send(tick(b"late"))
         heard.append((await receive())["type"])
 
-    async with connected(JWTMiddleware(app, config, end_with_token=False), get(alice)) as line:
-        await until(lambda: line.body == b"late")
-        line.hang_up()
+    async with connected(JWTMiddleware(app, config, end_with_token=False), get(alice)) as connection:
+        await until(lambda: connection.body == b"late")
+        connection.hang_up()
         await until(lambda: heard == ["http.disconnect"])
 
 
@@ -494,17 +539,19 @@ async def test_exceptions_of_the_application(config: JWTConfig, alice: Header, e
             raise LookupError("mine")
 
         fresh = bearer(create_access_token("alice", config))
-        async with connected(JWTMiddleware(app, config), get(fresh)) as line:
+        async with connected(JWTMiddleware(app, config), get(fresh)) as connection:
             if ends:
                 expire()
-            await until(lambda line=line: line.is_over)
-        assert (LookupError, ends) == (type(line.error), line.end)
+            await until(lambda connection=connection: connection.is_over)
+        assert (LookupError, ends) == (type(connection.error), connection.end)
 
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         raise LookupError("mine")
 
     with pytest.raises(LookupError) as caught:
-        await JWTMiddleware(failing, config)(get(bearer(create_access_token("alice", config))), line.receive, line.send)
+        await JWTMiddleware(failing, config)(
+            get(bearer(create_access_token("alice", config))), connection.receive, connection.send
+        )
     assert "mine" == str(caught.value)
 
 
@@ -545,20 +592,20 @@ def starlette(pause: float, *, with_middleware: bool = False) -> App:
 async def test_streaming_responses(config: JWTConfig, alice: Header, expire: Expire, pause: float, inside: str) -> None:
     """Starlette's own streams end, be they busy or silent, with and without its own kind of middleware."""
     app = starlette(pause, with_middleware=inside != "alone")
-    async with connected(JWTMiddleware(app, config), get(alice)) as line:
-        await until(lambda: line.body)
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.body)
         expire()
-        await until(lambda: line.is_over)
-    assert (True, None) == (line.end, line.error)
+        await until(lambda: connection.is_over)
+    assert (True, None) == (connection.end, connection.error)
 
 
 async def test_streaming_responses_of_later_servers(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """Where the server raises for a client that has gone (ASGI 2.4), a stream that says something ends likewise."""
     requests = pytest.importorskip("starlette.requests")
     scope = get(alice, asgi={"version": "3.0", "spec_version": "2.4"})
-    async with connected(JWTMiddleware(starlette(0.001), config), scope) as line:
-        await until(lambda: line.body)
+    async with connected(JWTMiddleware(starlette(0.001), config), scope) as connection:
+        await until(lambda: connection.body)
         expire()
-        await until(lambda: line.is_over)
+        await until(lambda: connection.is_over)
     # What Starlette tells its server whenever a client has gone.
-    assert (True, requests.ClientDisconnect) == (line.end, type(line.error))
+    assert (True, requests.ClientDisconnect) == (connection.end, type(connection.error))

@@ -15,17 +15,19 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from asgi_jwt_claims import SCOPE_KEY, JWTConfig, JWTMiddleware, create_access_token, renew_token, verify_token
-from asgi_jwt_claims import connections as module
-from asgi_jwt_claims._tasks import caller_from_any_thread
-from asgi_jwt_claims.connections import Connection
-from asgi_jwt_claims.connections import _watch as watch
-from asgi_jwt_claims.connections._watch import Connections
-from asgi_jwt_claims.revocation import MemoryStore, revoke_identity, revoke_token
-from tests.by_hand import Header, Receive, Recorder, Scope, Send, bearer, http_scope, talk
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, renew_token, verify_token
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.connections import registry as watch
+from asgi_jwt_claims.connections import websocket as module
+from asgi_jwt_claims.connections.base import Connection
+from asgi_jwt_claims.connections.registry import ConnectionRegistry
+from asgi_jwt_claims.runtime.tasks import caller_from_any_thread
+from asgi_jwt_claims.sessions import revoke_identity, revoke_token
+from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Receive, Recorder, Scope, Send, bearer, http_scope, talk
 from tests.support import SECRET
-from tests.unit.connections.line import Talker, connected, crowded, until
+from tests.unit.connections.connection import Talker, connected, crowded, until
 from tests.unit.connections.test_revocations import REVOKED, hello
 from tests.unit.connections.test_streams import Silent
 from tests.unit.connections.test_websockets import EXPIRED, Busy
@@ -35,12 +37,12 @@ pytestmark = pytest.mark.anyio
 Expire = Callable[[], None]
 
 
-def registry() -> Connections | None:
-    return watch._CONNECTIONS.get()
+def registry() -> ConnectionRegistry | None:
+    return watch._REGISTRY.get()
 
 
-def is_empty(connections: Connections) -> bool:
-    return not (connections._schedules or connections._by_mark or connections._count or connections._feeds)
+def is_empty(connections: ConnectionRegistry) -> bool:
+    return not (connections._queues or connections._by_digest or connections._count or connections._feeds)
 
 
 @contextlib.contextmanager
@@ -85,15 +87,15 @@ async def test_nothing_is_kept(
         await receive()
 
     with without_collector():
-        async with connected(JWTMiddleware(app, config, revocation=store), hello(alice)) as line:
+        async with connected(JWTMiddleware(app, config, store=store), hello(alice)) as connection:
             if end == "it expires":
                 expire()
             if end == "it is revoked":
                 await revoke_token(verify_token(alice[1].split()[1], config), config, store)
             if end == "the client goes":
-                line.hang_up()
-            await until(lambda: line.is_over)
-            line.error = None
+                connection.hang_up()
+            await until(lambda: connection.is_over)
+            connection.error = None
         await until(lambda: registry() is None)
         assert [True] == [is_empty(one) for one in connections]
         assert () == store.feed._listeners
@@ -108,9 +110,9 @@ async def test_requests_leave_nothing_behind(config: JWTConfig, alice: Header) -
         assert registry() is None
         await send({"type": "http.response.body"})
 
-    async with connected(JWTMiddleware(app, config), http_scope("/", alice)) as line:
-        await until(lambda: line.is_over)
-    assert line.error is None
+    async with connected(JWTMiddleware(app, config), http_scope("/", alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert connection.error is None
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -125,12 +127,12 @@ async def test_many_that_come_and_go(config: JWTConfig, alice: Header) -> None:
     async with connected(JWTMiddleware(Talker(), configs[0]), hello(alice)):
         connections = registry()
         assert connections is not None
-        (schedule,) = connections._schedules.values()
+        (queue,) = connections._queues.values()
         for number in range(300):
-            async with connected(JWTMiddleware(app, configs[number % 200]), hello(alice)) as line:
-                await until(lambda line=line: line.is_over)
-            assert 70 > len(schedule._ticks)
-        assert 1 == len(schedule.by_tick)
+            async with connected(JWTMiddleware(app, configs[number % 200]), hello(alice)) as connection:
+                await until(lambda connection=connection: connection.is_over)
+            assert 70 > len(queue._ticks)
+        assert 1 == len(queue.by_tick)
 
 
 async def test_one_task_for_a_thousand(config: JWTConfig, anyio_backend: str) -> None:
@@ -142,21 +144,21 @@ async def test_one_task_for_a_thousand(config: JWTConfig, anyio_backend: str) ->
     headers = [bearer(create_access_token(f"user {number}", config)) for number in range(10)]
     middleware = JWTMiddleware(Talker(), config)
     before = asyncio.all_tasks()
-    async with crowded(middleware, [hello(headers[number % 10]) for number in range(1000)]) as lines:
+    async with crowded(middleware, [hello(headers[number % 10]) for number in range(1000)]) as connections:
         tasks = asyncio.all_tasks() - before
         assert 1001 == len(tasks)  # one of each application, and ours
         clock.now += 1000
-        await until(lambda: all(line.end for line in lines))
-        assert {EXPIRED} == {line.end for line in lines}
+        await until(lambda: all(connection.end for connection in connections))
+        assert {EXPIRED} == {connection.end for connection in connections}
 
 
 async def test_many_of_one_user(config: JWTConfig, alice: Header, store: MemoryStore) -> None:
     """All connections of one identity end when it is revoked, and others get their turn meanwhile."""
-    middleware = JWTMiddleware(Talker(), config, revocation=store)
-    async with crowded(middleware, [hello(alice) for _ in range(450)]) as lines:
+    middleware = JWTMiddleware(Talker(), config, store=store)
+    async with crowded(middleware, [hello(alice) for _ in range(450)]) as connections:
         await revoke_identity("alice", config, store)
-        await until(lambda: all(line.end for line in lines))
-        assert {REVOKED} == {line.end for line in lines}
+        await until(lambda: all(connection.end for connection in connections))
+        assert {REVOKED} == {connection.end for connection in connections}
 
 
 async def test_one_that_cannot_be_ended(
@@ -167,16 +169,16 @@ async def test_one_that_cannot_be_ended(
     class Broken(Connection):
         """A connection that refuses to end."""
 
-        def end(self, error: Exception) -> None:
+        def end_soon(self) -> None:
             raise LookupError("cannot")
 
-    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
-        broken = Broken(line.scope)
-        broken.begin()
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as connection:
+        broken = Broken(connection.scope)
+        broken.open()
         async with connected(JWTMiddleware(Talker(), config), hello(alice)) as after:
             expire()
-            await until(lambda: line.end and after.end)
-        broken.leave()
+            await until(lambda: connection.end and after.end)
+        broken.detach()
     assert ["a connection could not be ended"] == [record.message for record in caplog.records]
 
 
@@ -188,17 +190,17 @@ async def test_one_that_takes_another_along(config: JWTConfig, alice: Header, ex
     class Sibling(Connection):
         """A connection that ends with another one."""
 
-        def end(self, error: Exception) -> None:
+        def end_soon(self) -> None:
             ended.append(self)
             for one in pair:
-                one.leave()
+                one.detach()
 
-    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
-        pair += [Sibling(line.scope) for _ in range(2)]
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as connection:
+        pair += [Sibling(connection.scope) for _ in range(2)]
         for one in pair:
-            one.begin()
+            one.open()
         expire()
-        await until(lambda: line.end)
+        await until(lambda: connection.end)
     assert 1 == len(ended)
 
 
@@ -216,11 +218,11 @@ async def test_a_clock_that_changes_its_mind(config: JWTConfig, alice: Header) -
 
     wavering = Wavering()
     app = Talker()
-    async with connected(JWTMiddleware(app, JWTConfig(secret_key=SECRET, clock=wavering)), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, JWTConfig(secret_key=SECRET, clock=wavering)), hello(alice)) as connection:
         wavering.looks = 0
         await until(lambda: wavering.looks > 20)
-        line.say("still here")
-        await until(lambda: ["still here"] == line.texts)
+        connection.say("still here")
+        await until(lambda: ["still here"] == connection.texts)
 
 
 async def test_a_clock_that_fails(config: JWTConfig, alice: Header, caplog: pytest.LogCaptureFixture) -> None:
@@ -256,12 +258,12 @@ async def test_an_end_that_cannot_be_sent(
     """That a client has gone by itself is a remark for those who look for it."""
     caplog.set_level(logging.DEBUG)
     app = Busy()
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.has_hung_up = True
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.has_hung_up = True
         expire()
         await until(lambda: [record for record in caplog.records if "could not be sent" in record.message])
         app.go_on.set()
-        await until(lambda: line.is_over)
+        await until(lambda: connection.is_over)
     assert {logging.DEBUG} == {record.levelno for record in caplog.records if "asgi_jwt" in record.name}
 
 
@@ -272,13 +274,13 @@ async def test_the_watching_task_is_cancelled(
     if anyio_backend == "trio":
         pytest.skip("trio does not list its tasks")
     before = asyncio.all_tasks()
-    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as connection:
         (task,) = [one for one in asyncio.all_tasks() - before if "_watch" in repr(one)]
         # Again and again: an event loop may take one that falls on the moment of a timeout for a part of the timeout.
         await until(lambda: not task.cancel())
         async with connected(JWTMiddleware(Talker(), config), hello(alice)) as another:
             expire()
-            await until(lambda: line.end and another.end)
+            await until(lambda: connection.end and another.end)
     await until(lambda: registry() is None)
 
 
@@ -294,11 +296,11 @@ def test_an_event_loop_that_has_ended(
 
     async def leave_open() -> None:
         recorder = Recorder()
-        await talk(JWTMiddleware(recorder, config, revocation=store), "/", bearer(raw))
+        await talk(JWTMiddleware(recorder, config, store=store), "/", bearer(raw))
         connection = module.WebSocketConnection(
             recorder.scope, *recorder.calls[0][1:], close_code=3000, protocol=None, ends=True
         )
-        connection.begin()
+        connection.open()
 
     anyio.run(leave_open, backend=backend)
     (listener,) = set(store.feed._listeners)
@@ -315,9 +317,9 @@ async def test_event_loops_are_not_kept(config: JWTConfig, alice: Header, store:
 
     async def connect() -> None:
         loops.append(weakref.ref(asyncio.get_running_loop()))
-        async with connected(JWTMiddleware(Talker(), config, revocation=store), hello(alice)) as line:
+        async with connected(JWTMiddleware(Talker(), config, store=store), hello(alice)) as connection:
             await revoke_token(verify_token(alice[1].split()[1], config), config, store)
-            await until(lambda: line.end)
+            await until(lambda: connection.end)
 
     await anyio.to_thread.run_sync(asyncio.run, connect())
     gc.collect()
@@ -354,11 +356,11 @@ def test_calling_an_event_loop_that_has_ended(backend: str) -> None:
 async def test_streams_are_freed(config: JWTConfig, alice: Header, store: MemoryStore, expire: Expire) -> None:
     """The same for a stream."""
     with without_collector():
-        async with connected(JWTMiddleware(Silent(), config, revocation=store), http_scope("/", alice)) as line:
-            await until(lambda: line.body)
-            outcome = line.scope[SCOPE_KEY]
-            assert 1 == len(outcome.connections)
+        async with connected(JWTMiddleware(Silent(), config, store=store), http_scope("/", alice)) as connection:
+            await until(lambda: connection.body)
+            auth = connection.scope[SCOPE_KEY]
+            assert 1 == len(auth.connections)
             expire()
-            await until(lambda: line.is_over)
-        assert () == outcome.connections
+            await until(lambda: connection.is_over)
+        assert () == auth.connections
         await until(lambda: registry() is None)

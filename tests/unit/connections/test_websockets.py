@@ -7,16 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, current_token
-from asgi_jwt_claims.connections import _watch
+from asgi_jwt_claims.connections import registry as _watch
 from asgi_jwt_claims.errors import ConnectionEndedError, SettingError
-from tests.by_hand import Header, Receive, Scope, Send, bearer, websocket_scope
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Header, Receive, Scope, Send, bearer, websocket_scope
 from tests.support import SECRET
-from tests.unit.connections.line import Talker, a_while, connected, until
+from tests.unit.connections.connection import Talker, a_while, connected, until
 
 pytestmark = pytest.mark.anyio
 
@@ -50,37 +51,37 @@ class Busy:
 async def test_while_it_waits(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """An application that waits to receive is told that the client has gone, after the close has been sent."""
     app = Talker()
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.say("hello")
-        await until(lambda: line.texts)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.say("hello")
+        await until(lambda: connection.texts)
         expire()
-        await until(lambda: line.is_over)
-    assert ["accept", "send", "close"] == line.types
-    assert EXPIRED == line.end
+        await until(lambda: connection.is_over)
+    assert ["accept", "send", "close"] == connection.types
+    assert EXPIRED == connection.end
     assert {"type": "websocket.disconnect", "code": 3000, "reason": EXPIRED[1]} == app.told[-1]
-    assert line.error is None
+    assert connection.error is None
 
 
 async def test_not_before_its_time(config: JWTConfig, alice: Header, clock: HeldClock) -> None:
     """The last second of the leeway is still its own."""
-    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as connection:
         clock.now += 15 * 60 + 9.9
         await a_while()
-        line.say("still here")
-        await until(lambda: ["still here"] == line.texts)
+        connection.say("still here")
+        await until(lambda: ["still here"] == connection.texts)
         clock.now += 0.2
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
 
 
 async def test_while_it_is_busy(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """One that does something else is closed for; what it sends later raises an OSError, and its close is nothing."""
     app = Busy()
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         expire()
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
         app.go_on.set()
-        await until(lambda: line.is_over)
-    assert ["accept", "close"] == line.types
+        await until(lambda: connection.is_over)
+    assert ["accept", "close"] == connection.types
     assert [EXPIRED[1]] * 2 == [str(error) for error in app.errors]
     assert [ConnectionEndedError] * 2 == [type(error) for error in app.errors]
 
@@ -89,20 +90,20 @@ async def test_it_is_noticed_by_whoever_sends_first(
     config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is sent after the end but before anybody has looked at the clock is not sent."""
-    monkeypatch.setattr("asgi_jwt_claims.connections._watch._LONGEST_PAUSE", 600)
+    monkeypatch.setattr("asgi_jwt_claims.connections.registry._LONGEST_PAUSE", 600)
     app = Busy()
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         expire()
         app.go_on.set()
-        await until(lambda: line.is_over)
-    assert (["accept", "close"], EXPIRED) == (line.types, line.end)
+        await until(lambda: connection.is_over)
+    assert (["accept", "close"], EXPIRED) == (connection.types, connection.end)
 
 
 async def test_it_is_noticed_by_whoever_receives_first(
     config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What comes after the end is not received, whether the application waits already or asks later."""
-    monkeypatch.setattr("asgi_jwt_claims.connections._watch._LONGEST_PAUSE", 600)
+    monkeypatch.setattr("asgi_jwt_claims.connections.registry._LONGEST_PAUSE", 600)
     told = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,17 +112,17 @@ async def test_it_is_noticed_by_whoever_receives_first(
         expire()
         told.append((await receive())["type"])
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.say("too late")
-        await until(lambda: line.is_over)
-    assert (["websocket.disconnect"], EXPIRED) == (told, line.end)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.say("too late")
+        await until(lambda: connection.is_over)
+    assert (["websocket.disconnect"], EXPIRED) == (told, connection.end)
     talker = Talker()
     fresh = bearer(create_access_token("alice", config))
-    async with connected(JWTMiddleware(talker, config), hello(fresh)) as line:
+    async with connected(JWTMiddleware(talker, config), hello(fresh)) as connection:
         await a_while()
         expire()
-        line.say("too late")
-        await until(lambda: line.is_over)
+        connection.say("too late")
+        await until(lambda: connection.is_over)
     assert ["websocket.disconnect"] == [message["type"] for message in talker.told]
 
 
@@ -135,17 +136,17 @@ async def test_in_the_middle_of_sending(config: JWTConfig, alice: Header, expire
         await send({"type": "websocket.send", "text": "slow"})
         await anyio.sleep_forever()
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await a_while()
-        assert ["accept"] == line.types
-        line.unblock()
-        await until(lambda: EXPIRED == line.end)
-        assert ["accept", "send", "close"] == line.types
-        line.is_over = True  # it never returns; that is not what is tested
+        assert ["accept"] == connection.types
+        connection.unblock()
+        await until(lambda: EXPIRED == connection.end)
+        assert ["accept", "send", "close"] == connection.types
+        connection.is_over = True  # it never returns; that is not what is tested
 
 
 async def test_two_messages_on_their_way(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -165,16 +166,16 @@ async def test_two_messages_on_their_way(config: JWTConfig, alice: Header, expir
         await going.wait()
         await send({"type": "websocket.send", "text": text})
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await until(lambda: told)
-        assert (["accept"], "websocket.disconnect") == (line.types, told[0]["type"])
-        line.unblock()
-        await until(lambda: line.is_over)
-    assert (["accept", "send", "send", "close"], EXPIRED) == (line.types, line.end)
+        assert (["accept"], "websocket.disconnect") == (connection.types, told[0]["type"])
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert (["accept", "send", "send", "close"], EXPIRED) == (connection.types, connection.end)
 
 
 async def test_a_message_that_is_given_up(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -190,16 +191,16 @@ async def test_a_message_that_is_given_up(config: JWTConfig, alice: Header, expi
         given_up.set()
         await anyio.sleep_forever()
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await given_up.wait()
-        line.unblock()
-        await until(lambda: EXPIRED == line.end)
-        assert ["accept", "close"] == line.types
-        line.is_over = True
+        connection.unblock()
+        await until(lambda: EXPIRED == connection.end)
+        assert ["accept", "close"] == connection.types
+        connection.is_over = True
 
 
 async def test_an_end_that_is_given_up(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -214,17 +215,17 @@ async def test_an_end_that_is_given_up(config: JWTConfig, alice: Header, expire:
             await receive()
         await anyio.sleep_forever()
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
         talks.set()
         await a_while()
         expire()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         await anyio.sleep(0.3)
-        line.unblock()
-        await until(lambda: EXPIRED == line.end)
-        assert ["accept", "close"] == line.types
-        line.is_over = True
+        connection.unblock()
+        await until(lambda: EXPIRED == connection.end)
+        assert ["accept", "close"] == connection.types
+        connection.is_over = True
 
 
 async def test_it_returns_while_a_message_is_on_its_way(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -244,20 +245,20 @@ async def test_it_returns_while_a_message_is_on_its_way(config: JWTConfig, alice
         try:
             await send({"type": "websocket.send", "text": "slow"})
         finally:
-            line.unblock()
+            connection.unblock()
 
     ends: list[Any] = []
 
     async def server(scope: Scope, receive: Receive, send: Send) -> None:
         await JWTMiddleware(app, config)(scope, receive, send)
-        ends.append(line.end)
+        ends.append(connection.end)
 
-    async with connected(server, hello(alice)) as line:
-        line.block()
+    async with connected(server, hello(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
-        await until(lambda: line.is_over)
+        await until(lambda: connection.is_over)
     assert [EXPIRED] == ends
 
 
@@ -275,10 +276,10 @@ async def test_two_tasks_that_wait(config: JWTConfig, alice: Header, expire: Exp
     async def wait(receive: Receive) -> None:
         told.append(await receive())
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         expire()
-        await until(lambda: line.is_over)
-    assert (["websocket.disconnect"] * 2, ["accept", "close"]) == ([one["type"] for one in told], line.types)
+        await until(lambda: connection.is_over)
+    assert (["websocket.disconnect"] * 2, ["accept", "close"]) == ([one["type"] for one in told], connection.types)
 
 
 async def test_one_task_waits_while_another_notices(
@@ -301,9 +302,9 @@ async def test_one_task_waits_while_another_notices(
     async def wait(receive: Receive) -> None:
         told.append(await receive())
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        await until(lambda: line.is_over)
-    assert (["websocket.disconnect"], ["accept", "close"]) == ([one["type"] for one in told], line.types)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert (["websocket.disconnect"], ["accept", "close"]) == ([one["type"] for one in told], connection.types)
 
 
 async def test_one_that_waits_since_before_it_was_accepted(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -320,10 +321,10 @@ async def test_one_that_waits_since_before_it_was_accepted(config: JWTConfig, al
     async def wait(receive: Receive) -> None:
         told.append(await receive())
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         expire()
-        await until(lambda: line.is_over)
-    assert (["websocket.disconnect"], EXPIRED) == ([one["type"] for one in told], line.end)
+        await until(lambda: connection.is_over)
+    assert (["websocket.disconnect"], EXPIRED) == ([one["type"] for one in told], connection.end)
 
 
 async def test_it_goes_on_receiving(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -335,9 +336,9 @@ async def test_it_goes_on_receiving(config: JWTConfig, alice: Header, expire: Ex
         await send({"type": "websocket.accept"})
         told.extend([await receive(), await receive(), await receive()])
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         expire()
-        await until(lambda: line.is_over)
+        await until(lambda: connection.is_over)
     assert ["websocket.disconnect"] * 3 == [message["type"] for message in told]
     assert [3000] * 3 == [message["code"] for message in told]
 
@@ -352,18 +353,18 @@ async def test_it_closes_by_itself(config: JWTConfig, alice: Header, expire: Exp
         await send({"type": "websocket.close", "code": 4000, "reason": "by itself"})
         await waits.wait()
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
         going.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await a_while()
-        line.unblock()
-        await until(lambda: line.end)
+        connection.unblock()
+        await until(lambda: connection.end)
         await a_while()
         waits.set()
-        await until(lambda: line.is_over)
-    assert (["accept", "close"], (4000, "by itself"), None) == (line.types, line.end, line.error)
+        await until(lambda: connection.is_over)
+    assert (["accept", "close"], (4000, "by itself"), None) == (connection.types, connection.end, connection.error)
 
 
 async def test_before_it_is_accepted(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -378,27 +379,146 @@ async def test_before_it_is_accepted(config: JWTConfig, alice: Header, expire: E
         finally:
             told.append(await receive())
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        await until(lambda: line.is_over)
-    assert (["close"], EXPIRED, None) == (line.types, line.end, line.error)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert (["close"], EXPIRED, None) == (connection.types, connection.end, connection.error)
     assert ["websocket.disconnect"] == [one["type"] for one in told]
+
+
+async def test_after_a_handshake_that_was_refused(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """The close that has refused it is the only one, whatever the application sends after that."""
+    errors: list[type[Exception]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        expire()
+        for _ in range(2):
+            try:
+                await send({"type": "websocket.accept"})
+            except ConnectionEndedError as error:
+                errors.append(type(error))
+        await send({"type": "websocket.close"})
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert (["close"], EXPIRED, None, 2) == (connection.types, connection.end, connection.error, len(errors))
+
+
+async def test_waiting_is_given_up_in_the_moment_of_the_end(clock: HeldClock, expire: Expire) -> None:
+    """An application that is cancelled while its waiting is stopped does not keep the close from being sent."""
+    scopes: list[anyio.CancelScope] = []
+
+    class Cancelling(HeldClock):
+        """Cancels the application before it shows a time at which the token has expired."""
+
+        def __call__(self) -> float:
+            if clock.now > self.now and scopes:
+                scopes[0].cancel()
+            return clock.now
+
+    config = JWTConfig(secret_key=SECRET, clock=Cancelling())
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        with anyio.CancelScope() as cancelled:
+            scopes.append(cancelled)
+            await receive()
+        await anyio.sleep_forever()
+
+    async with connected(JWTMiddleware(app, config), hello(bearer(create_access_token("alice", config)))) as connection:
+        await until(lambda: scopes)
+        await a_while()
+        expire()
+        await until(lambda: EXPIRED == connection.end)
+        assert scopes[0].cancelled_caught
+        connection.is_over = True  # it never returns; that is not what is tested
+
+
+async def test_all_that_wait_are_told_by_another_that_does(
+    config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that begins to receive may notice the end first, even while a message is on its way."""
+    told: list[str] = []
+    going, asks = anyio.Event(), anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, receive)
+            await going.wait()
+            tasks.start_soon(send, {"type": "websocket.send", "text": "slow"})
+            await asks.wait()
+            await wait(receive)
+
+    async def wait(receive: Receive) -> None:
+        told.append((await receive())["type"])
+
+    monkeypatch.setattr(_watch, "_LONGEST_PAUSE", 3600.0)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
+        going.set()
+        await until(lambda: connection.is_blocked)
+        expire()
+        asks.set()
+        await until(lambda: len(told) == 2)
+        assert ["accept"] == connection.types
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert (["websocket.disconnect"] * 2, ["accept", "send", "close"]) == (told, connection.types)
+
+
+async def test_others_get_their_turn(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """An application that is told of the end and asks again at once does not hold up the message that is on its way."""
+    going = anyio.Event()
+    turns = [0]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        async with anyio.create_task_group() as tasks:
+            await going.wait()
+            tasks.start_soon(send, {"type": "websocket.send", "text": "slow"})
+            await receive()
+            tasks.start_soon(count)
+            for _ in range(50):
+                await receive()
+            turns.append(turns[0])
+
+    async def count() -> None:
+        for _ in range(100):
+            turns[0] += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
+        going.set()
+        await until(lambda: connection.is_blocked)
+        expire()
+        await until(lambda: len(turns) == 2)
+        assert turns[1] >= 25
+        assert ["accept"] == connection.types
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert ["accept", "send", "close"] == connection.types
 
 
 async def test_the_client_has_gone_first(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """A close that cannot be sent any more is nobody's error."""
     talker = Talker()
-    async with connected(JWTMiddleware(talker, config), hello(alice)) as line:
-        line.hang_up()
-        await until(lambda: line.is_over)
-    assert (1001, None) == (talker.told[-1]["code"], line.error)
+    async with connected(JWTMiddleware(talker, config), hello(alice)) as connection:
+        connection.hang_up()
+        await until(lambda: connection.is_over)
+    assert (1001, None) == (talker.told[-1]["code"], connection.error)
     busy = Busy()
-    async with connected(JWTMiddleware(busy, config), hello(alice)) as line:
-        line.has_hung_up = True
+    async with connected(JWTMiddleware(busy, config), hello(alice)) as connection:
+        connection.has_hung_up = True
         expire()
         await a_while()
         busy.go_on.set()
-        await until(lambda: line.is_over)
-    assert (["accept"], None) == (line.types, line.error)
+        await until(lambda: connection.is_over)
+    assert (["accept"], None) == (connection.types, connection.error)
 
 
 async def test_what_is_on_its_way_to_a_client_that_has_gone(
@@ -406,26 +526,26 @@ async def test_what_is_on_its_way_to_a_client_that_has_gone(
 ) -> None:
     """The server's own error reaches the application."""
     app = Busy()
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.block()
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.block()
         app.go_on.set()
-        await until(lambda: line.is_blocked)
+        await until(lambda: connection.is_blocked)
         expire()
         await a_while()
-        line.hang_up()
-        await until(lambda: line.is_over)
+        connection.hang_up()
+        await until(lambda: connection.is_over)
     assert ["the client has gone", EXPIRED[1]] == [str(error) for error in app.errors]
 
 
 async def test_a_client_that_goes_by_itself(config: JWTConfig, alice: Header) -> None:
     """The server's own error reaches the application while its token is good, and goes on to the server."""
     app = Busy()
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.has_hung_up = True
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.has_hung_up = True
         app.go_on.set()
-        await until(lambda: line.is_over)
+        await until(lambda: connection.is_over)
     assert ["the client has gone"] * 2 == [str(error) for error in app.errors]
-    assert "the client has gone" == str(line.error)
+    assert "the client has gone" == str(connection.error)
 
 
 async def test_after_it_has_heard_that_the_client_has_gone(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -440,10 +560,10 @@ async def test_after_it_has_heard_that_the_client_has_gone(config: JWTConfig, al
         await a_while()
         told.append(await receive())
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        line.hang_up()
-        await until(lambda: line.is_over)
-    assert ([1001, 1001], ["accept"]) == ([message["code"] for message in told], line.types)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        connection.hang_up()
+        await until(lambda: connection.is_over)
+    assert ([1001, 1001], ["accept"]) == ([message["code"] for message in told], connection.types)
 
 
 async def test_it_lets_the_error_go(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -469,11 +589,11 @@ async def test_it_lets_the_error_go(config: JWTConfig, alice: Header, expire: Ex
 
     for app in (alone, in_groups):
         fresh = bearer(create_access_token("alice", config))
-        async with connected(JWTMiddleware(app, config), hello(fresh)) as line:
-            await until(lambda line=line: line.texts)
+        async with connected(JWTMiddleware(app, config), hello(fresh)) as connection:
+            await until(lambda connection=connection: connection.texts)
             expire()
-            await until(lambda line=line: line.is_over)
-        assert (None, EXPIRED) == (line.error, line.end)
+            await until(lambda connection=connection: connection.is_over)
+        assert (None, EXPIRED) == (connection.error, connection.end)
 
 
 @pytest.mark.parametrize("kind", ["of its own", "another connection's", "beside ours"])
@@ -496,10 +616,10 @@ async def test_exceptions_of_the_application(config: JWTConfig, alice: Header, e
                 raised.append(ExceptionGroup("both", [error, LookupError("mine")]))
         raise raised[0]
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         expire()
-        await until(lambda: line.is_over)
-    assert line.error is raised[0]
+        await until(lambda: connection.is_over)
+    assert connection.error is raised[0]
 
 
 async def test_what_is_raised_before_the_end(config: JWTConfig, alice: Header) -> None:
@@ -508,21 +628,21 @@ async def test_what_is_raised_before_the_end(config: JWTConfig, alice: Header) -
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise ConnectionEndedError("mine")
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
-        await until(lambda: line.is_over)
-    assert "mine" == str(line.error)
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
+        await until(lambda: connection.is_over)
+    assert "mine" == str(connection.error)
 
 
 async def test_max_age(clock: HeldClock, expire: Expire) -> None:
     """The age at which a token is refused ends its connections, if that comes before its expiry."""
     config = JWTConfig(secret_key=SECRET, clock=clock, max_age=timedelta(minutes=5), leeway=0)
     header = bearer(create_access_token("alice", config))
-    async with connected(JWTMiddleware(Talker(), config), hello(header)) as line:
+    async with connected(JWTMiddleware(Talker(), config), hello(header)) as connection:
         clock.now += 299
         await a_while()
-        assert ["accept"] == line.types
+        assert ["accept"] == connection.types
         clock.now += 1
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
 
 
 async def test_a_token_that_never_expires(clock: HeldClock, expire: Expire) -> None:
@@ -531,39 +651,39 @@ async def test_a_token_that_never_expires(clock: HeldClock, expire: Expire) -> N
     eternal = create_access_token("alice", config)
     later = forge({"sub": "alice", "type": "access", "exp": 1e308})
     for raw in (eternal, later):
-        async with connected(JWTMiddleware(Talker(), config), hello(bearer(raw))) as line:
+        async with connected(JWTMiddleware(Talker(), config), hello(bearer(raw))) as connection:
             expire()
             await a_while()
-            line.say("still here")
-            await until(lambda line=line: ["still here"] == line.texts)
+            connection.say("still here")
+            await until(lambda connection=connection: ["still here"] == connection.texts)
 
 
 async def test_a_clock_that_is_set(config: JWTConfig, alice: Header, clock: HeldClock, expire: Expire) -> None:
     """The clock of the claims decides, however it is set: back and it lives longer, forward and it ends."""  # S104
-    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as connection:
         clock.now -= 86_400
         expire()
         await a_while()
-        assert ["accept"] == line.types
+        assert ["accept"] == connection.types
         clock.now += 86_400
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
 
 
 @pytest.mark.parametrize("now", [float("nan"), float("inf")])
 async def test_a_clock_that_is_no_clock(config: JWTConfig, alice: Header, clock: HeldClock, now: float) -> None:
     """What no request would be let in by ends the connection."""
-    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as line:
+    async with connected(JWTMiddleware(Talker(), config), hello(alice)) as connection:
         clock.now = now
-        await until(lambda: EXPIRED == line.end)
+        await until(lambda: EXPIRED == connection.end)
 
 
 async def test_the_code(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """The application can choose what connections are closed with."""
     app = Talker()
-    async with connected(JWTMiddleware(app, config, close_code=4401), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config, close_code=4401), hello(alice)) as connection:
         expire()
-        await until(lambda: line.is_over)
-    assert ((4401, EXPIRED[1]), 4401) == (line.end, app.told[-1]["code"])
+        await until(lambda: connection.is_over)
+    assert ((4401, EXPIRED[1]), 4401) == (connection.end, app.told[-1]["code"])
 
 
 @pytest.mark.parametrize("code", [999, 1001, 1006, 2999, 5000, True, 3000.0, "3000"])
@@ -575,21 +695,21 @@ def test_codes_that_cannot_be_used(config: JWTConfig, code: Any) -> None:
 
 async def test_the_middleware_opts_out(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """`end_with_token=False` leaves all connections alone."""
-    async with connected(JWTMiddleware(Talker(), config, end_with_token=False), hello(alice)) as line:
+    async with connected(JWTMiddleware(Talker(), config, end_with_token=False), hello(alice)) as connection:
         expire()
         await a_while()
-        line.say("still here")
-        await until(lambda: ["still here"] == line.texts)
+        connection.say("still here")
+        await until(lambda: ["still here"] == connection.texts)
 
 
 async def test_nobody_in_particular(config: JWTConfig, expire: Expire) -> None:
     """A connection without a token has none to end with."""
     scope = websocket_scope("/")
-    async with connected(JWTMiddleware(Talker(), config, required=False), scope) as line:
+    async with connected(JWTMiddleware(Talker(), config, required=False), scope) as connection:
         expire()
         await a_while()
-        line.say("still here")
-        await until(lambda: ["still here"] == line.texts)
+        connection.say("still here")
+        await until(lambda: ["still here"] == connection.texts)
 
 
 async def test_the_token_of_the_moment(config: JWTConfig, alice: Header, expire: Expire) -> None:
@@ -602,8 +722,8 @@ async def test_the_token_of_the_moment(config: JWTConfig, alice: Header, expire:
         await receive()
         seen.append(current_token())
 
-    async with connected(JWTMiddleware(app, config), hello(alice)) as line:
+    async with connected(JWTMiddleware(app, config), hello(alice)) as connection:
         expire()
-        await until(lambda: line.is_over)
+        await until(lambda: connection.is_over)
     assert ["alice"] == [token.identity for token in seen]
     assert current_token() is None

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key, KeySet
-from asgi_jwt_claims.jwks import RefreshPolicy
-from asgi_jwt_claims.jwks._addresses import check_address, metadata_addresses
+from asgi_jwt_claims.jwks import FetchPolicy
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, read_max_age, read_metadata
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS, Schedule
+from asgi_jwt_claims.jwks._urls import check_address, metadata_addresses
 from tests.forging import b64
 from tests.keys import make_key
 
@@ -26,8 +26,8 @@ PRIVATE_EC = {**EC, "kid": "private", "d": "AAAA"}
 
 
 def read(*entries: Any, algorithms: tuple[str, ...] = (), before: KeySet | None = None) -> tuple[set[str], list[str]]:
-    keys, passed_over = read_jwks(json.dumps({"keys": entries}).encode(), algorithms, 64, before)
-    return {key.kid for key in keys}, list(passed_over)
+    keys, skipped = read_jwks(json.dumps({"keys": entries}).encode(), algorithms, 64, before)
+    return {key.kid for key in keys}, list(skipped)
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ def read(*entries: Any, algorithms: tuple[str, ...] = (), before: KeySet | None 
     [
         (SECRET_JWK, "a secret"),  # S100
         ({**EC, "kid": "k", "k": "AAAA"}, "a secret"),
-        (PRIVATE_EC, "a private key, which is one no longer"),
+        (PRIVATE_EC, "a private key, which is private no longer"),
         (WEAK_RSA, "the RSA key has"),
         ({**EC, "kid": "x", "x": "AAAA"}, "the EC JWK members 'x' and 'y' must have 32 bytes each"),
-        ({**EC, "kid": "\n"}, "a kid is a str of 1 to 256 printable characters"),
-        ({**EC, "kid": 7}, "a kid is a str of 1 to 256 printable characters"),
+        ({**EC, "kid": "\n"}, "a kid must be a str of 1 to 256 printable characters"),
+        ({**EC, "kid": 7}, "a kid must be a str of 1 to 256 printable characters"),
         ({**EC, "kid": "e", "use": "enc"}, "the JWK is not for signatures: its use is 'enc'"),
         ({**EC, "kid": "e", "alg": "RS256"}, "algorithm 'RS256' does not go with this key"),
         ({"kty": "future"}, "the JWK has kty 'future'"),
@@ -53,10 +53,10 @@ def read(*entries: Any, algorithms: tuple[str, ...] = (), before: KeySet | None 
 def test_one_bad_entry_does_not_void_the_set(bad: Any, reason: str) -> None:
     """An entry that cannot be used is passed over with its reason, wherever it stands; the others are used."""  # S97
     for entries in ([bad, EC, RSA], [EC, bad, RSA], [EC, RSA, bad]):
-        kids, passed_over = read(*entries)
+        kids, skipped = read(*entries)
         assert {"ES256", "RS256"} == kids
-        assert [True] == [said.startswith(reason) for said in passed_over]
-    with pytest.raises(RefusedDocumentError, match="the JWK Set has no key that could be used"):
+        assert [True] == [said.startswith(reason) for said in skipped]
+    with pytest.raises(RefusedDocumentError, match="the JWK Set has no key that can be used"):
         read(bad)
 
 
@@ -77,9 +77,7 @@ def test_reasons_are_short() -> None:
 
 def test_algorithms_are_those_wanted() -> None:
     """A key for another algorithm is passed over; one that does not say is bound to the first that goes with it."""
-    assert ({"ES256"}, ["for an algorithm that is not among those wanted"] * 2) == read(
-        EC, RSA, ED, algorithms=("ES256",)
-    )
+    assert ({"ES256"}, ["for an algorithm that is not accepted here"] * 2) == read(EC, RSA, ED, algorithms=("ES256",))
     unsaid = {name: value for name, value in RSA.items() if name != "alg"}
     for algorithms, algorithm in (((), "RS256"), (("PS256",), "PS256"), (("ES256", "PS384", "RS256"), "PS384")):
         keys, _ = read_jwks(json.dumps({"keys": [unsaid]}).encode(), algorithms, 64, None)
@@ -98,8 +96,8 @@ def test_algorithms_are_those_wanted() -> None:
         (b"[]", "the JWK Set is not a JSON object"),
         (b"{}", "the JWK Set has no array of keys"),
         (b'{"keys": {}}', "the JWK Set has no array of keys"),
-        (b'{"keys": []}', "the JWK Set has no key that could be used"),
-        (b'{"keys": [1], "keys": []}', "the JWK Set has no key that could be used"),
+        (b'{"keys": []}', "the JWK Set has no key that can be used"),
+        (b'{"keys": [1], "keys": []}', "the JWK Set has no key that can be used"),
         (b'{"keys":' + b"[" * 200_000, "the JWK Set: nested too deeply"),
         (json.dumps({"keys": [EC] * 65}).encode(), "the JWK Set has more than 64 keys"),
     ],
@@ -234,7 +232,7 @@ def test_no_address_but_https_or_loopback_is_asked(address: str) -> None:
 
 def test_the_memory_of_unknown_kids_is_bounded() -> None:
     """However many there are, the oldest are forgotten; one that comes again counts as new."""  # S91
-    schedule = Schedule(RefreshPolicy(), lambda low, _: low)
+    schedule = Schedule(FetchPolicy(), lambda low, _: low)
     for number in range(10 * MAX_UNKNOWN_KIDS):
         schedule.note_unknown(f"kid-{number}", 0.0)
         schedule.note_unknown("always", 0.0)
@@ -257,7 +255,7 @@ def test_the_memory_of_unknown_kids_is_bounded() -> None:
 )
 def test_the_schedule_keeps_its_promises(steps: list[tuple[float, str, float | None]]) -> None:
     """Whatever happens when: keys outlive no bound, a success is never far from the next attempt, the budget holds."""  # S91, S93, S95
-    policy = RefreshPolicy()
+    policy = FetchPolicy()
     schedule = Schedule(policy, lambda low, high: (low + high) / 2)
     now, looked, succeeded_at = 0.0, [], -math.inf
     for pause, step, max_age in steps:

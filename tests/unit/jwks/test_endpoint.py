@@ -11,7 +11,8 @@ from starlette.routing import Mount
 
 from asgi_jwt_claims import Key, KeySet
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError, UnsupportedScopeError
-from asgi_jwt_claims.jwks import JWKSEndpoint, KeyRing
+from asgi_jwt_claims.jwks import JWKSEndpoint
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, HeldClock
 from tests.keys import make_key
 
@@ -58,7 +59,7 @@ async def test_no_private_member_is_ever_answered() -> None:
     """Private keys of every kind go in, and only their public halves come out."""  # S144
     _, _, body = await ask(JWKSEndpoint(KeySet(KEYS)))
     assert set() == {member for jwk in json.loads(body)["keys"] for member in jwk} & PRIVATE_MEMBERS
-    with pytest.raises(KeyConfigurationError, match="a secret among the keys"):
+    with pytest.raises(KeyConfigurationError, match="keys holds a secret"):
         JWKSEndpoint([Key.generate("HS256")])
 
 
@@ -116,7 +117,10 @@ async def test_the_answer_follows_the_ring(clock: HeldClock) -> None:
 
 @pytest.mark.parametrize(
     ("max_age", "match"),
-    [(901, "max_age must be at most half of the ring's lead, 900 seconds"), (0, "max_age must be more than zero")],
+    [
+        (901, "max_age must be at most half of the ring's publish_ahead, 900 seconds"),
+        (0, "max_age must be more than zero"),
+    ],
 )
 def test_an_answer_is_not_kept_for_too_long(max_age: float, match: str) -> None:
     """Whoever keeps it has to ask again before a new key signs."""

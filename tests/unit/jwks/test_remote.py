@@ -13,10 +13,18 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from asgi_jwt_claims import JWTConfig, Key, Token, TokenError, verify_token, verify_token_async
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    Token,
+    TokenError,
+    verify_token,
+    verify_token_async,
+)
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
-from asgi_jwt_claims.jwks import FetchResponse, KeyRing, KeySetEvent, RefreshPolicy, RemoteKeySet
+from asgi_jwt_claims.jwks import FetchPolicy, FetchResponse, KeySetEvent, RemoteKeySet
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, is_thorough
 from tests.forging import b64
 from tests.unit.jwks.provider import AUDIENCE, ISSUER, URL, MovingClock, Provider, unknown_token, verifier
@@ -190,8 +198,8 @@ async def test_keys_of_ones_own_are_never_waited_for() -> None:
         assert ("alice", 401) == (await outcome(raw, config), await outcome(foreign, config))
         with pytest.raises(TokenError) as refused:
             await verify_token_async(raw, config, type="refresh")
-        assert "type_wrong" == refused.value.code
-    await KeyRing(key).keep_fresh()
+        assert "invalid_token_type" == refused.value.code
+    await KeyRing(key).run()
 
 
 # Unknown keys ---------------------------------------------------------------------------------------------------------
@@ -281,7 +289,7 @@ async def test_the_same_unknown_kid_is_looked_for_once_in_an_interval() -> None:
 async def test_looking_for_unknown_keys_delays_no_refresh() -> None:
     """Failed fetches for made-up keys leave the schedule as it is: the refresh comes when it would have come."""  # S91
     provider, clock = Provider(), MovingClock()
-    config = verifier(provider, clock, policy=RefreshPolicy(jitter=0))
+    config = verifier(provider, clock, policy=FetchPolicy(jitter=0))
     raw = provider.token()
     await verify_token_async(raw, config)
     provider.answer = provider.break_down
@@ -302,7 +310,7 @@ async def test_looking_for_unknown_keys_delays_no_refresh() -> None:
 async def test_an_unknown_key_shares_a_refresh_that_is_due() -> None:
     """When a refresh is due anyway, the unknown key waits for that one, and the budget is left for others."""  # S91
     provider, clock = Provider(), MovingClock()
-    config = verifier(provider, clock, policy=RefreshPolicy(jitter=0))
+    config = verifier(provider, clock, policy=FetchPolicy(jitter=0))
     raw = provider.token()
     await verify_token_async(raw, config)
     clock.advance(500)
@@ -359,12 +367,12 @@ async def test_a_removed_key_ends_with_the_next_successful_fetch() -> None:
     leaving, staying = provider.token(provider.keys[0]), provider.token(provider.keys[1])
     for _ in range(3):
         assert ["alice", "alice"] == [await outcome(leaving, config), await outcome(staying, config)]
-    assert 2 == len(config.signatures)
+    assert 2 == len(config._prepared.token_cache)
     del provider.keys[0]
-    await keys_of(config).refresh()
+    await keys_of(config).fetch_now()
     with pytest.raises(UnknownKeyError):
         verify_token(leaving, config)
-    assert 1 == len(config.signatures)
+    assert 1 == len(config._prepared.token_cache)
     assert "alice" == verify_token(staying, config).identity
     assert 401 == await outcome(provider.token(Key.generate("ES256")), config)
 
@@ -377,7 +385,7 @@ async def test_another_key_of_the_same_name_inherits_nothing() -> None:
     for _ in range(3):
         assert "alice" == await outcome(old, config)
     provider.keys = [Key.generate("ES256", kid="the-key")]
-    await keys_of(config).refresh()
+    await keys_of(config).fetch_now()
     assert 401 == await outcome(old, config)
     assert "alice" == await outcome(provider.token(), config)
 
@@ -386,10 +394,10 @@ async def test_the_same_keys_again_change_nothing() -> None:
     """A refresh that brings what was there keeps the very set, and with it all that it has learnt."""
     provider = Provider(Key.generate("ES256"), Key.generate("RS256"))
     keys = keys_of(verifier(provider))
-    await keys.refresh()
+    await keys.fetch_now()
     before = keys.keys
     provider.keys.reverse()
-    await keys.refresh()
+    await keys.fetch_now()
     assert before is keys.keys
     assert (2, 0) == (keys.status().fetches, keys.status().rotations)
 
@@ -400,7 +408,7 @@ async def test_the_same_keys_again_change_nothing() -> None:
 async def test_an_outage_is_survived_for_max_stale_and_then_answered_with_503() -> None:
     """Every valid token is accepted until then; afterwards none, and none is called invalid. Recovery needs no restart."""  # S94
     provider, clock = Provider(), MovingClock()
-    config = verifier(provider, clock, policy=RefreshPolicy(jitter=0))
+    config = verifier(provider, clock, policy=FetchPolicy(jitter=0))
     raw = provider.token()
     assert "alice" == await outcome(raw, config)
     provider.answer = provider.break_down
@@ -441,7 +449,7 @@ async def test_down_at_the_start_is_503_until_it_appears() -> None:
 async def test_what_is_no_token_needs_no_key(raw: str) -> None:
     """Malformed is malformed, also while there are no keys: it is refused at once, and asks for no fetch."""  # S94
     provider = Provider()
-    assert 401 == await outcome(raw, verifier(provider, policy=RefreshPolicy(ttl=60)))
+    assert 401 == await outcome(raw, verifier(provider, policy=FetchPolicy(ttl=60)))
     assert [] == provider.fetched
 
 
@@ -482,10 +490,10 @@ async def test_a_refresh_asked_for_says_when_it_failed() -> None:
     """`refresh` raises; the keys from before go on for as long as they are fresh."""
     provider = Provider()
     config = verifier(provider)
-    await keys_of(config).refresh()
+    await keys_of(config).fetch_now()
     provider.answer = provider.break_down
     with pytest.raises(KeysUnavailableError):
-        await keys_of(config).refresh()
+        await keys_of(config).fetch_now()
     assert "alice" == verify_token(provider.token(), config).identity
     assert "fresh" == keys_of(config).status().state
 
@@ -494,7 +502,7 @@ async def test_jumps_of_the_wall_clock_change_nothing(monkeypatch: pytest.Monkey
     """Times of keys are monotonic: whatever becomes of the date, keys are as fresh as they were."""  # S104
     provider, clock = Provider(), MovingClock()
     config = verifier(provider, clock)
-    await keys_of(config).refresh()
+    await keys_of(config).fetch_now()
     for date in (0.0, 4e9):
         monkeypatch.setattr("time.time", lambda date=date: date)
         clock.advance(1)
@@ -510,7 +518,7 @@ async def test_jumps_of_the_wall_clock_change_nothing(monkeypatch: pytest.Monkey
 async def test_without_a_lifespan_the_refresh_is_begun_by_a_request_that_does_not_wait() -> None:
     """At 80 percent of its time the set is fetched anew; the request that finds it so goes on with the old keys."""  # S102
     provider, clock = Provider(), MovingClock()
-    config = verifier(provider, clock, policy=RefreshPolicy(jitter=0))
+    config = verifier(provider, clock, policy=FetchPolicy(jitter=0))
     raw = provider.token()
     await verify_token_async(raw, config)
     clock.advance(479)
@@ -527,13 +535,32 @@ async def test_without_a_lifespan_the_refresh_is_begun_by_a_request_that_does_no
     assert clock.now + 480 == keys_of(config)._schedule.next_attempt
 
 
-async def test_in_the_background_keys_are_there_before_anybody_asks() -> None:
-    """`keep_fresh` fetches at once, goes on by the schedule, and through failures; cancelled, it stops."""  # S102
+def test_without_an_event_loop_no_fetch_is_started() -> None:
+    """A refresh that is due cannot start where no event loop runs, and is left to the next request."""
     provider = Provider()
-    policy = RefreshPolicy(ttl=0.1, min_ttl=0.1, max_ttl=1, backoff=0.02, max_backoff=0.05, jitter=0)
+    keys = keys_of(verifier(provider))
+    keys.refresh_if_due()
+    assert ([], 0) == (provider.fetched, keys.status().fetches)
+
+
+async def test_a_refresh_that_is_due_is_started_once() -> None:
+    """Asked for again while it goes on, it is not started again."""
+    provider = Provider()
+    keys = keys_of(verifier(provider))
+    for _ in range(3):
+        keys.refresh_if_due()
+    await until(lambda: keys.status().state == "fresh")
+    keys.refresh_if_due()
+    assert 1 == keys.status().fetches == len(provider.fetched)
+
+
+async def test_in_the_background_keys_are_there_before_anybody_asks() -> None:
+    """`run` fetches at once, goes on by the schedule, and through failures; cancelled, it stops."""  # S102
+    provider = Provider()
+    policy = FetchPolicy(ttl=0.1, min_ttl=0.1, max_ttl=1, backoff=0.02, max_backoff=0.05, jitter=0)
     config = verifier(provider, policy=policy)
     async with anyio.create_task_group() as group:
-        group.start_soon(keys_of(config).keep_fresh)
+        group.start_soon(keys_of(config).run)
         await until(lambda: len(provider.fetched) >= 4)
         provider.answer = provider.break_down
         await until(lambda: keys_of(config).status().consecutive_failures >= 3)
@@ -557,7 +584,7 @@ async def test_the_end_of_the_background_ends_its_fetch() -> None:
         seen.append(await outcome(provider.token(), config))
 
     async with anyio.create_task_group() as requests, anyio.create_task_group() as background:
-        background.start_soon(keys_of(config).keep_fresh)
+        background.start_soon(keys_of(config).run)
         await anyio.sleep(0.01)
         requests.start_soon(request)
         await anyio.sleep(0.01)
@@ -565,7 +592,7 @@ async def test_the_end_of_the_background_ends_its_fetch() -> None:
     assert [503] == seen
     provider.delay = 0.0
     async with anyio.create_task_group() as background:
-        background.start_soon(keys_of(config).keep_fresh)
+        background.start_soon(keys_of(config).run)
         await until(lambda: keys_of(config).status().state == "fresh")
         background.cancel_scope.cancel()
     assert "alice" == verify_token(provider.token(), config).identity
@@ -575,11 +602,11 @@ async def test_a_fetch_that_is_cancelled_before_it_began_holds_up_nobody() -> No
     """Cancelled before its task has taken a step, it is over all the same: whoever waits is told, and the next begins."""  # S102
     provider = Provider()
     config = verifier(provider)
-    flight = keys_of(config)._launch()
-    keys_of(config)._flights.abandon()
-    keys_of(config)._flights.abandon()
+    fetching = keys_of(config)._start()
+    keys_of(config)._fetching.cancel()
+    keys_of(config)._fetching.cancel()
     with anyio.fail_after(5):
-        await flight.landed.wait()
+        await fetching.done.wait()
         assert "alice" == await outcome(provider.token(), config)
 
 
@@ -589,7 +616,7 @@ async def test_a_fetch_that_is_cancelled_before_it_began_holds_up_nobody() -> No
 async def test_the_status_tells_each_state() -> None:
     """New, fresh, stale and failing, with times in seconds since the epoch, and everything counted."""
     provider, clock = Provider(), MovingClock()
-    keys = keys_of(verifier(provider, clock, policy=RefreshPolicy(jitter=0)))
+    keys = keys_of(verifier(provider, clock, policy=FetchPolicy(jitter=0)))
     status = keys.status()
     assert ("new", None, 0, 0, None) == (
         status.state,
@@ -598,7 +625,7 @@ async def test_the_status_tells_each_state() -> None:
         status.fetches,
         status.last_failure,
     )
-    await keys.refresh()
+    await keys.fetch_now()
     status = keys.status()
     assert ("fresh", 1, 1) == (status.state, status.keys, status.fetches)
     assert status.last_success is not None
@@ -606,7 +633,7 @@ async def test_the_status_tells_each_state() -> None:
     provider.answer = provider.break_down
     clock.advance(600)
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     status = keys.status()
     assert ("stale", 1, 1, "ConnectionError") == (
         status.state,
@@ -625,7 +652,7 @@ async def test_down_from_the_start_is_failing() -> None:
     provider.answer = provider.break_down
     keys = keys_of(verifier(provider))
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     assert ("failing", None, 0) == (keys.status().state, keys.status().last_success, keys.status().keys)
 
 
@@ -640,13 +667,13 @@ async def test_events_tell_of_fetches_failures_and_rotations(kind: str) -> None:
 
     provider = Provider()
     keys = keys_of(verifier(provider, on_event=seen.append if kind == "sync" else note))
-    await keys.refresh()
+    await keys.fetch_now()
     old, new = provider.keys[0], Key.generate("ES256")
     provider.keys = [new]
-    await keys.refresh()
+    await keys.fetch_now()
     provider.answer = provider.break_down
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     await anyio.sleep(0.01)
     assert [
         KeySetEvent(name="fetched", url=URL),
@@ -676,7 +703,7 @@ async def test_the_log_says_why_in_fixed_words(caplog: pytest.LogCaptureFixture)
     provider.answer = provider.break_down
     caplog.set_level(logging.INFO, "asgi_jwt_claims")
     with pytest.raises(KeysUnavailableError):
-        await keys_of(verifier(provider)).refresh()
+        await keys_of(verifier(provider)).fetch_now()
     assert [(logging.WARNING, f"keys of {URL} could not be fetched: ConnectionError")] == [
         (record.levelno, record.getMessage()) for record in caplog.records
     ]
@@ -686,9 +713,9 @@ async def test_a_fetch_has_so_much_time_and_no_more() -> None:
     """The timeout is for the whole, whatever the fetch does meanwhile."""  # S96
     provider = Provider()
     provider.delay = 3600.0
-    keys = keys_of(verifier(provider, policy=RefreshPolicy(timeout=0.05)))
+    keys = keys_of(verifier(provider, policy=FetchPolicy(timeout=0.05)))
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     assert "no answer within 0.05 seconds" == keys.status().last_failure
 
 
@@ -700,9 +727,9 @@ async def test_caps_hold_for_any_fetch() -> None:
         (FetchResponse(200, {}, b" " * (256 * 1024 + 1)), "the answer is longer than 262144 bytes"),
         (
             FetchResponse(302, {"location": "https://elsewhere.example"}, b""),
-            "the JWK Set was answered with status 302",
+            "the request for the JWK Set was answered with status 302",
         ),
-        (FetchResponse(200, {}, b'{"keys": []}'), "the JWK Set has no key that could be used"),
+        (FetchResponse(200, {}, b'{"keys": []}'), "the JWK Set has no key that can be used"),
     ):
 
         async def given(_: str, answer: FetchResponse = answer) -> FetchResponse:
@@ -710,7 +737,7 @@ async def test_caps_hold_for_any_fetch() -> None:
 
         provider.answer = given
         with pytest.raises(KeysUnavailableError):
-            await keys.refresh()
+            await keys.fetch_now()
         assert reason == keys.status().last_failure
 
 
@@ -733,8 +760,8 @@ async def test_cache_control_is_honoured_within_bounds(headers: dict[str, str], 
     """The provider says how long its answer may be used, from a minute to an hour; ten minutes where it does not."""
     provider, clock = Provider(), MovingClock()
     provider.headers = headers
-    keys = keys_of(verifier(provider, clock, policy=RefreshPolicy(jitter=0)))
-    await keys.refresh()
+    keys = keys_of(verifier(provider, clock, policy=FetchPolicy(jitter=0)))
+    await keys.fetch_now()
     assert (1000 + ttl, 1000 + ttl * 0.8) == (keys._schedule.expires_at, keys._schedule.next_attempt)
 
 
@@ -743,7 +770,7 @@ async def test_processes_do_not_refresh_all_at_once() -> None:
     provider, clock = Provider(), MovingClock()
     sets = [keys_of(verifier(provider, clock)) for _ in range(40)]
     for keys in sets:
-        await keys.refresh()
+        await keys.fetch_now()
     times = [keys._schedule.expires_at - clock.now for keys in sets]
     assert (True, True) == (540 <= min(times), max(times) <= 660)
     assert 30 < len(set(times))
@@ -796,17 +823,17 @@ async def test_discovery_is_asked_again_after_a_while_and_after_a_failure() -> N
     provider, clock = Provider(), MovingClock()
     provider.answer = published(provider, at=[OPENID])
     keys = RemoteKeySet(issuer=ISSUER, fetch=provider, monotonic=clock)
-    await keys.refresh()
-    await keys.refresh()
+    await keys.fetch_now()
+    await keys.fetch_now()
     assert [OPENID, URL, URL] == provider.fetched
     clock.advance(3601)
-    await keys.refresh()
+    await keys.fetch_now()
     assert [OPENID, URL] == provider.fetched[3:]
     provider.answer = provider.break_down
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     provider.answer = published(provider, at=[OPENID], document={"jwks_uri": f"{ISSUER}/moved"})
-    await keys.refresh()
+    await keys.fetch_now()
     assert [URL, OPENID, f"{ISSUER}/moved"] == provider.fetched[5:]
 
 
@@ -831,7 +858,7 @@ async def test_metadata_that_cannot_be_believed_is_refused(document: dict[str, A
     provider.answer = published(provider, at=[OPENID], document=document)
     keys = RemoteKeySet(issuer=ISSUER, fetch=provider)
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
+        await keys.fetch_now()
     assert reason in str(keys.status().last_failure)
     assert [OPENID, OAUTH] == provider.fetched
 
@@ -842,8 +869,8 @@ async def test_no_metadata_at_all_is_a_failure() -> None:
     provider.answer = published(provider, at=[])
     keys = RemoteKeySet(issuer=ISSUER, fetch=provider)
     with pytest.raises(KeysUnavailableError):
-        await keys.refresh()
-    assert "the metadata was answered with status 404" == keys.status().last_failure
+        await keys.fetch_now()
+    assert "the request for the metadata was answered with status 404" == keys.status().last_failure
 
 
 # What cannot be used --------------------------------------------------------------------------------------------------
@@ -852,8 +879,8 @@ async def test_no_metadata_at_all_is_a_failure() -> None:
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({}, "give the url of a JWK Set, or the issuer"),
-        ({"url": URL, "issuer": ISSUER}, "give the url of a JWK Set, or the issuer"),
+        ({}, "give either the url of a JWK Set, or the issuer"),
+        ({"url": URL, "issuer": ISSUER}, "give either the url of a JWK Set, or the issuer"),
         ({"url": 7}, "the url is not a str"),
         ({"url": "http://issuer.example/jwks"}, "the url is http, and only loopback may be asked without TLS"),
         ({"url": "http://127.0.0.1/jwks"}, "the url is http, and only loopback may be asked without TLS"),
@@ -868,7 +895,7 @@ async def test_no_metadata_at_all_is_a_failure() -> None:
         ({"url": "https://user@issuer.example/"}, "holds a user name or a password"),
         ({"url": "https://issuer.example/#keys"}, "has a fragment"),
         ({"issuer": "https://issuer.example/?tenant=1"}, "the issuer has a query"),
-        ({"url": URL, "policy": 5}, "policy must be a RefreshPolicy, not int"),
+        ({"url": URL, "policy": 5}, "policy must be a FetchPolicy, not int"),
         ({"url": URL, "fetch": "curl"}, "fetch must be a function"),
         ({"url": URL, "on_event": 1}, "on_event must be a function"),
         ({"url": URL, "loopback_http": "no"}, "loopback_http must be True or False"),
@@ -898,11 +925,11 @@ def test_loopback_may_be_asked_without_tls_by_a_flag(host: str) -> None:
     [
         ({"audience": None}, "jwks needs issuer and audience"),
         ({"issuer": None}, "jwks needs issuer and audience"),
-        ({"issuer": "https://other.example"}, "jwks finds the keys of 'https://issuer.example', and issuer is"),
-        ({"secret_key": "x" * 32}, "jwks stands alone"),
-        ({"algorithm": "HS256"}, "jwks stands alone"),
-        ({"signing_key": Key.generate("ES256")}, "jwks stands alone"),
-        ({"verification_keys": [Key.generate("ES256").public()]}, "jwks stands alone"),
+        ({"issuer": "https://other.example"}, "jwks finds the keys of 'https://issuer.example', but issuer is"),
+        ({"secret_key": "x" * 32}, "jwks cannot be combined with"),
+        ({"algorithm": "HS256"}, "jwks cannot be combined with"),
+        ({"signing_key": Key.generate("ES256")}, "jwks cannot be combined with"),
+        ({"verification_keys": [Key.generate("ES256").public()]}, "jwks cannot be combined with"),
         ({"jwks": URL}, "jwks must be a RemoteKeySet, not str"),
     ],
 )
@@ -922,17 +949,17 @@ def test_settings_that_do_not_go_together_are_refused(settings: dict[str, Any], 
         ({"max_stale": -1}, "max_stale must be zero or more"),
         ({"timeout": "5"}, "timeout must be a timedelta or seconds, not str"),
         ({"backoff": 120}, "backoff must not be longer than max_backoff"),
-        ({"jitter": 0.9}, r"jitter must be a number, 0\.0 to 0\.5"),
-        ({"jitter": True}, r"jitter must be a number, 0\.0 to 0\.5"),
-        ({"refresh_ahead": 1.0}, r"refresh_ahead must be a number, 0\.01 to 0\.99"),
-        ({"unknown_kid_burst": 0}, "unknown_kid_burst must be a number without fraction, 1 to 100"),
-        ({"unknown_kid_burst": 1.5}, "unknown_kid_burst must be a number without fraction, 1 to 100"),
-        ({"max_size": 10}, "max_size must be a number without fraction, 1024 to 16777216"),
-        ({"max_keys": 0}, "max_keys must be a number without fraction, 1 to 1024"),
+        ({"jitter": 0.9}, r"jitter must be a number from 0\.0 to 0\.5"),
+        ({"jitter": True}, r"jitter must be a number from 0\.0 to 0\.5"),
+        ({"refresh_ahead": 1.0}, r"refresh_ahead must be a number from 0\.01 to 0\.99"),
+        ({"unknown_kid_burst": 0}, "unknown_kid_burst must be an int from 1 to 100"),
+        ({"unknown_kid_burst": 1.5}, "unknown_kid_burst must be an int from 1 to 100"),
+        ({"max_size": 10}, "max_size must be an int from 1024 to 16777216"),
+        ({"max_keys": 0}, "max_keys must be an int from 1 to 1024"),
     ],
     ids=str,
 )
 def test_a_policy_that_makes_no_sense_is_refused(policy: dict[str, Any], match: str) -> None:
     """Every time and every cap has bounds, and says them."""  # S150
     with pytest.raises(SettingError, match=match):
-        RefreshPolicy(**policy)
+        FetchPolicy(**policy)

@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, Key, create_access_token, create_refresh_token, verify_token
-from asgi_jwt_claims.errors import KeyConfigurationError, MintingError, SettingError, UnknownKeyError
-from asgi_jwt_claims.jwks import KeyRing
+from asgi_jwt_claims import (
+    JWTConfig,
+    Key,
+    create_access_token,
+    create_refresh_token,
+    verify_token,
+)
+from asgi_jwt_claims.errors import (
+    KeyConfigurationError,
+    MintingError,
+    SettingError,
+    UnknownKeyError,
+)
+from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, HeldClock
 
 FIRST, SECOND, THIRD, FOURTH = (Key.generate("ES256", kid=name) for name in ("first", "second", "third", "fourth"))
@@ -78,7 +89,7 @@ def test_processes_with_the_same_keys_agree(clock: HeldClock) -> None:
     by_kid = {key.kid: key for key in (FIRST, SECOND, THIRD)}
     one = KeyRing(FIRST, clock=clock)
     one.add(SECOND)
-    one.add(THIRD, use_from=NOW + 86400)
+    one.add(THIRD, starts_at=NOW + 86400)
     other = KeyRing([(by_kid[kid], at) for kid, at in reversed(one.schedule)], clock=clock)
     for pause in (0, LEAD, 86400, KEEP, KEEP):
         clock.now += pause
@@ -96,7 +107,7 @@ def test_a_stolen_key_ends_at_once(clock: HeldClock) -> None:
     with pytest.raises(KeyConfigurationError, match="the key 'first' is the only one that may sign; add another"):
         ring.remove("first")
     ring.add(SECOND)
-    ring.add(THIRD, use_from=NOW + 86400)
+    ring.add(THIRD, starts_at=NOW + 86400)
     ring.remove("first")
     assert ("second", ["third"], []) == (ring.current.kid, kids(ring.upcoming), kids(ring.retired))
     with pytest.raises(UnknownKeyError):
@@ -121,7 +132,7 @@ def test_a_retired_key_never_signs_again(clock: HeldClock) -> None:
 
 def test_a_clock_that_jumps_ahead_takes_nothing_away(clock: HeldClock) -> None:
     """Once it is set right, all is as if it had never been wrong: the same key signs, and the same keys verify."""
-    ring = KeyRing([(FIRST, 0), (SECOND, NOW + 10)], keep=100, clock=clock)
+    ring = KeyRing([(FIRST, 0), (SECOND, NOW + 10)], retain=100, clock=clock)
     before = repr(ring), ring.public_jwks(), ring.schedule
     clock.now += 200
     assert ("second", ["second"]) == (ring.current.kid, kids(ring.keys))
@@ -143,9 +154,9 @@ def test_a_clock_that_jumps_ahead_takes_nothing_away(clock: HeldClock) -> None:
         (FIRST.public(), "the key 'first' is a public key"),
         ([(FIRST, 0), (FIRST, 1)], "two keys of the ring have the kid 'first'"),
         ([(FIRST, 0), (SECOND, 0.0)], "two keys of the ring sign from 0"),
-        ([(FIRST, "0")], "a number of seconds since the epoch"),
-        ([(FIRST, True)], "a number of seconds since the epoch"),
-        ([(FIRST, float("nan"))], "a number of seconds since the epoch"),
+        ([(FIRST, "0")], "a finite number of seconds since the epoch"),
+        ([(FIRST, True)], "a finite number of seconds since the epoch"),
+        ([(FIRST, float("nan"))], "a finite number of seconds since the epoch"),
     ],
 )
 def test_what_cannot_be_on_a_ring_is_refused(keys: Any, match: str, clock: HeldClock) -> None:
@@ -157,28 +168,28 @@ def test_what_cannot_be_on_a_ring_is_refused(keys: Any, match: str, clock: HeldC
 def test_what_cannot_be_added_is_refused_and_changes_nothing(clock: HeldClock) -> None:
     """Too early a time, or a key that cannot be on the ring: it stays as it was."""
     ring = KeyRing(FIRST, clock=clock)
-    for use_from in (NOW + LEAD - 1, 0, float("nan")):
-        with pytest.raises(SettingError, match="use_from must be at least lead, 1800 seconds, from now"):
-            ring.add(SECOND, use_from=use_from)
+    for starts_at in (NOW + LEAD - 1, 0, float("nan")):
+        with pytest.raises(SettingError, match=r"and at least publish_ahead \(1800 seconds\) from now"):
+            ring.add(SECOND, starts_at=starts_at)
     for key in (FIRST, SECOND.public(), Key.generate("HS256")):
         with pytest.raises(KeyConfigurationError):
             ring.add(key)
     assert (("first", 0.0),) == ring.schedule
-    with pytest.raises(SettingError, match="keep must be more than zero"):
-        KeyRing(FIRST, keep=0)
+    with pytest.raises(SettingError, match="retain must be more than zero"):
+        KeyRing(FIRST, retain=0)
 
 
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
         ({"key_ring": FIRST}, "key_ring must be a KeyRing, not Key"),
-        ({"key_ring": KeyRing(FIRST), "secret_key": "x" * 32}, "key_ring stands alone"),
-        ({"key_ring": KeyRing(FIRST), "signing_key": SECOND}, "key_ring stands alone"),
-        ({"key_ring": KeyRing(FIRST), "jwks": KeyRing(SECOND)}, "jwks stands alone"),
+        ({"key_ring": KeyRing(FIRST), "secret_key": "x" * 32}, "key_ring cannot be combined with"),
+        ({"key_ring": KeyRing(FIRST), "signing_key": SECOND}, "key_ring cannot be combined with"),
+        ({"key_ring": KeyRing(FIRST), "jwks": KeyRing(SECOND)}, "jwks cannot be combined with"),
         ({"key_ring": KeyRing(FIRST), "send_kid": False}, "key_ring needs send_kid"),
         ({"key_ring": KeyRing(FIRST), "send_kid": 1}, "send_kid must be True or False"),
-        ({"key_ring": KeyRing(FIRST, keep=60)}, r"KeyRing\(\.\.\., keep=1209610\)"),
-        ({"key_ring": KeyRing(FIRST, keep=60), "type_claim": None}, r"KeyRing\(\.\.\., keep=910\)"),
+        ({"key_ring": KeyRing(FIRST, retain=60)}, r"KeyRing\(\.\.\., retain=1209610\)"),
+        ({"key_ring": KeyRing(FIRST, retain=60), "type_claim": None}, r"KeyRing\(\.\.\., retain=910\)"),
         (
             {
                 "key_ring": KeyRing(FIRST),
@@ -200,14 +211,14 @@ def test_a_configuration_checks_its_ring(settings: dict[str, Any], match: str) -
 def test_no_token_outlives_its_key(clock: HeldClock) -> None:
     """A lifetime asked for at minting is held against the ring as well."""
     config = JWTConfig(key_ring=KeyRing(FIRST, clock=clock), clock=clock, max_lifetime=timedelta(days=365))
-    with pytest.raises(MintingError, match="longer than the key_ring keeps its keys"):
+    with pytest.raises(MintingError, match="longer than key_ring retains its keys"):
         create_access_token("alice", config, lifetime=KEEP)
     assert create_access_token("alice", config, lifetime=KEEP - 10)
 
 
 def test_threads_lose_no_key() -> None:
     """While threads read a ring whose keys change every moment, none that is added is lost, and there is always a current."""
-    ring = KeyRing(FIRST, lead=0.001)
+    ring = KeyRing(FIRST, publish_ahead=0.001)
     odd: list[str] = []
     done = threading.Event()
 

@@ -24,13 +24,13 @@ from asgi_jwt_claims import (
     set_token_cookies,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
-from asgi_jwt_claims.revocation import MemoryStore, SessionRecord, start_session
-from asgi_jwt_claims.sources.cookie import csrf_digest
-from tests.apps.door import asgi_site
-from tests.by_hand import Header, Message, bearer, drive, http_scope
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.sources.csrf import csrf_digest
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
+from tests.apps.adapter import asgi_site
 from tests.conftest import HeldClock
+from tests.raw_asgi import Header, Message, bearer, drive, http_scope
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -226,7 +226,7 @@ async def test_a_token_in_two_places(browser: Browser, pair: TokenPair, path: st
 )
 @pytest.mark.parametrize("path", ["/refresh", "/logout"])
 async def test_cookies_that_are_none(browser: Browser, path: str, content: str, status: int) -> None:
-    """What cannot be a token is refused as at every other door, by its characters, its length or its number."""
+    """A cookie that cannot be a token is refused as by every other source, by its characters, length or number."""
     browser.jar[NAMES[1]] = content
     answer = await browser.send(path)
     assert (status, []) == (answer.status, answer.cookies)
@@ -272,7 +272,7 @@ class Away(MemoryStore):
 
     is_away = False
 
-    def known(self, token: Any, config: JWTConfig) -> Any:
+    def is_revoked_locally(self, token: Any, config: JWTConfig) -> Any:
         return None
 
     async def is_revoked(self, marks: Any) -> bool:
@@ -283,9 +283,9 @@ class Away(MemoryStore):
         self.reach()
         await super().revoke(revocations)
 
-    async def session(self, family: bytes) -> SessionRecord | None:
+    async def session(self, session: bytes) -> SessionRecord | None:
         self.reach()
-        return await super().session(family)
+        return await super().session(session)
 
     def reach(self) -> None:
         if self.is_away:
@@ -293,7 +293,7 @@ class Away(MemoryStore):
 
 
 async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None:
-    """Nobody is logged out because a store is away: 503, and the cookies stay."""
+    """A browser stays logged in while the store is away: 503, and the cookies stay."""
     store = Away(clock=clock)
     browser = Browser(TokenEndpoints(config, store, cookies=True), await start_session("alice", config, store), config)
     store.is_away = True
@@ -305,7 +305,7 @@ async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None
 
 
 async def test_a_refresh_by_form_as_ever(app: Any, browser: Browser, pair: TokenPair) -> None:
-    """Whoever is no browser and sends its token in the form gets the new ones in the body, and no cookie."""
+    """A client that sends its token in the form gets the new ones in the body, and no cookie."""
     form = {"grant_type": "refresh_token", "refresh_token": pair.refresh_token}
     answer = await browser.without(*NAMES).send("/refresh", form=form)
     assert (200, []) == (answer.status, answer.cookies)
@@ -344,7 +344,7 @@ async def test_logout(
 async def test_logout_needs_the_value_of_its_cookie(
     browser: Browser, pair: TokenPair, config: JWTConfig, store: MemoryStore, lost: list[str]
 ) -> None:
-    """Whichever cookie it is by, no other site ends the session."""  # S10
+    """No other site ends the session, by neither cookie."""  # S10
     browser.without(*lost)
     assert 403 == (await browser.send("/logout", csrf=False)).status
     for evil in EVIL:
@@ -372,7 +372,7 @@ async def test_logout_with_a_token_that_is_no_good(browser: Browser, clock: Held
 
 
 async def test_logout_by_form_as_ever(browser: Browser, pair: TokenPair) -> None:
-    """Whoever is no browser sends the token in the form, and gets no cookie; without one the request is wrong."""
+    """A client sends the token in the form and gets no cookie; without a token the request is wrong."""
     browser.without(*NAMES)
     # The form of a page whose cookies have expired has its hidden field, and nothing else.
     assert (200, 3) == ((gone := await browser.send("/logout", form={"csrf_token": "x"})).status, len(gone.cookies))
@@ -408,9 +408,9 @@ async def test_log_out_everywhere(app: Any, browser: Browser, config: JWTConfig,
 
 async def test_sessions(browser: Browser, config: JWTConfig, store: MemoryStore) -> None:
     """They are listed by the access cookie alone, and ended by it with the CSRF value."""
-    other = verify_token((await start_session("alice", config, store)).access_token, config).family
+    other = verify_token((await start_session("alice", config, store)).access_token, config).session_id
     sessions = (await browser.send("/sessions", method="GET", csrf=False)).json["sessions"]
-    assert {other, verify_token(browser.jar[NAMES[0]], config).family} == {one["id"] for one in sessions}
+    assert {other, verify_token(browser.jar[NAMES[0]], config).session_id} == {one["id"] for one in sessions}
     assert 403 == (await browser.send(f"/sessions/{other}", method="DELETE", csrf=False)).status
     for evil in EVIL:
         assert 403 == (await browser.send(f"/sessions/{other}", evil, method="DELETE")).status
@@ -447,7 +447,7 @@ async def test_below_a_middleware(
     """Its paths are exempt, and what the middleware has found in a cookie is not verified again."""
     sources = [BearerHeader(), Cookie()]
     exempt = ["/refresh", "/logout"]
-    browser = Browser(JWTMiddleware(app, config, sources=sources, revocation=store, exempt=exempt), pair, config)
+    browser = Browser(JWTMiddleware(app, config, sources=sources, store=store, exempt=exempt), pair, config)
     assert 200 == (await browser.send("/sessions", method="GET")).status
     assert [pair.access_token] == verifications
     assert 200 == (await browser.send("/refresh", form={"csrf_token": browser.jar[NAMES[2]]}, csrf=False)).status
@@ -462,7 +462,7 @@ async def test_below_a_middleware_that_looks_at_headers_only(
     app: Any, config: JWTConfig, store: MemoryStore, pair: TokenPair
 ) -> None:
     """Where the middleware demands nothing, the endpoints look for themselves."""
-    browser = Browser(JWTMiddleware(app, config, revocation=store, required=False), pair, config)
+    browser = Browser(JWTMiddleware(app, config, store=store, required=False), pair, config)
     assert 200 == (await browser.send("/sessions", method="GET")).status
     assert 200 == (await browser.send("/logout-everywhere")).status
     assert 401 == (await Browser(browser.app, pair, config).send("/sessions", method="GET")).status
@@ -471,7 +471,7 @@ async def test_below_a_middleware_that_looks_at_headers_only(
 @pytest.mark.parametrize("framework", ["starlette", "fastapi"])
 async def test_mounted(app: Any, config: JWTConfig, store: MemoryStore, pair: TokenPair, framework: str) -> None:
     """Mounted where the refresh path says, below the framework's own middleware."""
-    options = {"sources": [BearerHeader(), Cookie()], "revocation": store, "exempt": EXEMPT}
+    options = {"sources": [BearerHeader(), Cookie()], "store": store, "exempt": EXEMPT}
     if framework == "starlette":
         mounted: Any = Starlette(
             routes=[Mount("/auth", app)], middleware=[Middleware(JWTMiddleware, config, **options)]
@@ -513,12 +513,12 @@ async def test_below_a_prefix_of_sanic(store: MemoryStore, clock: HeldClock, is_
     sanic = pytest.importorskip("sanic")
     pytest.importorskip("websockets")
     adapter = importlib.import_module("asgi_jwt_claims.sanic")
-    door = importlib.import_module("tests.apps.sanic_door")
+    apps = importlib.import_module("tests.apps.sanic_adapter")
     cookies = TokenCookies(access_name="a", refresh_name="r", csrf_name="c", secure=False)
     config = JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies)
-    app = door.new_app()
+    app = apps.new_app()
     sources = [BearerHeader(), Cookie(cookies)]
-    adapter.install(app, config, revocation=store, sources=sources, exempt=EXEMPT)
+    adapter.install(app, config, store=store, sources=sources, exempt=EXEMPT)
     adapter.add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
 
     async def login(request: Any) -> Any:
@@ -527,7 +527,7 @@ async def test_below_a_prefix_of_sanic(store: MemoryStore, clock: HeldClock, is_
         return response
 
     app.add_route(login, "/login")
-    async with door.socket_site(app) if is_served else asgi_site(app) as site:
+    async with apps.socket_site(app) if is_served else asgi_site(app) as site:
         assert 200 == (await site.client.get("/login")).status_code
         assert 403 == (await site.client.post("/auth/refresh")).status_code
         answer = await site.client.post("/auth/refresh", headers={"x-csrf-token": site.client.cookies["c"]})

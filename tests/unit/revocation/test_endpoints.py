@@ -19,12 +19,16 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
-from asgi_jwt_claims.endpoints import TokenEndpoints
-from asgi_jwt_claims.errors import MintingError, SettingError, StoreUnavailableError, UnsupportedScopeError
-from asgi_jwt_claims.revocation import MemoryStore, SessionRecord, start_session
-from tests.by_hand import Exchange, Header, Message, ask, bearer, drive, http_scope, talk
+from asgi_jwt_claims.errors import (
+    SettingError,
+    StoreUnavailableError,
+    UnsupportedScopeError,
+)
+from asgi_jwt_claims.sessions import TokenEndpoints, start_session
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
 from tests.conftest import HeldClock
 from tests.forging import forge
+from tests.raw_asgi import Exchange, Header, Message, ask, bearer, drive, http_scope, talk
 from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +120,7 @@ async def test_requests_that_are_wrong(app: Any, form: Any, headers: Any, status
 async def test_tokens_that_are_wrong(
     app: Any, config: JWTConfig, store: MemoryStore, clock: HeldClock, events: list[AuthEvent]
 ) -> None:
-    """Whatever is wrong with the token is `invalid_grant`, and scopes that were not granted are `invalid_scope`."""
+    """Each bad token is `invalid_grant`, and scopes that were not granted are `invalid_scope`."""
     pair = await start_session("alice", config, store, scope="read", client_id="web")
     for raw in (pair.access_token, create_refresh_token("alice", config), "a.b.c", forge({"type": "refresh"})):
         answer = await post(app, "/refresh", {"grant_type": "refresh_token", "refresh_token": raw})
@@ -137,7 +141,7 @@ class Away(MemoryStore):
 
     is_away = False
 
-    def known(self, token: Any, config: JWTConfig) -> Any:
+    def is_revoked_locally(self, token: Any, config: JWTConfig) -> Any:
         return None
 
     async def is_revoked(self, marks: Any) -> bool:
@@ -150,10 +154,10 @@ class Away(MemoryStore):
             raise StoreUnavailableError(retry_after=7)
         await super().revoke(revocations)
 
-    async def session(self, family: bytes) -> SessionRecord | None:
+    async def session(self, session: bytes) -> SessionRecord | None:
         if self.is_away:
             raise StoreUnavailableError(retry_after=7)
-        return await super().session(family)
+        return await super().session(session)
 
 
 async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None:
@@ -161,7 +165,7 @@ async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None
     store = Away(clock=clock)
     app = TokenEndpoints(config, store)
     pair = await start_session("alice", config, store)
-    family = verify_token(pair.access_token, config).family
+    session_id = verify_token(pair.access_token, config).session_id
     store.is_away = True
     mine = bearer(pair.access_token)
     for answer in (
@@ -169,7 +173,7 @@ async def test_a_store_that_is_away(config: JWTConfig, clock: HeldClock) -> None
         await post(app, "/logout", {"token": pair.refresh_token}),
         await post(app, "/logout-everywhere", b"", FORM, mine),
         await ask(app, "/sessions", mine),
-        await ask(app, f"/sessions/{family}", mine, method="DELETE"),
+        await ask(app, f"/sessions/{session_id}", mine, method="DELETE"),
     ):
         assert "temporarily_unavailable" == is_json(answer, 503)["error"]
         assert "7" == answer.headers["retry-after"]
@@ -184,7 +188,7 @@ async def test_keys_that_are_away(store: MemoryStore, clock: HeldClock, monkeypa
     async def away(*_: Any, **__: Any) -> Any:
         raise StoreUnavailableError(retry_after=7)
 
-    monkeypatch.setattr("asgi_jwt_claims.endpoints.verify_attended", away)
+    monkeypatch.setattr("asgi_jwt_claims.sessions.endpoints.verify_or_fetch", away)
     assert 503 == (await post(TokenEndpoints(config, store), "/logout", {"token": "a.b.c"})).status
 
 
@@ -226,7 +230,7 @@ async def test_logout_of_another_client(app: Any, config: JWTConfig, store: Memo
 
 
 async def test_the_list_of_sessions(app: Any, config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
-    """Each with its name and times, the own one marked; nobody sees those of others."""
+    """The list has the sessions of one identity, each with its label and times, and says which is the current one."""
     phone = await start_session("alice", config, store, label="phone")
     clock.now += 5
     laptop = await start_session("alice", config, store, label="laptop")
@@ -235,7 +239,7 @@ async def test_the_list_of_sessions(app: Any, config: JWTConfig, store: MemorySt
     sessions = is_json(await ask(app, "/sessions", mine), 200)["sessions"]
     assert [("laptop", False), ("phone", True)] == [(one["label"], one["current"]) for one in sessions]
     assert [clock.now, clock.now - 5] == [one["started_at"] for one in sessions]
-    assert verify_token(laptop.access_token, config).family == sessions[0]["id"]
+    assert verify_token(laptop.access_token, config).session_id == sessions[0]["id"]
     is_json(await ask(app, f"/sessions/{sessions[0]['id']}", mine, method="DELETE"), 200)
     assert ["phone"] == [one["label"] for one in is_json(await ask(app, "/sessions", mine), 200)["sessions"]]
     assert 401 == (await ask(app, "/sessions", bearer(laptop.access_token))).status
@@ -256,7 +260,7 @@ async def test_nobody_ends_the_sessions_of_others(app: Any, config: JWTConfig, s
     alice, bob = await start_session("alice", config, store), await start_session("bob", config, store)
     answers = [
         await ask(app, f"/sessions/{name}", bearer(alice.access_token), method="DELETE")
-        for name in (verify_token(bob.access_token, config).family, "no-such-session", "\udcff", "")
+        for name in (verify_token(bob.access_token, config).session_id, "no-such-session", "\udcff", "")
     ]
     assert [404] * 4 == [answer.status for answer in answers]
     assert 1 == len({answer.body for answer in answers})
@@ -310,7 +314,7 @@ async def test_other_paths_and_methods(app: Any, method: str, path: str, status:
 
 async def test_below_a_middleware(app: Any, config: JWTConfig, store: MemoryStore) -> None:
     """Its paths are exempt, and what the middleware has verified is not verified again."""
-    wrapped = JWTMiddleware(app, config, revocation=store, exempt=["/refresh", "/logout"])
+    wrapped = JWTMiddleware(app, config, store=store, exempt=["/refresh", "/logout"])
     pair = await start_session("alice", config, store)
     assert 1 == len(is_json(await ask(wrapped, "/sessions", bearer(pair.access_token)), 200)["sessions"])
     is_json(await post(wrapped, "/refresh", refreshing(pair)), 200)
@@ -325,7 +329,7 @@ async def test_other_scopes(app: Any) -> None:
 
 
 async def test_a_client_that_leaves(app: Any) -> None:
-    """Whoever leaves before the form is complete is not answered."""
+    """A client that leaves before its form is complete is not answered."""
     first = {"type": "http.request", "body": b"grant_type=", "more_body": True}
     assert [] == (await drive(app, http_scope("/refresh", FORM, method="POST"), first)).messages
 
@@ -341,8 +345,8 @@ def test_settings(config: JWTConfig, store: MemoryStore) -> None:
     ):
         with pytest.raises(SettingError):
             TokenEndpoints(*arguments, **options)  # type: ignore[arg-type]
-    with pytest.raises(MintingError):
-        TokenEndpoints(JWTConfig(secret_key=SECRET, family_claim=None), store)
+    with pytest.raises(SettingError, match="session_claim"):
+        TokenEndpoints(JWTConfig(secret_key=SECRET, session_claim=None), store)
 
 
 async def test_no_answer_shows_more_than_it_has_to(app: Any, config: JWTConfig, store: MemoryStore) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, create_access_token, verify_token
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.revocation import MemoryStore, MirroredStore, Revocation, SessionRecord
-from asgi_jwt_claims.revocation._commands import FeedEntry, FeedStore, Position
+from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord
+from asgi_jwt_claims.stores._commands import FeedEntry, FeedStore, Position
 from tests.conftest import HeldClock
 from tests.records import MARK, MARKS, RECORD
 
@@ -24,7 +24,7 @@ def token_revocation(number: int) -> Revocation:
     return Revocation("token", number.to_bytes(16, "big"), math.inf)
 
 
-class Feed(FeedStore):
+class RevocationFeed(FeedStore):
     """A server as a mirror sees it, in memory: it can be away, lose its feed, or skip a number."""
 
     def __init__(self) -> None:
@@ -49,22 +49,22 @@ class Feed(FeedStore):
     async def revoke(self, revocations: Any) -> None:
         self.reach()
         for one in revocations:
-            self.known_revocations[one.mark] = one
+            self.known_revocations[one.digest] = one
             self.number += 1
             self.entries.append(FeedEntry(Position(str(self.number), self.number), one))
 
-    async def issued_until(self, identity: bytes) -> float:
+    async def cutoff(self, identity: bytes) -> float:
         self.reach()
         return 3.0
 
-    async def session(self, family: bytes) -> SessionRecord | None:
-        return await self.memory.session(family)
+    async def session(self, session: bytes) -> SessionRecord | None:
+        return await self.memory.session(session)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = 500) -> list[SessionRecord]:
         return await self.memory.sessions(identity, after=after, limit=limit)
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
-        return await self.memory.replace_session(family, current, record)
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
+        return await self.memory.replace_session(session, current, record)
 
     async def position(self) -> Position:
         self.reach()
@@ -100,17 +100,17 @@ async def until(holds: Any) -> None:
 
 
 @pytest.fixture
-def feed() -> Feed:
-    return Feed()
+def feed() -> RevocationFeed:
+    return RevocationFeed()
 
 
-async def test_it_begins_with_what_there_is(feed: Feed) -> None:
+async def test_it_begins_with_what_there_is(feed: RevocationFeed) -> None:
     """Everything that was revoked before the mirror was there is known to it, without a question."""
     await feed.revoke([token_revocation(number) for number in range(100)])
     mirror = MirroredStore(feed)
     assert not mirror.is_current
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: mirror.is_current)
         assert 100 == len(mirror)
         for number in range(100):
@@ -120,46 +120,46 @@ async def test_it_begins_with_what_there_is(feed: Feed) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def test_nothing_falls_between(feed: Feed) -> None:
+async def test_nothing_falls_between(feed: RevocationFeed) -> None:
     """What is revoked while everything is being read, too late for the page it belongs on, comes by the feed."""
     await feed.revoke([token_revocation(1)])
     feed.during_reading.append(token_revocation(2))
     mirror = MirroredStore(feed)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: 2 == len(mirror))
         assert 1 == feed.readings
         tasks.cancel_scope.cancel()
 
 
-async def test_whoever_listens_hears_of_everything(feed: Feed) -> None:
+async def test_whoever_listens_hears_of_everything(feed: RevocationFeed) -> None:
     """Open connections are told of what was there, of what comes by the feed, and of what is revoked here."""  # S127
     await feed.revoke([token_revocation(1)])
     mirror = MirroredStore(feed)
     told: set[bytes] = set()
 
     def listener(revocations: Any) -> None:
-        told.update(one.mark for one in revocations)
+        told.update(one.digest for one in revocations)
 
-    mirror.feed.join(listener)
+    mirror.feed.subscribe(listener)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: mirror.is_current)
         await feed.revoke([token_revocation(2)])
-        await until(lambda: token_revocation(2).mark in told)
+        await until(lambda: token_revocation(2).digest in told)
         await mirror.revoke([token_revocation(3)])
-        assert {token_revocation(number).mark for number in (1, 2, 3)} == told
-        mirror.feed.leave(listener)
+        assert {token_revocation(number).digest for number in (1, 2, 3)} == told
+        mirror.feed.unsubscribe(listener)
         await mirror.revoke([token_revocation(4)])
-        assert token_revocation(4).mark not in told
+        assert token_revocation(4).digest not in told
         tasks.cancel_scope.cancel()
 
 
-async def test_a_missing_number(feed: Feed) -> None:
+async def test_a_missing_number(feed: RevocationFeed) -> None:
     """An entry that never came is noticed by the next one, and everything is read anew."""
     mirror = MirroredStore(feed)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: mirror.is_current)
         await feed.revoke([token_revocation(1)])
         await until(lambda: 1 == len(mirror))
@@ -172,23 +172,25 @@ async def test_a_missing_number(feed: Feed) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 5, 5000])
-async def test_a_server_that_has_lost_everything(feed: Feed, number: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_server_that_has_lost_everything(
+    feed: RevocationFeed, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
     """A mirror notices even if its connection has survived, wherever the numbers go on, and tells the server again."""
     mirror = MirroredStore(feed)
     cutoff = Revocation("identity", b"i" * 16, math.inf, 5.0)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: mirror.is_current)
         await mirror.revoke([*(token_revocation(number) for number in range(600)), cutoff])
         feed.lose(number)
         await until(lambda: 601 == len(feed.known_revocations))
-        assert cutoff == feed.known_revocations[cutoff.mark]
+        assert cutoff == feed.known_revocations[cutoff.digest]
         assert 601 == len(mirror)
-        await until(lambda: "601 revocations and has been told again" in caplog.text)
+        await until(lambda: "601 revocations, which were written again" in caplog.text)
         tasks.cancel_scope.cancel()
 
 
-async def test_something_comes_just_now(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_something_comes_just_now(feed: RevocationFeed, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry between the end of waiting and the look at the number is read, not taken for a loss."""
     mirror = MirroredStore(feed)
     position = feed.position
@@ -201,16 +203,16 @@ async def test_something_comes_just_now(feed: Feed, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(feed, "position", arrive_before)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: 3 == len(mirror))
         assert 1 == feed.readings
         tasks.cancel_scope.cancel()
 
 
 async def test_a_feed_that_makes_no_sense(
-    feed: Feed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    feed: RevocationFeed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever goes wrong with the feed, the application goes on, and the mirror tries again."""
+    """The application goes on after each failure of the feed, and the mirror tries again."""
     mirror = MirroredStore(feed)
     page = feed.page
     failures = iter([KeyError("m"), StoreUnavailableError(reason="read-only replica")])
@@ -222,7 +224,7 @@ async def test_a_feed_that_makes_no_sense(
 
     monkeypatch.setattr(feed, "page", fail_at_first)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: mirror.is_current)
         assert 2 == caplog.text.count("the feed of revocations is lost")
         assert (
@@ -231,19 +233,19 @@ async def test_a_feed_that_makes_no_sense(
         tasks.cancel_scope.cancel()
 
 
-async def test_without_the_feed(feed: Feed, config: JWTConfig, clock: HeldClock) -> None:
-    """Longer than `max_lag` without a word: the server is asked, and if it does not answer, nobody is let in."""
+async def test_without_the_feed(feed: RevocationFeed, config: JWTConfig, clock: HeldClock) -> None:
+    """After `max_lag` of silence the server is asked, and if it does not answer, no token is accepted."""
     moment = HeldClock(0)
     mirror = MirroredStore(feed, clock=clock, monotonic=moment)
     token = verify_token(create_access_token("alice", config), config)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mirror.keep_fresh)
+        tasks.start_soon(mirror.run)
         await until(lambda: mirror.is_current)
         await mirror.revoke([token_revocation(1)])
         feed.is_away = True
-        assert (False, False) == (mirror.known(token, config), await mirror.check(token, config))
+        assert (False, False) == (mirror.is_revoked_locally(token, config), await mirror.check(token, config))
         moment.now = 5.1
-        assert None is mirror.known(token, config)
+        assert None is mirror.is_revoked_locally(token, config)
         with pytest.raises(StoreUnavailableError):
             await mirror.check(token, config)
         assert await mirror.is_revoked(MARKS._replace(token=(1).to_bytes(16, "big")))
@@ -252,15 +254,15 @@ async def test_without_the_feed(feed: Feed, config: JWTConfig, clock: HeldClock)
         assert not await self_known(mirror, 2)
         feed.is_away = False
         await until(lambda: mirror.is_current)
-        assert False is mirror.known(token, config)
+        assert False is mirror.is_revoked_locally(token, config)
         tasks.cancel_scope.cancel()
 
 
 async def self_known(mirror: MirroredStore, number: int) -> bool:
-    return mirror._ledger.is_revoked(MARKS._replace(token=number.to_bytes(16, "big")), 1.0)
+    return mirror._index.is_revoked(MARKS._replace(token=number.to_bytes(16, "big")), 1.0)
 
 
-async def test_a_server_that_answers_without_a_feed(feed: Feed) -> None:
+async def test_a_server_that_answers_without_a_feed(feed: RevocationFeed) -> None:
     """Before there is a feed, each answer is the server's."""
     mirror = MirroredStore(feed)
     assert not await mirror.is_revoked(MARKS)
@@ -269,23 +271,23 @@ async def test_a_server_that_answers_without_a_feed(feed: Feed) -> None:
     assert 2 == feed.asked
 
 
-async def test_the_choice_to_let_in(feed: Feed, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_choice_to_let_in(feed: RevocationFeed, caplog: pytest.LogCaptureFixture) -> None:
     """Only who has chosen so in so many words lets in what might be revoked; what is known to be stays out."""
     mirror = MirroredStore(feed, when_unreachable="allow_possibly_revoked_tokens")
     await mirror.revoke([token_revocation(1)])
     feed.is_away = True
     assert not await mirror.is_revoked(MARKS)
-    assert "may have been revoked" in caplog.text
+    assert "tokens that may be revoked are accepted" in caplog.text
     assert await mirror.is_revoked(MARKS._replace(token=(1).to_bytes(16, "big")))
 
 
-async def test_the_rest_is_the_servers(feed: Feed) -> None:
+async def test_the_rest_is_the_servers(feed: RevocationFeed) -> None:
     """Sessions and cutoffs are asked of the store behind it; of two cutoffs the later counts."""
     mirror = MirroredStore(feed)
     assert await mirror.replace_session(MARK, b"", RECORD)
     assert RECORD == await mirror.session(MARK)
     assert [RECORD] == await mirror.sessions(MARK)
-    assert 3.0 == await mirror.issued_until(MARK)
+    assert 3.0 == await mirror.cutoff(MARK)
     await mirror.revoke([Revocation("identity", MARK, math.inf, 9.0)])
-    assert 9.0 == await mirror.issued_until(MARK)
+    assert 9.0 == await mirror.cutoff(MARK)
     await mirror.aclose()

@@ -29,14 +29,12 @@ from asgi_jwt_claims.errors import (
     MissingScopeError,
     ReusedTokenError,
     RevokedTokenError,
+    SettingError,
     WrongClientError,
     WrongTypeError,
 )
-from asgi_jwt_claims.minting import mint
-from asgi_jwt_claims.revocation import (
-    MemoryStore,
-    Renewal,
-    SessionRecord,
+from asgi_jwt_claims.sessions import (
+    RefreshedClaims,
     list_sessions,
     revoke_identity,
     revoke_session,
@@ -45,8 +43,10 @@ from asgi_jwt_claims.revocation import (
     rotation,
     start_session,
 )
-from asgi_jwt_claims.revocation._sealing import open_sealed, seal
-from asgi_jwt_claims.revocation.sessions import refresh_mark
+from asgi_jwt_claims.sessions._response_encryption import decrypt_response, encrypt_response
+from asgi_jwt_claims.stores import MemoryStore, SessionRecord
+from asgi_jwt_claims.tokens.digests import digest
+from asgi_jwt_claims.tokens.minting import mint
 from tests.conftest import NOW, HeldClock
 from tests.forging import forge
 from tests.support import SECRET
@@ -82,7 +82,7 @@ async def test_a_new_pair_of_the_same_session(config: JWTConfig, store: MemorySt
     )
     clock.now += 60
     token, renewed = access(pair, config), access(await rotate_refresh_token(pair.refresh_token, config, store), config)
-    for name in ("identity", "user_claims", "scopes", "roles", "audience", "family", "authenticated_at"):
+    for name in ("identity", "user_claims", "scopes", "roles", "audience", "session_id", "authenticated_at"):
         assert (name, getattr(token, name)) == (name, getattr(renewed, name))
     assert (CLAIMS, {"read", "write"}, ("api",)) == (renewed.user_claims, renewed.scopes, renewed.audience)
     assert (NOW, NOW + 60) == (renewed.authenticated_at, renewed.issued_at)
@@ -99,7 +99,7 @@ async def test_a_long_life(config: JWTConfig, store: MemoryStore, clock: HeldClo
     (session,) = await list_sessions("alice", config, store)
     assert ("phone", NOW, NOW + 20 * 3600) == (session.label, session.started_at, session.refreshed_at)
     assert ["issued", *["refreshed"] * 20] == names(events)
-    assert access(pair, config).family == session.id == events[-1].family
+    assert access(pair, config).session_id == session.id == events[-1].session_id
 
 
 async def test_a_lost_answer(config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
@@ -123,7 +123,7 @@ async def test_reuse_ends_the_family(
     clock.now += 10
     assert ReusedTokenError is await refused(pair.refresh_token, config, store)
     assert ["issued", "issued", "refreshed", "revoked", "reuse_detected"] == names(events)
-    assert ("family", refresh(pair, config).family) == (events[3].scope, events[3].family)
+    assert ("session", refresh(pair, config).session_id) == (events[3].revoked, events[3].session_id)
     assert ("alice", refresh(pair, config).jti) == (events[4].identity, events[4].jti)
     assert "was used twice" in caplog.text
     for raw in (pair.refresh_token, successor.refresh_token):
@@ -131,12 +131,12 @@ async def test_reuse_ends_the_family(
     for one in (pair, successor):
         assert await store.check(access(one, config), config)
     assert not await store.check(access(other, config), config)
-    assert [access(other, config).family] == [one.id for one in await list_sessions("alice", config, store)]
+    assert [access(other, config).session_id] == [one.id for one in await list_sessions("alice", config, store)]
     await rotate_refresh_token(other.refresh_token, config, store)
 
 
 async def test_reuse_within_the_grace(config: JWTConfig, store: MemoryStore) -> None:
-    """Once the successor has been used, the client had it: whoever comes with the old one ends the family."""  # S138
+    """Once the successor has been used, the client had it: sending the old token ends the session."""  # S138
     pair = await start_session("alice", config, store)
     successor = await rotate_refresh_token(pair.refresh_token, config, store)
     last = await rotate_refresh_token(successor.refresh_token, config, store)
@@ -174,7 +174,7 @@ async def test_ended_while_it_is_refreshed(config: JWTConfig, store: MemoryStore
     """A session that ends between the look at the store and the answer has ended."""
 
     async def log_out(token: Token) -> dict[str, Any]:
-        await revoke_session(str(token.family), config, store)
+        await revoke_session(str(token.session_id), config, store)
         return {}
 
     pair = await start_session("alice", config, store)
@@ -183,28 +183,28 @@ async def test_ended_while_it_is_refreshed(config: JWTConfig, store: MemoryStore
 
 
 class Busy(MemoryStore):
-    """A store in which a session is refreshed as often as somebody looks at it."""
+    """A store in which a session is refreshed each time that it is read."""
 
     refreshes = 0
 
-    async def replace_session(self, family: bytes, current: bytes, record: SessionRecord) -> bool:
+    async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
         if record.has_ended:
             self.refreshes += 1
-            before = self._sessions[family]
-            self._sessions[family] = before._replace(current=self.refreshes.to_bytes(16, "big"))
-        return await super().replace_session(family, current, record)
+            before = self._sessions[session]
+            self._sessions[session] = before._replace(current=self.refreshes.to_bytes(16, "big"))
+        return await super().replace_session(session, current, record)
 
 
 async def test_a_refresh_under_way_does_not_outlive_its_session(config: JWTConfig, clock: HeldClock) -> None:
     """A session that cannot be taken off the list, since it is refreshed again and again, is revoked all the same."""
     store = Busy(clock=clock)
     pair = await start_session("alice", config, store)
-    family = refresh(pair, config).family
-    lifetime = float(config.refresh_seconds or 0)
+    session_id = refresh(pair, config).session_id
+    lifetime = float(config._prepared.refresh_seconds or 0)
     clock.now += lifetime - 3600
     # What a refresh issues that has looked at the store before, and is a minute late.
-    late = forge({"sid": family, "type": "refresh", "exp": clock.now + lifetime + 60})
-    await revoke_session(str(family), config, store)
+    late = forge({"sid": session_id, "type": "refresh", "exp": clock.now + lifetime + 60})
+    await revoke_session(str(session_id), config, store)
     assert 3 == store.refreshes
     clock.now += lifetime
     assert await store.check(verify_token(late, config, type="refresh"), config)
@@ -219,7 +219,7 @@ async def test_types_are_kept_apart(config: JWTConfig, store: MemoryStore) -> No
 
 
 async def test_tokens_without_a_session(config: JWTConfig, store: MemoryStore, clock: HeldClock) -> None:
-    """A refresh token that no login began, or whose session nobody knows, is refused; losing data revives nothing."""
+    """A refresh token without a login, or whose session the store does not know, is refused; losing data revives nothing."""
     assert MissingClaimError is await refused(create_refresh_token("alice", config), config, store)
     pair = await start_session("alice", config, store)
     assert RevokedTokenError is await refused(pair.refresh_token, config, MemoryStore(clock=clock))
@@ -231,17 +231,18 @@ async def test_tokens_without_a_session(config: JWTConfig, store: MemoryStore, c
 async def test_a_session_without_a_login(config: JWTConfig, store: MemoryStore) -> None:
     """A refresh token that does not say when its user logged in cannot be held to the session's lifetime."""
     pair = await start_session("alice", config, store)
-    family = refresh(pair, config).family
+    session_id = refresh(pair, config).session_id
     grant = dict.fromkeys(("user_claims", "scope", "roles", "audience"))
-    raw, jti = mint("alice", config, "refresh", NOW, NOW + 60, grant, {"sid": family})
-    marks = rotation.marks_of(refresh(pair, config), config)
-    record = await store.session(marks.family)
+    raw, jti = mint("alice", config, "refresh", NOW, NOW + 60, grant, {"sid": session_id})
+    marks = rotation.digests_of(refresh(pair, config), config)
+    record = await store.session(marks.session)
     assert record is not None
-    await store.replace_session(marks.family, marks.token, record._replace(current=refresh_mark(config, jti)))
+    successor = record._replace(current=digest("token", config.issuer, jti))
+    await store.replace_session(marks.session, marks.token, successor)
     assert MissingClaimError is await refused(raw, config, store)
 
 
-@pytest.mark.parametrize("how", ["token", "family", "identity"])
+@pytest.mark.parametrize("how", ["token", "session", "identity"])
 async def test_what_is_revoked_is_not_refreshed(
     config: JWTConfig, store: MemoryStore, clock: HeldClock, how: str
 ) -> None:
@@ -250,8 +251,8 @@ async def test_what_is_revoked_is_not_refreshed(
     token = refresh(pair, config)
     if how == "token":
         await revoke_token(token, config, store)
-    elif how == "family":
-        await revoke_session(str(token.family), config, store)
+    elif how == "session":
+        await revoke_session(str(token.session_id), config, store)
     else:
         await revoke_identity("alice", config, store)
     assert RevokedTokenError is await refused(pair.refresh_token, config, store)
@@ -275,8 +276,8 @@ async def test_the_loader(config: JWTConfig, store: MemoryStore) -> None:
     def load(token: Token) -> dict[str, Any]:
         return {"plan": "paid", "was": token.user_claims["plan"]}
 
-    async def load_both(token: Token) -> Renewal:
-        return Renewal({"plan": "paid"}, ["ADMIN"])
+    async def load_both(token: Token) -> RefreshedClaims:
+        return RefreshedClaims({"plan": "paid"}, ["ADMIN"])
 
     pair = await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=load)
     token = access(pair, config)
@@ -363,7 +364,7 @@ async def test_endless_sessions(store: MemoryStore, clock: HeldClock) -> None:
     clock.now += 10 * 365 * 86400
     pair = await rotate_refresh_token(pair.refresh_token, config, store)
     assert (None, None) == (access(pair, config).expires_at, pair.expires_in)
-    await revoke_session(str(access(pair, config).family), config, store)
+    await revoke_session(str(access(pair, config).session_id), config, store)
     clock.now += 10 * 365 * 86400
     assert RevokedTokenError is await refused(pair.refresh_token, config, store)
     await revoke_token(access(pair, config), config, store)
@@ -371,18 +372,18 @@ async def test_endless_sessions(store: MemoryStore, clock: HeldClock) -> None:
 
 async def test_sessions_need_names(clock: HeldClock, store: MemoryStore) -> None:
     """Without a claim that names the session there are none, which is said when one is begun."""
-    for changes in ({"family_claim": None}, {"type_claim": None}):
+    for changes in ({"session_claim": None}, {"type_claim": None}):
         config = JWTConfig(secret_key=SECRET, clock=clock, **changes)  # type: ignore[arg-type]
-        with pytest.raises(MintingError, match="family_claim"):
+        with pytest.raises(SettingError, match="session_claim"):
             await start_session("alice", config, store)
-        with pytest.raises(MintingError, match="family_claim"):
+        with pytest.raises(SettingError, match="session_claim"):
             await rotate_refresh_token("a.b.c", config, store)
 
 
 @pytest.mark.parametrize("options", [{"label": "x" * 201}, {"label": None}, {"client_id": ""}, {"client_id": 7}])
 async def test_options_of_a_session(config: JWTConfig, store: MemoryStore, options: dict[str, Any]) -> None:
     """What a session cannot be begun with is refused before anything is stored."""
-    with pytest.raises(MintingError, match=next(iter(options))):
+    with pytest.raises(SettingError, match=next(iter(options))):
         await start_session("alice", config, store, **options)
     assert [] == await list_sessions("alice", config, store)
 
@@ -394,7 +395,7 @@ async def test_claims_cannot_pose_as_ours(config: JWTConfig, store: MemoryStore)
     pair = await rotate_refresh_token(pair.refresh_token, config, store, claims_loader=lambda _: claims)
     for token in (access(pair, config), refresh(pair, config)):
         assert claims == token.user_claims
-        assert (True, NOW) == (token.family not in (None, "mine"), token.authenticated_at)
+        assert (True, NOW) == (token.session_id not in (None, "mine"), token.authenticated_at)
     merged = JWTConfig(secret_key=SECRET, clock=config.clock, user_claims_claim=None)
     for name in ("sid", "auth_time", "client_id"):
         with pytest.raises(MintingError, match=name):
@@ -402,30 +403,30 @@ async def test_claims_cannot_pose_as_ours(config: JWTConfig, store: MemoryStore)
 
 
 async def test_stores_hold_no_tokens(config: JWTConfig, store: MemoryStore) -> None:
-    """Nothing that a store holds is a token, a part of one, or opens the sealed answer."""  # S141
+    """Nothing that a store holds is a token, a part of one, or decrypts the response."""  # S141
     pair = await start_session("alice", config, store)
     successor = await rotate_refresh_token(pair.refresh_token, config, store)
     (record,) = store._sessions.values()
-    assert record.sealed
-    held = repr(record).encode() + record.sealed
+    assert record.response
+    held = repr(record).encode() + record.response
     for raw in (*map(str, dict(pair).values()), *map(str, dict(successor).values())):
         for part in raw.split("."):
             assert len(part) < 8 or part.encode() not in held
-    for key in (record.current, record.previous, record.family, successor.refresh_token.encode(), b""):
-        assert None is open_sealed(record.sealed, key, record.family)
-    assert None is open_sealed(record.sealed, pair.refresh_token.encode(), b"another family")
+    for key in (record.current, record.previous, record.session, successor.refresh_token.encode(), b""):
+        assert None is decrypt_response(record.response, key, record.session)
+    assert None is decrypt_response(record.response, pair.refresh_token.encode(), b"another session")
 
 
 def test_what_is_sealed_is_opened() -> None:
     """Sealed and opened with the same token, an answer is the same, with or without its optional parts."""
     for pair in (TokenPair("a", "b"), TokenPair("a", "b", expires_in=7, scope="x")):
-        opened = open_sealed(seal(pair, b"raw", b"family"), b"raw", b"family")
+        opened = decrypt_response(encrypt_response(pair, b"raw", b"session"), b"raw", b"session")
         assert opened is not None
         assert dict(pair) == dict(opened)
 
 
 async def test_a_twin_of_a_spent_token(config: JWTConfig, store: MemoryStore) -> None:
-    """Another encoding of the token that was used is not the token that was used: no answer, and the family ends."""
+    """Another encoding of the token that was used is another token: no response, and the session ends."""
     pair = await start_session("alice", config, store)
     await rotate_refresh_token(pair.refresh_token, config, store)
     twin = forge(refresh(pair, config).claims)
@@ -468,7 +469,7 @@ async def test_logs_hold_no_tokens(
 
 
 async def test_listeners_break_nothing(store: MemoryStore, clock: HeldClock, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever `on_event` does, sync or async, the session goes on; an async one is awaited."""
+    """The session goes on if `on_event`, sync or async, fails; an async one is awaited."""
     told: list[str] = []
 
     async def listen(event: AuthEvent) -> None:
@@ -506,7 +507,7 @@ async def test_log_out_everywhere(
     bob = await start_session("bob", config, store)
     single = verify_token(create_access_token("alice", config), config)
     await revoke_identity("alice", config, store)
-    assert ("revoked", "identity", "alice") == (events[-1].name, events[-1].scope, events[-1].identity)
+    assert ("revoked", "identity", "alice") == (events[-1].name, events[-1].revoked, events[-1].identity)
     assert [] == await list_sessions("alice", config, store)
     for token in (single, *(access(pair, config) for pair in pairs)):
         assert await store.check(token, config)
@@ -541,10 +542,10 @@ async def test_one_token(config: JWTConfig, store: MemoryStore, events: list[Aut
     """A token is revoked by its `jti`; one that has none is not silently left as it was."""  # S143
     token, other = (verify_token(create_access_token("alice", config), config) for _ in range(2))
     await revoke_token(token, config, store)
-    assert ("token", token.jti) == (events[-1].scope, events[-1].jti)
+    assert ("token", token.jti) == (events[-1].revoked, events[-1].jti)
     assert (True, False) == (await store.check(token, config), await store.check(other, config))
     lax = JWTConfig(secret_key=SECRET, clock=config.clock, required_claims=["exp"])
-    with pytest.raises(MintingError, match="jti"):
+    with pytest.raises(SettingError, match="jti"):
         await revoke_token(verify_token(forge(without=("jti",)), lax), lax, store)
 
 

@@ -1,12 +1,12 @@
-"""sanic-jwt-extended 0.4.4, name for name, on Sanic's own server and in ASGI mode.
+"""The API of sanic-jwt-extended 0.4.4, on Sanic's own server and in ASGI mode.
 
-Replace `sanic_jwt_extended` by `asgi_jwt_claims.compat.sanic_jwt_extended` in the import lines; tokens that are in use
-keep working. What differs on purpose is on the page "Migrate from sanic-jwt-extended" of the documentation.
+To migrate, import from `asgi_jwt_claims.compat.sanic_jwt_extended` instead of `sanic_jwt_extended`; tokens in use keep
+working. The page "Migrate from sanic-jwt-extended" of the documentation lists the differences.
 """
 
 from __future__ import annotations
 
-from asgi_jwt_claims._extras import needs
+from asgi_jwt_claims.runtime.extras import needs
 
 with needs("sanic"):
     from .decorators import fresh_jwt_required, jwt_optional, jwt_refresh_token_required, jwt_required

@@ -1,4 +1,4 @@
-"""The old guards. All of them are one guard with different rules, and all inject `token` by keyword."""
+"""The guards of 0.4.4, which pass the token to the handler as `token`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 
 from sanic import Request
 
-from asgi_jwt_claims._guards import check_token_argument, note_guarded
-from asgi_jwt_claims._sanic_connections import WEBSOCKETS, close_websocket
-from asgi_jwt_claims._sanic_routes import RouteGuard, mark
-from asgi_jwt_claims.access import Access
+from asgi_jwt_claims.auth.guard import check_token_argument
+from asgi_jwt_claims.auth.options import OPTIONAL_TOKEN, Guard
+from asgi_jwt_claims.auth.routes import note_guarded
+from asgi_jwt_claims.sanic._connections import WEBSOCKETS, close_websocket
+from asgi_jwt_claims.sanic._routes import RouteGuard, mark
 
 from .exceptions import ConfigurationConflictError, RequestRefused
 from .manager import admit
@@ -24,60 +25,60 @@ Handler: TypeAlias = Callable[..., Any]
 Roles: TypeAlias = str | Iterable[str] | None
 
 
-def _guard(handler: Handler, access: Access, *, optional: bool = False) -> Handler:
+def _guard(handler: Handler, guard: Guard) -> Handler:
     @functools.wraps(handler)
     async def guarded(*args: Any, **kwargs: Any) -> Any:
         request = next(argument for argument in args if isinstance(argument, Request))
         check_token_argument(kwargs, Token)
         try:
-            kwargs["token"] = Token(admit(request, access, optional=optional))
+            kwargs["token"] = Token(admit(request, guard))
         except RequestRefused as refused:
             if not any(isinstance(argument, WEBSOCKETS) for argument in args):
                 raise
-            # The handshake is over, since a decorator without functools.wraps has hidden this guard.
+            # The handshake is over, because a decorator without functools.wraps has hidden this guard.
             await close_websocket(request, args, refused.error.status)
             return None
         result = handler(*args, **kwargs)
         return await result if isawaitable(result) else result
 
     async def ask(request: Request[Any, Any]) -> None:
-        admit(request, access, optional=optional)
+        admit(request, guard)
 
     note_guarded(handler)
-    mark(guarded, RouteGuard(access, optional, ask))
+    mark(guarded, RouteGuard(guard, ask))
     return guarded
 
 
 def _role_guard(function: Handler | None, allow: Roles, deny: Roles, *, fresh: bool) -> Any:
     if allow is not None and deny is not None:
         raise ConfigurationConflictError("allow and deny cannot be given together")
-    access = Access(fresh=fresh, allow=allow, deny=deny)
+    guard = Guard(fresh=fresh, allow=allow, deny=deny)
     if function is None:
-        return lambda handler: _guard(handler, access)
-    return _guard(function, access)
+        return lambda handler: _guard(handler, guard)
+    return _guard(function, guard)
 
 
 def jwt_required(function: Handler | None = None, allow: Roles = None, deny: Roles = None) -> Any:
     """Guard a handler by an access token; bare, or called with roles.
 
     Args:
-        function: The handler, when used bare.
-        allow: Roles of which the token must have one. A str is one role; an empty list allows nobody.
-        deny: Roles of which the token must have none. With either, a token without a role is refused.
+        function: The handler, if the decorator is used bare.
+        allow: Roles of which the token must have one. A str is one role; an empty list refuses every token.
+        deny: Roles of which the token must have none. With `allow` or `deny`, a token without a role is refused.
     """
     return _role_guard(function, allow, deny, fresh=False)
 
 
 def fresh_jwt_required(function: Handler | None = None, allow: Roles = None, deny: Roles = None) -> Any:
-    """As `jwt_required`, and the token must come from a recent login."""
+    """Guard a handler as `jwt_required` does, by a token that comes from a recent login."""
     return _role_guard(function, allow, deny, fresh=True)
 
 
 def jwt_optional(fn: Handler) -> Handler:
-    """Let a request without a token through, with an empty `Token`. A bad token, or a bad header, is refused."""
-    return _guard(fn, Access(), optional=True)
+    """Let in a request without a token, with an empty `Token`; refuse a bad token or a bad header."""
+    return _guard(fn, OPTIONAL_TOKEN)
 
 
 def jwt_refresh_token_required(fn: Handler) -> Handler:
     """Guard a handler by a refresh token."""
-    return _guard(fn, Access(type="refresh"))
+    return _guard(fn, Guard(type="refresh"))

@@ -1,17 +1,17 @@
-"""What guards raise, by the old names. `JWTManager` turns each into its answer; an application's own handler goes first.
+"""The exceptions of 0.4.4, raised by guards. `JWTManager` answers each, unless the application has a handler for it.
 
 ::
 
     JWTExtendedException
     ├── RequestRefused                  .error holds the TokenError
-    │   ├── NoAuthorizationError        nothing was sent
-    │   ├── InvalidHeaderError          it was sent badly
+    │   ├── NoAuthorizationError        no token was sent
+    │   ├── InvalidHeaderError          the header is malformed
     │   ├── JWTDecodeError              the token is bad or has expired
-    │   ├── WrongTokenError             a refresh token for an access token, or the reverse
-    │   ├── RevokedTokenError           kept for its name: 0.4.4 never raised it, nor is it raised here yet
+    │   ├── WrongTokenError             a refresh token in place of an access token, or the reverse
+    │   ├── RevokedTokenError           never raised, neither here nor by 0.4.4
     │   ├── FreshTokenRequired
     │   └── AccessDenied                the role is not allowed
-    └── ConfigurationConflictError      the application is wrong
+    └── ConfigurationConflictError      a setting or an argument cannot be used
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
 
 
 class JWTExtendedException(JWTError):  # noqa: N818 -- the names of this module are those of 0.4.4
-    """The root of the old exceptions."""
+    """The root of the exceptions of 0.4.4."""
 
 
 class ConfigurationConflictError(JWTExtendedException, ConfigurationError):
@@ -59,7 +59,7 @@ class RequestRefused(JWTExtendedException):
     """A request is refused. `str(exception)` is the fixed phrase of `error`.
 
     Attributes:
-        error: Why.
+        error: The reason, as a `TokenError`.
     """
 
     def __init__(self, error: TokenError) -> None:
@@ -106,5 +106,5 @@ _NAMES: Mapping[type[TokenError], type[RequestRefused]] = {
 
 
 def refusal(error: TokenError) -> RequestRefused:
-    """The old exception for a `TokenError`."""
+    """The exception of 0.4.4 for a `TokenError`."""
     return next(name(error) for kind, name in _NAMES.items() if isinstance(error, kind))

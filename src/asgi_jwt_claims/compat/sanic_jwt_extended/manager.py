@@ -1,4 +1,4 @@
-"""`JWTManager`: settles the settings of an application, and answers what its guards raise."""
+"""`JWTManager`: read the settings of an application, and answer the exceptions of its guards."""
 
 from __future__ import annotations
 
@@ -6,43 +6,40 @@ from typing import TYPE_CHECKING, Any
 
 from sanic.response import HTTPResponse, json
 
-from asgi_jwt_claims._sanic_connections import is_asgi, is_websocket, speak_websocket
-from asgi_jwt_claims._sanic_routes import ask_guards, check_routes
-from asgi_jwt_claims._sanic_scope import prepared_scope
-from asgi_jwt_claims.challenges import Challenges
-from asgi_jwt_claims.errors import ExpiredTokenError, TokenError
-from asgi_jwt_claims.outcome import Outcome, attach, outcome_for
+from asgi_jwt_claims.auth.authenticator import Authenticator
+from asgi_jwt_claims.auth.request import authenticator_for
+from asgi_jwt_claims.auth.state import request_auth
+from asgi_jwt_claims.errors import ExpiredTokenError
+from asgi_jwt_claims.responses import ErrorResponder
+from asgi_jwt_claims.sanic._connections import is_asgi, is_websocket, translate_denials
+from asgi_jwt_claims.sanic._routes import ask_guards, check_routes
+from asgi_jwt_claims.sanic._scope import prepared_scope
 
-from .exceptions import (
-    AccessDenied,
-    ConfigurationConflictError,
-    NoAuthorizationError,
-    RequestRefused,
-    refusal,
-)
+from .exceptions import AccessDenied, ConfigurationConflictError, NoAuthorizationError, RequestRefused, refusal
 from .settings import Settings, read_settings, set_defaults
 
 if TYPE_CHECKING:
     from sanic import Request, Sanic
 
-    from asgi_jwt_claims.access import Access
-    from asgi_jwt_claims.token import Token
+    from asgi_jwt_claims.auth.options import Guard
+    from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["JWTManager", "admit", "settings_of"]
 
 _CONTEXT = "sanic_jwt_extended"
 _FIRST = 100  # before the application's own request middleware, as that of `install`
-_CHALLENGES = Challenges()
+_RESPONDER = ErrorResponder()
 
 
 class JWTManager:
-    """Prepares Sanic applications for the guards and the token functions.
+    """Prepare Sanic applications for the guards and the token functions.
 
-    Secrets and settings are checked here when a key is already set, otherwise before the server starts.
+    Secrets and settings are checked at once if a key is set, otherwise before the server starts.
 
     Args:
-        app: The application, or None to call `init_app` later.
-        legacy_status: Answer with the status codes of 0.4.4 and without `WWW-Authenticate`, instead of RFC 6750's.
+        app: The application; None to call `init_app` later.
+        legacy_status: Whether to answer with the status codes of 0.4.4 and without `WWW-Authenticate`, in place of those
+            of RFC 6750.
 
     Raises:
         ConfigurationError: A setting cannot be used; the message says what to write instead.
@@ -69,7 +66,7 @@ class JWTManager:
         body = {settings_of(request.app).message_key: str(exception)}
         if self._legacy_status:
             return json(body, status=_legacy_status(exception))
-        answer = _CHALLENGES.answer(exception.error)
+        answer = _RESPONDER.response_for(exception.error)
         headers = {name: value for name, value in answer.headers if name in ("www-authenticate", "cache-control")}
         return json(body, status=answer.status, headers=headers)
 
@@ -78,7 +75,7 @@ async def _guard_handshake(request: Request) -> None:
     """Let the guard of a websocket refuse before the handshake."""
     if is_websocket(request):
         if is_asgi(request):
-            speak_websocket(request, prepared_scope(request))
+            translate_denials(request, prepared_scope(request))
         await ask_guards(request)
 
 
@@ -99,10 +96,10 @@ def settings_of(app: Sanic[Any, Any]) -> Settings:
     """The settings of an application.
 
     Raises:
-        ConfigurationConflictError: It has no `JWTManager`.
+        ConfigurationConflictError: The application has no `JWTManager`.
     """
     if not hasattr(app.ctx, _CONTEXT):
-        raise ConfigurationConflictError("this application has no JWTManager; call JWTManager(app)")
+        raise ConfigurationConflictError("the application has no JWTManager; call JWTManager(app)")
     settings: Settings | None = getattr(app.ctx, _CONTEXT)
     if settings is None:
         settings = read_settings(app.config)
@@ -110,7 +107,7 @@ def settings_of(app: Sanic[Any, Any]) -> Settings:
     return settings
 
 
-def admit(request: Request, access: Access, *, optional: bool) -> Token | None:
+def admit(request: Request, guard: Guard) -> Token | None:
     """The token of a request, verified at most once.
 
     Raises:
@@ -118,11 +115,12 @@ def admit(request: Request, access: Access, *, optional: bool) -> Token | None:
     """
     settings = settings_of(request.app)
     scope = prepared_scope(request)
-    outcome = outcome_for(scope, settings.config, settings.sources)
-    if outcome is None:
-        outcome = Outcome(settings.config, settings.sources, _CHALLENGES)
-        attach(scope, outcome)
-    try:
-        return outcome.admit(scope, access, optional=optional)
-    except TokenError as error:
+    authenticator = authenticator_for(scope, Authenticator(settings.config, settings.sources, None, _RESPONDER))
+    auth = request_auth(scope)
+    result = auth.result_for(scope, authenticator)
+    auth.fill(scope)
+    error = result.refusal(guard)
+    if error is not None:
         raise refusal(error) from error
+    auth.grant(result, guard)
+    return result.token

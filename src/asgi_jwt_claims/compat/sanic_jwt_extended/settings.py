@@ -1,4 +1,4 @@
-"""The settings of 0.4.4, read once per application from `app.config`, checked, and turned into a `JWTConfig`."""
+"""Read the settings of 0.4.4 from `app.config`, once per application, and turn them into a `JWTConfig`."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asgi_jwt_claims.claims import plain
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.keys import Key
-from asgi_jwt_claims.sources import BearerHeader, Source
+from asgi_jwt_claims.keys.key import Key
+from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.sources.header import BearerHeader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
+
+    from asgi_jwt_claims.sources._credentials import Source
 
 __all__ = ["Settings", "read_settings", "set_defaults"]
 
 
 class Settings(NamedTuple):
-    """What an application has settled.
+    """The settings of one application.
 
     Attributes:
-        config: Keys and names. Its lifetimes are None, since here a token may live for ever: see `lifetimes`.
-        sources: The one header.
-        lifetimes: By type of token; None is for ever.
-        claims_in_refresh_token: Whether user claims given for a refresh token are kept.
-        message_key: The member of an answer's body that holds the phrase.
-        rbac: Whether roles may be given.
+        config: Keys and names of claims. Its lifetimes are None, because here a token may never expire.
+        sources: The one header that tokens are read from.
+        lifetimes: The lifetime of each type of token; None if it never expires.
+        claims_in_refresh_token: Whether a refresh token keeps its user claims.
+        message_key: The member of a response body that holds the message.
+        rbac: Whether tokens may have roles.
     """
 
     config: JWTConfig
@@ -39,7 +41,7 @@ class Settings(NamedTuple):
 
 
 def set_defaults(config: MutableMapping[str, Any]) -> None:
-    """Set what is not set, as `JWTManager.init_app` always did."""
+    """Set the defaults of 0.4.4 for settings that are not set."""
     defaults: dict[str, Any] = {
         "JWT_TOKEN_LOCATION": ["headers"],
         "JWT_HEADER_NAME": "Authorization",
@@ -62,13 +64,13 @@ def set_defaults(config: MutableMapping[str, Any]) -> None:
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
-    """The settings of an application whose defaults have been set.
+    """The settings of an application, after `set_defaults`.
 
     Raises:
-        ConfigurationError: One of them cannot be used; the message says what to write instead.
+        ConfigurationError: A setting cannot be used; the message says what to write instead.
     """
     if list(config["JWT_TOKEN_LOCATION"]) != ["headers"]:
-        raise SettingError('JWT_TOKEN_LOCATION can only be ["headers"]; no other place was ever looked at')
+        raise SettingError('JWT_TOKEN_LOCATION must be ["headers"]; 0.4.4 read tokens from nowhere else')
     keeps_claims = _boolean(config, "JWT_CLAIMS_IN_REFRESH_TOKEN")
     if not keeps_claims:
         warnings.warn(
@@ -105,17 +107,17 @@ def _keys(config: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingError("JWT_ALGORITHM must be a str such as HS256")
     if algorithm.startswith("HS"):
         if config["JWT_SECRET_KEY"] is None:
-            raise SettingError(f"JWT_SECRET_KEY is not set, and {algorithm} needs it")
+            raise SettingError(f"JWT_SECRET_KEY is not set; {algorithm} needs it")
         return {"secret_key": config["JWT_SECRET_KEY"], "algorithm": algorithm}
     private, public = config["JWT_PRIVATE_KEY"], config["JWT_PUBLIC_KEY"]
     if private is None and public is None:
-        raise SettingError(f"JWT_PRIVATE_KEY and JWT_PUBLIC_KEY are not set, and {algorithm} needs them")
+        raise SettingError(f"JWT_PRIVATE_KEY and JWT_PUBLIC_KEY are not set; {algorithm} needs one of them")
     signing = None if private is None else Key.from_pem(private, algorithm)
     verifying = None if public is None else Key.from_pem(public, algorithm)
     if verifying is None or (signing is not None and signing.kid == verifying.kid):
         return {"signing_key": signing}
     if signing is not None:
-        raise SettingError("JWT_PUBLIC_KEY is not the public half of JWT_PRIVATE_KEY: no token would ever be accepted")
+        raise SettingError("JWT_PUBLIC_KEY must be the public half of JWT_PRIVATE_KEY, or no token would be accepted")
     return {"verification_keys": [verifying]}
 
 

@@ -1,12 +1,12 @@
-"""Tokens by the old names: two functions that make them, and what a guarded handler receives."""
+"""The token functions of 0.4.4, and the `Token` that a guarded handler receives."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.claims import plain
-from asgi_jwt_claims.minting import create_access_token as mint_access_token
-from asgi_jwt_claims.minting import create_refresh_token as mint_refresh_token
+from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.tokens.minting import create_access_token as mint_access_token
+from asgi_jwt_claims.tokens.minting import create_refresh_token as mint_refresh_token
 
 from .exceptions import ConfigurationConflictError
 from .manager import settings_of
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
     from sanic import Sanic
 
-    from asgi_jwt_claims import token
+    from asgi_jwt_claims.tokens import token
 
 __all__ = ["Token", "create_access_token", "create_refresh_token"]
 
 
 class Token:
-    """What a guarded handler receives as `token`; under `jwt_optional` it is empty where no token was sent.
+    """The token that a guarded handler receives; empty under `jwt_optional` if the request has none.
 
     Attributes:
         raw_jwt: All claims.
-        jwt_identity: The identity; None when empty.
-        jwt_user_claims: The user claims; an empty dict when there are none.
-        jti: The token's identifier; None when empty.
+        jwt_identity: The identity; None if the token is empty.
+        jwt_user_claims: The user claims; an empty dict if there are none.
+        jti: The token's identifier; None if the token is empty.
     """
 
     __slots__ = ("jti", "jwt_identity", "jwt_user_claims", "raw_jwt")
@@ -53,23 +53,24 @@ async def create_access_token(
     fresh: bool | timedelta = False,
     expires_delta: timedelta | float | Literal[False] | None = None,
 ) -> str:
-    """An access token.
+    """Mint an access token.
 
     Args:
-        app: The application, with its `JWTManager`.
-        identity: Any JSON value but null.
-        user_claims: The application's own claims.
-        role: The role, or several; `RBAC_ENABLED` must be set.
-        fresh: Whether this is a login, or for how long it counts as one.
-        expires_delta: Lifetime instead of `JWT_ACCESS_TOKEN_EXPIRES`; False: never expires.
+        app: An application with a `JWTManager`.
+        identity: The identity: any JSON value but null.
+        user_claims: The application's claims.
+        role: One role or several; they need `RBAC_ENABLED`.
+        fresh: Whether the token comes from a login, or for how long it counts as one.
+        expires_delta: The lifetime, a `timedelta` or seconds, in place of `JWT_ACCESS_TOKEN_EXPIRES`; False for a token
+            that never expires.
 
     Raises:
-        ConfigurationConflictError: A role is given and `RBAC_ENABLED` is not set.
-        ConfigurationError: The token could not be accepted back.
+        ConfigurationConflictError: A role is given without `RBAC_ENABLED`.
+        ConfigurationError: Verification would refuse the token.
     """
     settings, role = settings_of(app), plain(role)
     if role and not settings.rbac:
-        raise ConfigurationConflictError("a role is given, and RBAC_ENABLED is not set in app.config")
+        raise ConfigurationConflictError("role needs RBAC_ENABLED: set it to True in app.config, or leave role out")
     lifetime = settings.lifetimes["access"] if expires_delta is None else expires_delta
     return mint_access_token(
         identity,
@@ -87,7 +88,7 @@ async def create_refresh_token(
     user_claims: Mapping[str, Any] | None = None,
     expires_delta: timedelta | float | Literal[False] | None = None,
 ) -> str:
-    """A refresh token, with the user claims given, unless `JWT_CLAIMS_IN_REFRESH_TOKEN` is False.
+    """Mint a refresh token. It has no user claims if `JWT_CLAIMS_IN_REFRESH_TOKEN` is False.
 
     Arguments and errors are those of `create_access_token`; the lifetime is `JWT_REFRESH_TOKEN_EXPIRES`.
     """

@@ -1,0 +1,1 @@
+"""Authenticate one request: find its token, verify it, and decide whether it passes."""

@@ -1,0 +1,224 @@
+"""`jwt_required` for every framework: one signature, one order of events, one way to pass the token on."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import types
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
+
+from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
+from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError
+from asgi_jwt_claims.tokens.token import NotAParameter, Token
+
+from .options import Guard, GuardOptions, describe_options, show_options
+from .request import complete_request, is_preflight, scope_of
+from .routes import name_of, note_guard, note_guarded
+from .state import request_auth
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from asgi_jwt_claims.responses import ErrorResponse
+
+__all__ = [
+    "JWTRequired",
+    "annotation_of_token",
+    "check_token_argument",
+    "decorator",
+    "guard_handler",
+    "is_async_callable",
+    "may_be_token",
+    "takes_token",
+]
+
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+Wrap = Callable[[Callable[..., Any], Guard], Callable[..., Any]]
+Refuse = Callable[[Any, "ErrorResponse", tuple[Any, ...]], Awaitable[Any]]
+Call = Callable[..., Awaitable[Any]]
+
+_NO_DEPENDENCY = NotAParameter(
+    "jwt_required decorates handlers and is no dependency: write `token: CurrentToken`, or "
+    "Depends(JWTBearer(...)), both of asgi_jwt_claims.fastapi"
+)
+_Handler = Annotated[Callable[..., Any], _NO_DEPENDENCY]
+
+_SCOPES: Final = "__jwt_scopes__"
+"""The attribute of a guarded handler with the scopes that its guard and the guards inside it demand."""
+
+
+class JWTRequired(Protocol):
+    """Guard a handler: it runs only with a token that passes, which it receives as `token`.
+
+    Used bare, `@jwt_required`, or called, `@jwt_required(fresh=True)`; on functions and methods, async and sync, for
+    http and websocket. A handler without a parameter named `token` is guarded all the same.
+
+    Raises:
+        SettingError: When decorating, for options that cannot be used.
+        NotGuardedError: When called, if neither a middleware nor `install` has prepared the request.
+    """
+
+    @overload
+    def __call__(self, function: HandlerT, /) -> HandlerT: ...
+
+    @overload
+    def __call__(self, **options: Unpack[GuardOptions]) -> Callable[[HandlerT], HandlerT]: ...
+
+
+def decorator(wrap: Wrap) -> JWTRequired:
+    """Make the `jwt_required` of a framework from its way to wrap one handler."""
+
+    def jwt_required(
+        function: Annotated[Callable[..., Any] | None, _NO_DEPENDENCY] = None,
+        /,
+        **options: Unpack[GuardOptions],
+    ) -> Any:
+        guard = Guard(**options)
+
+        def decorate(handler: _Handler) -> Callable[..., Any]:
+            if not callable(handler) or inspect.isclass(handler):
+                raise SettingError(
+                    f"jwt_required guards a handler, not {handler!r}; decorate the methods of a class, "
+                    "and give options by name"
+                )
+            note_guarded(handler)
+            guarded = wrap(handler, guard)
+            note_guard(guarded)
+            return guarded
+
+        return decorate if function is None else decorate(function)
+
+    jwt_required.__doc__ = describe_options(JWTRequired.__doc__, GuardOptions)
+    show_options(jwt_required, Guard, AccessPolicy)
+    return jwt_required
+
+
+# The parameter called `token` -----------------------------------------------------------------------------------------
+
+
+def check_token_argument(arguments: Mapping[str, Any], kind: type[Any] = Token) -> None:
+    """Refuse to replace an argument named `token` that is something else, such as a part of the path.
+
+    Args:
+        arguments: Those of a handler, by name.
+        kind: What another guard around this one passes.
+
+    Raises:
+        SettingError: There is one.
+    """
+    token = arguments.get("token")
+    if token is not None and not isinstance(token, kind):
+        raise SettingError(
+            "a parameter of the route is called token, as is the argument in which jwt_required passes the token: "
+            "rename the parameter of the route"
+        )
+
+
+def takes_token(handler: Callable[..., Any]) -> bool:
+    """Whether `handler` has a parameter named `token`, or takes any."""
+    parameters = inspect.signature(handler).parameters.values()
+    return any(parameter.name == "token" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def annotation_of_token(handler: Callable[..., Any]) -> Any:
+    """The annotation of the parameter called `token`, evaluated if it is postponed; `Parameter.empty` if there is none.
+
+    An annotation that cannot be evaluated, because only type checkers import its names, is returned as its text.
+    """
+    parameter = inspect.signature(handler).parameters.get("token")
+    annotation = inspect.Parameter.empty if parameter is None else parameter.annotation
+    if not isinstance(annotation, str):
+        return annotation
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    function = inspect.unwrap(handler)
+    names = getattr(function, "__globals__", None) or getattr(type(function).__call__, "__globals__", {})
+    holder = types.SimpleNamespace(__annotations__={"token": annotation})
+    try:
+        return typing.get_type_hints(holder, names, include_extras=True)["token"]
+    except Exception:  # noqa: BLE001 -- an annotation may raise anything when it is evaluated
+        return annotation
+
+
+def may_be_token(annotation: Any) -> bool:
+    """Whether a parameter with this annotation may receive a `Token`: it has none, or `Any`, `Token`, `Token | None`."""
+    if isinstance(annotation, str):
+        return re.search(r"\bToken\b", annotation) is not None
+    annotation = getattr(annotation, "__value__", annotation)  # of `type X = ...`
+    if annotation in (inspect.Parameter.empty, Any, object, Token, types.NoneType):
+        return True
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return all(map(may_be_token, typing.get_args(annotation)))
+    if origin is Annotated:
+        return may_be_token(typing.get_args(annotation)[0])
+    return origin is Token
+
+
+# Handlers -------------------------------------------------------------------------------------------------------------
+
+
+def is_async_callable(handler: Callable[..., Any]) -> bool:
+    """Whether calling `handler` makes a coroutine: an `async def`, or an object whose `__call__` is one."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+def guard_handler(
+    handler: Callable[..., Any],
+    guard: Guard,
+    *,
+    is_connection: Callable[[Any], bool],
+    refuse: Refuse,
+    call_sync: Call,
+) -> Callable[..., Any]:
+    """An async handler that admits, then calls `handler`.
+
+    Args:
+        handler: Sync or async; function or method.
+        guard: What is demanded.
+        is_connection: Tells the request among the handler's arguments.
+        refuse: Answers a connection, given the handler's arguments too; what it returns, the handler returns.
+        call_sync: Awaits a sync handler.
+    """
+    passes_token = takes_token(handler)
+    is_async = is_async_callable(handler)
+    inner_scopes: tuple[str, ...] = getattr(handler, _SCOPES, ())
+
+    @functools.wraps(handler)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        connection = next(filter(is_connection, (*args, *kwargs.values())), None)
+        if connection is None:
+            raise NotGuardedError(
+                f"jwt_required of {refuse.__module__} has found no request of that framework among the arguments of "
+                f"{name_of(handler)}; take the jwt_required of the adapter for yours, or ask get_token(request)"
+            )
+        scope: Any = scope_of(connection)
+        auth = request_auth(scope)
+        result = auth.result_for(scope, auth.authenticator_with(guard.sources))
+        if result.state.needs is not None:
+            result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
+        # What the middleware lets pass as a preflight has no token, and its handler runs without one.
+        passes_as_preflight = is_preflight(scope)
+        error = None if passes_as_preflight else result.refusal(guard)
+        if error is not None:
+            auth.note(None)  # this answer has to stay
+            if isinstance(error, MissingScopeError):
+                error = naming_scopes(error, (*auth.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
+            return await refuse(connection, await auth.authenticator.responder.respond(error, scope), args)
+        if not passes_as_preflight:
+            auth.grant(result, guard)
+            if auth.untold is not None:
+                await auth.tell_accepted(scope)
+        if passes_token:
+            if kwargs:
+                check_token_argument(kwargs)
+            # The guard's own sources may have found one, about which nothing has decided.
+            kwargs["token"] = None if passes_as_preflight else result.token
+        return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
+
+    setattr(guarded, _SCOPES, (*guard.policy.scopes, *inner_scopes))
+    return guarded

@@ -1,0 +1,203 @@
+"""The options of middlewares and guards: each is named, typed and described here, once."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from asgi_jwt_claims.access.policy import AccessPolicy
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.runtime.frozen import Frozen
+from asgi_jwt_claims.sources._credentials import Source, is_source
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from asgi_jwt_claims.responses import OnError
+    from asgi_jwt_claims.stores.base import TokenStore
+
+__all__ = [
+    "ACCESS_TOKEN",
+    "OPTIONAL_TOKEN",
+    "Guard",
+    "GuardOptions",
+    "MiddlewareOptions",
+    "check_flag",
+    "describe_options",
+    "show_options",
+]
+
+
+class MiddlewareOptions(TypedDict, total=False):
+    """The options of `JWTMiddleware` and of `install`, all by name.
+
+    Attributes:
+        required: False: let every request on, with what was found in its scope, for guards to decide.
+        exempt: Paths that need no token: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method
+            (`"GET /items"`, which includes HEAD). They are compared with `scope["path"]` without the `root_path` of
+            server or mount; a path spelled with needless escapes is not exempt.
+        allow_preflight: Let CORS preflights on without a token, for every path. Any client can send one, so the
+            application must then answer each `OPTIONS` request by itself, and never run a handler for it that needs a
+            token. The better way is a CORS middleware outside of this one.
+        realm: The protection space named in `WWW-Authenticate`.
+        problem_json: Send RFC 9457 problem details as the bodies of refusals.
+        on_error: A sync or async function that is called with each `TokenError`, its `ErrorResponse` and the scope; it
+            may return another `ErrorResponse`.
+        sources: Where to look for tokens, in order; the Authorization header unless set.
+        set_user: Put the token into `scope["user"]`, and its scopes with `"authenticated"` into `scope["auth"]`, for
+            Starlette's `@requires`.
+        store: A `TokenStore` that is asked about every token, optional or not. None: revocation is not checked.
+        end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
+            added, or when it is revoked and the store has a feed.
+        close_code: The code that a WebSocket is closed with then: 3000 to 4999, 1000 or 1008.
+        drain: How many bytes of its body are read, within one second, before an http request is refused: with some
+            servers a client that is still sending does not see the response otherwise. 0: none.
+    """
+
+    required: bool
+    exempt: Iterable[str]
+    allow_preflight: bool
+    realm: str
+    problem_json: bool
+    on_error: OnError | None
+    sources: Iterable[Source]
+    set_user: bool
+    store: TokenStore | None
+    end_with_token: bool
+    close_code: int
+    drain: int
+
+
+class _PolicyOptions(TypedDict, total=False):
+    type: str
+    fresh: bool | timedelta
+    allow: str | Iterable[str] | None
+    deny: str | Iterable[str] | None
+    scopes: str | Iterable[str]
+
+
+class GuardOptions(_PolicyOptions, total=False):
+    """The options of `jwt_required` and `JWTBearer`, all by name.
+
+    Attributes:
+        optional: Whether a request without a token passes; the handler's token is None then. A bad token never passes.
+        fresh: Whether the token must come from a recent login; a `timedelta` says how recent.
+        type: The type of token wanted. Where the middleware demands access tokens, the path of a handler for another
+            type has to be `exempt`.
+        allow: Roles of which the token must have one; a str is one role, an empty collection allows no token.
+        deny: Roles of which the token must have none; a str is one role.
+        scopes: Scopes that the token must have, all of them; a str is split at spaces.
+        check_revocation: False: do not ask the store whether the token is revoked. Where the middleware demands access
+            tokens, it has asked already, unless the path is `exempt`.
+        sources: Where to look for the token; empty: wherever the middleware looks. A middleware that demands access
+            tokens has to find one in its own sources first, unless the path is `exempt`.
+        end_with_token: False: a WebSocket, or a `text/event-stream` response, goes on when its token expires or is
+            revoked.
+    """
+
+    optional: bool
+    check_revocation: bool
+    sources: Iterable[Source]
+    end_with_token: bool
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse an option that must be True or False.
+
+    Raises:
+        SettingError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise SettingError(f"{name} must be True or False")
+
+
+class Guard(Frozen):
+    """What a middleware or a handler demands before it lets a request in. Immutable, comparable, checked when built.
+
+    Attributes:
+        policy: The rules about the token.
+        optional: Whether a request without a token passes.
+        check_revocation: Whether a revoked token is refused.
+        sources: Where to look for the token; empty: wherever the middleware looks.
+        end_with_token: Whether a connection that outlives its request ends with the token.
+
+    Raises:
+        SettingError: An option cannot be used.
+    """
+
+    policy: AccessPolicy
+    optional: bool
+    check_revocation: bool
+    sources: tuple[Source, ...]
+    end_with_token: bool
+
+    def __init__(
+        self,
+        *,
+        optional: bool = False,
+        check_revocation: bool = True,
+        sources: Iterable[Source] = (),
+        end_with_token: bool = True,
+        **rules: Unpack[_PolicyOptions],
+    ) -> None:
+        check_flag("optional", optional)
+        check_flag("check_revocation", check_revocation)
+        check_flag("end_with_token", end_with_token)
+        found = tuple(sources) if isinstance(sources, Iterable) else (sources,)
+        if not all(map(is_source, found)):
+            raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
+        vars(self).update(
+            policy=AccessPolicy(**rules),
+            optional=optional,
+            check_revocation=check_revocation,
+            sources=found,
+            end_with_token=end_with_token,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Guard) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
+    def with_scopes(self, scopes: Iterable[str]) -> Guard:
+        """Return the same guard with further scopes in its policy."""
+        guard = copy.copy(self)
+        vars(guard)["policy"] = self.policy.with_scopes([*scopes])
+        return guard
+
+
+ACCESS_TOKEN = Guard()
+"""What is demanded unless options say otherwise: a valid access token that is not revoked."""
+
+OPTIONAL_TOKEN = Guard(optional=True)
+"""As `ACCESS_TOKEN`, and a request without a token passes."""
+
+
+def show_options(function: Callable[..., Any], *owners: Callable[..., Any]) -> None:
+    """Let `help` and editors show the options that `function` passes on, with their defaults.
+
+    Args:
+        function: A function that takes `**options`.
+        owners: The functions that take these options by name.
+    """
+    given = inspect.signature(function)
+    named = [
+        parameter
+        for owner in owners
+        for parameter in inspect.signature(owner).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    own = [parameter for parameter in given.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    vars(function)["__signature__"] = given.replace(parameters=[*own, *named])
+
+
+def describe_options(text: str | None, options: type[Any]) -> str | None:
+    """Return a docstring, followed by what the class of options says of each; None where Python leaves docstrings out."""
+    if text is None or options.__doc__ is None:
+        return text
+    described = inspect.cleandoc(options.__doc__).partition("Attributes:\n")[2]
+    return f"{inspect.cleandoc(text)}\n\nOptions:\n{described}\n"

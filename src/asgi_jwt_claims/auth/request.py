@@ -1,0 +1,247 @@
+"""Authenticate a request. A token is verified at most once, no matter how many guards ask.
+
+Middlewares, guards, `get_token` and everything else that wants to know about the token ask `authenticate_request`; where
+it is possible to wait, `complete_request` gets what a result still needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
+
+from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.errors import NotGuardedError, TokenError
+from asgi_jwt_claims.sources import DEFAULT_SOURCES
+from asgi_jwt_claims.sources.forms import peek_form_field
+from asgi_jwt_claims.stores.base import ask
+from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
+from asgi_jwt_claims.tokens.token import NotAParameter, Token
+
+from .options import ACCESS_TOKEN, OPTIONAL_TOKEN
+from .result import NEEDS_FORM, NEEDS_KEYS, NEEDS_STORE, AuthResult
+from .state import RequestAuth, find_request_auth, request_auth
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims._asgi import Receive
+    from asgi_jwt_claims.stores.base import TokenStore
+
+    from .authenticator import Authenticator
+    from .options import Guard
+
+__all__ = [
+    "authenticate_by",
+    "authenticate_request",
+    "authenticator_for",
+    "complete_request",
+    "get_token",
+    "is_preflight",
+    "let_in",
+    "scope_of",
+]
+
+
+def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Authenticator:
+    """Return the authenticator of a guard that has a configuration of its own, and may stand below a middleware.
+
+    A middleware with the same configuration says where to look and which store to ask, unless the guard does. If there is
+    no middleware, the guard's authenticator becomes that of the request.
+
+    Args:
+        scope: The scope of the request.
+        own: The guard's authenticator; without sources: wherever a middleware looks, or in the Authorization header.
+    """
+    first = find_request_auth(scope)
+    if first is None:
+        authenticator = own if own.sources else own.replace(DEFAULT_SOURCES, own.store)
+        scope[SCOPE_KEY], scope["token"] = RequestAuth(authenticator), None
+        return authenticator
+    auth = first.for_scope(scope)
+    around: RequestAuth | None = auth
+    while around is not None:
+        base = around.authenticator
+        if base.verifier == own.verifier or _is_chosen(own.verifier, base, auth, scope):
+            sources = own.sources or (DEFAULT_SOURCES if around.settings is None else base.sources)
+            if sources == base.sources and own.store in (None, base.store):
+                return base
+            return own.replace(own.sources or DEFAULT_SOURCES, base.store if own.store is None else own.store)
+        around = around.outer
+    return own.replace(own.sources or DEFAULT_SOURCES, own.store or _store_beside(own.verifier, auth))
+
+
+def _is_chosen(config: object, base: Authenticator, auth: RequestAuth, scope: MutableMapping[str, Any]) -> bool:
+    """Whether `base` has several configurations, of which the token of the scope has chosen this one."""
+    verifier = base.verifier
+    has_several = isinstance(verifier, MultiIssuerVerifier) and any(one is config for one in verifier)
+    return has_several and auth.result_for(scope, base).config is config
+
+
+def _store_beside(verifier: object, auth: RequestAuth) -> TokenStore | None:
+    """Return a store that another guard with an equal verifier has asked; None if there is none."""
+    found = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == verifier)
+    return next((store for store in found if store is not None), None)
+
+
+def authenticate_request(scope: MutableMapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
+    """Return what has become of the credentials of this very scope. Never waits.
+
+    Args:
+        scope: The scope of the request.
+        authenticator: None for that of the innermost middleware.
+
+    Raises:
+        NotGuardedError: There is no middleware.
+    """
+    return request_auth(scope).result_for(scope, authenticator)
+
+
+async def complete_request(
+    scope: MutableMapping[str, Any],
+    result: AuthResult,
+    receive: Receive | None = None,
+    *,
+    check_revocation: bool = True,
+) -> tuple[AuthResult, Receive | None]:
+    """Get what a result needs: keys, then a form, then the answer of the store; each is asked for at most once.
+
+    A forged token never causes a body to be read or a store to be asked.
+
+    Args:
+        scope: The scope of the request.
+        result: A result of this scope, of `authenticate_request`.
+        receive: The server's `receive`; None if the caller cannot read the body.
+        check_revocation: Whether the caller wants to know if the token is revoked.
+
+    Returns:
+        The result that takes the place of `result`, and what the application receives by.
+    """
+    auth: RequestAuth = scope[SCOPE_KEY]
+    own = auth.shared or auth
+    grant = own if own.result is result else auth.grant_of(result)
+    if grant is None:
+        return result, receive
+    authenticator, state, config = grant.authenticator, result.state, result.config
+    if state is NEEDS_KEYS and config is not None:
+        error = result.error
+        try:
+            if error is not None and await config._prepared.key_source.fetch_for(error):
+                error = None
+        except TokenError as unavailable:
+            error = unavailable.with_traceback(None)
+        result = grant.replace(result, authenticator.after_fetch(scope, result, error))
+    token, credentials = result.token, result.credentials
+    if result.state is NEEDS_FORM and receive is not None and token is not None and token.type == "access":
+        field = None if credentials is None else credentials.csrf_field
+        if isinstance(field, str):  # a source of the application may have put something else there
+            receive = await peek_form_field(scope, receive, field)
+            result = grant.replace(result, authenticator.after_form(result, scope))
+            own.see(scope)
+    store = authenticator.store
+    if result.state is NEEDS_STORE and check_revocation and not (store is None or token is None or config is None):
+        answer: object
+        try:
+            answer = await ask(store, token, config)
+        except TokenError as failed:
+            answer = failed
+        result = grant.replace(result, authenticator.after_question(result, answer))
+    return result, receive
+
+
+async def authenticate_by(
+    scope: MutableMapping[str, Any], own: Authenticator, *, check_revocation: bool = True
+) -> AuthResult:
+    """Return the completed result of a guard that has a configuration of its own, as `authenticator_for` finds it.
+
+    Args:
+        scope: The scope of the request.
+        own: The guard's authenticator.
+        check_revocation: Whether the guard wants to know if the token is revoked.
+    """
+    result = authenticate_request(scope, authenticator_for(scope, own))
+    if result.state.needs is not None:
+        result, _ = await complete_request(scope, result, check_revocation=check_revocation)
+    request_auth(scope).fill(scope)
+    return result
+
+
+def let_in(scope: MutableMapping[str, Any], result: AuthResult, guard: Guard) -> Token | None:
+    """Record that a guard lets the request in, and return the token; None if there is none, and the guard is optional.
+
+    Raises:
+        TokenError: The guard refuses the request.
+    """
+    error = result.refusal(guard)
+    if error is not None:
+        raise error
+    request_auth(scope).grant(result, guard)
+    return result.token
+
+
+def is_preflight(scope: Mapping[str, Any]) -> bool:
+    """Whether the innermost middleware takes the request for a CORS preflight, and lets such pass without a token."""
+    if scope.get("method") != "OPTIONS":
+        return False
+    auth = find_request_auth(scope)
+    return auth is not None and auth.settings is not None and auth.settings.lets_pass_as_preflight(scope)
+
+
+def scope_of(connection: Any) -> Mapping[str, Any]:
+    """Return the ASGI scope of a scope, or of what a framework calls a request, connection or websocket.
+
+    Raises:
+        NotGuardedError: The object has no scope, or, on Sanic's own server, `install` has not prepared one.
+    """
+    if type(connection) is dict:
+        return connection
+    context = getattr(connection, "ctx", None)
+    prepared = None if context is None else getattr(context, SCOPE_KEY, None)
+    if prepared is not None and isinstance(prepared, Mapping):
+        return prepared
+    try:
+        scope = connection.scope
+    except (AttributeError, NotImplementedError):  # Sanic's request has the attribute even where it has no scope
+        scope = connection
+    if type(scope) is dict or isinstance(scope, Mapping):  # the first of them is nearly always true, and quick
+        return scope
+    raise NotGuardedError(
+        f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first, "
+        "whose guard runs before request middleware with a priority below 100"
+    )
+
+
+_NO_DEPENDENCY = NotAParameter(
+    "Depends(get_token) needs the get_token of asgi_jwt_claims.fastapi; or write `token: CurrentToken` of the same module"
+)
+
+
+@overload
+def get_token(request_or_scope: Any, *, optional: Literal[False] = ...) -> Token: ...
+
+
+@overload
+def get_token(request_or_scope: Any, *, optional: bool) -> Token | None: ...
+
+
+def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: bool = False) -> Token | None:
+    """Return the access token of a request.
+
+    It is the token that this very scope offers. A scope that was copied with other headers, another query or another kind
+    of method is examined anew, while its `scope["token"]` stays what was copied.
+
+    Args:
+        request_or_scope: An ASGI scope, or any framework's request or websocket object.
+        optional: Whether to return None for a request without a token. A bad token is an error all the same.
+
+    Raises:
+        TokenError: What was wrong with the credentials; `MissingTokenError` when there were none.
+        NotGuardedError: Neither a middleware nor `install` has prepared the request.
+    """
+    scope: Any = scope_of(request_or_scope)
+    auth = request_auth(scope)
+    result = (auth.shared or auth).result or auth.result_for(scope)
+    if result is not auth.passed or result.token is None:
+        error = result.refusal(OPTIONAL_TOKEN if optional else ACCESS_TOKEN)
+        if error is not None:
+            auth.note(error)  # the middleware answers with it, where a framework makes an error 500 of it
+            raise error.with_traceback(None)
+        auth.grant(result)
+    return result.token

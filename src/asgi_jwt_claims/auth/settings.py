@@ -1,0 +1,176 @@
+"""The settings of one middleware, checked once when it is made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from asgi_jwt_claims.config import JWTConfig
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, ErrorResponder, OnError
+from asgi_jwt_claims.runtime.frozen import Frozen
+from asgi_jwt_claims.runtime.log import logger
+from asgi_jwt_claims.sources import DEFAULT_SOURCES
+from asgi_jwt_claims.sources._credentials import Source, is_source, schemes_of
+from asgi_jwt_claims.sources.cookie import Cookie
+from asgi_jwt_claims.sources.websocket import WebSocketProtocol
+from asgi_jwt_claims.stores.base import TokenStore
+from asgi_jwt_claims.tokens.issuers import verifier_for
+
+from .authenticator import Authenticator
+from .exempt import PREFLIGHT_REFUSED, Exemptions, PreflightRule
+from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, MiddlewareOptions, check_flag
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.keys.key_set import KeySource
+
+    from .options import Guard
+
+__all__ = ["MiddlewareSettings", "settings_for_install"]
+
+_CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7.4; 1008: policy violation
+
+
+class MiddlewareSettings(Frozen):
+    """What a middleware was told. Immutable.
+
+    Args:
+        config: Keys, parties, times and names; several for several issuers.
+        options: Those of `MiddlewareOptions`.
+
+    Attributes:
+        authenticator: Verifier, sources, store and responder.
+        guard: What the middleware demands of a request.
+        exempts_none: Whether every request is authenticated.
+        allow_preflight: Whether CORS preflights go on without a token.
+        is_preflight: Tells whether a request is a CORS preflight.
+        set_user: Whether `scope["user"]` and `scope["auth"]` are set.
+        end_with_token: Whether connections end with their token.
+        close_code: The code that a WebSocket is closed with then.
+        drain: How many bytes of the body are read before an http request is refused.
+        background: Key sources and a store that have something to do while the application runs.
+        warn_of_preflight: Logs, once, that a preflight was refused.
+
+    Raises:
+        SettingError: An option cannot be used.
+    """
+
+    authenticator: Authenticator
+    guard: Guard
+    exempts_none: bool
+    allow_preflight: bool
+    is_preflight: PreflightRule
+    set_user: bool
+    end_with_token: bool
+    close_code: int
+    drain: int
+    background: tuple[KeySource | TokenStore, ...]
+    warn_of_preflight: Callable[[], None]
+    _exempt: Exemptions
+    _protocols: tuple[WebSocketProtocol, ...]
+
+    def __init__(  # noqa: PLR0913 -- all options of a middleware, by name
+        self,
+        config: JWTConfig | Iterable[JWTConfig],
+        *,
+        required: bool = True,
+        exempt: Iterable[str] = (),
+        allow_preflight: bool = False,
+        realm: str = "api",
+        problem_json: bool = False,
+        on_error: OnError | None = None,
+        sources: Iterable[Source] = DEFAULT_SOURCES,
+        set_user: bool = False,
+        store: TokenStore | None = None,
+        end_with_token: bool = True,
+        close_code: int = UNAUTHORIZED_CLOSE,
+        drain: int = 0,
+    ) -> None:
+        verifier = verifier_for(config)
+        configs = (verifier,) if isinstance(verifier, JWTConfig) else tuple(verifier)
+        for name, value in (
+            ("required", required),
+            ("allow_preflight", allow_preflight),
+            ("set_user", set_user),
+            ("end_with_token", end_with_token),
+        ):
+            check_flag(name, value)
+        if type(close_code) is not int or close_code not in _CLOSE_CODES:
+            raise SettingError("close_code must be an int from 3000 to 4999, or 1000 or 1008")
+        if type(drain) is not int or drain < 0:
+            raise SettingError("drain must be an int of bytes such as 1024 * 1024, or 0")
+        if store is not None and not isinstance(store, TokenStore):
+            raise SettingError("store must be a TokenStore such as SQLiteStore(path)")
+        found = _bound(sources, configs)
+        responder = ErrorResponder(
+            realm,
+            problem_json=problem_json,
+            on_error=on_error,
+            listeners=verifier.on_event,
+            schemes=schemes_of(found),
+        )
+        authenticator = Authenticator(verifier, found, store, responder)
+        exemptions = Exemptions(exempt)
+        remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
+        vars(self).update(
+            authenticator=authenticator,
+            guard=ACCESS_TOKEN if required else OPTIONAL_TOKEN,
+            exempts_none=not exemptions and not allow_preflight,
+            allow_preflight=allow_preflight,
+            is_preflight=PreflightRule(authenticator),
+            set_user=set_user,
+            end_with_token=end_with_token,
+            close_code=close_code,
+            drain=drain,
+            background=remote_keys if store is None else (*remote_keys, store),
+            warn_of_preflight=functools.cache(lambda: logger().warning(PREFLIGHT_REFUSED)),
+            _exempt=exemptions,
+            _protocols=tuple(source for source in found if isinstance(source, WebSocketProtocol)),
+        )
+
+    @property
+    def refuses_preflights(self) -> bool:
+        """Whether CORS preflights are refused like any other request without a token."""
+        return not self.guard.optional and not self.allow_preflight
+
+    def exempts(self, scope: Mapping[str, Any]) -> bool:
+        """Whether a request goes on without being authenticated."""
+        return scope in self._exempt or self.lets_pass_as_preflight(scope)
+
+    def lets_pass_as_preflight(self, scope: Mapping[str, Any]) -> bool:
+        """Whether a request is a CORS preflight, and such pass without a token."""
+        return self.allow_preflight and self.is_preflight(scope)
+
+    def strip_subprotocol(self, scope: Any) -> str | None:
+        """Take a token out of the subprotocols that the application sees; return the one to answer with, if any."""
+        taken = [source.name for source in self._protocols if source.strip(scope)]
+        return taken[0] if taken else None
+
+
+def _bound(sources: Iterable[Source], configs: tuple[JWTConfig, ...]) -> tuple[Source, ...]:
+    """Check sources, and let each `Cookie()` look for the cookies of the configuration."""
+    found = tuple(sources) if isinstance(sources, Iterable) else ()
+    if not found or not all(map(is_source, found)):
+        raise SettingError("sources must be one or more sources such as BearerHeader()")
+    if sources is DEFAULT_SOURCES:
+        return DEFAULT_SOURCES
+    cookies = {config.cookies for config in configs}
+    return tuple(source.bind(cookies) if isinstance(source, Cookie) else source for source in found)
+
+
+def settings_for_install(config: JWTConfig | Iterable[JWTConfig], options: Mapping[str, Any]) -> MiddlewareSettings:
+    """Return the settings of an adapter's `install`, so that a mistake is reported where `install` is called.
+
+    Args:
+        config: As for `MiddlewareSettings`.
+        options: Those of `MiddlewareOptions`, by name.
+
+    Raises:
+        SettingError: There is no such option, or it cannot be used.
+    """
+    names = MiddlewareOptions.__optional_keys__
+    unknown = ", ".join(map(repr, sorted(options.keys() - names)))
+    if unknown:
+        raise SettingError(f"install has no option {unknown}; its options are {', '.join(sorted(names))}")
+    return MiddlewareSettings(config, **options)

@@ -1,0 +1,255 @@
+"""`JWTConfig`: every decision about tokens, made once, checked when built, then frozen.
+
+Nothing is global: two configurations in one process share nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
+from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
+
+from . import _environment
+from ._prepared import MAX_GRACE, MAX_LEEWAY, prepare
+from .cookies import TokenCookies
+from .events import AuthEvent, OnAuthEvent
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.keys.key import Key
+    from asgi_jwt_claims.keys.key_set import KeySet, KeySource
+    from asgi_jwt_claims.keys.ring import KeyRing
+
+    from ._prepared import Prepared
+
+
+__all__ = ["MAX_GRACE", "MAX_LEEWAY", "AuthEvent", "JWTConfig", "OnAuthEvent", "TokenCookies", "check_config"]
+
+
+class _Base:
+    """Holds what is no setting, so that the fields of `JWTConfig` are its settings and nothing else."""
+
+    __slots__ = ("_prepared",)
+
+    _prepared: Prepared
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JWTConfig(_Base):
+    """How tokens are minted and verified. Frozen; keyword arguments only.
+
+    Durations are `timedelta` or seconds. Give `secret_key`, `signing_key` or `key_ring` to mint and verify. Give only
+    `verification_keys` or `jwks` to verify; minting then raises `SigningKeyMissingError`.
+
+    Args:
+        secret_key: A shared secret (str or bytes) that signs and verifies.
+        algorithm: The algorithm of `secret_key`: HS256 (the default), HS384 or HS512.
+        signing_key: The `Key` that signs. It verifies too.
+        verification_keys: Further keys that only verify: the previous key after a rotation, or keys of other issuers.
+        key_ring: Keys that sign one after the other, in place of `signing_key`; see `asgi_jwt_claims.keys.KeyRing`.
+        jwks: The keys of an identity provider, in place of any other key; see `asgi_jwt_claims.jwks.RemoteKeySet`. It
+            needs `issuer` and `audience`, since such a provider signs for many applications.
+        issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1).
+        audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
+            (section 4.1.3). If it is not set, a token that carries an `aud` is refused: it is for another application.
+        access_lifetime: The lifetime of an access token. None if it never expires, which `required_claims` must then
+            allow.
+        refresh_lifetime: The lifetime of a refresh token, not shorter than `access_lifetime`. A session that is not
+            refreshed for so long ends.
+        session_lifetime: The time from a login until its session ends, however often it is refreshed. None for no limit.
+        refresh_grace: How long after a refresh a client that lost the response may ask for it again; 0 for not at all.
+        leeway: The clock difference to forgive in `exp`, `nbf` and `iat`, at most 300 seconds.
+        max_age: The age of the oldest acceptable token, counted from `iat`. None for no limit but `exp`.
+        max_lifetime: The longest span from `iat` to `exp` that is minted or accepted. Revocations are kept for so long.
+            None if nothing longer than `refresh_lifetime` is minted, and tokens of other issuers may live longer.
+        identity_claim: The claim that says whom the token speaks for. `sub` is always a non-empty string; a claim of
+            another name may hold any JSON value but null.
+        user_claims_claim: The claim that holds the application's own claims, an object. None if they stand beside the
+            registered claims, whose names they must not take.
+        type_claim: The claim that tells access tokens from refresh tokens. None if tokens carry no such claim (those of
+            many identity providers): all of them are then access tokens, unless they show that they are something else.
+        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None, for an issuer that has no
+            access tokens. An ID token is meant for the client that asked for it (OpenID Connect Core 1.0 section 2), so
+            any service that receives one can use it here.
+        roles_claim: The claim that holds the roles.
+        scope_claim: The claim that holds the scopes.
+        session_claim: The claim that names the session, shared by all tokens of one login (`sid`, OpenID Connect
+            Front-Channel Logout 1.0 section 3). None if no token has one.
+        required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set.
+        send_kid: Whether minted tokens name their key in the header.
+        max_token_size: The longest token that is accepted or minted, in characters.
+        signature_cache_size: How many verified tokens are remembered, so that the signature of each is verified once.
+            Times, parties and claims are checked for every request. 0 remembers none. Tokens of more than 4,096
+            characters are never remembered.
+        cookies: How the cookies of browsers are named and protected.
+        clock: A function that returns seconds since the epoch, as `time.time` does.
+        on_event: A sync or async function that receives every `AuthEvent`; see `asgi_jwt_claims.config.AuthEvent`.
+        accepted_events: Whether `on_event` also receives an event for each request that is let in with a token.
+
+    Raises:
+        SettingError: A setting cannot be used; the message says what to write instead.
+        KeyConfigurationError: A key cannot be used.
+    """
+
+    secret_key: dataclasses.InitVar[str | bytes | None] = None
+    algorithm: dataclasses.InitVar[str | None] = None
+    signing_key: Key | None = None
+    verification_keys: KeySet | Iterable[Key] = ()
+    key_ring: KeyRing | None = None
+    jwks: KeySource | None = None
+    issuer: str | None = None
+    audience: str | Iterable[str] | None = None
+    access_lifetime: timedelta | float | None = timedelta(minutes=15)
+    refresh_lifetime: timedelta | float | None = timedelta(days=14)
+    session_lifetime: timedelta | float | None = timedelta(days=90)
+    refresh_grace: timedelta | float = timedelta(seconds=10)
+    leeway: timedelta | float = timedelta(seconds=10)
+    max_age: timedelta | float | None = None
+    max_lifetime: timedelta | float | None = None
+    identity_claim: str = "sub"
+    user_claims_claim: str | None = "user_claims"
+    type_claim: str | None = "type"
+    accept_id_tokens: bool = False
+    roles_claim: str = "roles"
+    scope_claim: str = "scope"
+    session_claim: str | None = "sid"
+    required_claims: Iterable[str] = ("exp", "iat", "jti")
+    send_kid: bool = True
+    max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
+    signature_cache_size: int = 1024
+    cookies: TokenCookies = TokenCookies()  # noqa: RUF009 -- frozen, so it can be shared
+    clock: Callable[[], float] = time.time
+    on_event: OnAuthEvent | None = None
+    accepted_events: bool = False
+
+    def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
+        settings = self._settings() | {"secret_key": secret_key, "algorithm": algorithm}
+        prepared = prepare(settings)
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, settings[field.name])
+        object.__setattr__(self, "_prepared", prepared)
+
+    def __copy__(self) -> JWTConfig:
+        return self
+
+    def _settings(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the keys are those of an identity provider, which may have to be fetched first."""
+        return self.jwks is not None
+
+    @property
+    def keys(self) -> KeySet:
+        """The keys that verify now.
+
+        Raises:
+            KeysUnavailableError: They are those of an identity provider, and none are in hand.
+        """
+        return self._prepared.key_source.keys
+
+    def replace(self, **changes: Any) -> JWTConfig:
+        """Make a copy with some settings changed, which is checked like any other configuration.
+
+        Args:
+            changes: The settings to change, by name. A new `secret_key` takes the place of the signing key.
+        """
+        settings = self._settings()
+        if changes.get("secret_key") is not None:
+            del settings["signing_key"]
+        return JWTConfig(**{**settings, **changes})
+
+    @classmethod
+    def for_issuer(
+        cls, issuer: str, *, audience: str | Iterable[str], jwks: KeySource | None = None, **settings: Any
+    ) -> JWTConfig:
+        """Verify the access tokens of an OpenID or OAuth provider (RFC 9068 section 4).
+
+        The provider's metadata says where its keys are (OpenID Connect Discovery 1.0, RFC 8414). Nothing is fetched yet.
+
+        Args:
+            issuer: The provider's identifier, exactly as it stands in its metadata and its tokens; an https URL.
+            audience: The name of this application, as the provider writes it in `aud`.
+            jwks: A `RemoteKeySet` that fetches the keys in another way. None to find them through the metadata.
+            settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None and
+                `required_claims` are `exp` and `iat`, since tokens of providers have no types and all claims side by
+                side.
+
+        Raises:
+            SettingError: A setting cannot be used.
+        """
+        if jwks is None:
+            from asgi_jwt_claims.jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, which most do not need
+
+            jwks = RemoteKeySet(issuer=issuer)
+        defaults = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
+        return cls(issuer=issuer, audience=audience, jwks=jwks, **{**defaults, **settings})
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:
+        """Read the settings from a mapping such as Sanic's `app.config`: `JWT_SECRET_KEY`, `JWT_ISSUER` and so on.
+
+        Members without the prefix are left alone. One with the prefix that names no setting is an error, since a
+        misspelt setting would otherwise do nothing. Text is converted: seconds for durations, commas in lists,
+        `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys (`JWT_ALGORITHM` then says which algorithm).
+
+        Args:
+            mapping: The mapping.
+            prefix: The beginning of the names that are settings.
+
+        Raises:
+            SettingError: A setting is unknown or cannot be used.
+            KeyConfigurationError: A key cannot be used.
+        """
+        settings = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__)
+        if all(settings.get(name) is None for name in _KEYS):
+            others = ", ".join(prefix + name.upper() for name in ("signing_key", "verification_keys"))
+            raise SettingError(
+                f"no key: set {prefix}SECRET_KEY, {others} or {prefix}JWKS; make a secret with: {COMMAND_FOR_A_SECRET}"
+            )
+        address = settings.get("jwks")
+        if isinstance(address, str):
+            from asgi_jwt_claims.jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, which most do not need
+
+            settings["jwks"] = (
+                RemoteKeySet(issuer=settings.get("issuer")) if address == "discover" else RemoteKeySet(address)
+            )
+        return cls(**settings)
+
+    @classmethod
+    def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:
+        """Read the settings from environment variables, as `from_mapping` does.
+
+        Args:
+            prefix: The beginning of the variables' names.
+            environ: The variables; None for `os.environ`.
+
+        Raises:
+            SettingError: A setting is unknown or cannot be used.
+            KeyConfigurationError: A key cannot be used.
+        """
+        return cls.from_mapping(os.environ if environ is None else environ, prefix)
+
+
+def check_config(config: object, call: str) -> None:
+    """Refuse an argument that is not a configuration.
+
+    Args:
+        config: The argument.
+        call: How the function is called, with its arguments in their order, for the message.
+
+    Raises:
+        SettingError: `config` is something else.
+    """
+    if not isinstance(config, JWTConfig):
+        raise SettingError(f"config must be one JWTConfig, not {type(config).__name__}; call {call}")
+
+
+_KEYS = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")

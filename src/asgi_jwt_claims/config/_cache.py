@@ -1,0 +1,123 @@
+"""Remember what costs time to find out: verified tokens, and the header of the key that signs.
+
+A token that comes again is checked each time, but its signature is verified only once. An entry says that exactly these
+bytes carried a good signature of this key, and holds what they say as values that nothing can change. Tokens are told
+apart by their SHA-256; the token itself is not kept. A token is remembered when it comes for the second time, so that
+tokens used once cost neither room nor a digest. The number of entries and the size of each are bounded. When the set of
+keys changes, the tokens of the keys that are gone are forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from asgi_jwt_claims.errors import SigningKeyMissingError
+from asgi_jwt_claims.keys.ring import KeyRing
+
+from ._keys import signer_for
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.keys.key import Key
+    from asgi_jwt_claims.keys.key_set import KeySet
+
+    from ._keys import Signer
+
+__all__ = ["MAX_REMEMBERED_SIZE", "SignerCache", "VerifiedTokenCache"]
+
+MAX_REMEMBERED_SIZE = 4096
+"""Characters of the longest token that is remembered."""
+
+FieldsT = TypeVar("FieldsT")
+
+
+class _Entry(NamedTuple, Generic[FieldsT]):
+    digest: bytes
+    key: Key
+    keys: KeySet
+    fields: FieldsT
+
+
+class VerifiedTokenCache(Generic[FieldsT]):
+    """Verified tokens. When the cache is full, the token that was seen least recently is forgotten first.
+
+    Threads may share it: each step on a container is one operation, and no step relies on another.
+
+    Args:
+        size: The largest number of entries; with 0 nothing is remembered.
+    """
+
+    __slots__ = ("_candidates", "_entries", "_keys", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        # By Python's hash, which costs little and only narrows the search; the digest decides.
+        self._entries: OrderedDict[int, _Entry[FieldsT]] = OrderedDict()
+        self._candidates: set[int] = set()
+        self._keys: KeySet | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, raw: bytes, keys: KeySet) -> FieldsT | None:
+        """Return what a token says; None unless a key of `keys` has verified it."""
+        if keys is not self._keys:
+            self._change_keys(keys)
+        found_by = hash(raw)
+        entry = self._entries.get(found_by)
+        if entry is None:
+            return None
+        digest, _, verified_by, fields = entry
+        # The keys are compared even so: another thread may still be at work with those from before.
+        if verified_by is not keys or digest != hashlib.sha256(raw).digest():
+            return None
+        try:
+            self._entries.move_to_end(found_by)
+        except KeyError:  # another thread has just forgotten it; it was good all the same
+            return fields
+        return fields
+
+    def remember(self, raw: bytes, key: Key, keys: KeySet, fields: FieldsT) -> None:
+        """Remember that `key`, one of `keys`, has verified a token, and what the token says."""
+        found_by = hash(raw)
+        if found_by not in self._candidates:
+            if len(self._candidates) >= self._size:
+                self._candidates.clear()
+            self._candidates.add(found_by)
+        elif len(raw) <= MAX_REMEMBERED_SIZE and self._size:
+            self._entries[found_by] = _Entry(hashlib.sha256(raw).digest(), key, keys, fields)
+            self._candidates.discard(found_by)
+            if len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+
+    def _change_keys(self, keys: KeySet) -> None:
+        self._keys = keys
+        for found_by, entry in list(self._entries.items()):
+            if entry.key in keys:
+                self._entries[found_by] = entry._replace(keys=keys)
+            else:
+                self._entries.pop(found_by, None)
+
+
+class SignerCache:
+    """The key that signs now (the one key, that of a ring, or none), with the header of its tokens."""
+
+    __slots__ = ("_keys", "_send_kid", "_signer")
+
+    def __init__(self, keys: Key | KeyRing | None, *, send_kid: bool) -> None:
+        self._keys = keys
+        self._send_kid = send_kid
+        self._signer: Signer | None = None
+
+    def current(self) -> Signer:
+        """Return the key that signs now, or raise `SigningKeyMissingError`."""
+        if self._keys is None:
+            raise SigningKeyMissingError(
+                "this configuration only verifies; set secret_key, signing_key or key_ring to mint tokens"
+            )
+        key = self._keys.current if isinstance(self._keys, KeyRing) else self._keys
+        signer = self._signer
+        if signer is None or signer.key is not key:
+            self._signer = signer = signer_for(key, send_kid=self._send_kid)
+        return signer

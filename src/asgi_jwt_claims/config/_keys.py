@@ -1,0 +1,120 @@
+"""Check which keys a configuration has: its own, those of a `KeyRing`, or those of an identity provider."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
+from asgi_jwt_claims.jose.compact import b64url_encode
+from asgi_jwt_claims.jose.strict_json import dump_json
+from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
+from asgi_jwt_claims.keys.key import Key
+from asgi_jwt_claims.keys.key_set import FixedKeys, KeySet, KeySource
+from asgi_jwt_claims.keys.ring import KeyRing
+
+__all__ = ["Signer", "configured_keys", "key_source_for", "signer_for"]
+
+
+class Signer(NamedTuple):
+    """A key with the header of the tokens that it signs.
+
+    Attributes:
+        key: The key.
+        header: The JOSE header (RFC 7515 section 4.1).
+        encoded_header: The same header as it stands in a token.
+    """
+
+    key: Key
+    header: dict[str, str]
+    encoded_header: bytes
+
+
+def signer_for(key: Key, *, send_kid: bool) -> Signer:
+    """Put a key together with the header of its tokens."""
+    header = {"alg": key.algorithm, "typ": "JWT"}
+    if send_kid:
+        header["kid"] = key.kid
+    return Signer(key, header, b64url_encode(dump_json(header)))
+
+
+def key_source_for(
+    settings: dict[str, Any], audiences: Collection[str], leeway: float, longest: float | None
+) -> KeySource:
+    """Check the keys of a configuration, and return the source of those that verify.
+
+    `signing_key` and `verification_keys` are brought into their final form. `leeway` and the `longest` lifetime of a
+    token are in seconds; `longest` is None if tokens never expire.
+    """
+    jwks, ring = settings["jwks"], settings["key_ring"]
+    if jwks is None and ring is None:
+        signing_key, others = configured_keys(settings)
+        settings["signing_key"], settings["verification_keys"] = signing_key, others
+        return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
+    is_shared = any(settings[name] is not None for name in ("secret_key", "algorithm", "signing_key"))
+    if is_shared or settings["verification_keys"] or (jwks is not None and ring is not None):
+        name, other = ("key_ring", "jwks") if jwks is None else ("jwks", "key_ring")
+        raise SettingError(
+            f"{name} cannot be combined with secret_key, algorithm, signing_key, verification_keys or {other}; use a "
+            "separate JWTConfig for each"
+        )
+    settings["verification_keys"] = ()
+    if jwks is not None:
+        return _check_jwks(jwks, settings["issuer"], audiences)
+    return _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
+
+
+def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ...]]:
+    """Return the key that signs, or None, and the keys that only verify."""
+    secret_key, algorithm, signing_key = settings["secret_key"], settings["algorithm"], settings["signing_key"]
+    if secret_key is not None:
+        if signing_key is not None:
+            raise SettingError("secret_key and signing_key are both set; keep the one that signs")
+        signing_key = Key.from_secret(secret_key, "HS256" if algorithm is None else algorithm)
+    elif algorithm is not None:
+        raise SettingError("algorithm goes with secret_key; for other keys name it in Key.from_pem or Key.from_jwk")
+    if signing_key is not None and not isinstance(signing_key, Key):
+        raise SettingError(f"signing_key must be a Key, not {type(signing_key).__name__}; see Key.from_pem")
+    if signing_key is not None and not signing_key.can_sign:
+        raise KeyConfigurationError("signing_key is a public key; load the private one, or use verification_keys")
+    verification_keys = settings["verification_keys"]
+    if isinstance(verification_keys, Key | str | bytes) or not isinstance(verification_keys, Iterable):
+        raise SettingError("verification_keys must be a KeySet or a list of Key objects")
+    others = tuple(key for key in verification_keys if key is not signing_key)
+    for key in others:
+        if isinstance(key, Key) and key.can_sign and not key.is_symmetric:
+            raise KeyConfigurationError(
+                f"verification_keys holds the private key {key.kid!r}; pass its public half: key.public()"
+            )
+    if signing_key is None and not others:
+        raise SettingError(
+            "no key: set secret_key or signing_key to mint and verify, or verification_keys or jwks to verify; make a "
+            f"secret with: {COMMAND_FOR_A_SECRET}"
+        )
+    return signing_key, others
+
+
+def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> KeySource:
+    if not isinstance(jwks, KeySource):
+        raise SettingError(f"jwks must be a RemoteKeySet, not {type(jwks).__name__}")
+    # RFC 8725 sections 3.8 and 3.9: the keys alone do not say that a token is from this issuer and for this audience.
+    if issuer is None or not audiences:
+        raise SettingError("jwks needs issuer and audience: its keys sign tokens for other audiences, too")
+    expected = getattr(jwks, "issuer", None)
+    if expected is not None and expected != issuer:
+        raise SettingError(f"jwks finds the keys of {expected!r}, but issuer is {issuer!r}; give both the same issuer")
+    return jwks
+
+
+def _check_key_ring(key_ring: object, leeway: float, longest: float | None, *, send_kid: object) -> KeySource:
+    if send_kid is False:
+        raise SettingError("key_ring needs send_kid: while there are several keys, a token has to name its own")
+    if not isinstance(key_ring, KeyRing):
+        raise SettingError(f"key_ring must be a KeyRing, not {type(key_ring).__name__}")
+    if longest is None:
+        raise SettingError("key_ring cannot keep a retired key for as long as its tokens live: let them expire")
+    if longest + leeway > key_ring.retain.total_seconds():
+        raise SettingError(
+            f"key_ring must keep a retired key for as long as its tokens live: KeyRing(..., retain={longest + leeway:.0f})"
+        )
+    return key_ring

@@ -1,0 +1,238 @@
+"""Check the settings of a `JWTConfig`, and work out once what follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
+from asgi_jwt_claims.jose.strict_json import has_lone_surrogate
+from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
+from asgi_jwt_claims.runtime.values import plain
+
+from ._cache import SignerCache, VerifiedTokenCache
+from ._keys import key_source_for
+from .cookies import TokenCookies
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.keys.key_set import KeySource
+
+__all__ = ["MAX_GRACE", "MAX_LEEWAY", "ClaimNames", "Prepared", "prepare"]
+
+MAX_LEEWAY: Final = timedelta(seconds=300)
+"""The largest clock difference that may be forgiven (RFC 9068 section 4: a few minutes at most)."""
+
+MAX_GRACE: Final = timedelta(seconds=60)
+"""The longest time in which a spent refresh token may still be answered."""
+
+_MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE = 256, 64 * 1024
+_MAX_REMEMBERED_TOKENS = 1_000_000
+_OPTIONAL_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
+_CLAIMS = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "session_claim")
+_TAKEN_CLAIMS = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf", "auth_time", "client_id"}
+
+
+class ClaimNames(NamedTuple):
+    """Which claims hold what the application asks for.
+
+    Attributes:
+        identity: The claim that says whom the token speaks for.
+        user_claims: The claim that holds the application's own claims; None if they stand beside the registered ones.
+        reserved: The names that the application's own claims must not take.
+    """
+
+    identity: str
+    user_claims: str | None
+    reserved: frozenset[str]
+
+    def own(self, claims: dict[str, Any]) -> dict[str, Any]:
+        """The application's own among all claims."""
+        if self.user_claims is None:
+            return {name: value for name, value in claims.items() if name not in self.reserved}
+        own: dict[str, Any] = claims.get(self.user_claims, {})
+        return own
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What follows from the settings of one configuration. Read for every token.
+
+    The `*_seconds` are the durations in seconds; None means that there is no limit.
+
+    Attributes:
+        key_source: The source of the keys that verify.
+        token_cache: The tokens whose signature was good.
+        signer_cache: The key that signs, with the header of its tokens.
+        audiences: All names of this application.
+        minted_audience: The `aud` of minted tokens; None if they have none.
+        required: The claims that every token must carry.
+        claim_names: The claims that hold what the application asks for.
+        longest_seconds: The longest lifetime that is minted; infinity if there is no limit.
+    """
+
+    key_source: KeySource
+    token_cache: VerifiedTokenCache[Any]
+    signer_cache: SignerCache
+    audiences: frozenset[str]
+    minted_audience: str | list[str] | None
+    required: tuple[str, ...]
+    claim_names: ClaimNames
+    access_seconds: int | None
+    refresh_seconds: int | None
+    session_seconds: int | None
+    grace_seconds: float
+    leeway_seconds: float
+    max_age_seconds: float | None
+    max_lifetime_seconds: float | None
+    longest_seconds: float
+
+
+def prepare(settings: dict[str, Any]) -> Prepared:
+    """Check all settings and work out what follows from them.
+
+    Args:
+        settings: The settings by name, `secret_key` and `algorithm` among them. They are brought into their final form:
+            durations become `timedelta`, several names a tuple, and a secret the key that signs.
+
+    Raises:
+        SettingError: A setting cannot be used.
+        KeyConfigurationError: A key cannot be used.
+    """
+    settings.update({name: plain(value) for name, value in settings.items()})
+    audiences = _check_parties(settings)
+    seconds = _check_times(settings)
+    longest = seconds["access_seconds" if settings["type_claim"] is None else "refresh_seconds"]
+    key_source = key_source_for(settings, audiences, seconds["leeway_seconds"], longest)
+    claim_names = _check_claims(settings)
+    required = _check_required(settings)
+    _check_rest(settings)
+    return Prepared(
+        key_source=key_source,
+        token_cache=VerifiedTokenCache(settings["signature_cache_size"]),
+        signer_cache=SignerCache(settings["key_ring"] or settings["signing_key"], send_kid=settings["send_kid"]),
+        audiences=frozenset(audiences),
+        # RFC 7519 section 4.1.3: a single name may stand as a string of its own.
+        minted_audience=list(audiences) if len(audiences) > 1 else next(iter(audiences), None),
+        required=required,
+        claim_names=claim_names,
+        **seconds,
+    )
+
+
+def _check_parties(settings: dict[str, Any]) -> tuple[str, ...]:
+    issuer, audience = settings["issuer"], settings["audience"]
+    if issuer is not None and not _is_name(issuer):
+        raise SettingError(f"issuer must be a non-empty str, exactly as it stands in the tokens, not {issuer!r}")
+    if audience is not None and not isinstance(audience, str):
+        audience = tuple(map(plain, audience)) if isinstance(audience, Iterable) else (audience,)
+    names: tuple[str, ...] = (audience,) if isinstance(audience, str) else audience or ()
+    if (audience is not None and not names) or not all(map(_is_name, names)):
+        raise SettingError(f"audience must be a non-empty str, or a list of them, not {audience!r}")
+    settings["audience"] = audience
+    return names
+
+
+def _check_times(settings: dict[str, Any]) -> dict[str, Any]:
+    for name in ("access_lifetime", "refresh_lifetime", "session_lifetime", "max_age", "max_lifetime"):
+        if settings[name] is not None:
+            settings[name] = as_duration(settings[name], name)
+    leeway = settings["leeway"] = as_duration(settings["leeway"], "leeway", zero=True)
+    if leeway > MAX_LEEWAY:
+        raise SettingError(
+            f"leeway must be at most {MAX_LEEWAY.seconds} seconds, not {leeway}; set the clocks right instead"
+        )
+    access, refresh = settings["access_lifetime"], settings["refresh_lifetime"]
+    if refresh is not None and (access is None or access > refresh):
+        raise SettingError(f"access_lifetime ({access}) must not be longer than refresh_lifetime ({refresh})")
+    grace = settings["refresh_grace"] = as_duration(settings["refresh_grace"], "refresh_grace", zero=True)
+    if grace > MAX_GRACE:
+        raise SettingError(
+            f"refresh_grace must be at most {MAX_GRACE.seconds} seconds, not {grace}: a thief may use it too"
+        )
+    if not callable(settings["clock"]) or type(settings["clock"]()) not in (int, float):
+        raise SettingError("clock must be a function that returns seconds since the epoch, as time.time does")
+    seconds: dict[str, Any] = {
+        "access_seconds": _unless_none(whole_seconds, access),
+        "refresh_seconds": _unless_none(whole_seconds, refresh),
+        "session_seconds": _unless_none(whole_seconds, settings["session_lifetime"]),
+        "grace_seconds": grace.total_seconds(),
+        "leeway_seconds": leeway.total_seconds(),
+        "max_age_seconds": _unless_none(timedelta.total_seconds, settings["max_age"]),
+        "max_lifetime_seconds": _unless_none(timedelta.total_seconds, settings["max_lifetime"]),
+    }
+    # An access token never outlives the refresh token, as has just been seen.
+    longest = seconds["refresh_seconds" if settings["max_lifetime"] is None else "max_lifetime_seconds"]
+    return {**seconds, "longest_seconds": math.inf if longest is None else longest}
+
+
+def _check_claims(settings: dict[str, Any]) -> ClaimNames:
+    chosen = {name: settings[name] for name in _CLAIMS}
+    for name, value in chosen.items():
+        if not (_is_name(value) or (value is None and name in _OPTIONAL_CLAIMS)):
+            raise SettingError(
+                f"{name} must be a non-empty str{' or None' if name in _OPTIONAL_CLAIMS else ''}, not {value!r}"
+            )
+    given = [value for value in chosen.values() if value is not None]
+    # `sub` is always read as a string (RFC 7519 section 4.1.2), so it can only be the identity.
+    if (
+        len(set(given)) != len(given)
+        or not _TAKEN_CLAIMS.isdisjoint(given)
+        or ("sub" in given and settings["identity_claim"] != "sub")
+    ):
+        raise SettingError(
+            f"{', '.join(_CLAIMS)} must be different names, and none of {', '.join(sorted(_TAKEN_CLAIMS))}; "
+            "only identity_claim may be sub"
+        )
+    if type(settings["accept_id_tokens"]) is not bool:
+        raise SettingError(f"accept_id_tokens must be True or False, not {settings['accept_id_tokens']!r}")
+    if settings["accept_id_tokens"] and settings["type_claim"] is not None:
+        raise SettingError("accept_id_tokens needs type_claim=None: ID tokens carry no claim that tells their type")
+    return ClaimNames(settings["identity_claim"], settings["user_claims_claim"], REGISTERED_CLAIMS.union(given))
+
+
+def _check_required(settings: dict[str, Any]) -> tuple[str, ...]:
+    """The claims that a token must carry: those of `required_claims`, and those that other settings need."""
+    required = settings["required_claims"]
+    if isinstance(required, str) or not isinstance(required, Iterable):
+        raise SettingError(f'required_claims must be a list of claim names such as ["exp", "iat"], not {required!r}')
+    required = settings["required_claims"] = tuple(map(plain, required))
+    if not all(map(_is_name, required)):
+        raise SettingError(f"required_claims must hold non-empty str only, not {required!r}")
+    if "exp" in required and (settings["access_lifetime"] is None or settings["refresh_lifetime"] is None):
+        raise SettingError("a token that never expires lacks 'exp': take it out of required_claims to allow that")
+    needed = {
+        settings["identity_claim"]: True,
+        settings["type_claim"]: settings["type_claim"] is not None,
+        "iss": settings["issuer"] is not None,
+        "aud": settings["audience"] is not None,
+    }
+    return tuple(dict.fromkeys([*required, *(name for name, is_needed in needed.items() if is_needed)]))
+
+
+def _check_rest(settings: dict[str, Any]) -> None:
+    if not isinstance(settings["cookies"], TokenCookies):
+        raise SettingError(f"cookies must be TokenCookies(...), not {type(settings['cookies']).__name__}")
+    for name in ("send_kid", "accepted_events"):
+        if type(settings[name]) is not bool:
+            raise SettingError(f"{name} must be True or False, not {settings[name]!r}")
+    on_event, is_told_all = settings["on_event"], settings["accepted_events"]
+    if not callable(on_event) and (on_event is not None or is_told_all):
+        raise SettingError(f"on_event must be a function{' where accepted_events is True' * is_told_all}")
+    for name, least, most, unit in (
+        ("max_token_size", _MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE, "characters"),
+        ("signature_cache_size", 0, _MAX_REMEMBERED_TOKENS, "tokens"),
+    ):
+        if type(settings[name]) is not int or not least <= settings[name] <= most:
+            raise SettingError(f"{name} must be an int from {least} to {most} ({unit}), not {settings[name]!r}")
+
+
+def _unless_none(convert: Callable[[timedelta], float], value: timedelta | None) -> float | None:
+    return None if value is None else convert(value)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and not has_lone_surrogate(value)

@@ -1,0 +1,75 @@
+"""Let concurrent callers share one fetch per event loop."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from asgi_jwt_claims.runtime.tasks import spawn
+
+__all__ = ["Fetching", "SingleFlight"]
+
+# Old versions of anyio tell such variables apart by their names.
+_numbers = itertools.count()
+
+
+class Fetching:
+    """One fetch. It runs in a task of its own, so that no caller's cancellation ends it.
+
+    Attributes:
+        done: Set when the fetch has ended.
+        failed: Whether it brought no keys.
+    """
+
+    __slots__ = ("cancel", "done", "failed")
+
+    def __init__(self) -> None:
+        self.done = anyio.Event()
+        self.failed = True
+        self.cancel: Callable[[], object]
+
+
+class SingleFlight:
+    """Lets at most one fetch run on each event loop.
+
+    Args:
+        fetch: An async function that fetches. It receives the `Fetching`, calls `finish` at its end, and raises nothing.
+    """
+
+    __slots__ = ("_current", "_fetch")
+
+    def __init__(self, fetch: Callable[[Fetching], Coroutine[Any, Any, None]]) -> None:
+        self._fetch = fetch
+        # Events and tasks belong to one event loop, and several may share a set of keys.
+        self._current: RunVar[Fetching | None] = RunVar(f"asgi_jwt_claims.jwks.fetching.{next(_numbers)}", None)
+
+    @property
+    def current(self) -> Fetching | None:
+        """The fetch that runs on this event loop; None if there is none."""
+        return self._current.get()
+
+    def start(self) -> Fetching:
+        """Start a fetch. Call this only while none is running."""
+        fetching = Fetching()
+        self._current.set(fetching)
+        fetching.cancel = spawn(functools.partial(self._fetch, fetching))
+        return fetching
+
+    def finish(self, fetching: Fetching) -> None:
+        """Mark a fetch as ended: waiting callers continue, and the next fetch may start."""
+        if self._current.get() is fetching:
+            self._current.set(None)
+        fetching.done.set()
+
+    def cancel(self) -> None:
+        """Cancel the fetch that runs, if there is one."""
+        fetching = self._current.get()
+        if fetching is not None:
+            fetching.cancel()
+            # A task that is cancelled before its first step never takes one, and could not wake those who wait.
+            self.finish(fetching)

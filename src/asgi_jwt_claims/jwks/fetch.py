@@ -1,0 +1,206 @@
+"""Fetch a document: one GET, by httpx2 or a function of the application. Other modules judge the response."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+from typing import NamedTuple, Protocol
+
+import anyio
+import anyio.to_thread
+
+from asgi_jwt_claims.errors import SettingError
+
+from ._documents import RefusedDocumentError
+
+__all__ = ["Fetch", "FetchResponse", "HTTPXFetch", "why_not_fetched"]
+
+
+_MAX_CAUSES = 16
+
+
+class FetchResponse(NamedTuple):
+    """A response.
+
+    Attributes:
+        status: The status code. Only 200 counts; a redirect must be returned as it is, not followed.
+        headers: The headers, with names in lower case. `cache-control`, `age`, `retry-after` and `date` are read.
+        body: The body, decompressed. It may be cut off once it is longer than `max_size`.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Fetch(Protocol):
+    """Fetches one document. Called on the event loop, and cancelled after the policy's `timeout`."""
+
+    async def __call__(self, url: str, *, max_size: int) -> FetchResponse:
+        """GET `url`.
+
+        Args:
+            url: An https URL, or one on loopback if that is allowed.
+            max_size: The size in bytes beyond which the body is of no use.
+
+        Raises:
+            Exception: The fetch has failed. Any kind will do.
+        """
+        raise NotImplementedError
+
+
+class HTTPXFetch:
+    """Fetches with httpx2, on asyncio and trio (extra `jwks`).
+
+    It follows no redirects, keeps no cookies and no connections, and ignores proxies of the environment.
+
+    Args:
+        ssl_context: The certificates to trust; None for httpx2's default, made off the event loop when first needed.
+        proxy: The URL of a proxy; None for no proxy.
+
+    Raises:
+        SettingError: httpx2 is not installed.
+    """
+
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
+        try:
+            import httpx2  # noqa: PLC0415 -- an optional dependency, and half of the time that importing this would take
+        except ModuleNotFoundError as error:
+            if error.name != "httpx2":
+                raise
+            raise SettingError(
+                'fetching keys needs httpx2: pip install "asgi-jwt-claims[jwks]", or pass a fetch of your own'
+            ) from None
+        self._httpx = httpx2
+        self._ssl_context = ssl_context
+        self._proxy = proxy
+
+    async def __call__(self, url: str, *, max_size: int) -> FetchResponse:
+        """See `Fetch`."""
+        if self._ssl_context is None:
+            # Reading hundreds of certificates would block the event loop for too long.
+            self._ssl_context = await anyio.to_thread.run_sync(
+                self._httpx.create_ssl_context, limiter=anyio.CapacityLimiter(1)
+            )
+        client = self._httpx.AsyncClient(
+            verify=self._ssl_context,
+            proxy=self._proxy,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=self._httpx.Timeout(None, connect=_time_to_connect()),
+            headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": "asgi-jwt-claims"},
+        )
+        async with client, client.stream("GET", url) as response:
+            body = b""
+            if response.status_code == HTTPStatus.OK:  # no other body is of any use
+                body = await _read(response.aiter_raw(), response.headers.get("content-encoding", ""), max_size)
+            return FetchResponse(response.status_code, response.headers, body)
+
+
+def why_not_fetched(error: BaseException) -> str:
+    """Say why a fetch failed: the type of the error and, for a connection, its root cause.
+
+    Messages are not quoted, except OpenSSL's reason for refusing a certificate.
+    """
+    cause: BaseException | None = error
+    reason = None
+    for _ in range(_MAX_CAUSES):
+        if cause is None:
+            break
+        reason = _why_not_connected(cause) or reason
+        cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
+    name = type(error).__name__
+    return name if reason is None else f"{name}: {reason}"
+
+
+def _why_not_connected(error: BaseException) -> str | None:
+    if isinstance(error, ssl.SSLError):
+        # Those that OpenSSL has not made lack the attributes; a handshake that was broken off has no reason.
+        message = getattr(error, "verify_message", None)
+        if message:
+            return f"the certificate is not accepted: {message}"
+        reason = getattr(error, "reason", None)
+        return f"TLS failed: {reason}" if reason else None
+    if isinstance(error, socket.gaierror):
+        return "the name of the host cannot be resolved"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return None
+
+
+def _time_to_connect() -> float | None:
+    """Return most of the time left, in seconds; None if there is no limit.
+
+    A fetch that exceeds the whole time is cancelled, which in the middle of a TLS handshake would leave the socket to
+    the garbage collector. A shorter limit gives up in time to close it.
+    """
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    return None if math.isinf(left) else 0.9 * left
+
+
+async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> bytes:
+    """Read and decompress the body, and never hold more than `max_size` bytes of it."""
+    body = _Body(coding, max_size)
+    problem: RefusedDocumentError | None = None
+    with anyio.CancelScope() as reading:
+        async for chunk in chunks:
+            try:
+                body.feed(chunk)
+            except RefusedDocumentError as error:
+                # Raising here would leave half-read iterators behind. Cancelling ends them from within.
+                problem = error
+                reading.cancel()
+    if problem is not None:
+        raise problem
+    return body.whole()
+
+
+_GZIP = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3: two names for one coding
+_GOES_ON = "the answer goes on after the end of its compressed data"
+
+
+class _Body:
+    """A body of at most `max_size` bytes, in pieces that may be compressed."""
+
+    def __init__(self, coding: str, max_size: int) -> None:
+        self._coding = coding.strip().lower()
+        self._max_size = max_size
+        self._received = bytearray()
+        self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+    def feed(self, chunk: bytes) -> None:
+        """Add a piece.
+
+        Raises:
+            RefusedDocumentError: The body is too long, cannot be decompressed, or continues after its compressed data.
+        """
+        if self._coding in _GZIP:
+            if self._gzip.eof and chunk:
+                # zlib would keep all of it.
+                raise RefusedDocumentError(_GOES_ON)
+            try:
+                chunk = self._gzip.decompress(chunk, self._max_size + 1)
+            except zlib.error:
+                raise RefusedDocumentError("the answer is not gzip, as it says") from None
+            if self._gzip.unused_data:
+                raise RefusedDocumentError(_GOES_ON)
+        elif self._coding not in ("", "identity"):
+            raise RefusedDocumentError("the answer is compressed in a way that was not asked for")
+        self._received += chunk
+        if len(self._received) > self._max_size:
+            raise RefusedDocumentError(f"the answer is longer than {self._max_size} bytes")
+
+    def whole(self) -> bytes:
+        """Return the complete body.
+
+        Raises:
+            RefusedDocumentError: The compressed data has not ended.
+        """
+        if self._coding in _GZIP and not self._gzip.eof:
+            raise RefusedDocumentError("the answer ends before its compressed data does")
+        return bytes(self._received)

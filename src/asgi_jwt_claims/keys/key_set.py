@@ -1,0 +1,204 @@
+"""Find the key that a token's header names: `KeySet`, and `KeySource` for keys that change over time."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from asgi_jwt_claims.errors import (
+    AlgorithmRefusedError,
+    KeyConfigurationError,
+    UnknownKeyError,
+)
+from asgi_jwt_claims.runtime.frozen import Frozen
+
+from ._loading import PRIVATE_MEMBERS
+from .key import Key, as_mapping, keeps_no_secret, why_not_for_signatures, without_empty
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.errors import TokenError
+
+__all__ = ["FixedKeys", "KeySet", "KeySource"]
+
+_MAX_CACHED_HEADERS = 1024
+
+
+class KeySet(Frozen):
+    """Keys to verify with, found by `kid` and algorithm. Frozen.
+
+    Args:
+        keys: At least one key. No two may have the same `kid` and the same algorithm (RFC 7517 section 4.5 allows one
+            `kid` for keys of several kinds). Secrets and public keys do not mix: algorithm confusion begins with a
+            public key that is taken for a secret (RFC 8725 section 2.1).
+
+    Raises:
+        KeyConfigurationError: The keys break one of these rules.
+    """
+
+    __slots__ = ("_by_name", "_header_cache", "_kids")
+
+    _by_name: dict[tuple[str, str], Key]
+    _kids: frozenset[str]
+    _header_cache: dict[bytes, tuple[Key, dict[str, Any]]]
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        by_name: dict[tuple[str, str], Key] = {}
+        if not isinstance(keys, Iterable) or isinstance(keys, str | bytes):
+            raise KeyConfigurationError(
+                f"a KeySet is made of several keys, KeySet([key]), not of {type(keys).__name__}"
+            )
+        for key in keys:
+            if not isinstance(key, Key):
+                raise KeyConfigurationError(f"a KeySet holds Key objects, not {type(key).__name__}; see Key.from_pem")
+            if (key.kid, key.algorithm) in by_name:
+                raise KeyConfigurationError(
+                    f"two keys have the kid {key.kid!r} and the algorithm {key.algorithm}; name them apart with kid=..."
+                )
+            by_name[key.kid, key.algorithm] = key
+        if not by_name:
+            raise KeyConfigurationError("a KeySet needs at least one key")
+        if len({key.is_symmetric for key in by_name.values()}) > 1:
+            raise KeyConfigurationError("secrets and public keys do not mix in one set; use one configuration for each")
+        set_once = object.__setattr__
+        set_once(self, "_by_name", by_name)
+        set_once(self, "_kids", frozenset(kid for kid, _ in by_name))
+        set_once(self, "_header_cache", {})
+
+    @classmethod
+    @keeps_no_secret
+    def from_jwks(cls, document: Mapping[str, Any] | str | bytes) -> KeySet:
+        """Load the signature keys of a JWK Set (RFC 7517 section 5).
+
+        Keys for another purpose (`use`, `key_ops`) or of an unknown `kty` are skipped, as RFC 7517 section 5 says.
+
+        Args:
+            document: The JWK Set, as a mapping or JSON text.
+
+        Raises:
+            KeyConfigurationError: The document is not a JWK Set, or holds a private key or one that cannot be used.
+        """
+        keys = as_mapping(document, "a JWK Set").get("keys")
+        if not isinstance(keys, list):
+            raise KeyConfigurationError('a JWK Set is an object with a "keys" array (RFC 7517 section 5)')
+        jwks = [without_empty(as_mapping(jwk, "a key of a JWK Set")) for jwk in keys]
+        if any(jwk.get("kty") != "oct" and not PRIVATE_MEMBERS.isdisjoint(jwk) for jwk in jwks):
+            raise KeyConfigurationError("the JWK Set holds a private key; publish and load only public ones")
+        return cls(
+            Key.from_jwk(jwk)
+            for jwk in jwks
+            if jwk.get("kty") in ("oct", "RSA", "EC", "OKP") and why_not_for_signatures(jwk) is None
+        )
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether this very object is in the set. Another key with the same bytes is not."""
+        return isinstance(key, Key) and self._by_name.get((key.kid, key.algorithm)) is key
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_by_name"):
+            return "<KeySet, not built>"  # a local variable of an error about it
+        return f"<KeySet of {len(self)}: {', '.join(map(repr, self))}>"
+
+    def find(self, kid: str | None, algorithm: str) -> Key:
+        """Return the one key that a token may be verified with.
+
+        Args:
+            kid: The `kid` of the token's header, which the key must have. None if the header has none; there must then
+                be exactly one key of `algorithm`.
+            algorithm: The `alg` of the token's header. It must be that of the key, and never chooses one.
+
+        Raises:
+            UnknownKeyError: There is no such key, or more than one.
+            AlgorithmRefusedError: The keys of that name are for other algorithms.
+        """
+        if kid is not None:
+            key = self._by_name.get((kid, algorithm))
+            if key is not None:
+                return key
+            if kid in self._kids:
+                raise AlgorithmRefusedError(alg=algorithm, kid=kid)
+            raise UnknownKeyError(kid=kid)
+        candidates = [key for key in self if key.algorithm == algorithm]
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            raise UnknownKeyError(reason="no kid, and several keys could be meant")
+        raise AlgorithmRefusedError(alg=algorithm)
+
+    def has_kid(self, kid: str) -> bool:
+        """Whether any key has this name."""
+        return kid in self._kids
+
+    def get_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
+        """Return the key and the parsed header for an encoded header that once came with a good signature, else None."""
+        return self._header_cache.get(segment)
+
+    def put_header(self, segment: bytes, key: Key, header: dict[str, Any]) -> None:
+        """Remember an encoded header. Call this only after a signature over it has been verified.
+
+        Args:
+            segment: The header as it stands in the token.
+            key: The key that it names.
+            header: The parsed header. Tokens share it, so it must not be changed from now on.
+        """
+        if len(self._header_cache) >= _MAX_CACHED_HEADERS:
+            self._header_cache.clear()  # an issuer with a new header for every token: nothing is worth keeping
+        self._header_cache[segment] = (key, header)
+
+
+class KeySource(abc.ABC):
+    """Keys that change while the application runs: those of an issuer (`RemoteKeySet`) or one's own (`KeyRing`)."""
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def keys(self) -> KeySet:
+        """The keys that verify now: the same object for as long as nothing has changed. Read for every token.
+
+        A key that stays is the same `Key` in the next set, so that the tokens it has verified stay remembered.
+
+        Raises:
+            KeysUnavailableError: There are no keys, or none that may still be used.
+        """
+
+    def refresh_if_due(self) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
+        """Start a fetch in the background if it is time for one. Called for every good token; never waits."""
+
+    async def fetch_for(self, error: TokenError) -> bool:  # noqa: ARG002 -- for keys that are fetched
+        """Fetch keys if a token cannot be verified without. Called for every refused token where the caller can wait.
+
+        Args:
+            error: Why the token was refused with the keys in hand.
+
+        Returns:
+            Whether the keys may have changed, so that the token should be verified once more.
+
+        Raises:
+            KeysUnavailableError: The fetch failed, and only it could tell whether the token is good.
+        """
+        return False
+
+    async def run(self) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
+        """Keep the keys up to date in the background, until cancelled, as long as the application runs."""
+
+
+class FixedKeys(KeySource):
+    """Keys that never change.
+
+    Attributes:
+        keys: The keys.
+    """
+
+    __slots__ = ("keys",)
+
+    keys: KeySet
+
+    def __init__(self, keys: KeySet) -> None:
+        self.keys = keys  # pyright: ignore[reportIncompatibleMethodOverride] -- a slot is quicker than a property

@@ -1,0 +1,292 @@
+"""Turn a `TokenError` into an HTTP response (RFC 6750 section 3), the same in every framework.
+
+The response is data, so that the middleware, Starlette and Sanic's own server can each send it in their own way. It
+never contains anything of the request or of the token.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from .config.events import AuthEvent, notify, request_facts
+from .errors import (
+    ForbiddenError,
+    FreshTokenRequiredError,
+    MissingTokenError,
+    SettingError,
+    TokenError,
+    UnavailableError,
+)
+from .runtime.log import logger
+from .runtime.values import plain
+from .tokens.token import Token, facts_of
+
+if TYPE_CHECKING:
+    from ._asgi import Scope, Send
+    from .config.events import Listeners
+
+__all__ = [
+    "UNAUTHORIZED_CLOSE",
+    "ErrorResponder",
+    "ErrorResponse",
+    "OnError",
+    "close_code",
+    "json_response",
+    "notify_refused",
+    "send_response",
+]
+
+_DEBUG, _INFO = 10, 20  # the levels of `logging`, which is imported with the first record
+_OF_A_VALID_TOKEN = (ForbiddenError, FreshTokenRequiredError)
+
+# RFC 6750 section 3: these characters need no escape in a quoted-string.
+_QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
+
+_FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2: token
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7E\x80-\xFF]*")  # RFC 9110 section 5.5
+_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599  # of final responses, RFC 9110 section 15
+_WITHOUT_BODY = (204, 304)  # RFC 9110 section 6.4.1
+
+UNAUTHORIZED_CLOSE = 3000
+"""WebSocket close code "Unauthorized" of the IANA registry."""
+
+FORBIDDEN_CLOSE = 3003
+"""WebSocket close code "Forbidden" of the IANA registry."""
+
+TRY_AGAIN_LATER_CLOSE = 1013
+"""WebSocket close code "Try Again Later" of the IANA registry."""
+
+
+class ErrorResponse(NamedTuple):
+    """A complete HTTP response, independent of any framework.
+
+    Attributes:
+        status: The status code.
+        headers: The names and values of the headers, in the order in which they are sent.
+        body: The encoded body.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def json_response(
+    status: int, content: Mapping[str, Any], *headers: tuple[str, str], content_type: str = "application/json"
+) -> ErrorResponse:
+    """Return a JSON response that no cache stores.
+
+    Args:
+        status: The status code.
+        content: The members of the JSON object.
+        headers: Further headers, sent after those that describe the body.
+        content_type: The media type of the body.
+    """
+    body = json.dumps(content).encode()
+    of_body = (("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store"))
+    return ErrorResponse(status, of_body + headers, body)
+
+
+OnError: TypeAlias = Callable[
+    [TokenError, ErrorResponse, Mapping[str, Any]], "Awaitable[ErrorResponse | None] | ErrorResponse | None"
+]
+"""A sync or async callback that gets the error, the response and the ASGI scope of a refused request.
+
+The `ErrorResponse` that it returns is sent instead of the response; None keeps the response.
+"""
+
+
+class ErrorResponder:
+    """Make the responses to refused requests.
+
+    Args:
+        realm: The protection space named in `WWW-Authenticate`.
+        problem_json: Whether bodies are RFC 9457 `application/problem+json` instead of `{"error": ...}`.
+        on_error: See `OnError`. If it raises, the client gets an empty 500, and the request stays refused.
+        listeners: The functions that get an event for every refusal.
+        schemes: The authentication schemes, each of which gets a challenge, in this order.
+
+    Raises:
+        SettingError: The realm cannot be quoted in a header, `on_error` does not take three arguments, or a scheme is
+            not an HTTP token.
+    """
+
+    def __init__(
+        self,
+        realm: str = "api",
+        *,
+        problem_json: bool = False,
+        on_error: OnError | None = None,
+        listeners: Listeners = None,
+        schemes: tuple[str, ...] = ("Bearer",),
+    ) -> None:
+        if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
+            raise SettingError(
+                f'realm must be printable ASCII without quotes and backslashes, such as "api", got {realm!r}'
+            )
+        if not isinstance(problem_json, bool):
+            raise SettingError(f"problem_json must be True or False, got {problem_json!r}")
+        if on_error is not None and not _takes_three(on_error):
+            raise SettingError(
+                "on_error must be a function of three arguments: def on_error(error, response, scope), sync or async"
+            )
+        for scheme in schemes:
+            if not isinstance(scheme, str) or _FIELD_NAME.fullmatch(scheme) is None:
+                raise SettingError(f'auth_scheme of a source must be an HTTP token such as "Bearer", got {scheme!r}')
+        self._listeners = listeners
+        self._schemes = tuple(map(plain, schemes))
+        self._realm = plain(realm)
+        self._problem_json = problem_json
+        self._on_error = on_error
+
+    def response_for(self, error: TokenError) -> ErrorResponse:
+        """The response to `error`, before `on_error` is called."""
+        # Other credentials do not help where none can be checked.
+        header = (
+            ("retry-after", str(error.retry_after))
+            if isinstance(error, UnavailableError)
+            else ("www-authenticate", self._challenge(error))
+        )
+        content = {"error": error.error or "unauthorized", "error_description": error.description}
+        if not self._problem_json:
+            return json_response(error.status, content, header)
+        from http import HTTPStatus  # noqa: PLC0415 -- half a millisecond of import, for an option
+
+        # RFC 9457 section 4.2.1: about:blank, with the phrase of the status as the title.
+        problem = {
+            "type": "about:blank",
+            "title": HTTPStatus(error.status).phrase,
+            "status": error.status,
+            "detail": error.description,
+        }
+        return json_response(error.status, {**problem, **content}, header, content_type="application/problem+json")
+
+    async def respond(self, error: TokenError, scope: Mapping[str, Any]) -> ErrorResponse:
+        """Report the refusal to the listeners, and return the response to `error` after `on_error` has seen it.
+
+        Args:
+            error: The reason why the request is refused.
+            scope: The ASGI scope of the request.
+        """
+        await notify_refused(self._listeners, error, scope)
+        response = self.response_for(error)
+        if self._on_error is None:
+            return response
+        try:
+            changed = self._on_error(error, response, scope)
+            if inspect.isawaitable(changed):
+                changed = await changed
+            return response if changed is None else _checked(changed)
+        except Exception:  # noqa: BLE001 -- the request stays refused when a callback of the application fails
+            logger().exception("on_error failed; the request is refused all the same")
+            return _FAILED
+
+    def _challenge(self, error: TokenError) -> str:
+        # RFC 6750 section 3: each attribute at most once, and at least one attribute.
+        attributes = [("realm", self._realm)]
+        if error.error is not None:
+            attributes += [("error", error.error), ("error_description", error.description)]
+        if isinstance(error, ForbiddenError) and error.scope:
+            attributes.append(("scope", error.scope))
+        if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
+            attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
+        parameters = ", ".join([f'{name}="{value}"' for name, value in attributes])
+        # One field for all challenges (RFC 9110 section 11.6.1), since some frameworks keep one value for each name.
+        return ", ".join([f"{scheme} {parameters}" for scheme in self._schemes])
+
+
+def _takes_three(function: Any) -> bool:
+    try:
+        inspect.signature(function).bind(None, None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a function of C without a signature
+        return True
+    return True
+
+
+_CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status: TRY_AGAIN_LATER_CLOSE}
+_FAILED = ErrorResponse(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
+
+
+def _checked(response: object) -> ErrorResponse:
+    """Return what `on_error` returned, with the right `content-length`, if servers can send it.
+
+    Raises:
+        TypeError: It is not an `ErrorResponse`, or a field has a wrong type.
+        ValueError: HTTP does not allow the status, a header or the body.
+    """
+    if (
+        not isinstance(response, ErrorResponse)
+        or type(response.status) is not int
+        or not isinstance(response.headers, tuple | list)
+        or not isinstance(response.body, bytes)
+    ):
+        raise TypeError(f"on_error must return an ErrorResponse of int, str pairs and bytes, or None, got {response!r}")
+    if not _LOWEST_STATUS <= response.status <= _HIGHEST_STATUS:
+        raise ValueError(f"on_error must return a final status, from 200 to 599, got {response.status}")
+    if response.body and response.status in _WITHOUT_BODY:
+        raise ValueError(f"on_error must return no body with the status {response.status}")
+    headers = []
+    for name, value in response.headers:
+        if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+            raise ValueError(f"on_error must return headers of Latin-1 without control characters, unlike {name!r}")
+        headers.append((name, str(len(response.body)) if name.lower() == "content-length" else value))
+    return response._replace(headers=tuple(headers))
+
+
+def close_code(status: int) -> int:
+    """Return the WebSocket close code for an HTTP status, for servers that cannot send the status."""
+    return _CLOSE_CODES.get(status, UNAUTHORIZED_CLOSE)
+
+
+async def send_response(response: ErrorResponse, scope: Scope, send: Send) -> None:
+    """Send `response` to an http or websocket scope that has no response yet.
+
+    A WebSocket client gets it as a denial response if the server supports that (extension `websocket.http.response`).
+    Otherwise the handshake is closed before it is accepted, which clients see as 403.
+    """
+    prefix = ""
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": close_code(response.status), "reason": ""})
+            return
+        prefix = "websocket."
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    await send({"type": prefix + "http.response.start", "status": response.status, "headers": headers})
+    # One server reads `body` without a default, so it is always present.
+    await send({"type": prefix + "http.response.body", "body": response.body, "more_body": False})
+
+
+async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping[str, Any]) -> None:
+    """Log a refused request, and report it to the listeners.
+
+    If the token's signature is valid, only the listener of its configuration gets the event. Otherwise each listener
+    gets it once, since the issuer of the token is unknown.
+
+    Args:
+        listeners: The listener of one configuration, or those of several by issuer.
+        error: The reason why the request is refused.
+        scope: The ASGI scope of the request.
+    """
+    log, level = logger(), _DEBUG if isinstance(error, MissingTokenError) else _INFO
+    if listeners is None and not log.isEnabledFor(level):
+        return  # the usual case, in which a request without a token shall not cost more
+    request = request_facts(scope)
+    # %r, so that no character of a client can end the line or begin another field.
+    log.log(level, "request refused: %s %r evidence %r", error.code, request, error.evidence)
+    verified, token = error.verified, scope.get("token")
+    if not verified and isinstance(error, _OF_A_VALID_TOKEN) and isinstance(token, Token):
+        verified = facts_of(token)  # a handler raised the error, without saying for which token
+    event = AuthEvent(name="refused", code=error.code, **verified, **request)
+    if isinstance(listeners, Mapping):
+        own = listeners.get(event.issuer or "")
+        functions = dict.fromkeys(listeners.values()) if event.issuer is None else (own,)
+    else:
+        functions = (listeners,)
+    for function in functions:
+        await notify(function, event)

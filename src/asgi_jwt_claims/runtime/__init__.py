@@ -1,0 +1,1 @@
+"""Tasks, callbacks, logging, the lifespan and durations. Nothing here knows a token."""

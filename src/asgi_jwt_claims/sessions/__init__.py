@@ -1,0 +1,41 @@
+"""Sessions: log in, refresh, log out, and revoke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asgi_jwt_claims.runtime.lazy import importer
+
+if TYPE_CHECKING:
+    from .cookies import csrf_token, set_token_cookies, unset_token_cookies
+    from .endpoints import TokenEndpoints
+    from .login import Session, list_sessions, start_session
+    from .revocation import revoke_identity, revoke_session, revoke_token
+    from .rotation import ClaimsLoader, RefreshedClaims, rotate_refresh_token
+
+__all__ = [
+    "ClaimsLoader",
+    "RefreshedClaims",
+    "Session",
+    "TokenEndpoints",
+    "csrf_token",
+    "list_sessions",
+    "revoke_identity",
+    "revoke_session",
+    "revoke_token",
+    "rotate_refresh_token",
+    "set_token_cookies",
+    "start_session",
+    "unset_token_cookies",
+]
+
+__getattr__ = importer(
+    __name__,
+    {
+        "cookies": ("csrf_token", "set_token_cookies", "unset_token_cookies"),
+        "endpoints": ("TokenEndpoints",),
+        "login": ("Session", "list_sessions", "start_session"),
+        "revocation": ("revoke_identity", "revoke_session", "revoke_token"),
+        "rotation": ("ClaimsLoader", "RefreshedClaims", "rotate_refresh_token"),
+    },
+)

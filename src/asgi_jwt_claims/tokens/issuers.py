@@ -1,0 +1,152 @@
+"""Accept the tokens of several issuers: choose the configuration by the token's `iss`.
+
+The issuer is read before anything is verified. It decides only whose rules and keys the token is then checked against,
+completely: a token that names another issuer than the one that signed it is checked with keys that did not sign it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from asgi_jwt_claims.config import JWTConfig, OnAuthEvent
+from asgi_jwt_claims.errors import MalformedTokenError, MissingClaimError, SettingError, WrongIssuerError
+from asgi_jwt_claims.jose.compact import Framed, split_compact
+from asgi_jwt_claims.jose.strict_json import load_json
+from asgi_jwt_claims.runtime.frozen import Frozen
+
+from .claims import read_string
+
+__all__ = ["MultiIssuerVerifier", "Verifier", "verifier_for"]
+
+_MAX_CACHED_TOKENS = 1024
+_MAX_COMMAS = 256  # of a short payload that is parsed before its signature is verified
+_BYTES_FOR_A_COMMA = 24  # of a longer one; groups are often named by identifiers of 36 characters
+_ISSUER = re.compile(rb'"iss"[ \t\n\r]*:[ \t\n\r]*"(?:[^"\\]|\\.){1,2048}"', re.DOTALL)
+_ESCAPED_LETTERS = (rb"\u0069", rb"\u0073")  # with which the name of the claim could be spelled in another way
+
+
+class MultiIssuerVerifier(Frozen):
+    """Several configurations, each for one issuer. Frozen; two with the same configurations are equal.
+
+    Args:
+        configs: Two or more configurations, each with an `issuer` of its own.
+
+    Attributes:
+        is_remote: Whether any of them has keys that may have to be fetched first.
+        max_token_size: The longest token that any of them accepts, in characters.
+        on_event: The `on_event` functions of those that have one, by issuer.
+
+    Raises:
+        SettingError: A configuration has no issuer, or the issuer of another one.
+    """
+
+    __slots__ = ("_by_issuer", "_issuer_cache", "is_remote", "max_token_size", "on_event")
+
+    _by_issuer: dict[str, JWTConfig]
+    _issuer_cache: dict[int, JWTConfig]
+    is_remote: bool
+    max_token_size: int
+    on_event: dict[str, OnAuthEvent]
+
+    def __init__(self, configs: Iterable[JWTConfig]) -> None:
+        by_issuer: dict[str, JWTConfig] = {}
+        for config in configs:
+            if not isinstance(config, JWTConfig):
+                raise SettingError(f"config must be a JWTConfig or a list of them, not {type(config).__name__}")
+            if config.issuer is None:
+                raise SettingError("each of several configurations needs an issuer, by which its tokens are recognised")
+            if config.issuer in by_issuer:
+                raise SettingError(f"two configurations have the issuer {config.issuer!r}; keep one of them")
+            by_issuer[config.issuer] = config
+        set_once = object.__setattr__
+        set_once(self, "_by_issuer", by_issuer)
+        set_once(self, "_issuer_cache", {})
+        set_once(self, "is_remote", any(config.is_remote for config in self))
+        set_once(self, "max_token_size", max(config.max_token_size for config in self))
+        on_event = {issuer: config.on_event for issuer, config in by_issuer.items() if config.on_event is not None}
+        set_once(self, "on_event", on_event)
+
+    def __iter__(self) -> Iterator[JWTConfig]:
+        return iter(self._by_issuer.values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MultiIssuerVerifier) and self._by_issuer == other._by_issuer
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def config_for(self, raw: bytes) -> tuple[JWTConfig, Framed | None]:
+        """Choose the configuration whose issuer a token names.
+
+        Args:
+            raw: The token, from `as_ascii`. Nothing in it has been verified.
+
+        Returns:
+            The configuration, and the token's parts if they had to be separated to tell.
+
+        Raises:
+            InvalidTokenError: It is not a token, or names none of the issuers.
+        """
+        # By Python's hash. If two tokens ever share one, the second is refused for its issuer: choosing a configuration
+        # lets no token in.
+        config = self._issuer_cache.get(hash(raw))
+        if config is not None:
+            return config, None
+        framed = split_compact(raw)
+        issuer = _issuer_in(framed[1])
+        if issuer is None:
+            raise MissingClaimError(claim="iss")
+        config = self._by_issuer.get(issuer)
+        if config is None:
+            raise WrongIssuerError(iss=issuer)
+        return config, framed
+
+    def remember(self, raw: bytes, config: JWTConfig) -> None:
+        """Remember the issuer of a token once it has been verified, so that forged tokens do not fill the cache."""
+        if len(self._issuer_cache) >= _MAX_CACHED_TOKENS:
+            self._issuer_cache.clear()
+        self._issuer_cache[hash(raw)] = config
+
+
+def _issuer_in(payload: bytes) -> str | None:
+    """Return the issuer that an unverified payload names; None if it names none.
+
+    Parsing a payload can take longer than all other checks of a forged token. It is not parsed if the name of the claim
+    occurs in it exactly once, so that no other member can have that name.
+    """
+    if payload.count(b'"iss"') == 1 and not any(escape in payload for escape in _ESCAPED_LETTERS):
+        found = _ISSUER.search(payload)
+        if found is not None:
+            payload = b"{" + found[0] + b"}"
+    if payload.count(b",") > max(_MAX_COMMAS, len(payload) // _BYTES_FOR_A_COMMA):
+        raise MalformedTokenError(reason="too many members to look for an issuer among them")
+    _, claims = load_json(payload)
+    if type(claims) is not dict:
+        raise MalformedTokenError(reason="payload is not a JSON object")
+    return read_string(claims, "iss")
+
+
+Verifier: TypeAlias = JWTConfig | MultiIssuerVerifier
+"""What tokens are verified by. A union and no protocol: `JWTConfig` stands below this module and shows settings only."""
+
+
+def verifier_for(config: JWTConfig | Iterable[JWTConfig]) -> Verifier:
+    """Return a single configuration as it is, and several as a `MultiIssuerVerifier`.
+
+    Raises:
+        SettingError: `config` is something else, or the issuers of several cannot be told apart.
+    """
+    if isinstance(config, JWTConfig):
+        return config
+    if not isinstance(config, Iterable) or isinstance(config, str | bytes | Mapping):
+        raise SettingError(
+            f"config must be a JWTConfig or a list of them, not {type(config).__name__}; write JWTConfig(...)"
+        )
+    configs = tuple(config)
+    if not configs:
+        raise SettingError("config is empty: pass a JWTConfig or a non-empty list of them")
+    if len(configs) == 1 and isinstance(configs[0], JWTConfig):
+        return configs[0]
+    return MultiIssuerVerifier(configs)

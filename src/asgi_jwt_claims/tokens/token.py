@@ -1,0 +1,328 @@
+"""`Token`, which handlers read, and `Anonymous`, which stands where there is no token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, cast
+
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.runtime.frozen import Frozen
+
+__all__ = [
+    "Anonymous",
+    "Granted",
+    "NotAParameter",
+    "Token",
+    "TokenFields",
+    "about",
+    "copy_json",
+    "facts_of",
+    "fields_of",
+]
+
+if TYPE_CHECKING:
+    # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
+    # typing_extensions before Python 3.13, for nothing.
+    from typing_extensions import TypeVar
+
+    from asgi_jwt_claims.config._prepared import ClaimNames
+    from asgi_jwt_claims.errors import TokenError
+
+    ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object], default=dict[str, Any])
+else:
+    from typing import TypeVar
+
+    ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object])
+
+ErrorT = TypeVar("ErrorT", bound="TokenError")
+
+
+class TokenFields(NamedTuple):
+    """What a token says. Requests with the same token share it, so nothing but `digest_cache` ever changes.
+
+    Handlers get copies of containers: `payload` is parsed and `headers` copied for each request that asks.
+    """
+
+    identity: Any
+    type: str
+    fresh: float | None
+    authenticated_at: float | None
+    session_id: str | None
+    jti: str | None
+    issuer: str | None
+    audience: tuple[str, ...]
+    scopes: frozenset[str]
+    roles: frozenset[str]
+    issued_at: float | None
+    not_before: float | None
+    expires_at: float | None
+    payload: str
+    headers: dict[str, Any]
+    claim_names: ClaimNames
+    digest_cache: dict[str | None, Any]
+
+
+class Token(Frozen, Generic[ClaimsT]):
+    """A verified token, as handlers receive it. Frozen; never holds the encoded token.
+
+    Only verification makes tokens (`verify_token`, the middleware). The containers `user_claims`, `claims` and
+    `headers` are copies, made when first read: changing them changes no decision and no other token.
+
+    A plain class, not a dataclass: the injectors of several frameworks try to rebuild a dataclass from the request.
+    """
+
+    __slots__ = ("_own", "_verified")
+
+    _verified: tuple[TokenFields, float, str | None]
+    """What the token says, when it was verified, and where it was found."""
+    _own: dict[str, Any]
+    """The copies made so far. Absent before the first one, since most requests read one container at most."""
+
+    def __init__(self, fields: TokenFields, verified_at: float, source: str | None = None) -> None:
+        _set_verified(self, (fields, verified_at, source))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy starts from the verified fields, not from containers that a handler may have changed.
+        return (Token, self._verified)
+
+    def __repr__(self) -> str:
+        return f"<Token {self.type} identity={self.identity!r} jti={self.jti!r}>"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Explain to users of pydantic and FastAPI why `Token` cannot annotate a parameter or a response.
+
+        Raises:
+            SettingError: Always, except for a field of a model with `arbitrary_types_allowed`.
+        """
+        try:
+            return handler(cls)
+        except RuntimeError as error:  # the family of pydantic's own errors, which the core does not import
+            raise SettingError(
+                "FastAPI cannot read a Token from a request: write `token: CurrentToken`, or put jwt_required, both of "
+                "asgi_jwt_claims.fastapi, between the route decorator and the handler. Nor is a Token a response: "
+                "return token.user_claims"
+            ) from error
+
+    def _owned(self, name: str) -> Any:
+        try:
+            own = self._own
+        except AttributeError:
+            object.__setattr__(self, "_own", own := {})
+        if name not in own:
+            own[name] = self._made(name)
+        return own[name]
+
+    def _made(self, name: str) -> Any:
+        if name == "headers":
+            return copy_json(self._verified[0].headers)
+        claims = json.loads(self._verified[0].payload)
+        if name == "identity":
+            return claims[self._verified[0].claim_names.identity]
+        return self._verified[0].claim_names.own(claims) if name == "user_claims" else claims
+
+    @property
+    def identity(self) -> Any:
+        """Whom the token speaks for: the `sub` claim (a non-empty str), or the claim named by `identity_claim`."""
+        identity = self._verified[0].identity
+        return self._owned("identity") if identity is None else identity
+
+    @property
+    def user_claims(self) -> ClaimsT:
+        """The application's own claims; an empty dict if there are none."""
+        return cast("ClaimsT", self._owned("user_claims"))
+
+    @property
+    def type(self) -> str:
+        """`"access"`, `"refresh"`, or a type of the application's own."""
+        return self._verified[0].type
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the login counted as recent when the token was verified."""
+        fields, verified_at, _ = self._verified
+        return verified_at < (fields.fresh or 0)
+
+    @property
+    def authenticated_at(self) -> float | None:
+        """When the user logged in: `auth_time` (OpenID Connect Core section 2), else `iat` of a fresh token, else None."""
+        return self._verified[0].authenticated_at
+
+    @property
+    def login_age(self) -> float | None:
+        """Seconds from the login to the verification; None for a token that cannot count as fresh.
+
+        A refreshed token is never fresh, however recent the login was. For tokens of a provider, which have no `fresh`
+        claim, `auth_time` alone counts (RFC 9470 section 5).
+        """
+        fields, verified_at, _ = self._verified
+        authenticated_at = fields.authenticated_at
+        if authenticated_at is None or (fields.fresh is not None and not self.fresh):
+            return None
+        return verified_at - authenticated_at
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that the token belongs to: the `sid` claim, or the claim named by `session_claim`."""
+        return self._verified[0].session_id
+
+    @property
+    def jti(self) -> str | None:
+        """The token's own identifier (RFC 7519 section 4.1.7)."""
+        return self._verified[0].jti
+
+    @property
+    def issuer(self) -> str | None:
+        """The `iss` claim (RFC 7519 section 4.1.1)."""
+        return self._verified[0].issuer
+
+    @property
+    def audience(self) -> tuple[str, ...]:
+        """The `aud` claim, one or several names (RFC 7519 section 4.1.3); empty if it is absent."""
+        return self._verified[0].audience
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes granted (RFC 8693 section 4.2); empty if there are none."""
+        return self._verified[0].scopes
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles of the identity (RFC 9068 section 2.2.3.1); empty if there are none."""
+        return self._verified[0].roles
+
+    @property
+    def issued_at(self) -> float | None:
+        """The `iat` claim: seconds since the epoch."""
+        return self._verified[0].issued_at
+
+    @property
+    def expires_at(self) -> float | None:
+        """The `exp` claim: seconds since the epoch; None if the token never expires."""
+        return self._verified[0].expires_at
+
+    @property
+    def source(self) -> str | None:
+        """Where the token was found, such as `"header"`; None if the application verified it itself."""
+        return self._verified[2]
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """All claims, as they stood in the token."""
+        claims: dict[str, Any] = self._owned("claims")
+        return claims
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The JOSE header (RFC 7515 section 4)."""
+        headers: dict[str, Any] = self._owned("headers")
+        return headers
+
+    # The names of sanic-jwt-extended.
+
+    @property
+    def jwt_identity(self) -> Any:
+        """The same as `identity`."""
+        return self.identity
+
+    @property
+    def jwt_user_claims(self) -> ClaimsT:
+        """The same as `user_claims`."""
+        return self.user_claims
+
+    @property
+    def raw_jwt(self) -> dict[str, Any]:
+        """The same as `claims`."""
+        return self.claims
+
+    # What Starlette expects of `scope["user"]`.
+
+    @property
+    def is_authenticated(self) -> Literal[True]:
+        """Always true: a `Token` exists only after verification."""
+        return True
+
+    @property
+    def display_name(self) -> str:
+        """The identity as text."""
+        return str(self.identity)
+
+
+_set_verified = vars(Token)["_verified"].__set__
+"""Quicker than `object.__setattr__`, for the token of every request."""
+
+
+def facts_of(token: Token[Any]) -> dict[str, Any]:
+    """Collect what events and errors say of a token."""
+    return {
+        "type": token.type,
+        "issuer": token.issuer,
+        "identity": token.identity,
+        "jti": token.jti,
+        "session_id": token.session_id,
+    }
+
+
+def about(error: ErrorT, token: Token[Any]) -> ErrorT:
+    """Attach the facts of a verified `token` to `error`, and return it."""
+    error.verified = facts_of(token)
+    return error
+
+
+class NotAParameter:
+    """Annotates the first parameter of a function that users of FastAPI wrongly try in `Depends`, with advice."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> NoReturn:
+        """Refuse to be read from a request.
+
+        Raises:
+            SettingError: Always.
+        """
+        raise SettingError(self._message)
+
+
+def fields_of(token: Token[Any]) -> TokenFields:
+    """What a token says, shared by all requests that bring the same bytes."""
+    return token._verified[0]  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
+
+
+class Granted:
+    """Stands as `scope["auth"]` if there is a token.
+
+    Attributes:
+        token: The token.
+    """
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: Token[Any]) -> None:
+        self.token = token
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes of the token, and `"authenticated"`, which Starlette gives to every user who has logged in."""
+        return self.token.scopes | {"authenticated"}
+
+
+class Anonymous:
+    """Stands as `scope["user"]` and `scope["auth"]` if there is no token: no user, and no scopes."""
+
+    __slots__ = ()
+
+    is_authenticated: Literal[False] = False
+    identity = ""
+    display_name = ""
+    scopes: frozenset[str] = frozenset()
+
+
+def copy_json(value: Any) -> Any:
+    """Copy a JSON value deeply; several times quicker than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {name: copy_json(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [copy_json(member) for member in value]
+    return value
