@@ -107,7 +107,7 @@ async def remote(key: Key) -> JWTConfig:
     keys = RemoteKeySet(
         f"{ISSUER}/jwks", fetch=fetch, policy=FetchPolicy(ttl=3600, max_ttl=3600, unknown_kid_interval=86400)
     )
-    loop.run_until_complete(keys.fetch_now())
+    await keys.fetch_now()
     return JWTConfig(jwks=keys, issuer=ISSUER, audience=AUDIENCE)
 
 
