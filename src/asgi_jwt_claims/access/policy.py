@@ -13,8 +13,7 @@ from asgi_jwt_claims.errors import (
     SettingError,
 )
 from asgi_jwt_claims.runtime.durations import as_duration
-from asgi_jwt_claims.runtime.frozen import Frozen
-from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.runtime.values import Frozen, plain
 from asgi_jwt_claims.tokens.claims import SCOPE_TOKEN
 from asgi_jwt_claims.tokens.token import about
 from asgi_jwt_claims.tokens.verification import check_type

@@ -15,7 +15,7 @@ from asgi_jwt_claims.errors import (
     UnknownKeyError,
 )
 from asgi_jwt_claims.jose.compact import as_ascii
-from asgi_jwt_claims.runtime.frozen import Frozen
+from asgi_jwt_claims.runtime.values import Frozen
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, extract_credentials, why_absent
 from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, SAFE_METHODS, check_csrf

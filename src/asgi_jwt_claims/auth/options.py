@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.runtime.frozen import Frozen
+from asgi_jwt_claims.runtime.values import Frozen
 from asgi_jwt_claims.sources._credentials import Source, is_source
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, ErrorResponder, OnError
-from asgi_jwt_claims.runtime.frozen import Frozen
 from asgi_jwt_claims.runtime.log import logger
+from asgi_jwt_claims.runtime.values import Frozen
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from asgi_jwt_claims.sources._credentials import Source, is_source, schemes_of
 from asgi_jwt_claims.sources.cookie import Cookie

@@ -26,7 +26,7 @@ from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, sh
 from asgi_jwt_claims.auth.routes import mark_path_parameter
 from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.errors import SettingError, TokenError
-from asgi_jwt_claims.runtime.extras import needs
+from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.tokens.token import Token
 
 with needs("fastapi"):

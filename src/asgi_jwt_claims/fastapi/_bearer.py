@@ -22,7 +22,7 @@ from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
-from asgi_jwt_claims.runtime.extras import needs
+from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from asgi_jwt_claims.sources._credentials import Source
 from asgi_jwt_claims.sources.header import BearerHeader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asgi_jwt_claims.runtime.lazy import importer
+from asgi_jwt_claims.runtime.imports import importer
 
 if TYPE_CHECKING:
     from .endpoint import JWKSEndpoint

@@ -19,8 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from asgi_jwt_claims.errors import KeyConfigurationError, SigningKeyMissingError
 from asgi_jwt_claims.jose import algorithms as _jose
 from asgi_jwt_claims.jose.compact import b64url_encode
-from asgi_jwt_claims.runtime.frozen import Frozen
-from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.runtime.values import Frozen, plain
 
 from . import _loading, _material
 from ._secrets import check_secret

@@ -11,7 +11,7 @@ from asgi_jwt_claims.errors import (
     KeyConfigurationError,
     UnknownKeyError,
 )
-from asgi_jwt_claims.runtime.frozen import Frozen
+from asgi_jwt_claims.runtime.values import Frozen
 
 from ._loading import PRIVATE_MEMBERS
 from .key import Key, as_mapping, keeps_no_secret, why_not_for_signatures, without_empty

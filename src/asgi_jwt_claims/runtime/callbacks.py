@@ -20,15 +20,10 @@ _PATIENCE = 1.0
 
 
 async def notify(function: Callable[[_EventT], object], event: _EventT, about: str) -> None:
-    """Call `function` with `event`, and await an awaitable result for at most `_PATIENCE` seconds.
+    """Call a sync or async function of the application, for at most `_PATIENCE` seconds if it is async.
 
-    What the function raises is logged, `CancelledError` included, but a cancellation of the calling task continues. A
-    sync function cannot be interrupted.
-
-    Args:
-        function: A sync or async function of the application.
-        event: The event.
-        about: The name of the event in the log.
+    What it raises is logged with `about`, the name of the event. That includes a `CancelledError` of its own, but a
+    cancellation of the calling task continues.
     """
     try:
         result = function(event)

@@ -12,15 +12,10 @@ __all__ = ["as_duration", "whole_seconds"]
 
 
 def as_duration(value: timedelta | float, name: str, *, zero: bool = False) -> timedelta:
-    """Return a positive duration as a `timedelta`.
-
-    Args:
-        value: The setting or argument, a `timedelta` or seconds.
-        name: Its name in an error.
-        zero: Whether it may be zero.
+    """Return the setting or argument `name`, a positive duration (or `zero`), as a `timedelta`.
 
     Raises:
-        SettingError: It is not a duration, or not a positive one.
+        SettingError: It is neither a `timedelta` nor seconds, or not positive.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:

@@ -18,10 +18,9 @@ class Background(Protocol):
 
 
 async def run_during(subjects: Iterable[Background], call: Callable[[], Awaitable[object]]) -> None:
-    """Run `subjects` in the background until `call` has ended.
+    """Run `subjects` in the background until `call` has ended, and raise what it raises.
 
-    Raises:
-        Exception: `call` raised it. Servers tell by it whether an application has a lifespan at all.
+    Servers tell by it whether an application has a lifespan at all.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as background:

@@ -24,13 +24,9 @@ _running: set[asyncio.Task[None]] = set()
 
 
 def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], object]:
-    """Run an async function in a task of its own, in an empty context, since it works for all requests.
+    """Run a function in a task of its own, in an empty context, since it works for all requests.
 
-    Args:
-        function: The function. It must not raise, as no caller would see it.
-
-    Returns:
-        A function that cancels the task.
+    The function must not raise, as no caller would see it. Returns a function that cancels the task.
     """
     trio = _current_trio()
     if trio is not None:
@@ -77,10 +73,7 @@ def ends_task(error: BaseException) -> bool:
 
 
 def caller_from_any_thread() -> Callable[[Callable[[], object]], object]:
-    """Return a function that any thread can use to let this event loop call a function soon.
-
-    It raises RuntimeError once the event loop has ended.
-    """
+    """Return what lets any thread call a function in this event loop; it raises RuntimeError once the loop has ended."""
     trio = _current_trio()
     soon: Callable[[Callable[[], object]], object] = (
         asyncio.get_running_loop().call_soon_threadsafe

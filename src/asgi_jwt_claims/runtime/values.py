@@ -1,10 +1,22 @@
-"""Reduce values of subclasses of str, int and float to the characters or the number that they hold."""
+"""Make instances that cannot be changed, and reduce values of subclasses of str, int and float to what they hold."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
-__all__ = ["plain"]
+__all__ = ["Frozen", "plain"]
+
+
+class Frozen:
+    """Refuses to set and to delete attributes. `__init__` sets them with `object.__setattr__`."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is frozen: {name!r} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a {type(self).__name__} is frozen: {name!r} cannot be deleted")
 
 
 def plain(value: Any) -> Any:

@@ -28,7 +28,7 @@ from asgi_jwt_claims.auth.request import authenticate_request, complete_request,
 from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
 from asgi_jwt_claims.connections.refusals import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
-from asgi_jwt_claims.runtime.extras import needs
+from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.sources import DEFAULT_SOURCES

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asgi_jwt_claims.runtime.lazy import importer
+from asgi_jwt_claims.runtime.imports import importer
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.tokens.digests import TokenDigests

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.runtime.extras import needs
+from asgi_jwt_claims.runtime.imports import needs
 
 from ._commands import CommandStore
 

@@ -14,7 +14,7 @@ from asgi_jwt_claims.config import JWTConfig, OnAuthEvent
 from asgi_jwt_claims.errors import MalformedTokenError, MissingClaimError, SettingError, WrongIssuerError
 from asgi_jwt_claims.jose.compact import Framed, split_compact
 from asgi_jwt_claims.jose.strict_json import load_json
-from asgi_jwt_claims.runtime.frozen import Frozen
+from asgi_jwt_claims.runtime.values import Frozen
 
 from .claims import read_string
 
@@ -65,8 +65,7 @@ class MultiIssuerVerifier(Frozen):
         set_once(self, "_issuer_cache", {})
         set_once(self, "is_remote", any(config.is_remote for config in self))
         set_once(self, "max_token_size", max(config.max_token_size for config in self))
-        on_event = {issuer: config.on_event for issuer, config in by_issuer.items() if config.on_event is not None}
-        set_once(self, "on_event", on_event)
+        set_once(self, "on_event", {config.issuer: config.on_event for config in self if config.on_event is not None})
 
     def __iter__(self) -> Iterator[JWTConfig]:
         return iter(self._by_issuer.values())
@@ -78,13 +77,7 @@ class MultiIssuerVerifier(Frozen):
         return hash(tuple(self))
 
     def config_for(self, raw: bytes) -> tuple[JWTConfig, Framed | None]:
-        """Choose the configuration whose issuer a token names.
-
-        Args:
-            raw: The token, from `as_ascii`. Nothing in it has been verified.
-
-        Returns:
-            The configuration, and the token's parts if they had to be separated to tell.
+        """Choose the configuration whose issuer an unverified token names; return it with the token's parts if split.
 
         Raises:
             InvalidTokenError: It is not a token, or names none of the issuers.
@@ -98,10 +91,9 @@ class MultiIssuerVerifier(Frozen):
         issuer = _issuer_in(framed[1])
         if issuer is None:
             raise MissingClaimError(claim="iss")
-        config = self._by_issuer.get(issuer)
-        if config is None:
+        if issuer not in self._by_issuer:
             raise WrongIssuerError(iss=issuer)
-        return config, framed
+        return self._by_issuer[issuer], framed
 
     def remember(self, raw: bytes, config: JWTConfig) -> None:
         """Remember the issuer of a token once it has been verified, so that forged tokens do not fill the cache."""
@@ -116,10 +108,9 @@ def _issuer_in(payload: bytes) -> str | None:
     Parsing a payload can take longer than all other checks of a forged token. It is not parsed if the name of the claim
     occurs in it exactly once, so that no other member can have that name.
     """
-    if payload.count(b'"iss"') == 1 and not any(escape in payload for escape in _ESCAPED_LETTERS):
-        found = _ISSUER.search(payload)
-        if found is not None:
-            payload = b"{" + found[0] + b"}"
+    is_named_once = payload.count(b'"iss"') == 1 and not any(escape in payload for escape in _ESCAPED_LETTERS)
+    if is_named_once and (found := _ISSUER.search(payload)) is not None:
+        payload = b"{" + found[0] + b"}"
     if payload.count(b",") > max(_MAX_COMMAS, len(payload) // _BYTES_FOR_A_COMMA):
         raise MalformedTokenError(reason="too many members to look for an issuer among them")
     _, claims = load_json(payload)
@@ -129,7 +120,7 @@ def _issuer_in(payload: bytes) -> str | None:
 
 
 Verifier: TypeAlias = JWTConfig | MultiIssuerVerifier
-"""What tokens are verified by. A union and no protocol: `JWTConfig` stands below this module and shows settings only."""
+"""What tokens are verified by. No protocol, since `JWTConfig` stands below this module and shows settings only."""
 
 
 def verifier_for(config: JWTConfig | Iterable[JWTConfig]) -> Verifier:

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, NoReturn, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, NoReturn, cast
 
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.runtime.frozen import Frozen
-
-__all__ = [
-    "Anonymous",
-    "Granted",
-    "NotAParameter",
-    "Token",
-    "TokenFields",
-    "about",
-    "copy_json",
-    "facts_of",
-    "fields_of",
-]
+from asgi_jwt_claims.runtime.values import Frozen
 
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
@@ -36,6 +24,18 @@ else:
     ClaimsT = TypeVar("ClaimsT", bound=Mapping[str, object])
 
 ErrorT = TypeVar("ErrorT", bound="TokenError")
+
+__all__ = [
+    "Anonymous",
+    "Granted",
+    "NotAParameter",
+    "Token",
+    "TokenFields",
+    "about",
+    "copy_json",
+    "facts_of",
+    "fields_of",
+]
 
 
 class TokenFields(NamedTuple):
@@ -91,11 +91,7 @@ class Token(Frozen, Generic[ClaimsT]):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Explain to users of pydantic and FastAPI why `Token` cannot annotate a parameter or a response.
-
-        Raises:
-            SettingError: Always, except for a field of a model with `arbitrary_types_allowed`.
-        """
+        """Explain why `Token` annotates no parameter, no response, and no field without `arbitrary_types_allowed`."""
         try:
             return handler(cls)
         except RuntimeError as error:  # the family of pydantic's own errors, which the core does not import
@@ -111,16 +107,8 @@ class Token(Frozen, Generic[ClaimsT]):
         except AttributeError:
             object.__setattr__(self, "_own", own := {})
         if name not in own:
-            own[name] = self._made(name)
+            own[name] = _CONTAINERS[name](self._verified[0])
         return own[name]
-
-    def _made(self, name: str) -> Any:
-        if name == "headers":
-            return copy_json(self._verified[0].headers)
-        claims = json.loads(self._verified[0].payload)
-        if name == "identity":
-            return claims[self._verified[0].claim_names.identity]
-        return self._verified[0].claim_names.own(claims) if name == "user_claims" else claims
 
     @property
     def identity(self) -> Any:
@@ -146,7 +134,7 @@ class Token(Frozen, Generic[ClaimsT]):
 
     @property
     def authenticated_at(self) -> float | None:
-        """When the user logged in: `auth_time` (OpenID Connect Core section 2), else `iat` of a fresh token, else None."""
+        """When the user logged in: `auth_time` (OpenID Connect Core section 2), else `iat` of a fresh token."""
         return self._verified[0].authenticated_at
 
     @property
@@ -157,10 +145,9 @@ class Token(Frozen, Generic[ClaimsT]):
         claim, `auth_time` alone counts (RFC 9470 section 5).
         """
         fields, verified_at, _ = self._verified
-        authenticated_at = fields.authenticated_at
-        if authenticated_at is None or (fields.fresh is not None and not self.fresh):
+        if fields.authenticated_at is None or (fields.fresh is not None and not self.fresh):
             return None
-        return verified_at - authenticated_at
+        return verified_at - fields.authenticated_at
 
     @property
     def session_id(self) -> str | None:
@@ -210,38 +197,20 @@ class Token(Frozen, Generic[ClaimsT]):
     @property
     def claims(self) -> dict[str, Any]:
         """All claims, as they stood in the token."""
-        claims: dict[str, Any] = self._owned("claims")
-        return claims
+        return cast("dict[str, Any]", self._owned("claims"))
 
     @property
     def headers(self) -> dict[str, Any]:
         """The JOSE header (RFC 7515 section 4)."""
-        headers: dict[str, Any] = self._owned("headers")
-        return headers
+        return cast("dict[str, Any]", self._owned("headers"))
 
     # The names of sanic-jwt-extended.
+    jwt_identity = identity
+    jwt_user_claims = user_claims
+    raw_jwt = claims
 
-    @property
-    def jwt_identity(self) -> Any:
-        """The same as `identity`."""
-        return self.identity
-
-    @property
-    def jwt_user_claims(self) -> ClaimsT:
-        """The same as `user_claims`."""
-        return self.user_claims
-
-    @property
-    def raw_jwt(self) -> dict[str, Any]:
-        """The same as `claims`."""
-        return self.claims
-
-    # What Starlette expects of `scope["user"]`.
-
-    @property
-    def is_authenticated(self) -> Literal[True]:
-        """Always true: a `Token` exists only after verification."""
-        return True
+    # What Starlette expects of `scope["user"]`. A `Token` exists only after verification.
+    is_authenticated: ClassVar[Literal[True]] = True
 
     @property
     def display_name(self) -> str:
@@ -249,19 +218,21 @@ class Token(Frozen, Generic[ClaimsT]):
         return str(self.identity)
 
 
+_CONTAINERS: dict[str, Callable[[TokenFields], Any]] = {
+    "identity": lambda fields: json.loads(fields.payload)[fields.claim_names.identity],
+    "user_claims": lambda fields: fields.claim_names.own(json.loads(fields.payload)),
+    "claims": lambda fields: json.loads(fields.payload),
+    "headers": lambda fields: copy_json(fields.headers),
+}
+"""How to make a handler's own copy of each container."""
+
 _set_verified = vars(Token)["_verified"].__set__
 """Quicker than `object.__setattr__`, for the token of every request."""
 
 
 def facts_of(token: Token[Any]) -> dict[str, Any]:
     """Collect what events and errors say of a token."""
-    return {
-        "type": token.type,
-        "issuer": token.issuer,
-        "identity": token.identity,
-        "jti": token.jti,
-        "session_id": token.session_id,
-    }
+    return {name: getattr(token, name) for name in ("type", "issuer", "identity", "jti", "session_id")}
 
 
 def about(error: ErrorT, token: Token[Any]) -> ErrorT:
@@ -277,11 +248,7 @@ class NotAParameter:
         self._message = message
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> NoReturn:
-        """Refuse to be read from a request.
-
-        Raises:
-            SettingError: Always.
-        """
+        """Refuse to be read from a request, by raising `SettingError`."""
         raise SettingError(self._message)
 
 
@@ -291,11 +258,7 @@ def fields_of(token: Token[Any]) -> TokenFields:
 
 
 class Granted:
-    """Stands as `scope["auth"]` if there is a token.
-
-    Attributes:
-        token: The token.
-    """
+    """Stands as `scope["auth"]` if there is a token."""
 
     __slots__ = ("token",)
 

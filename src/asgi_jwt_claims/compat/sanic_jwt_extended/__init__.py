@@ -6,7 +6,7 @@ working. The page "Migrate from sanic-jwt-extended" of the documentation lists t
 
 from __future__ import annotations
 
-from asgi_jwt_claims.runtime.extras import needs
+from asgi_jwt_claims.runtime.imports import needs
 
 with needs("sanic"):
     from .decorators import fresh_jwt_required, jwt_optional, jwt_refresh_token_required, jwt_required
