@@ -4,18 +4,16 @@ python-jose's key classes decide every known signature vector rightly. Its token
 no `jose.jwt`, no `jose.jws`, no `jose.jwk.construct`, which would let a key choose its class. `jwk.register_key`
 changes the whole process and is left alone; the table below is ours.
 
-RSASSA-PKCS1-v1_5 is signed and verified, and ECDSA verified, by python-jose's own functions. Hooks spare them what they
-would find out for each token. Over python-jose's classes, ECDSA signing and HMAC are our own: python-jose's take a
-tenth longer to sign, and prepare the secret anew for each token. RSASSA-PSS and EdDSA, which python-jose lacks, are
-classes over its base class. All of them compute with `cryptography`.
+RSASSA-PKCS1-v1_5 is signed and verified, and ECDSA verified, by python-jose's own functions; hooks spare them what they
+would find out for each token. ECDSA signing and HMAC are our own, for speed. RSASSA-PSS and EdDSA, which python-jose
+lacks, are classes over its base class. All of them compute with `cryptography`.
 
-A private RSA key warns when it verifies, and a private EC key cannot, so `keys` builds a signer and a verifier side by
-side.
+A private RSA key warns when it verifies, and a private EC key cannot, so `keys` builds a signer and a verifier.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -26,26 +24,10 @@ from jose.backends.base import Key as JoseKey
 from jose.backends.cryptography_backend import CryptographyECKey, CryptographyHMACKey, CryptographyRSAKey
 from jose.exceptions import JOSEError
 
-__all__ = ["ALGORITHMS", "JOSEError", "Signer", "Verifier", "build", "hash_length"]
+__all__ = ["ALGORITHMS", "JOSEError", "JoseKey", "build", "hash_length"]
 
-_HASHES: dict[str, Any] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
+_HASHES: dict[str, hashes.HashAlgorithm] = {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
 """By the last three characters of an algorithm's name."""
-
-
-class Signer(Protocol):
-    """A key that signs."""
-
-    def sign(self, msg: bytes) -> bytes:
-        """Sign a message."""
-        ...
-
-
-class Verifier(Protocol):
-    """A key that verifies."""
-
-    def verify(self, msg: bytes, sig: bytes) -> bool:
-        """Whether a signature is that of a message; never raises for any signature."""
-        ...
 
 
 class PreparedHMACKey(CryptographyHMACKey):
@@ -85,7 +67,7 @@ class PreparedRSAKey(CryptographyRSAKey):
 
 
 class PreparedECKey(CryptographyECKey):
-    """ECDSA (RFC 7518 section 3.4): a signature is r and s, each as long as the curve's field. `verify` is python-jose's."""
+    """ECDSA (RFC 7518 section 3.4): r and s, each as long as the curve's field. `verify` is python-jose's."""
 
     def __init__(self, key: Any, algorithm: str) -> None:
         super().__init__(key, algorithm)
@@ -132,7 +114,7 @@ class RSAPSSKey(EdDSAKey):
         self._parameters = (padding.PSS(mgf=padding.MGF1(used), salt_length=used.digest_size), used)
 
 
-ALGORITHMS: dict[str, Any] = {
+ALGORITHMS: dict[str, type[JoseKey]] = {
     **dict.fromkeys(("HS256", "HS384", "HS512"), PreparedHMACKey),
     **dict.fromkeys(("RS256", "RS384", "RS512"), PreparedRSAKey),
     **dict.fromkeys(("PS256", "PS384", "PS512"), RSAPSSKey),
@@ -142,12 +124,8 @@ ALGORITHMS: dict[str, Any] = {
 """The class for each `alg` (RFC 7518 section 3.1, RFC 8037, RFC 9864)."""
 
 
-def build(material: Any, algorithm: str) -> Any:
-    """Prepare a key for exactly one algorithm.
-
-    Args:
-        material: A secret (bytes), or a private or public key object of `cryptography`.
-        algorithm: An `alg` value of `ALGORITHMS`.
+def build(material: Any, algorithm: str) -> JoseKey:
+    """Prepare a secret (bytes) or a key object of `cryptography` for exactly one algorithm of `ALGORITHMS`.
 
     Raises:
         JOSEError: The material does not fit the algorithm.
@@ -157,5 +135,4 @@ def build(material: Any, algorithm: str) -> Any:
 
 def hash_length(algorithm: str) -> int:
     """Length in bytes of the hash that an algorithm is named after."""
-    length: int = _HASHES[algorithm[-3:]].digest_size
-    return length
+    return _HASHES[algorithm[-3:]].digest_size

@@ -101,8 +101,8 @@ class Key(Frozen):
     is_symmetric: bool
     _loaded: _material.KeyMaterial
     _signature_length: int
-    _signer: _jose.Signer | None
-    _verifier: _jose.Verifier
+    _signer: _jose.JoseKey | None
+    _verifier: _jose.JoseKey
 
     def __init__(self, material: _material.KeyMaterial, algorithm: str | None, kid: str | None) -> None:
         possible = _material.algorithms_for(material)
