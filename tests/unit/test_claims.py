@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections import OrderedDict
 from types import MappingProxyType
@@ -9,19 +10,20 @@ from typing import Any
 
 import pytest
 
+from asgi_jwt_claims import JWTConfig
 from asgi_jwt_claims.config._prepared import ClaimNames
 from asgi_jwt_claims.errors import InvalidClaimError, MintingError
 from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
 from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH
 from asgi_jwt_claims.tokens.claims import (
     accepted_typ,
-    check_user_claims,
-    read_audience,
+    parse_claims,
     read_fresh,
     read_numeric_date,
     read_roles,
     read_scopes,
     read_string,
+    read_strings,
 )
 from asgi_jwt_claims.tokens.minted_claims import json_copy, scope_text
 from tests.conftest import NOW
@@ -95,7 +97,7 @@ def test_what_is_absent_is_absent() -> None:
     """A reader of an absent claim gives the value that stands for absence."""
     assert None is read_numeric_date({}, "exp")
     assert None is read_string({}, "iss")
-    assert () == read_audience({})
+    assert () == read_strings({}, "aud")
     assert frozenset() == read_roles({}, "roles")
     assert frozenset() == read_scopes({}, "scope")
     assert 0 == read_fresh({})
@@ -116,14 +118,14 @@ def test_a_string_is_a_non_empty_string(value: Any) -> None:
 def test_an_audience_of_another_type_is_wrong(value: Any) -> None:
     """An audience is a non-empty string or a non-empty array of them, not mixed with anything."""
     with pytest.raises(InvalidClaimError) as error:
-        read_audience({"aud": value})
+        read_strings({"aud": value}, "aud")
     assert {"claim": "aud", "reason": "neither a non-empty string nor an array of them"} == error.value.evidence
 
 
 @pytest.mark.parametrize(("value", "audience"), [("a", ("a",)), (["a"], ("a",)), (["a", "b"], ("a", "b"))])
 def test_an_audience_is_one_or_several(value: Any, audience: tuple[str, ...]) -> None:
     """A string is one audience, an array several."""
-    assert audience == read_audience({"aud": value})
+    assert audience == read_strings({"aud": value}, "aud")
 
 
 @pytest.mark.parametrize(
@@ -209,26 +211,29 @@ def test_fresh_of_another_type_is_wrong(value: Any) -> None:
         read_fresh({"fresh": value})
 
 
-def test_user_claims_are_the_object_under_their_name() -> None:
+CLAIMS: dict[str, Any] = {"sub": "alice", "type": "access", "exp": 1, "iat": 0, "jti": "j"}
+
+
+@pytest.mark.parametrize("claims", [{"user_claims": {"sub": "x"}}, {"user_claims": {}}, {"sub": "alice"}])
+def test_user_claims_are_the_object_under_their_name(config: JWTConfig, claims: dict[str, Any]) -> None:
     """The object is read as it is, and an empty one where there is none."""
-    names = ClaimNames("sub", "user_claims", frozenset({"sub"}))
-    for claims in ({"user_claims": {"sub": "x"}}, {"user_claims": {}}, {"sub": "alice"}):
-        check_user_claims(claims, "user_claims")
-        assert claims.get("user_claims", {}) == names.own(claims)
+    names = parse_claims({**CLAIMS, **claims}, {}, "", config).claim_names
+    assert claims.get("user_claims", {}) == names.own(claims)
 
 
 @pytest.mark.parametrize("value", [None, [], "x", 1, True, [{}]])
-def test_user_claims_of_another_type_are_wrong(value: Any) -> None:
+def test_user_claims_of_another_type_are_wrong(config: JWTConfig, value: Any) -> None:
     """User claims that are no object are wrong, null included."""
     with pytest.raises(InvalidClaimError) as error:
-        check_user_claims({"user_claims": value}, "user_claims")
+        parse_claims({**CLAIMS, "user_claims": value}, {}, "", config)
     assert {"claim": "user_claims", "reason": "not an object"} == error.value.evidence
 
 
-def test_flat_user_claims_are_what_is_not_reserved() -> None:
+def test_flat_user_claims_are_what_is_not_reserved(config: JWTConfig) -> None:
     """Without a claim of their own, user claims are all claims that mean nothing else."""
+    flat = dataclasses.replace(config, user_claims_claim=None)
+    assert 1 == parse_claims({**CLAIMS, "user_claims": 1}, {}, "", flat).expires_at
     claims = {"sub": "alice", "exp": 1, "team": "blue", "user_claims": {"a": 1}}
-    check_user_claims({**claims, "user_claims": 1}, None)
     assert {"team": "blue", "user_claims": {"a": 1}} == ClaimNames("sub", None, frozenset({"sub", "exp"})).own(claims)
 
 

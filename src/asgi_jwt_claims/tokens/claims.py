@@ -10,17 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from asgi_jwt_claims.errors import (
-    BoundTokenError,
-    ExpiredTokenError,
-    InvalidClaimError,
-    MalformedTokenError,
-    MissingClaimError,
-    NotYetValidError,
-    WrongAudienceError,
-    WrongIssuerError,
-    WrongTypeError,
-)
+from asgi_jwt_claims import errors
 
 from .token import TokenFields
 
@@ -59,25 +49,23 @@ def accepted_typ(typ: object, kind: str) -> bool:
 def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
     """Read the claims of a token by their types. Depends on nothing but the token's bytes and the names configured.
 
-    Args:
-        claims: The parsed payload.
-        header: The JOSE header.
-        payload: The text of the payload.
-        config: The configuration.
+    `claims` is the value of the JSON text `payload`.
 
     Raises:
         InvalidTokenError: A claim is missing, of a wrong type, or shows a token of another kind.
     """
     prepared = config._prepared
     if type(claims) is not dict:
-        raise MalformedTokenError(reason="payload is not a JSON object")
+        raise errors.MalformedTokenError(reason="payload is not a JSON object")
     for name in prepared.required:
         if name not in claims:
-            raise MissingClaimError(claim=name)
+            raise errors.MissingClaimError(claim=name)
     # RFC 7800 section 3.1: a recipient that cannot check the confirmation must not accept the token.
     if "cnf" in claims:
-        raise BoundTokenError()
-    check_user_claims(claims, config.user_claims_claim)
+        raise errors.BoundTokenError()
+    own = config.user_claims_claim
+    if own is not None and not isinstance(claims.get(own, {}), dict):
+        raise errors.InvalidClaimError(claim=own, reason="not an object")
     # Nearly every token carries whole seconds and non-empty strings, which need no further check.
     subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
     issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
@@ -99,7 +87,7 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
         read_string(claims, session) if session is not None and session in claims else None,
         jti if type(jti) is str and jti else read_string(claims, "jti"),
         issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
-        read_audience(claims),
+        read_strings(claims, "aud"),
         read_scopes(claims, config.scope_claim) if config.scope_claim in claims else _NONE,
         read_roles(claims, config.roles_claim) if config.roles_claim in claims else _NONE,
         issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
@@ -115,7 +103,7 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
 def _other_identity(claims: dict[str, Any], name: str) -> Any:
     identity = claims[name]
     if identity is None or identity == "":
-        raise InvalidClaimError(claim=name, reason="null or empty")
+        raise errors.InvalidClaimError(claim=name, reason="null or empty")
     # A handler could change a container, so that each token parses its own when asked.
     return None if isinstance(identity, dict | list) else identity
 
@@ -125,19 +113,13 @@ def _type(claims: dict[str, Any], header: dict[str, Any], config: JWTConfig) -> 
         kind = "access"
         sign = sign_of_another_kind(claims, header, accept_id_tokens=config.accept_id_tokens)
         if sign is not None:
-            raise WrongTypeError(claim=sign)
+            raise errors.WrongTypeError(claim=sign)
     else:
         kind = cast("str", read_string(claims, config.type_claim))  # not None: it is required
     typ = header.get("typ", "JWT")
     if typ != "JWT" and not accepted_typ(typ, kind):
-        raise WrongTypeError(type=kind, typ=typ)
+        raise errors.WrongTypeError(type=kind, typ=typ)
     return kind
-
-
-def check_user_claims(claims: Mapping[str, Any], name: str | None) -> None:
-    """Refuse a claim for the application's claims that is not an object."""
-    if name is not None and not isinstance(claims.get(name, {}), dict):
-        raise InvalidClaimError(claim=name, reason="not an object")
 
 
 def sign_of_another_kind(
@@ -145,10 +127,7 @@ def sign_of_another_kind(
 ) -> str | None:
     """Find the claim that shows that a token without a type claim is not an access token; None if there is none.
 
-    Args:
-        claims: The claims of the token.
-        header: The JOSE header of the token.
-        accept_id_tokens: Whether an ID token counts as an access token.
+    With `accept_id_tokens`, an ID token counts as an access token.
     """
     words = {name: claims[name].lower() for name in _KIND_CLAIMS if isinstance(claims.get(name), str)}
     for name, word in words.items():
@@ -175,43 +154,35 @@ def sign_of_another_kind(
 def read_numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
     """Read a NumericDate (RFC 7519 section 2), a JSON number of seconds since the epoch; None if it is absent."""
     value = claims.get(name)
-    kind = type(value)  # a bool is an int to isinstance, and no number in JSON
-    if kind is int or kind is float:
-        return value
-    if name not in claims:
-        return None
-    raise InvalidClaimError(claim=name, reason="not a number")
+    # A bool is an int to isinstance, and no number in JSON.
+    if name in claims and type(value) not in (int, float):
+        raise errors.InvalidClaimError(claim=name, reason="not a number")
+    return value
 
 
 def read_string(claims: Mapping[str, Any], name: str) -> str | None:
     """Read a non-empty string; None if it is absent."""
     value = claims.get(name)
-    if isinstance(value, str) and value:
-        return value
-    if name not in claims:
-        return None
-    raise InvalidClaimError(claim=name, reason="not a non-empty string")
+    if name in claims and not (isinstance(value, str) and value):
+        raise errors.InvalidClaimError(claim=name, reason="not a non-empty string")
+    return value
 
 
-def _strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    values = claims[name]
+def read_strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Read one or several non-empty strings, as of `aud` (RFC 7519 section 4.1.3); empty if the claim is absent."""
+    values = claims.get(name)
     if isinstance(values, str) and values:
         return (values,)
     if isinstance(values, list) and values and all(isinstance(item, str) and item for item in values):
         return tuple(values)
-    raise InvalidClaimError(claim=name, reason="neither a non-empty string nor an array of them")
-
-
-def read_audience(claims: Mapping[str, Any]) -> tuple[str, ...]:
-    """Read `aud` (RFC 7519 section 4.1.3), a string or an array of strings; empty if it is absent."""
-    return _strings(claims, "aud") if "aud" in claims else ()
+    if name not in claims:
+        return ()
+    raise errors.InvalidClaimError(claim=name, reason="neither a non-empty string nor an array of them")
 
 
 def read_roles(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     """Read roles: a string is one role, an array several; empty if the claim is absent or an empty array."""
-    if name not in claims or claims[name] == []:
-        return _NONE
-    return frozenset(_strings(claims, name))
+    return _NONE if claims.get(name) == [] else frozenset(read_strings(claims, name))
 
 
 def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
@@ -227,14 +198,14 @@ def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     elif isinstance(value, str):
         scopes = value.split(" ")
     else:
-        raise InvalidClaimError(claim=name, reason="not a string")
+        raise errors.InvalidClaimError(claim=name, reason="not a string")
     if not all(SCOPE_TOKEN.fullmatch(scope) for scope in scopes):
-        raise InvalidClaimError(claim=name, reason="not scopes divided by single spaces")
+        raise errors.InvalidClaimError(claim=name, reason="not scopes divided by single spaces")
     return frozenset(scopes)
 
 
 def read_fresh(claims: Mapping[str, Any]) -> float:
-    """Read `fresh`, the NumericDate until which the token is fresh: infinity for true, 0 for false or if it is absent."""
+    """Read `fresh`, the NumericDate until which the token is fresh: infinity for true, 0 for false or if absent."""
     value = claims.get("fresh", False)
     if isinstance(value, bool):
         return math.inf if value else 0
@@ -242,15 +213,7 @@ def read_fresh(claims: Mapping[str, Any]) -> float:
 
 
 def check_claims(fields: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> float:
-    """Check times, issuer and audience against the clock and the configuration. Runs for every request.
-
-    Args:
-        fields: What the token says.
-        config: The configuration.
-        heed_exp: Whether `exp` counts.
-
-    Returns:
-        When that was, by the configuration's clock, in seconds since the epoch.
+    """Check times, issuer and audience for every request, and return the time of the check (seconds since the epoch).
 
     Raises:
         InvalidTokenError: The token is out of its time, too old, by another issuer or for another audience.
@@ -261,22 +224,36 @@ def check_claims(fields: TokenFields, config: JWTConfig, *, heed_exp: bool = Tru
     issued_at, not_before, expires_at = fields.issued_at, fields.not_before, fields.expires_at
     # RFC 7519 section 4.1.4: the current time must be before the expiration time.
     if heed_exp and expires_at is not None and not now < expires_at + leeway:
-        raise ExpiredTokenError(claim="exp", exp=expires_at, now=now)
+        raise errors.ExpiredTokenError(claim="exp", exp=expires_at, now=now)
     # RFC 7519 section 4.1.5: after or equal to the not-before time.
     if not_before is not None and not now + leeway >= not_before:
-        raise NotYetValidError(claim="nbf", nbf=not_before, now=now)
+        raise errors.NotYetValidError(claim="nbf", nbf=not_before, now=now)
     if issued_at is not None and not now + leeway >= issued_at:
-        raise NotYetValidError(claim="iat", iat=issued_at, now=now)
+        raise errors.NotYetValidError(claim="iat", iat=issued_at, now=now)
     if prepared.max_age_seconds is not None or prepared.max_lifetime_seconds is not None:
         _check_age(issued_at, expires_at, prepared, now)
     # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
     if config.issuer is not None and fields.issuer != config.issuer:
-        raise WrongIssuerError(iss=fields.issuer)
+        raise errors.WrongIssuerError(iss=fields.issuer)
     # RFC 7519 section 4.1.3: a recipient that no value of a present aud names must refuse the token.
     audience = fields.audience
     if audience and prepared.audiences.isdisjoint(audience):
-        raise WrongAudienceError(aud=", ".join(audience))
+        raise errors.WrongAudienceError(aud=", ".join(audience))
     return now
+
+
+def _check_age(issued_at: float | None, expires_at: float | None, prepared: Prepared, now: float) -> None:
+    max_age, max_lifetime = prepared.max_age_seconds, prepared.max_lifetime_seconds
+    if issued_at is None:
+        raise errors.MissingClaimError(claim="iat")
+    if max_age is not None and not now < issued_at + max_age + prepared.leeway_seconds:
+        raise errors.ExpiredTokenError(claim="iat", iat=issued_at, now=now)
+    if max_lifetime is None:
+        return
+    if expires_at is None:
+        raise errors.MissingClaimError(claim="exp")
+    if expires_at - issued_at > max_lifetime:
+        raise errors.InvalidClaimError(claim="exp", reason="lifetime longer than max_lifetime")
 
 
 def valid_until(token: Token, config: JWTConfig) -> float | None:
@@ -287,18 +264,3 @@ def valid_until(token: Token, config: JWTConfig) -> float | None:
     if prepared.max_age_seconds is not None and token.issued_at is not None:
         ends.append(token.issued_at + prepared.max_age_seconds + prepared.leeway_seconds)
     return min(ends, default=None)
-
-
-def _check_age(issued_at: float | None, expires_at: float | None, prepared: Prepared, now: float) -> None:
-    if issued_at is None:
-        raise MissingClaimError(claim="iat")
-    if (
-        prepared.max_age_seconds is not None
-        and not now < issued_at + prepared.max_age_seconds + prepared.leeway_seconds
-    ):
-        raise ExpiredTokenError(claim="iat", iat=issued_at, now=now)
-    if prepared.max_lifetime_seconds is not None:
-        if expires_at is None:
-            raise MissingClaimError(claim="exp")
-        if expires_at - issued_at > prepared.max_lifetime_seconds:
-            raise InvalidClaimError(claim="exp", reason="lifetime longer than max_lifetime")

@@ -6,36 +6,19 @@ From top to bottom, cheapest first; nothing is believed before the signature has
 2. header: strict JSON, then `typ`, header parameters that are always refused, `alg`, `kid`;
 3. key and signature;
 4. payload: strict JSON, then every claim that decides something, by its type;
-5. times, issuer and audience, against the clock and the configuration.
+5. times, issuer and audience, which are checked again for a token whose signature is remembered (`config._cache`).
 
-A token whose signature is remembered (`config._cache`) enters at the fifth step, which is never skipped.
-
-Nothing in a token is ever a reason to open a socket or a file: addresses in it are ignored. An unknown key identifier
-can make the issuer's key source fetch again, from its own address and within its own schedule.
+Nothing in a token makes this library open a socket or a file. An unknown key identifier can only make the issuer's key
+source fetch again, from its own address and within its own schedule.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from asgi_jwt_claims import errors
 from asgi_jwt_claims.config import JWTConfig, check_config
-from asgi_jwt_claims.errors import (
-    AlgorithmRefusedError,
-    InvalidHeaderError,
-    InvalidSignatureError,
-    KeysUnavailableError,
-    MalformedTokenError,
-    SettingError,
-    TokenError,
-    WrongTypeError,
-)
-from asgi_jwt_claims.jose.compact import (
-    DEFAULT_MAX_TOKEN_SIZE,
-    Framed,
-    as_ascii,
-    b64url_decode,
-    split_compact,
-)
+from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE, Framed, as_ascii, b64url_decode, split_compact
 from asgi_jwt_claims.jose.strict_json import MAX_HEADER_COMMAS, load_json
 from asgi_jwt_claims.keys.key import Key, is_kid
 from asgi_jwt_claims.keys.key_set import KeySet
@@ -50,7 +33,7 @@ __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_toke
 _REFUSED_HEADERS = ("crit", "b64", "zip", "jwk", "jku", "x5u", "x5c")
 
 
-def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- the field's name
+def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- its name
     """Verify a token completely: RFC 7519 section 7.2 and RFC 8725, with no check left out.
 
     Args:
@@ -69,15 +52,11 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
     return token
 
 
-async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- as above
+async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002
     """Verify a token as `verify_token` does, and fetch the keys of a provider if it cannot be verified without.
 
-    The arguments are those of `verify_token`. With the keys in hand, this never waits.
-
-    Raises:
-        InvalidTokenError: The token is refused, as by `verify_token`.
-        SettingError: `config` is not a JWTConfig.
-        KeysUnavailableError: The keys could not be fetched.
+    Arguments and errors are those of `verify_token`; `KeysUnavailableError` says that the keys could not be fetched.
+    With the keys in hand, this never waits.
     """
     check_config(config, "verify_token_async(raw, config)")
     token = await verify_or_fetch(raw, config)
@@ -90,7 +69,7 @@ async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool
     key_source = config._prepared.key_source
     try:
         token = verify(raw, config, None, heed_exp=heed_exp)
-    except TokenError as error:
+    except errors.TokenError as error:
         if not await key_source.fetch_for(error):
             raise
         return verify(raw, config, None, heed_exp=heed_exp)
@@ -99,13 +78,9 @@ async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool
 
 
 def check_type(token: Token, expected: str) -> None:
-    """Refuse a token of another type than `expected` (RFC 8725 section 3.12).
-
-    Raises:
-        WrongTypeError: The token is of another type.
-    """
+    """Refuse a token of another type than `expected` (RFC 8725 section 3.12) with `WrongTypeError`."""
     if token.type != expected:
-        raise about(WrongTypeError(expected=expected, type=token.type), token)
+        raise about(errors.WrongTypeError(expected=expected, type=token.type), token)
 
 
 def verify_jws(
@@ -114,33 +89,27 @@ def verify_jws(
     """Verify the signature of a compact JWS, and nothing that its payload says (RFC 7515 section 5.2).
 
     Framing, headers, the choice of the key and the signature are checked as by `verify_token`. Claims are ignored: the
-    payload need not even be JSON, and an expired token passes.
+    payload need not even be JSON, and an expired token passes. Returns the JOSE header and the bytes of the payload.
 
     Args:
         raw: The compact serialisation.
         keys: The `KeySet` with the keys that may have signed it.
         max_size: The longest acceptable token, in characters.
 
-    Returns:
-        The JOSE header and the bytes of the payload.
-
     Raises:
         SettingError: `keys` is not a KeySet.
         InvalidTokenError: The JWS is refused; the subclass and its `code` say by which rule.
     """
     if not isinstance(keys, KeySet):
-        raise SettingError(f"keys must be a KeySet, as in verify_jws(raw, KeySet([key])), not {type(keys).__name__}")
+        raise errors.SettingError(
+            f"keys must be a KeySet, as in verify_jws(raw, KeySet([key])), not {type(keys).__name__}"
+        )
     _, header, payload = _verify_signature(split_compact(as_ascii(raw, max_size)), keys)
     return copy_json(header), payload
 
 
 def verify(
-    raw: str | bytes,
-    config: JWTConfig,
-    source: str | None,
-    *,
-    heed_exp: bool = True,
-    framed: Framed | None = None,
+    raw: str | bytes, config: JWTConfig, source: str | None, *, heed_exp: bool = True, framed: Framed | None = None
 ) -> Token:
     """Verify everything but the type of the token, which `check_type` compares.
 
@@ -155,14 +124,14 @@ def verify(
     prepared = config._prepared
     try:
         keys = prepared.key_source.keys  # read once: what one set of keys verifies is never remembered under another
-    except KeysUnavailableError:
+    except errors.KeysUnavailableError:
         _read_header((framed or split_compact(raw))[0])  # a token that no key could verify is malformed, not unchecked
         raise
     fields = prepared.token_cache.find(raw, keys)
     if fields is not None:
         try:
             return Token(fields, check_claims(fields, config, heed_exp=heed_exp), source)
-        except TokenError as error:
+        except errors.TokenError as error:
             about(error, Token(fields, 0.0))
             raise
     key, header, payload = _verify_signature(framed or split_compact(raw), keys)
@@ -171,7 +140,7 @@ def verify(
         text, claims = load_json(payload)
         fields = parse_claims(claims, header, text, config)
         verified_at = check_claims(fields, config, heed_exp=heed_exp)
-    except TokenError as error:
+    except errors.TokenError as error:
         error.verified = _facts(claims, config) if fields is None else facts_of(Token(fields, 0.0))
         raise
     prepared.token_cache.remember(raw, key, keys, fields)
@@ -181,44 +150,43 @@ def verify(
 def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
     encoded_header, payload, signature, signing_input = framed
     known = keys.get_header(encoded_header)
-    key, header = known or _find_key(encoded_header, keys)
+    if known is None:
+        header = _read_header(encoded_header)
+        key = keys.find(header.get("kid"), header["alg"])
+    else:
+        key, header = known
     if not key.verify(signing_input, signature):
-        raise InvalidSignatureError(alg=key.algorithm, kid=key.kid)
+        raise errors.InvalidSignatureError(alg=key.algorithm, kid=key.kid)
     if known is None:
         keys.put_header(encoded_header, key, header)
     return key, header, payload
 
 
-def _find_key(encoded_header: bytes, keys: KeySet) -> tuple[Key, dict[str, Any]]:
-    header = _read_header(encoded_header)
-    return keys.find(header.get("kid"), header["alg"]), header
-
-
 def _read_header(encoded: bytes) -> dict[str, Any]:
     text = b64url_decode(encoded)
     if text.count(b",") > MAX_HEADER_COMMAS:
-        raise MalformedTokenError(reason="too many members in the header")
+        raise errors.MalformedTokenError(reason="too many members in the header")
     _, header = load_json(text)
     if type(header) is not dict:
-        raise MalformedTokenError(reason="header is not a JSON object")
+        raise errors.MalformedTokenError(reason="header is not a JSON object")
     for name in _REFUSED_HEADERS:
         if name in header:
-            raise InvalidHeaderError(header=name, reason="not accepted")
+            raise errors.InvalidHeaderError(header=name, reason="not accepted")
     if "typ" in header and not accepted_typ(header["typ"], "access"):
-        raise InvalidHeaderError(header="typ", reason="not a type of token that is accepted")
+        raise errors.InvalidHeaderError(header="typ", reason="not a type of token that is accepted")
     # RFC 7519 section 5.2: the sign of a nested token.
     if "cty" in header:
-        raise InvalidHeaderError(header="cty", reason="nested tokens are not accepted")
+        raise errors.InvalidHeaderError(header="cty", reason="nested tokens are not accepted")
     if "kid" in header and not is_kid(header["kid"]):
-        raise InvalidHeaderError(header="kid", reason="not a printable string of acceptable length")
+        raise errors.InvalidHeaderError(header="kid", reason="not a printable string of acceptable length")
     # "none" needs no rule of its own: no key is for it (RFC 8725 section 3.2).
     if not isinstance(header.get("alg"), str):
-        raise AlgorithmRefusedError(reason="alg missing or not a string")
+        raise errors.AlgorithmRefusedError(reason="alg missing or not a string")
     return header
 
 
 def _facts(claims: Any, config: JWTConfig) -> dict[str, Any]:
-    """Collect what `facts_of` does from signed claims that were refused, so that any may be absent or of a wrong type."""
+    """Collect what `facts_of` does from signed claims that were refused: any may be absent or of a wrong type."""
     identity, session = config.identity_claim, config.session_claim
     names = {"type": config.type_claim, "issuer": "iss", "identity": identity, "jti": "jti", "session_id": session}
     found = claims if type(claims) is dict else {}
