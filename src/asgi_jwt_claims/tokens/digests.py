@@ -59,9 +59,8 @@ def digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
 def _digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
     digest = _begun(kind, issuer).copy()
     # No UTF-8 text has the byte 0xFF, so no text has the digest of another value.
-    digest.update(
-        value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b"\xff" + dump_json(_canonical(value))
-    )
+    is_text = isinstance(value, str)
+    digest.update(value.encode("utf-8", "surrogatepass") if is_text else b"\xff" + dump_json(_canonical(value)))
     return digest.digest()
 
 
@@ -93,8 +92,7 @@ def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
         if issued_at is None:
             issued_at = 0.0  # so that every revocation of its identity counts
         elif session is None:
-            # The clock of minting may be ahead of the clock of revoking. (A session is also revoked by its name, without
-            # any clock.)
+            # The clock of minting may be ahead of that of revoking. A session is also revoked by name, without a clock.
             issued_at -= config._prepared.leeway_seconds
         digests = fields.digest_cache[issuer] = TokenDigests(
             digest("token", issuer, jti) if jti else b"",

@@ -21,12 +21,7 @@ __all__ = ["check_identity", "granted_scope", "json_copy", "read_once", "scope_t
 def check_identity(identity: Any, identity_claim: str) -> Any:
     """Check and copy an identity, as it is minted and as its tokens and sessions are found again.
 
-    Args:
-        identity: Whom a token speaks for.
-        identity_claim: The configuration's claim for it.
-
-    Returns:
-        A non-empty str for `sub` (RFC 7519 section 4.1.2); any JSON value but None and "" for another claim.
+    It is a non-empty str for `sub` (RFC 7519 section 4.1.2); any JSON value but None and "" for another claim.
 
     Raises:
         MintingError: The identity is something else.
@@ -43,8 +38,7 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     """Copy a JSON value deeply, so that nothing the caller does later can change the token.
 
     Args:
-        value: A str, int, float, bool or None, or a list, tuple or mapping (with str names) of these. Subclasses of
-            str, int and float are copied as the characters or the number that they hold.
+        value: A str, int, float, bool or None, or a list, tuple or mapping (with str names) of these, subclasses too.
         what: The name of the value in an error.
         depth: The level at which the value will stand in the token.
 
@@ -55,43 +49,30 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     # Nearly all values are one of these, and need no further check.
     if (kind is str and value.isascii()) or kind is bool or (kind is int and abs(value) <= MAX_SAFE_INTEGER):
         return value
-    if kind is dict or isinstance(value, Mapping):
-        _check_depth(what, depth)
-        members = {
-            name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(
-                member, what, depth + 1
-            )
-            for name, member in value.items()
-        }
-        if len(members) != len(value):
-            _refuse(what, "two names that are the same characters")
-        return members
-    if kind is list or isinstance(value, list | tuple):
-        _check_depth(what, depth)
-        return [json_copy(member, what, depth + 1) for member in value]
-    return _json_scalar(plain(value), what)
-
-
-def _check_depth(what: str, depth: int) -> None:
+    if not isinstance(value, dict | list | tuple | Mapping):
+        return _json_scalar(plain(value), what)
     if depth > MAX_JSON_DEPTH:
         _refuse(what, f"more than {MAX_JSON_DEPTH} levels of nesting in the token")
+    if isinstance(value, list | tuple):
+        return [json_copy(member, what, depth + 1) for member in value]
+    members = {
+        name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(member, what, depth + 1)
+        for name, member in value.items()
+    }
+    if len(members) != len(value):
+        _refuse(what, "two names that are the same characters")
+    return members
 
 
 def _json_scalar(value: Any, what: str) -> Any:
-    if value is None:
-        return value
-    if isinstance(value, str):
-        if has_lone_surrogate(value):
-            _refuse(what, "a string with half of a surrogate pair")
-        return value
-    if isinstance(value, int):
-        if abs(value) > MAX_SAFE_INTEGER:
-            _refuse(what, "an integer beyond 2**53, which not every JSON parser can carry; pass it as a str")
-        return value
-    if not isinstance(value, float):
-        _refuse(what, f"a value of type {type(value).__name__}, which is not JSON; convert it first")
-    if not math.isfinite(value):
+    if isinstance(value, str) and has_lone_surrogate(value):
+        _refuse(what, "a string with half of a surrogate pair")
+    if isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER:
+        _refuse(what, "an integer beyond 2**53, which not every JSON parser can carry; pass it as a str")
+    if isinstance(value, float) and not math.isfinite(value):
         _refuse(what, "NaN or Infinity, which JSON does not have")
+    if value is not None and not isinstance(value, str | int | float):
+        _refuse(what, f"a value of type {type(value).__name__}, which is not JSON; convert it first")
     return value
 
 
@@ -111,28 +92,22 @@ def read_once(values: str | Iterable[str] | None) -> str | Iterable[str] | None:
 
 
 def scope_text(scope: str | Iterable[str]) -> str:
-    """Write scopes as one string, separated by single spaces (RFC 6749 section 3.3).
-
-    Args:
-        scope: Such a string, or several scopes.
+    """Write one or several scopes as one string, separated by single spaces (RFC 6749 section 3.3).
 
     Raises:
         MintingError: A scope is empty or has a character that scopes must not have.
     """
-    several = scope if isinstance(scope, Iterable) else ()
-    scopes = plain(scope).split(" ") if isinstance(scope, str) else [plain(name) for name in several]
+    names = plain(scope).split(" ") if isinstance(scope, str) else scope if isinstance(scope, Iterable) else ()
+    scopes = [plain(name) for name in names]
     if not scopes or not all(isinstance(name, str) and SCOPE_TOKEN.fullmatch(name) for name in scopes):
         raise MintingError("scope must be one or more scopes separated by single spaces (RFC 6749 section 3.3)")
     return " ".join(scopes)
 
 
 def granted_scope(scope: str | Iterable[str] | None) -> str | None:
-    """Write the scopes of a token as `scope_text` does, or return None for None, an empty str or an empty list.
+    """Write the scopes of a token as `scope_text` does; None for None, an empty str or an empty list.
 
     A login form that asks for no scopes gives an empty list (`OAuth2PasswordRequestForm.scopes` of FastAPI).
-
-    Raises:
-        MintingError: As `scope_text`.
     """
     scope = plain(read_once(scope))
     return None if scope in (None, "", []) else scope_text(scope)

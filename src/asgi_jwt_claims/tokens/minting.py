@@ -130,7 +130,7 @@ def mint(
     grant: Mapping[str, Any],
     claims: Mapping[str, Any],
 ) -> tuple[str, str]:
-    """Mint a token of a session.
+    """Mint a token of a session, and return it with its `jti`.
 
     Args:
         identity: Whom the token speaks for.
@@ -140,9 +140,6 @@ def mint(
         expires_at: When it expires; infinity for never.
         grant: `user_claims`, `scope`, `roles` and `audience`.
         claims: Further claims by name; those that are None are left out.
-
-    Returns:
-        The token and its `jti`.
     """
     lifetime = None if expires_at == math.inf else expires_at - now
     complete = _common_claims(identity, config, kind, now, grant, lifetime)
@@ -151,38 +148,27 @@ def mint(
 
 
 def _common_claims(
-    identity: Any,
-    config: JWTConfig,
-    kind: str,
-    now: int,
-    grant: Mapping[str, Any],
-    lifetime: timedelta | float | None,
+    identity: Any, config: JWTConfig, kind: str, now: int, grant: Mapping[str, Any], lifetime: timedelta | float | None
 ) -> dict[str, Any]:
-    claims: dict[str, Any] = {}
-    if config.issuer is not None:
-        claims["iss"] = config.issuer
+    claims: dict[str, Any] = {} if config.issuer is None else {"iss": config.issuer}
     claims[config.identity_claim] = check_identity(identity, config.identity_claim)
-    aud = (
-        config._prepared.minted_audience
-        if grant["audience"] is None
-        else _one_or_several(_names(grant["audience"], "audience"))
-    )
+    aud = config._prepared.minted_audience
+    if grant["audience"] is not None:
+        names = _names(grant["audience"], "audience")
+        aud = names[0] if len(names) == 1 else names
     if aud:
         claims["aud"] = aud
     claims["iat"] = claims["nbf"] = now
-    expiry = _expiry(now, config, kind, lifetime)
-    if expiry is not None:
+    if (expiry := _expiry(now, config, kind, lifetime)) is not None:
         claims["exp"] = expiry
     # In the form of a UUID, but all of its 128 bits are random; a version 4 UUID has 122.
     random = os.urandom(16).hex()
     claims["jti"] = f"{random[:8]}-{random[8:12]}-{random[12:16]}-{random[16:20]}-{random[20:]}"
     if config.type_claim is not None:
         claims[config.type_claim] = kind
-    scope = granted_scope(grant["scope"])
-    if scope is not None:
+    if (scope := granted_scope(grant["scope"])) is not None:
         claims[config.scope_claim] = scope
-    roles = grant["roles"]
-    if roles is not None:
+    if (roles := grant["roles"]) is not None:
         names = _names(roles, "roles")
         claims[config.roles_claim] = names[0] if isinstance(roles, str) else names
     if grant["user_claims"] is not None:
@@ -190,8 +176,8 @@ def _common_claims(
     return claims
 
 
-def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
-    values = () if value is None else (value,) if isinstance(value, str) else value
+def _names(value: str | Iterable[str], what: str) -> list[str]:
+    values = (value,) if isinstance(value, str) else value
     names: list[str] = json_copy(list(values), what) if isinstance(values, Iterable) else [""]
     if not all(isinstance(name, str) and name for name in names):
         raise MintingError(f"{what} must be a non-empty str, or a list of them, not {value!r}")
@@ -199,31 +185,26 @@ def _names(value: str | Iterable[str] | None, what: str) -> list[str]:
 
 
 def _expiry(now: int, config: JWTConfig, kind: str, lifetime: timedelta | float | None) -> int | None:
+    prepared = config._prepared
     if lifetime is None:
-        seconds = config._prepared.access_seconds if kind == "access" else config._prepared.refresh_seconds
+        seconds = prepared.access_seconds if kind == "access" else prepared.refresh_seconds
     else:
         seconds = whole_seconds(as_duration(lifetime, "lifetime"))
-    if (math.inf if seconds is None else seconds) > config._prepared.longest_seconds:
+    if (math.inf if seconds is None else seconds) > prepared.longest_seconds:
         # Revocations are kept for so long, and a revoked token must not become good again.
         asked = "an endless lifetime" if seconds is None else f"a lifetime of {seconds} seconds"
         raise MintingError(
-            f"{asked} is longer than max_lifetime, which is {config._prepared.longest_seconds:g} seconds (unless set, the longer "
-            "of access_lifetime and refresh_lifetime); set max_lifetime to mint longer ones"
+            f"{asked} is longer than max_lifetime, which is {prepared.longest_seconds:g} seconds (unless set, the "
+            "longer of access_lifetime and refresh_lifetime); set max_lifetime to mint longer ones"
         )
     if seconds is None:
         return None
-    if (
-        config.key_ring is not None
-        and seconds + config._prepared.leeway_seconds > config.key_ring.retain.total_seconds()
-    ):
+    ring = config.key_ring
+    if ring is not None and seconds + prepared.leeway_seconds > ring.retain.total_seconds():
         raise MintingError(
             f"a lifetime of {seconds} seconds is longer than key_ring retains its keys; raise KeyRing(retain=...)"
         )
     return now + seconds
-
-
-def _one_or_several(names: list[str]) -> str | list[str]:
-    return names[0] if len(names) == 1 else names
 
 
 def _fresh(fresh: bool | timedelta, now: int) -> bool | int:
@@ -241,8 +222,7 @@ def _add_user_claims(claims: dict[str, Any], user_claims: Mapping[str, Any], con
         claims[config.user_claims_claim] = json_copy(user_claims, "user_claims", depth=2)
         return
     own = json_copy(user_claims, "user_claims")  # first, since a subclass of str may hide what its characters are
-    shadowing = sorted(config._prepared.claim_names.reserved.intersection(own))
-    if shadowing:
+    if shadowing := sorted(config._prepared.claim_names.reserved.intersection(own)):
         raise MintingError(f"flat user_claims must not take the names of registered claims: {', '.join(shadowing)}")
     claims.update(own)
 
@@ -278,8 +258,7 @@ def _extra_headers(headers: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if not isinstance(headers, Mapping):
         raise MintingError(f"headers must be a mapping, not {type(headers).__name__}")
     extra: dict[str, Any] = json_copy(headers, "headers")
-    forbidden = sorted(_FORBIDDEN_HEADERS.intersection(extra))
-    if forbidden:
+    if forbidden := sorted(_FORBIDDEN_HEADERS.intersection(extra)):
         raise MintingError(f"headers must not set {', '.join(forbidden)}")
     if "typ" in extra and not accepted_typ(extra["typ"], kind):
         raise MintingError(f"headers: typ {extra['typ']!r} would not be accepted for a token of type {kind!r}")

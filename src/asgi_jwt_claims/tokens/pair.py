@@ -19,13 +19,9 @@ class TokenPair(Mapping[str, Any]):
     def __init__(
         self, access_token: str, refresh_token: str, *, expires_in: int | None = None, scope: str | None = None
     ) -> None:
-        response: dict[str, Any] = {"access_token": access_token, "token_type": "Bearer"}
-        if expires_in is not None:
-            response["expires_in"] = expires_in
-        response["refresh_token"] = refresh_token
-        if scope is not None:
-            response["scope"] = scope
-        self._response = response
+        members: dict[str, Any] = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
+        members |= {"refresh_token": refresh_token, "scope": scope}
+        self._response = {name: value for name, value in members.items() if value is not None}
 
     def __getitem__(self, name: str) -> Any:
         return self._response[name]
