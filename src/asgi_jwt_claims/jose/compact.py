@@ -10,11 +10,8 @@ spelling of its header, its payload and the bytes of its signature. In order of 
    4), no NaN or Infinity, no number that another parser would read as another number, no lone surrogate, and at most
    `MAX_JSON_DEPTH` levels, counted before the parser could recurse.
 
-One signature is not the only good one over the same claims, though. An ECDSA signature (r, s) can be turned into
-(r, n - s) without the key, and the key accepts both (FIPS 186-5 section 6.4.2 forbids neither). So a token must never
-be denied by its bytes: revocation goes by its claims, and bytes that the cache of signatures does not know are verified.
-
-Nothing here knows a key, a claim or a clock.
+Still a token must never be denied by its bytes, only by its claims: an ECDSA signature (r, s) can be turned into
+(r, n - s) without the key, and the key accepts both (FIPS 186-5 section 6.4.2 forbids neither).
 """
 
 from __future__ import annotations
@@ -46,8 +43,8 @@ _TO_STANDARD_ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
 _JWS_PARTS = 3
 _JWE_PARTS = 5
 
-# By the length modulo 4: the characters that may stand last (None for any), and the padding that the decoder wants. An incomplete
-# quantum leaves 4 or 2 bits of its last character unused; these are the characters where they are zero.
+# By the length modulo 4: the characters that may stand last (None for any), and the padding that the decoder wants. An
+# incomplete quantum leaves 4 or 2 bits of its last character unused; these are the characters where they are zero.
 _ENDINGS = ((None, b""), (b"", b""), (b"AQgw", b"=="), (b"AEIMQUYcgkosw048", b"="))
 
 
@@ -60,13 +57,12 @@ def b64url_decode(segment: bytes) -> bytes:
     """Decode the canonical base64url spelling, and no other.
 
     Raises:
-        MalformedTokenError: The segment has a foreign character, padding, an impossible length or non-zero trailing bits.
+        MalformedTokenError: It has a foreign character, padding, an impossible length or non-zero trailing bits.
     """
     last, padding = _ENDINGS[len(segment) % 4]
     if last is not None and segment[-1] not in last:
-        raise MalformedTokenError(
-            reason=_reason("non-canonical base64url" if last else "impossible base64url length", segment)
-        )
+        reason = "non-canonical base64url" if last else "impossible base64url length"
+        raise MalformedTokenError(reason=_reason(reason, segment))
     try:
         return a2b_base64(segment.translate(_TO_STANDARD_ALPHABET) + padding, strict_mode=True)
     except Base64Error:
@@ -99,18 +95,11 @@ def as_ascii(raw: str | bytes, max_size: int) -> bytes:
 
 
 Framed: TypeAlias = tuple[bytes, bytes, bytes, bytes]
-"""The encoded header; the payload; the signature; what was signed."""
+"""The header, still encoded; the payload; the signature; what was signed."""
 
 
 def split_compact(raw: bytes) -> Framed:
-    """Split a compact JWS (RFC 7515 section 7.1), and decode its payload and signature.
-
-    Args:
-        raw: The token, from `as_ascii`.
-
-    Returns:
-        The header, still encoded, since it may be in a cache; the payload; the signature; and the bytes that were
-        signed.
+    """Split a compact JWS (RFC 7515 section 7.1), and decode its payload and signature; its header may be in a cache.
 
     Raises:
         TokenTooLargeError: The header is longer than `MAX_HEADER_SIZE`.

@@ -90,10 +90,7 @@ def has_lone_surrogate(text: str) -> bool:
 
 
 def load_json(data: bytes) -> tuple[str, Any]:
-    """Parse strict JSON.
-
-    Returns:
-        The text and its value.
+    """Parse strict JSON, and return the text and its value.
 
     Raises:
         MalformedTokenError: The JSON breaks one of the rules at the top of `compact`.
