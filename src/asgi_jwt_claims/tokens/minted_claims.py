@@ -49,11 +49,12 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     # Nearly all values are one of these, and need no further check.
     if (kind is str and value.isascii()) or kind is bool or (kind is int and abs(value) <= MAX_SAFE_INTEGER):
         return value
-    if not isinstance(value, dict | list | tuple | Mapping):
+    is_mapping = kind is dict or isinstance(value, Mapping)
+    if not is_mapping and kind is not list and not isinstance(value, list | tuple):
         return _json_scalar(plain(value), what)
     if depth > MAX_JSON_DEPTH:
         _refuse(what, f"more than {MAX_JSON_DEPTH} levels of nesting in the token")
-    if isinstance(value, list | tuple):
+    if not is_mapping:
         return [json_copy(member, what, depth + 1) for member in value]
     members = {
         name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(member, what, depth + 1)

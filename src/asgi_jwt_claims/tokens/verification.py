@@ -47,9 +47,7 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
         KeysUnavailableError: The keys are those of a provider, and none are in hand; `verify_token_async` fetches them.
     """
     check_config(config, "verify_token(raw, config)")
-    token = verify(raw, config, None)
-    check_type(token, type)
-    return token
+    return check_type(verify(raw, config, None), type)
 
 
 async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002
@@ -59,9 +57,7 @@ async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str =
     With the keys in hand, this never waits.
     """
     check_config(config, "verify_token_async(raw, config)")
-    token = await verify_or_fetch(raw, config)
-    check_type(token, type)
-    return token
+    return check_type(await verify_or_fetch(raw, config), type)
 
 
 async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool = True) -> Token:
@@ -77,10 +73,11 @@ async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool
     return token
 
 
-def check_type(token: Token, expected: str) -> None:
-    """Refuse a token of another type than `expected` (RFC 8725 section 3.12) with `WrongTypeError`."""
+def check_type(token: Token, expected: str) -> Token:
+    """Refuse a token of another type than `expected` with `WrongTypeError` (RFC 8725 section 3.12), and return it."""
     if token.type != expected:
         raise about(errors.WrongTypeError(expected=expected, type=token.type), token)
+    return token
 
 
 def verify_jws(
