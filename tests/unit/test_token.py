@@ -11,7 +11,8 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, Token, TokenPair, create_access_token, verify_token
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.tokens.token import Anonymous, copy_json
+from asgi_jwt_claims.jose.strict_json import copy_json
+from asgi_jwt_claims.tokens.token import Anonymous
 from tests.conftest import NOW
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 
 from asgi_jwt_claims.errors import MalformedTokenError
 
-__all__ = ["MAX_HEADER_COMMAS", "MAX_JSON_DEPTH", "MAX_SAFE_INTEGER", "dump_json", "load_json"]
+__all__ = ["MAX_HEADER_COMMAS", "MAX_JSON_DEPTH", "MAX_SAFE_INTEGER", "copy_json", "dump_json", "load_json"]
 
 MAX_HEADER_COMMAS = 128
 """Commas in a header, that is, about so many members and elements; parsing more takes longer than all other checks."""
@@ -120,3 +120,12 @@ def load_json(data: bytes) -> tuple[str, Any]:
 def dump_json(value: dict[str, Any]) -> bytes:
     """Serialise a JSON object that has been checked, compactly and as UTF-8."""
     return _ENCODER.encode(value).encode()
+
+
+def copy_json(value: Any) -> Any:
+    """Copy a JSON value deeply; several times quicker than `copy.deepcopy`."""
+    if isinstance(value, dict):
+        return {name: copy_json(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [copy_json(member) for member in value]
+    return value

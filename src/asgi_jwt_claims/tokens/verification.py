@@ -19,12 +19,12 @@ from typing import Any
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.config import JWTConfig, check_config
 from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE, Framed, as_ascii, b64url_decode, split_compact
-from asgi_jwt_claims.jose.strict_json import MAX_HEADER_COMMAS, load_json
+from asgi_jwt_claims.jose.strict_json import MAX_HEADER_COMMAS, copy_json, load_json
 from asgi_jwt_claims.keys.key import Key, is_kid
 from asgi_jwt_claims.keys.key_set import KeySet
 
 from .claims import accepted_typ, check_claims, parse_claims
-from .token import Token, about, copy_json, facts_of
+from .token import Token, about, facts_of
 
 __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_token", "verify_token_async"]
 
@@ -110,12 +110,8 @@ def verify(
 ) -> Token:
     """Verify everything but the type of the token, which `check_type` compares.
 
-    Args:
-        raw: The encoded token.
-        config: The configuration whose keys, parties, times and names count.
-        source: Where the token was found.
-        heed_exp: Whether `exp` counts. It does not where an expired token names the session to end.
-        framed: The token's parts, from `split_compact`, if they are at hand.
+    `source` says where the token was found. `exp` does not count (`heed_exp`) where an expired token names the session
+    to end. `framed` holds the token's parts, from `split_compact`, if they are at hand.
     """
     raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
