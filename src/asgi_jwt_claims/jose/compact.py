@@ -99,7 +99,7 @@ Framed: TypeAlias = tuple[bytes, bytes, bytes, bytes]
 
 
 def split_compact(raw: bytes) -> Framed:
-    """Split a compact JWS (RFC 7515 section 7.1), and decode its payload and signature; its header may be in a cache.
+    """Split a compact JWS (RFC 7515 section 7.1), and decode all but its header, which may be in a cache.
 
     Raises:
         TokenTooLargeError: The header is longer than `MAX_HEADER_SIZE`.

@@ -59,8 +59,8 @@ def in_event_loop() -> bool:
 def ends_task(error: BaseException) -> bool:
     """Whether `error`, just caught, ends the running task or the process, and so has to be raised again.
 
-    A function of the application can raise `asyncio.CancelledError` too, for example by awaiting a cancelled task of its
-    own. That is a failure of the function, and cancels nothing else.
+    A function of the application can raise `asyncio.CancelledError` too, for example by awaiting a cancelled task of
+    its own. That is a failure of the function, and cancels nothing else.
     """
     if isinstance(error, Exception):
         return False
@@ -73,7 +73,7 @@ def ends_task(error: BaseException) -> bool:
 
 
 def caller_from_any_thread() -> Callable[[Callable[[], object]], object]:
-    """Return what lets any thread call a function in this event loop; it raises RuntimeError once the loop has ended."""
+    """Return what lets any thread call a function in this event loop. It raises RuntimeError once the loop is over."""
     trio = _current_trio()
     soon: Callable[[Callable[[], object]], object] = (
         asyncio.get_running_loop().call_soon_threadsafe

@@ -169,7 +169,7 @@ def read_string(claims: Mapping[str, Any], name: str) -> str | None:
 
 
 def read_strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Read one or several non-empty strings, as of `aud` (RFC 7519 section 4.1.3); empty if the claim is absent."""
+    """Read one or several non-empty strings, as in `aud` (RFC 7519 section 4.1.3); empty if the claim is absent."""
     values = claims.get(name)
     if isinstance(values, str) and values:
         return (values,)

@@ -44,12 +44,9 @@ class TokenDigests(NamedTuple):
 def digest(kind: Kind, issuer: str | None, value: Any) -> bytes:
     """Compute the 16 bytes by which stores find a token, a session or an identity. They cannot be reversed.
 
-    The order of members and the spelling of a number (`7`, `7.0`) make no difference (RFC 8259 sections 4 and 6).
-
-    Args:
-        kind: What `value` names.
-        issuer: The configuration's issuer, since two issuers may use the same names.
-        value: The `jti`, the session, or the identity, which may be any JSON value.
+    `value` is the `jti`, the session, or the identity, which may be any JSON value. The order of members and the
+    spelling of a number (`7`, `7.0`) make no difference (RFC 8259 sections 4 and 6). The configuration's `issuer`
+    counts, since two issuers may use the same names.
     """
     if type(value) is str and kind != "token" and len(value) <= _MAX_CACHED:
         return _cached_digest(kind, issuer, value)

@@ -28,10 +28,7 @@ _ESCAPED_LETTERS = (rb"\u0069", rb"\u0073")  # with which the name of the claim 
 
 
 class MultiIssuerVerifier(Frozen):
-    """Several configurations, each for one issuer. Frozen; two with the same configurations are equal.
-
-    Args:
-        configs: Two or more configurations, each with an `issuer` of its own.
+    """Two or more configurations, each for an issuer of its own. Frozen; those with the same configurations are equal.
 
     Attributes:
         is_remote: Whether any of them has keys that may have to be fetched first.
@@ -77,7 +74,9 @@ class MultiIssuerVerifier(Frozen):
         return hash(tuple(self))
 
     def config_for(self, raw: bytes) -> tuple[JWTConfig, Framed | None]:
-        """Choose the configuration whose issuer an unverified token names; return it with the token's parts if split.
+        """Choose the configuration whose issuer an unverified token names, and return it with the token's parts.
+
+        The parts are None if the token did not have to be split.
 
         Raises:
             InvalidTokenError: It is not a token, or names none of the issuers.

@@ -37,10 +37,8 @@ def check_identity(identity: Any, identity_claim: str) -> Any:
 def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     """Copy a JSON value deeply, so that nothing the caller does later can change the token.
 
-    Args:
-        value: A str, int, float, bool or None, or a list, tuple or mapping (with str names) of these, subclasses too.
-        what: The name of the value in an error.
-        depth: The level at which the value will stand in the token.
+    A JSON value is a str, int, float, bool or None, or a list, tuple or mapping (with str names) of these. Subclasses
+    are copied as what they hold. `what` names the value in an error; `depth` is the level where it will stand.
 
     Raises:
         MintingError: The value is not JSON, is not the same in every JSON parser, or is nested too deeply.

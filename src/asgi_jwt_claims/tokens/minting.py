@@ -130,16 +130,10 @@ def mint(
     grant: Mapping[str, Any],
     claims: Mapping[str, Any],
 ) -> tuple[str, str]:
-    """Mint a token of a session, and return it with its `jti`.
+    """Mint an access or refresh token of a session, and return it with its `jti`.
 
-    Args:
-        identity: Whom the token speaks for.
-        config: A configuration with a signing key.
-        kind: `"access"` or `"refresh"`.
-        now: When it is issued, in seconds since the epoch.
-        expires_at: When it expires; infinity for never.
-        grant: `user_claims`, `scope`, `roles` and `audience`.
-        claims: Further claims by name; those that are None are left out.
+    `now` and `expires_at` are seconds since the epoch; a token that expires at infinity never does. `grant` holds
+    `user_claims`, `scope`, `roles` and `audience`. Further `claims` that are None are left out.
     """
     lifetime = None if expires_at == math.inf else expires_at - now
     complete = _common_claims(identity, config, kind, now, grant, lifetime)
