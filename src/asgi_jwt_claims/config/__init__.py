@@ -130,10 +130,9 @@ class JWTConfig(_Base):
 
     def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
         settings = self._settings() | {"secret_key": secret_key, "algorithm": algorithm}
-        prepared = prepare(settings)
+        object.__setattr__(self, "_prepared", prepare(settings))
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, settings[field.name])
-        object.__setattr__(self, "_prepared", prepared)
 
     def __copy__(self) -> JWTConfig:
         return self
@@ -209,10 +208,11 @@ class JWTConfig(_Base):
             KeyConfigurationError: A key cannot be used.
         """
         settings = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__)
-        if all(settings.get(name) is None for name in _KEYS):
-            others = ", ".join(prefix + name.upper() for name in ("signing_key", "verification_keys"))
+        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")
+        if all(settings.get(name) is None for name in keys):
             raise SettingError(
-                f"no key: set {prefix}SECRET_KEY, {others} or {prefix}JWKS; make a secret with: {COMMAND_FOR_A_SECRET}"
+                f"no key: set {prefix}SECRET_KEY, {prefix}SIGNING_KEY, {prefix}VERIFICATION_KEYS or {prefix}JWKS; make "
+                f"a secret with: {COMMAND_FOR_A_SECRET}"
             )
         address = settings.get("jwks")
         if isinstance(address, str):
@@ -239,17 +239,6 @@ class JWTConfig(_Base):
 
 
 def check_config(config: object, call: str) -> None:
-    """Refuse an argument that is not a configuration.
-
-    Args:
-        config: The argument.
-        call: How the function is called, with its arguments in their order, for the message.
-
-    Raises:
-        SettingError: `config` is something else.
-    """
+    """Raise SettingError if `config` is no configuration. `call` shows the right call, with its arguments in order."""
     if not isinstance(config, JWTConfig):
         raise SettingError(f"config must be one JWTConfig, not {type(config).__name__}; call {call}")
-
-
-_KEYS = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")

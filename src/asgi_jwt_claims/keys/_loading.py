@@ -13,14 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from asgi_jwt_claims.errors import KeyConfigurationError, MalformedTokenError
 from asgi_jwt_claims.jose.compact import b64url_decode
 
-from ._material import (
-    CURVES,
-    EDWARDS,
-    KeyMaterial,
-    check_strength,
-    coordinate_size,
-    public_members,
-)
+from ._material import CURVES, EDWARDS, KeyMaterial, check_strength, coordinate_size, public_members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -85,16 +85,7 @@ class Key(Frozen):
         is_symmetric: Whether this key is a secret.
     """
 
-    __slots__ = (
-        "_loaded",
-        "_signature_length",
-        "_signer",
-        "_verifier",
-        "algorithm",
-        "can_sign",
-        "is_symmetric",
-        "kid",
-    )
+    __slots__ = ("_loaded", "_signature_length", "_signer", "_verifier", "algorithm", "can_sign", "is_symmetric", "kid")
 
     algorithm: str
     kid: str

@@ -6,11 +6,7 @@ import abc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.errors import (
-    AlgorithmRefusedError,
-    KeyConfigurationError,
-    UnknownKeyError,
-)
+from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, UnknownKeyError
 from asgi_jwt_claims.runtime.frozen import Frozen
 
 from ._loading import PRIVATE_MEMBERS

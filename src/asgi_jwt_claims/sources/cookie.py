@@ -18,20 +18,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from asgi_jwt_claims.config.cookies import TokenCookies
-from asgi_jwt_claims.errors import (
-    ForeignOriginError,
-    InvalidRequestError,
-    RepeatedCredentialsError,
-    SettingError,
-)
+from asgi_jwt_claims.errors import ForeignOriginError, InvalidRequestError, RepeatedCredentialsError, SettingError
 
-from ._credentials import (
-    OWS,
-    ComparableSource,
-    Credentials,
-    check_b64token,
-    header_values,
-)
+from ._credentials import OWS, ComparableSource, Credentials, check_b64token, header_values
 from .csrf import CSRF_TOKEN_KEY, SAFE_METHODS, check_csrf
 
 __all__ = ["Cookie", "cookie_values"]

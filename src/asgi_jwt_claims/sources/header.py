@@ -7,12 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asgi_jwt_claims.errors import (
-    MalformedCredentialsError,
-    RepeatedCredentialsError,
-    SettingError,
-    TokenTooLargeError,
-)
+from asgi_jwt_claims.errors import MalformedCredentialsError, RepeatedCredentialsError, SettingError, TokenTooLargeError
 from asgi_jwt_claims.runtime.values import plain
 
 from ._credentials import FIELD_NAME, OWS, ComparableSource, Credentials, check_b64token

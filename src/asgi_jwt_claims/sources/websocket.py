@@ -7,12 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from asgi_jwt_claims.errors import (
-    InvalidRequestError,
-    RepeatedCredentialsError,
-    SettingError,
-    TokenTooLargeError,
-)
+from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
 from asgi_jwt_claims.runtime.values import plain
 
 from ._credentials import FIELD_NAME, ComparableSource, Credentials, check_b64token
