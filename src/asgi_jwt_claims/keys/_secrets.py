@@ -42,8 +42,7 @@ _DER_SEQUENCE = 0x30
 def check_secret(secret: bytes, algorithm: str) -> bytes:
     """Check a secret for HMAC (RFC 7518 section 3.2: at least as long as the hash; RFC 8725 section 3.5).
 
-    Logs a warning for a secret that looks guessable, since length alone does not make it strong, and for text with
-    white space around it, which is part of the secret here and may be dropped elsewhere.
+    A secret that looks guessable, or that has white space around it, is logged as a warning.
 
     Raises:
         KeyConfigurationError: The secret is too short, also without the words that examples print, or is really an

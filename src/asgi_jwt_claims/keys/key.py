@@ -1,7 +1,6 @@
 """`Key`: one key for one algorithm, which the operator chooses (RFC 8725 section 3.1).
 
-A `Key` is made once, from a secret, PEM text, a JWK or randomness. Bad key material is refused then, so that nothing is
-left to check for each token.
+Bad key material is refused when the key is made, so that nothing is left to check for each token.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SigningKeyMissingError
 from asgi_jwt_claims.jose import algorithms as _jose
@@ -34,18 +33,13 @@ MAX_KID_LENGTH = 256
 """Characters of a key identifier."""
 
 _GENERATORS: dict[str, Callable[[], _material.KeyMaterial]] = {
-    "HS256": lambda: secrets.token_bytes(32),
-    "HS384": lambda: secrets.token_bytes(48),
-    "HS512": lambda: secrets.token_bytes(64),
+    **{f"HS{bits}": functools.partial(secrets.token_bytes, bits // 8) for bits in (256, 384, 512)},
     **dict.fromkeys(
         ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), lambda: rsa.generate_private_key(65537, 2048)
     ),
-    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "ES384": lambda: ec.generate_private_key(ec.SECP384R1()),
-    "ES512": lambda: ec.generate_private_key(ec.SECP521R1()),
+    **{name: functools.partial(ec.generate_private_key, curve()) for _, name, curve in _material.CURVES.values()},
     "EdDSA": ed25519.Ed25519PrivateKey.generate,
-    "Ed25519": ed25519.Ed25519PrivateKey.generate,
-    "Ed448": ed448.Ed448PrivateKey.generate,
+    **{curve.name: curve.private.generate for curve in _material.EDWARDS},
 }
 
 ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswith("HS"))
@@ -141,11 +135,9 @@ class Key(Frozen):
             algorithm: `"HS256"`, `"HS384"` or `"HS512"`.
             kid: The key identifier; None for the thumbprint.
         """
-        if isinstance(secret, str):
-            secret = _as_bytes(secret)
-        if not isinstance(secret, bytes):
+        if not isinstance(secret, str | bytes):
             raise KeyConfigurationError(f"a secret must be str or bytes, not {type(secret).__name__}")
-        return cls(secret, algorithm, kid)
+        return cls(_as_bytes(secret), algorithm, kid)
 
     @classmethod
     @keeps_no_secret

@@ -186,11 +186,7 @@ class KeySource(abc.ABC):
 
 
 class FixedKeys(KeySource):
-    """Keys that never change.
-
-    Attributes:
-        keys: The keys.
-    """
+    """Keys that never change."""
 
     __slots__ = ("keys",)
 

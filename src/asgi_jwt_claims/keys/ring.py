@@ -77,12 +77,17 @@ class KeyRing(KeySource):
         retain: timedelta | float = timedelta(days=15),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        pairs = ((key, 0.0),) if isinstance(key, Key) else key
+        try:
+            pairs = [(key, 0.0)] if isinstance(key, Key) else [(one, starts_at) for one, starts_at in key]
+        except (TypeError, ValueError):
+            raise KeyConfigurationError(
+                "a KeyRing is made of one private Key, or of pairs: [(key, 0), (next_key, 1800000000)]"
+            ) from None
         self.publish_ahead = as_duration(publish_ahead, "publish_ahead")
         self.retain = as_duration(retain, "retain")
         self._clock = clock
         self._lock = threading.RLock()
-        self._state = self._state_of(tuple(_entry(key, starts_at) for key, starts_at in _pairs(pairs)))
+        self._state = self._state_of(tuple(_entry(key, starts_at) for key, starts_at in pairs))
 
     def __repr__(self) -> str:
         if not hasattr(self, "_state"):
@@ -215,15 +220,6 @@ class KeyRing(KeySource):
             valid_from=max((moment for moment in times if moment <= now), default=-math.inf),
             valid_until=min((moment for moment in times if now < moment), default=math.inf),
         )
-
-
-def _pairs(pairs: Any) -> list[tuple[Any, Any]]:
-    try:
-        return [(key, starts_at) for key, starts_at in pairs]
-    except (TypeError, ValueError):
-        raise KeyConfigurationError(
-            "a KeyRing is made of one private Key, or of pairs: [(key, 0), (next_key, 1800000000)]"
-        ) from None
 
 
 def _entry(key: Key, starts_at: float) -> _Entry:
