@@ -94,15 +94,9 @@ def check_b64token(
 ) -> None:
     """Check the length and the characters of a token (RFC 6750 section 2.1: b64token).
 
-    Args:
-        token: The encoded token.
-        max_size: The length in characters of the longest acceptable token.
-        source: The name of the source, for evidence.
-        error: The class of the error for wrong characters.
-
     Raises:
-        TokenTooLargeError: The token is longer than `max_size`.
-        InvalidRequestError: The token is empty, or has a character that no token has.
+        TokenTooLargeError: The token has more than `max_size` characters.
+        InvalidRequestError: The token is empty, or has a character that no token has. The class can be another `error`.
     """
     if len(token) > max_size:
         raise TokenTooLargeError(size=len(token), max_size=max_size)
@@ -112,10 +106,7 @@ def check_b64token(
 
 
 def header_values(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> dict[bytes, bytes | None]:
-    """Return the values of these headers, without white space around them, as far as a request has them.
-
-    The value of a repeated header is None.
-    """
+    """Return the stripped values of those of these headers that a request has; None for a repeated header."""
     wanted = frozenset(names)
     values: dict[bytes, bytes | None] = {}
     for name, value in headers:

@@ -16,8 +16,7 @@ __all__ = ["BearerHeader"]
 
 _CREDENTIALS = re.compile(FIELD_NAME.pattern + rb"(?: .*)?", re.DOTALL)
 
-_FRAMING_ALLOWANCE = 64
-"""Bytes of a header value beyond the longest token, for the scheme and spaces."""
+_FRAMING_ALLOWANCE = 64  # bytes of a header value beyond the longest token, for the scheme and spaces
 
 _new_credentials: Callable[[tuple[bytes, str, str, None]], Credentials] = functools.partial(tuple.__new__, Credentials)
 """Make `Credentials` in little more than half the time that calling the class takes."""
@@ -76,12 +75,7 @@ class BearerHeader(ComparableSource):
 
     def why_absent(self, scope: Mapping[str, Any]) -> dict[str, str]:
         """Return what the header has instead of credentials with this scheme; empty without a header."""
-        for name, value in scope["headers"]:
-            if name == self.header:
-                return self._evidence(value[:_MAX_SHOWN].strip(OWS))
-        return {}
-
-    def _evidence(self, value: bytes) -> dict[str, str]:
+        value = next((value for name, value in scope["headers"] if name == self.header), b"")[:_MAX_SHOWN].strip(OWS)
         found, _, credentials = value.partition(b" ")
         if not value or found.lower() == self._scheme:
             return {}

@@ -15,9 +15,7 @@ from .forms import field_values
 
 __all__ = ["InsecureWebSocketQuery", "WebSocketProtocol", "offered_protocols"]
 
-_STRIPPED_KEY: Final = "asgi_jwt_claims.subprotocols"
-"""The scope key of `_Stripped`."""
-
+_STRIPPED_KEY: Final = "asgi_jwt_claims.subprotocols"  # the scope key of `_Stripped`
 _HEADER = b"sec-websocket-protocol"
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+")  # RFC 3986 section 2.3
 _MAX_PROTOCOLS = 64  # of one handshake
@@ -26,10 +24,8 @@ _MAX_REST = 8192  # bytes of a query beyond the token
 
 
 class _Stripped(NamedTuple):
-    """The subprotocols that the client offered, and those that were left without the token."""
-
-    offered: list[str]
-    left: list[str]
+    offered: list[str]  # the subprotocols that the client offered
+    left: list[str]  # those without the token
 
 
 class WebSocketProtocol(ComparableSource):
@@ -80,7 +76,10 @@ class WebSocketProtocol(ComparableSource):
         # A handshake with more subprotocols is refused when the credentials are extracted.
         if len(protocols) > _MAX_PROTOCOLS or self.name not in protocols:
             return False
-        kept = _without_token(scope.get("subprotocols") or (), self.name)
+        shown = scope.get("subprotocols") or ()
+        # The name and the token go wherever they occur, so that neither can be chosen.
+        hidden = {self.name, *(protocol for before, protocol in pairwise(shown) if before == self.name)}
+        kept = [protocol for protocol in shown if protocol not in hidden]
         scope[_STRIPPED_KEY] = _Stripped(protocols, kept)
         scope["subprotocols"] = kept
         scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
@@ -138,9 +137,3 @@ def offered_protocols(scope: Mapping[str, Any]) -> list[str]:
     stripped = scope.get(_STRIPPED_KEY)
     # A scope may have been copied with other subprotocols, which count then.
     return stripped.offered if isinstance(stripped, _Stripped) and stripped.left == shown else shown
-
-
-def _without_token(protocols: list[str] | tuple[str, ...], name: str) -> list[str]:
-    """Return the subprotocols without the name and the token, wherever they occur, so that neither can be chosen."""
-    hidden = {name, *(protocol for before, protocol in pairwise(protocols) if before == name)}
-    return [protocol for protocol in protocols if protocol not in hidden]
