@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from asgi_jwt_claims import jwks as remote
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
@@ -177,17 +178,14 @@ class JWTConfig(_Base):
             issuer: The provider's identifier, exactly as it stands in its metadata and its tokens; an https URL.
             audience: The name of this application, as the provider writes it in `aud`.
             jwks: A `RemoteKeySet` that fetches the keys in another way. None to find them through the metadata.
-            settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None and
-                `required_claims` are `exp` and `iat`, since tokens of providers have no types and all claims side by
-                side.
+            settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None, and
+                `required_claims` are `exp` and `iat`, as suits the tokens of providers.
 
         Raises:
             SettingError: A setting cannot be used.
         """
         if jwks is None:
-            from asgi_jwt_claims.jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, which most do not need
-
-            jwks = RemoteKeySet(issuer=issuer)
+            jwks = remote.RemoteKeySet(issuer=issuer)
         defaults = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
         return cls(issuer=issuer, audience=audience, jwks=jwks, **{**defaults, **settings})
 
@@ -216,24 +214,17 @@ class JWTConfig(_Base):
             )
         address = settings.get("jwks")
         if isinstance(address, str):
-            from asgi_jwt_claims.jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, which most do not need
-
-            settings["jwks"] = (
-                RemoteKeySet(issuer=settings.get("issuer")) if address == "discover" else RemoteKeySet(address)
-            )
+            by_issuer = {"issuer": settings.get("issuer")}
+            settings["jwks"] = remote.RemoteKeySet(**by_issuer if address == "discover" else {"url": address})
         return cls(**settings)
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:
-        """Read the settings from environment variables, as `from_mapping` does.
+        """Read the settings from environment variables as `from_mapping` does, with the same errors.
 
         Args:
             prefix: The beginning of the variables' names.
             environ: The variables; None for `os.environ`.
-
-        Raises:
-            SettingError: A setting is unknown or cannot be used.
-            KeyConfigurationError: A key cannot be used.
         """
         return cls.from_mapping(os.environ if environ is None else environ, prefix)
 

@@ -29,8 +29,6 @@ MAX_LEEWAY: Final = timedelta(seconds=300)
 MAX_GRACE: Final = timedelta(seconds=60)
 """The longest time in which a spent refresh token may still be answered."""
 
-_MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE = 256, 64 * 1024
-_MAX_REMEMBERED_TOKENS = 1_000_000
 _OPTIONAL_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
 _CLAIMS = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "session_claim")
 _TAKEN_CLAIMS = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf", "auth_time", "client_id"}
@@ -112,11 +110,10 @@ def _check_parties(settings: dict[str, Any]) -> tuple[str, ...]:
     if issuer is not None and not _is_name(issuer):
         raise SettingError(f"issuer must be a non-empty str, exactly as it stands in the tokens, not {issuer!r}")
     if audience is not None and not isinstance(audience, str):
-        audience = tuple(map(plain, audience)) if isinstance(audience, Iterable) else (audience,)
+        audience = settings["audience"] = tuple(map(plain, audience if isinstance(audience, Iterable) else (audience,)))
     names: tuple[str, ...] = (audience,) if isinstance(audience, str) else audience or ()
     if (audience is not None and not names) or not all(map(_is_name, names)):
         raise SettingError(f"audience must be a non-empty str, or a list of them, not {audience!r}")
-    settings["audience"] = audience
     return names
 
 
@@ -198,8 +195,8 @@ def _check_rest(settings: dict[str, Any]) -> None:
     if not callable(on_event) and (on_event is not None or is_told_all):
         raise SettingError(f"on_event must be a function{' where accepted_events is True' * is_told_all}")
     for name, least, most, unit in (
-        ("max_token_size", _MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE, "characters"),
-        ("signature_cache_size", 0, _MAX_REMEMBERED_TOKENS, "tokens"),
+        ("max_token_size", 256, 64 * 1024, "characters"),
+        ("signature_cache_size", 0, 1_000_000, "tokens"),
     ):
         if type(settings[name]) is not int or not least <= settings[name] <= most:
             raise SettingError(f"{name} must be an int from {least} to {most} ({unit}), not {settings[name]!r}")

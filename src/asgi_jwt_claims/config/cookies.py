@@ -38,7 +38,7 @@ class TokenCookies:
             prefixes.
         partitioned: Whether a page embedded in another site has cookies of its own there (CHIPS).
         csrf_header: The header in which scripts send the CSRF value.
-        csrf_field: The form field in which forms send it.
+        csrf_field: The field in which forms send it.
         trusted_origins: Other origins that may act for the user, such as `https://app.example.com`.
 
     Raises:

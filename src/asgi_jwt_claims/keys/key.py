@@ -47,11 +47,7 @@ ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswit
 
 
 def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
-    """Strip traceback and context from the errors of a function that loads keys.
-
-    Error reporters store the local variables of every frame in a traceback. Here those hold secrets, PEM text,
-    passwords, and documents that are not JSON.
-    """
+    """Strip traceback and context, whose local variables hold secrets, from the errors of a function that loads keys."""
 
     @functools.wraps(load)
     def loader(*args: _P.args, **kwargs: _P.kwargs) -> _ResultT:
@@ -69,8 +65,8 @@ def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
 class Key(Frozen):
     """One key, bound to one algorithm. Frozen; `repr` shows no key material.
 
-    Make one with `from_secret`, `from_pem`, `from_jwk` or `generate`. All of them raise `KeyConfigurationError` with
-    the reason and the remedy if the key cannot be used.
+    Make one with `from_secret`, `from_pem`, `from_jwk` or `generate`. All of them take the `kid`, and raise
+    `KeyConfigurationError` with the reason and the remedy if the key cannot be used.
 
     Attributes:
         algorithm: The only `alg` value (RFC 7518 section 3.1) that this key signs and verifies.
@@ -128,13 +124,7 @@ class Key(Frozen):
     @classmethod
     @keeps_no_secret
     def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
-        """Load a shared secret for HMAC.
-
-        Args:
-            secret: At least 32, 48 or 64 bytes for HS256, HS384 or HS512; a str counts as UTF-8.
-            algorithm: `"HS256"`, `"HS384"` or `"HS512"`.
-            kid: The key identifier; None for the thumbprint.
-        """
+        """Load a shared secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512; a str counts as UTF-8."""
         if not isinstance(secret, str | bytes):
             raise KeyConfigurationError(f"a secret must be str or bytes, not {type(secret).__name__}")
         return cls(_as_bytes(secret), algorithm, kid)
@@ -149,14 +139,10 @@ class Key(Frozen):
         kid: str | None = None,
         password: str | bytes | None = None,
     ) -> Key:
-        """Load a private key, a public key or a certificate from PEM text.
+        """Load a private key, a public key or a certificate from PEM text. An encrypted key needs its password.
 
-        Args:
-            pem: The text.
-            algorithm: Which of the key's algorithms to bind it to. None for RS256 with RSA, EdDSA with Ed25519 and
-                Ed448, and the algorithm of the curve with EC.
-            kid: The key identifier; None for the thumbprint.
-            password: The password of an encrypted private key.
+        The `algorithm` is one of the key's. None is RS256 for RSA, EdDSA for Ed25519 and Ed448, and that of the curve
+        for EC.
         """
         if not isinstance(pem, str | bytes):
             raise KeyConfigurationError(
@@ -169,12 +155,9 @@ class Key(Frozen):
     def from_jwk(
         cls, jwk: Mapping[str, Any] | str | bytes, algorithm: str | None = None, *, kid: str | None = None
     ) -> Key:
-        """Load a JSON Web Key (RFC 7517): `oct`, `RSA`, `EC` or `OKP`, public or private.
+        """Load a JSON Web Key (RFC 7517), a mapping or JSON text: `oct`, `RSA`, `EC` or `OKP`, public or private.
 
-        Args:
-            jwk: The JWK, as a mapping or JSON text.
-            algorithm: The algorithm to bind it to, which must agree with the JWK's `alg`; None for that one.
-            kid: The key identifier; None for the JWK's own, else the thumbprint.
+        The `algorithm` must agree with the JWK's `alg`, which is the default. So is the JWK's `kid`, if it has one.
         """
         return load_jwk(as_mapping(jwk, "a JWK"), algorithm, kid)
 

@@ -1,7 +1,6 @@
-"""`KeyRing`: one's own signing keys, one after the other, each published before it signs and while its tokens live.
+"""`KeyRing`: one's own signing keys, one after the other.
 
-The clock alone decides which key signs. Processes configured with the same keys and times rotate together without
-communicating.
+The clock alone decides which key signs: processes with the same keys and times rotate together.
 """
 
 from __future__ import annotations
@@ -59,8 +58,7 @@ class KeyRing(KeySource):
         clock: A function that returns seconds since the epoch, as `time.time` does.
 
     Attributes:
-        publish_ahead: The same as a `timedelta`.
-        retain: The same as a `timedelta`.
+        publish_ahead, retain: The same as `timedelta`.
 
     Raises:
         KeyConfigurationError: A key is a secret or public, a kid or a time occurs twice, or no key signs now.

@@ -37,8 +37,7 @@ class Credentials(NamedTuple):
         token: The encoded token, not verified yet.
         source: The name of the source, for evidence and logs.
         scheme: The authentication scheme by which the client presented the token (RFC 9110 section 11.1).
-        csrf_field: The field of the request's form that must have the CSRF value before the token counts. None if the
-            token counts as it is.
+        csrf_field: The form field that must have the CSRF value before the token counts; None if the token counts now.
     """
 
     token: bytes

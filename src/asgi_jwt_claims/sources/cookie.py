@@ -122,12 +122,8 @@ class Cookie(ComparableSource):
     def check_origin(self, scope: Mapping[str, Any], *, required: bool = False) -> None:
         """Check where the browser says that the request comes from.
 
-        Args:
-            scope: The scope of the request.
-            required: Whether the request must have an `Origin`.
-
         Raises:
-            ForeignOriginError: The request comes from another origin, or a required `Origin` is missing.
+            ForeignOriginError: The request comes from another origin, or has no `Origin` although one is `required`.
         """
         headers = header_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
         site = headers.get(b"sec-fetch-site", b"none")

@@ -67,11 +67,7 @@ class WebSocketProtocol(ComparableSource):
         return Credentials(token, "websocket_protocol")
 
     def strip(self, scope: MutableMapping[str, Any]) -> bool:
-        """Remove the name and the token from the handshake that the application sees.
-
-        Returns:
-            Whether the client offered the name, so that the server has to choose it.
-        """
+        """Remove name and token from the handshake that the application sees, and tell whether the name was offered."""
         protocols = offered_protocols(scope)
         # A handshake with more subprotocols is refused when the credentials are extracted.
         if len(protocols) > _MAX_PROTOCOLS or self.name not in protocols:
