@@ -18,17 +18,12 @@ from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 
 from . import _environment
-from ._prepared import MAX_GRACE, MAX_LEEWAY, prepare
+from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
 from .events import AuthEvent, OnAuthEvent
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.keys.key import Key
-    from asgi_jwt_claims.keys.key_set import KeySet, KeySource
-    from asgi_jwt_claims.keys.ring import KeyRing
-
-    from ._prepared import Prepared
-
+    from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
 
 __all__ = ["MAX_GRACE", "MAX_LEEWAY", "AuthEvent", "JWTConfig", "OnAuthEvent", "TokenCookies", "check_config"]
 
@@ -59,11 +54,9 @@ class JWTConfig(_Base):
         issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1).
         audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
             (section 4.1.3). If it is not set, a token that carries an `aud` is refused: it is for another application.
-        access_lifetime: The lifetime of an access token. None if it never expires, which `required_claims` must then
-            allow.
-        refresh_lifetime: The lifetime of a refresh token, not shorter than `access_lifetime`. A session that is not
-            refreshed for so long ends.
-        session_lifetime: The time from a login until its session ends, however often it is refreshed. None for no limit.
+        access_lifetime: The lifetime of an access token; None, if `required_claims` allow that, for no end.
+        refresh_lifetime: The lifetime of a refresh token, and of an idle session. At least `access_lifetime`.
+        session_lifetime: The time from a login until its session ends, even if it is refreshed. None for no limit.
         refresh_grace: How long after a refresh a client that lost the response may ask for it again; 0 for not at all.
         leeway: The clock difference to forgive in `exp`, `nbf` and `iat`, at most 300 seconds.
         max_age: The age of the oldest acceptable token, counted from `iat`. None for no limit but `exp`.
@@ -75,9 +68,8 @@ class JWTConfig(_Base):
             registered claims, whose names they must not take.
         type_claim: The claim that tells access tokens from refresh tokens. None if tokens carry no such claim (those of
             many identity providers): all of them are then access tokens, unless they show that they are something else.
-        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None, for an issuer that has no
-            access tokens. An ID token is meant for the client that asked for it (OpenID Connect Core 1.0 section 2), so
-            any service that receives one can use it here.
+        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None. Any service that receives one
+            can use it here, though it is meant for the client that asked for it (OpenID Connect Core 1.0 section 2).
         roles_claim: The claim that holds the roles.
         scope_claim: The claim that holds the scopes.
         session_claim: The claim that names the session, shared by all tokens of one login (`sid`, OpenID Connect
@@ -85,9 +77,8 @@ class JWTConfig(_Base):
         required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: The longest token that is accepted or minted, in characters.
-        signature_cache_size: How many verified tokens are remembered, so that the signature of each is verified once.
-            Times, parties and claims are checked for every request. 0 remembers none. Tokens of more than 4,096
-            characters are never remembered.
+        signature_cache_size: How many verified tokens, of at most 4,096 characters, are remembered, so that the
+            signature of each is verified once. Times, parties and claims are checked for every request. 0 for none.
         cookies: How the cookies of browsers are named and protected.
         clock: A function that returns seconds since the epoch, as `time.time` does.
         on_event: A sync or async function that receives every `AuthEvent`; see `asgi_jwt_claims.config.AuthEvent`.
@@ -156,11 +147,7 @@ class JWTConfig(_Base):
         return self._prepared.key_source.keys
 
     def replace(self, **changes: Any) -> JWTConfig:
-        """Make a copy with some settings changed, which is checked like any other configuration.
-
-        Args:
-            changes: The settings to change, by name. A new `secret_key` takes the place of the signing key.
-        """
+        """Make a copy with some settings changed, and check it. A new `secret_key` replaces the signing key."""
         settings = self._settings()
         if changes.get("secret_key") is not None:
             del settings["signing_key"]
@@ -193,13 +180,9 @@ class JWTConfig(_Base):
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:
         """Read the settings from a mapping such as Sanic's `app.config`: `JWT_SECRET_KEY`, `JWT_ISSUER` and so on.
 
-        Members without the prefix are left alone. One with the prefix that names no setting is an error, since a
-        misspelt setting would otherwise do nothing. Text is converted: seconds for durations, commas in lists,
-        `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys (`JWT_ALGORITHM` then says which algorithm).
-
-        Args:
-            mapping: The mapping.
-            prefix: The beginning of the names that are settings.
+        Members without the `prefix` are left alone; one with the prefix that names no setting is an error. Text is
+        converted: seconds for durations, commas in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys
+        (`JWT_ALGORITHM` then says which algorithm).
 
         Raises:
             SettingError: A setting is unknown or cannot be used.
@@ -214,18 +197,13 @@ class JWTConfig(_Base):
             )
         address = settings.get("jwks")
         if isinstance(address, str):
-            by_issuer = {"issuer": settings.get("issuer")}
-            settings["jwks"] = remote.RemoteKeySet(**by_issuer if address == "discover" else {"url": address})
+            where = {"issuer": settings.get("issuer")} if address == "discover" else {"url": address}
+            settings["jwks"] = remote.RemoteKeySet(**where)
         return cls(**settings)
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:
-        """Read the settings from environment variables as `from_mapping` does, with the same errors.
-
-        Args:
-            prefix: The beginning of the variables' names.
-            environ: The variables; None for `os.environ`.
-        """
+        """Read the settings from environment variables, those of `os.environ` by default, as `from_mapping` does."""
         return cls.from_mapping(os.environ if environ is None else environ, prefix)
 
 

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from asgi_jwt_claims.errors import SigningKeyMissingError
 from asgi_jwt_claims.jose.compact import b64url_encode
 from asgi_jwt_claims.jose.strict_json import dump_json
-from asgi_jwt_claims.keys.ring import KeyRing
+from asgi_jwt_claims.keys import KeyRing
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.keys.key import Key
-    from asgi_jwt_claims.keys.key_set import KeySet
+    from asgi_jwt_claims.keys import Key, KeySet
 
 __all__ = ["MAX_REMEMBERED_SIZE", "SignerCache", "VerifiedTokenCache"]
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
-from asgi_jwt_claims.keys.key import Key
-from asgi_jwt_claims.keys.key_set import KeySet
+from asgi_jwt_claims.keys import Key, KeySet
 
 __all__ = ["read"]
 

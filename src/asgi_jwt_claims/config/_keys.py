@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
+from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
-from asgi_jwt_claims.keys.key import Key
-from asgi_jwt_claims.keys.key_set import FixedKeys, KeySet, KeySource
-from asgi_jwt_claims.keys.ring import KeyRing
+from asgi_jwt_claims.keys.key_set import FixedKeys
 
 __all__ = ["key_source_for"]
 

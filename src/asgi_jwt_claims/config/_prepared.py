@@ -29,8 +29,8 @@ MAX_LEEWAY: Final = timedelta(seconds=300)
 MAX_GRACE: Final = timedelta(seconds=60)
 """The longest time in which a spent refresh token may still be answered."""
 
-_OPTIONAL_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
 _CLAIMS = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "session_claim")
+_OPTIONAL_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
 _TAKEN_CLAIMS = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf", "auth_time", "client_id"}
 
 
@@ -148,13 +148,11 @@ def _check_times(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_claims(settings: dict[str, Any]) -> ClaimNames:
-    chosen = {name: settings[name] for name in _CLAIMS}
-    for name, value in chosen.items():
-        if not (_is_name(value) or (value is None and name in _OPTIONAL_CLAIMS)):
-            raise SettingError(
-                f"{name} must be a non-empty str{' or None' if name in _OPTIONAL_CLAIMS else ''}, not {value!r}"
-            )
-    given = [value for value in chosen.values() if value is not None]
+    for name in _CLAIMS:
+        value, is_optional = settings[name], name in _OPTIONAL_CLAIMS
+        if not (_is_name(value) or (value is None and is_optional)):
+            raise SettingError(f"{name} must be a non-empty str{' or None' * is_optional}, not {value!r}")
+    given = [settings[name] for name in _CLAIMS if settings[name] is not None]
     # `sub` is always read as a string (RFC 7519 section 4.1.2), so it can only be the identity.
     if (
         len(set(given)) != len(given)

@@ -29,16 +29,14 @@ class TokenCookies:
 
     Args:
         access_name: The cookie that holds the access token. Scripts cannot read it.
-        refresh_name: The cookie that holds the refresh token. It is bound to a path, so its name cannot begin with
-            `__Host-`.
+        refresh_name: The cookie that holds the refresh token. Bound to a path, it cannot be a `__Host-` cookie.
         csrf_name: The cookie that holds the CSRF value. Scripts of the same origin read it.
         refresh_path: The path below which browsers send the refresh token, where `TokenEndpoints` are mounted.
         same_site: `Lax`, `Strict` or `None`: whether other sites can make a browser send the tokens.
-        secure: Whether browsers send them over https only. http://localhost counts as https. False needs names without
-            prefixes.
+        secure: Whether browsers send them over https or to localhost only. False needs names without prefixes.
         partitioned: Whether a page embedded in another site has cookies of its own there (CHIPS).
         csrf_header: The header in which scripts send the CSRF value.
-        csrf_field: The field in which forms send it.
+        csrf_field: The form field in which forms send it.
         trusted_origins: Other origins that may act for the user, such as `https://app.example.com`.
 
     Raises:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,9 +15,6 @@ from asgi_jwt_claims.errors import KeyConfigurationError, MalformedTokenError
 from asgi_jwt_claims.jose.compact import b64url_decode
 
 from ._material import CURVES, EDWARDS, KeyMaterial, check_strength, coordinate_size, public_members
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["PRIVATE_MEMBERS", "from_jwk_members", "from_pem"]
 
@@ -116,7 +114,7 @@ def _rsa_from_jwk(jwk: Mapping[str, Any]) -> KeyMaterial:
     if any(name in jwk for name in factors):  # RFC 7518 section 6.3.2: then all of them
         p, q, dp, dq, qi = (_integer(jwk, name) for name in factors)
     else:
-        # Only numbers that undo each other lead to the primes. With any others, older versions of cryptography search for minutes, or never end.
+        # Only numbers that undo each other lead to the primes. With others, old versions of cryptography may never end.
         if d * public.e <= 1 or pow(pow(2, public.e, public.n), d, public.n) != 2 % public.n:
             raise ValueError("'n', 'e' and 'd' do not belong to one key")
         p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)

@@ -23,7 +23,6 @@ __all__ = [
     "algorithms_for",
     "check_strength",
     "coordinate_size",
-    "is_private",
     "public_members",
     "public_of",
     "signature_length",
@@ -35,8 +34,6 @@ EdwardsKey: TypeAlias = (
     ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey | ed448.Ed448PrivateKey | ed448.Ed448PublicKey
 )
 KeyMaterial: TypeAlias = bytes | RSAKey | ECKey | EdwardsKey
-
-_PRIVATE = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
 
 CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
     "secp256r1": ("P-256", "ES256", ec.SECP256R1),
@@ -55,12 +52,6 @@ class EdwardsCurve(NamedTuple):
     signature_length: int
     modulus: int
     low_order: frozenset[int]  # the y coordinates of the points of low order
-
-    def is_low_order(self, public: bytes) -> bool:
-        """Whether an encoded public key is a point of low order, for which anyone can sign some or all messages."""
-        y = int.from_bytes(public, "little")
-        # The bit above the modulus is the sign of x; encodings of y beyond the modulus mean the same points.
-        return y % (1 << (len(public) * 8 - 1)) % self.modulus in self.low_order
 
 
 _P25519 = 2**255 - 19
@@ -93,7 +84,10 @@ def check_strength(key: Any, *, thorough: bool = True) -> KeyMaterial:
     if isinstance(key, ECKey) and key.curve.name in CURVES:
         return key
     if isinstance(key, EdwardsKey):
-        if _edwards(key).is_low_order(public_of(key).public_bytes_raw()):
+        curve, public = _edwards(key), public_of(key).public_bytes_raw()
+        # The bit above the modulus is the sign of x; encodings of y beyond the modulus mean the same points.
+        y = int.from_bytes(public, "little") % (1 << (len(public) * 8 - 1)) % curve.modulus
+        if y in curve.low_order:
             raise KeyConfigurationError("the public key is a point of low order, for which anyone can make signatures")
         return key
     name = key.curve.name if hasattr(key, "curve") else type(key).__name__
@@ -136,14 +130,9 @@ def algorithms_for(material: KeyMaterial) -> tuple[str, ...]:
     return ("EdDSA", _edwards(material).name)
 
 
-def is_private(material: KeyMaterial) -> bool:
-    """Whether this is the private half of a pair."""
-    return isinstance(material, _PRIVATE)
-
-
 def public_of(material: KeyMaterial) -> Any:
     """Return the public half of a pair; the material itself if that has no private half."""
-    return material.public_key() if isinstance(material, _PRIVATE) else material
+    return material.public_key() if hasattr(material, "public_key") else material
 
 
 def signature_length(material: KeyMaterial, algorithm: str) -> int:

@@ -47,7 +47,7 @@ ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswit
 
 
 def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
-    """Strip traceback and context, whose local variables hold secrets, from the errors of a function that loads keys."""
+    """Strip traceback and context, whose local variables hold secrets, from the errors of a loading function."""
 
     @functools.wraps(load)
     def loader(*args: _P.args, **kwargs: _P.kwargs) -> _ResultT:
@@ -100,16 +100,17 @@ class Key(Frozen):
             check_secret(material, algorithm)
         if kid is not None and not is_kid(kid):
             raise KeyConfigurationError(f"a kid must be a str of 1 to {MAX_KID_LENGTH} printable characters")
+        public = _material.public_of(material)
         set_once = object.__setattr__
         set_once(self, "algorithm", algorithm)
         set_once(self, "kid", _thumbprint(material) if kid is None else kid)
         set_once(self, "is_symmetric", isinstance(material, bytes))
-        set_once(self, "can_sign", isinstance(material, bytes) or _material.is_private(material))
+        set_once(self, "can_sign", isinstance(material, bytes) or public is not material)
         set_once(self, "_loaded", material)
         set_once(self, "_signature_length", _material.signature_length(material, algorithm))
         try:
             set_once(self, "_signer", _jose.build(material, algorithm) if self.can_sign else None)
-            set_once(self, "_verifier", _jose.build(_material.public_of(material), algorithm))
+            set_once(self, "_verifier", _jose.build(public, algorithm))
         except _jose.JOSEError as error:
             raise KeyConfigurationError(f"the key cannot be used for {algorithm}: {error}") from None
 
@@ -124,7 +125,7 @@ class Key(Frozen):
     @classmethod
     @keeps_no_secret
     def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
-        """Load a shared secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512; a str counts as UTF-8."""
+        """Load a secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512. A str counts as UTF-8."""
         if not isinstance(secret, str | bytes):
             raise KeyConfigurationError(f"a secret must be str or bytes, not {type(secret).__name__}")
         return cls(_as_bytes(secret), algorithm, kid)
@@ -178,20 +179,12 @@ class Key(Frozen):
         return cls(material, algorithm, kid)
 
     def public(self) -> Key:
-        """Return the same key without its private half, which verifies and cannot sign.
-
-        Raises:
-            KeyConfigurationError: This is a secret, which has no public half.
-        """
+        """Return the same key without its private half, or raise KeyConfigurationError if it is a secret."""
         self._refuse_symmetric()
         return Key(_material.public_of(self._loaded), self.algorithm, self.kid)
 
     def public_jwk(self) -> dict[str, str]:
-        """Return the public key as a JWK with `alg`, `use` and `kid`, ready to publish. Never a private member.
-
-        Raises:
-            KeyConfigurationError: This is a secret, which has no public half.
-        """
+        """Return the public key as a JWK with `alg`, `use` and `kid`, or raise KeyConfigurationError for a secret."""
         self._refuse_symmetric()
         members = _material.public_members(self._loaded)
         return {"kty": members["kty"], "kid": self.kid, "use": "sig", "alg": self.algorithm, **members}
@@ -201,11 +194,7 @@ class Key(Frozen):
             raise KeyConfigurationError("a secret has no public half; use an asymmetric key to let others verify")
 
     def sign(self, message: bytes) -> bytes:
-        """Sign `message`.
-
-        Raises:
-            SigningKeyMissingError: This is a public key.
-        """
+        """Sign `message`, or raise SigningKeyMissingError if this is a public key."""
         if self._signer is None:
             raise SigningKeyMissingError("a public key cannot sign; load the private key as signing_key")
         return self._signer.sign(message)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, UnknownKeyError
+from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, TokenError, UnknownKeyError
 from asgi_jwt_claims.runtime.frozen import Frozen
 
 from ._loading import PRIVATE_MEMBERS
 from .key import Key, as_mapping, keeps_no_secret, why_not_for_signatures, without_empty
-
-if TYPE_CHECKING:
-    from asgi_jwt_claims.errors import TokenError
 
 __all__ = ["FixedKeys", "KeySet", "KeySource"]
 
@@ -125,7 +122,7 @@ class KeySet(Frozen):
         return kid in self._kids
 
     def get_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
-        """Return the key and the parsed header for an encoded header that once came with a good signature, else None."""
+        """Return key and parsed header for an encoded header that once came with a good signature, else None."""
         return self._header_cache.get(segment)
 
     def put_header(self, segment: bytes, key: Key, header: dict[str, Any]) -> None:

@@ -53,14 +53,10 @@ class Source(Protocol):
     """
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
-        """Return the credentials of a request, or None if it has none in this place.
-
-        Args:
-            scope: An ASGI http or websocket scope.
-            max_size: The length in characters of the longest acceptable token.
+        """Return the credentials of an http or websocket scope, or None if it has none in this place.
 
         Raises:
-            TokenError: The credentials are there, but malformed or not allowed.
+            TokenError: They are malformed, not allowed, or of more than `max_size` characters.
         """
         ...
 

@@ -1,13 +1,9 @@
 """Read the token from a cookie and check for cross-site request forgery.
 
-A browser sends a cookie with every request to its host, even if another site made it send the request. So a cookie
-alone authenticates neither a request with an unsafe method (RFC 9110 section 9.2.1) nor a WebSocket handshake:
-
-- A request with an unsafe method must have the CSRF value of the cookie's token (double submit). No other host can read
-  this value, and computing it needs the token.
-- The headers in which the browser names the origin (`Origin`, `Sec-Fetch-Site`) must not name another site. They tell
-  the ports of a host apart, which cookies do not.
-- A handshake cannot carry a CSRF value, so it must come from the application's own origin or a trusted one.
+A browser sends a cookie with every request to its host, even if another site made it send the request. So a request
+with an unsafe method (RFC 9110 section 9.2.1) must have the CSRF value of the cookie's token (double submit), and its
+`Origin` and `Sec-Fetch-Site` must not name another site. A WebSocket handshake, which cannot carry a CSRF value, must
+come from the application's own origin or a trusted one.
 """
 
 from __future__ import annotations

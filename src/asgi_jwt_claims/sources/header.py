@@ -15,13 +15,11 @@ from ._credentials import FIELD_NAME, OWS, ComparableSource, Credentials, check_
 __all__ = ["BearerHeader"]
 
 _CREDENTIALS = re.compile(FIELD_NAME.pattern + rb"(?: .*)?", re.DOTALL)
-
+_MAX_SHOWN, _MAX_SCHEME = 256, 16
 _FRAMING_ALLOWANCE = 64  # bytes of a header value beyond the longest token, for the scheme and spaces
 
 _new_credentials: Callable[[tuple[bytes, str, str, None]], Credentials] = functools.partial(tuple.__new__, Credentials)
 """Make `Credentials` in little more than half the time that calling the class takes."""
-
-_MAX_SHOWN, _MAX_SCHEME = 256, 16
 
 
 class BearerHeader(ComparableSource):

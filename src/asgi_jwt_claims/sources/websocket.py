@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
 from asgi_jwt_claims.runtime.values import plain
@@ -15,17 +15,12 @@ from .forms import field_values
 
 __all__ = ["InsecureWebSocketQuery", "WebSocketProtocol", "offered_protocols"]
 
-_STRIPPED_KEY: Final = "asgi_jwt_claims.subprotocols"  # the scope key of `_Stripped`
+_STRIPPED_KEY: Final = "asgi_jwt_claims.subprotocols"  # the scope key of those offered, and those without the token
 _HEADER = b"sec-websocket-protocol"
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+")  # RFC 3986 section 2.3
 _MAX_PROTOCOLS = 64  # of one handshake
 _MAX_FIELDS = 64
 _MAX_REST = 8192  # bytes of a query beyond the token
-
-
-class _Stripped(NamedTuple):
-    offered: list[str]  # the subprotocols that the client offered
-    left: list[str]  # those without the token
 
 
 class WebSocketProtocol(ComparableSource):
@@ -76,7 +71,7 @@ class WebSocketProtocol(ComparableSource):
         # The name and the token go wherever they occur, so that neither can be chosen.
         hidden = {self.name, *(protocol for before, protocol in pairwise(shown) if before == self.name)}
         kept = [protocol for protocol in shown if protocol not in hidden]
-        scope[_STRIPPED_KEY] = _Stripped(protocols, kept)
+        scope[_STRIPPED_KEY] = (protocols, kept)
         scope["subprotocols"] = kept
         scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
         if kept:
@@ -130,6 +125,6 @@ class InsecureWebSocketQuery(ComparableSource):
 def offered_protocols(scope: Mapping[str, Any]) -> list[str]:
     """Return the subprotocols that the client offered, including a token that was removed from the scope."""
     shown: list[str] = list(scope.get("subprotocols") or ())
-    stripped = scope.get(_STRIPPED_KEY)
+    offered, left = scope.get(_STRIPPED_KEY, (shown, shown))
     # A scope may have been copied with other subprotocols, which count then.
-    return stripped.offered if isinstance(stripped, _Stripped) and stripped.left == shown else shown
+    return offered if left == shown else shown
