@@ -139,11 +139,7 @@ class JWTConfig(_Base):
 
     @property
     def keys(self) -> KeySet:
-        """The keys that verify now.
-
-        Raises:
-            KeysUnavailableError: They are those of an identity provider, and none are in hand.
-        """
+        """The keys that verify now. Raises KeysUnavailableError if an identity provider's keys are not in hand."""
         return self._prepared.key_source.keys
 
     def replace(self, **changes: Any) -> JWTConfig:

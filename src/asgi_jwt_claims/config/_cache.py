@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_REMEMBERED_SIZE", "SignerCache", "VerifiedTokenCache"]
 
-MAX_REMEMBERED_SIZE = 4096
-"""Characters of the longest token that is remembered."""
-
+MAX_REMEMBERED_SIZE = 4096  # characters of the longest token that is remembered
 FieldsT = TypeVar("FieldsT")
 
 
@@ -92,14 +90,6 @@ class VerifiedTokenCache(Generic[FieldsT]):
                 self._entries.pop(found_by, None)
 
 
-class _Signer(NamedTuple):
-    """A key with the header of the tokens that it signs, parsed and as it stands in a token."""
-
-    key: Key
-    header: dict[str, str]
-    encoded_header: bytes
-
-
 class SignerCache:
     """The key that signs now (the one key, that of a ring, or none), with the header of its tokens."""
 
@@ -108,17 +98,17 @@ class SignerCache:
     def __init__(self, keys: Key | KeyRing | None, *, send_kid: bool) -> None:
         self._keys = keys
         self._send_kid = send_kid
-        self._signer: _Signer | None = None
+        self._signer: tuple[Key, dict[str, str], bytes] | None = None
 
-    def current(self) -> _Signer:
-        """Return the key that signs now, or raise `SigningKeyMissingError`."""
+    def current(self) -> tuple[Key, dict[str, str], bytes]:
+        """Return the key that signs now with its header, parsed and encoded, or raise `SigningKeyMissingError`."""
         if self._keys is None:
             raise SigningKeyMissingError(
                 "this configuration only verifies; set secret_key, signing_key or key_ring to mint tokens"
             )
         key = self._keys.current if isinstance(self._keys, KeyRing) else self._keys
         signer = self._signer
-        if signer is None or signer.key is not key:
+        if signer is None or signer[0] is not key:
             header = {"alg": key.algorithm, "typ": "JWT"} | ({"kid": key.kid} if self._send_kid else {})
-            self._signer = signer = _Signer(key, header, b64url_encode(dump_json(header)))
+            self._signer = signer = (key, header, b64url_encode(dump_json(header)))
         return signer

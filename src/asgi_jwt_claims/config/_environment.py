@@ -12,7 +12,6 @@ from asgi_jwt_claims.keys import Key, KeySet
 
 __all__ = ["read"]
 
-_LISTS = ("audience", "required_claims")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -46,7 +45,7 @@ def _from_text(field: dataclasses.Field[Any], text: str, key: str) -> Any:
         return None
     if field.name == "required_claims" and text.strip().lower() in ("", "none"):
         return ()
-    if field.name in _LISTS:
+    if field.name in ("audience", "required_claims"):
         return tuple(part.strip() for part in text.split(","))
     if kind == "bool":
         if text.lower() not in _BOOLEANS:

@@ -18,8 +18,7 @@ def key_source_for(
 ) -> KeySource:
     """Check the keys of a configuration, and return the source of those that verify.
 
-    `signing_key` and `verification_keys` are brought into their final form. `leeway` and the `longest` lifetime of a
-    token are in seconds; `longest` is None if tokens never expire.
+    `leeway` and the `longest` lifetime of a token are in seconds; `longest` is None if tokens never expire.
     """
     jwks, ring = settings["jwks"], settings["key_ring"]
     if jwks is None and ring is None:

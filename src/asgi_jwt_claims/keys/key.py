@@ -29,8 +29,7 @@ __all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "is_kid"]
 _P = ParamSpec("_P")
 _ResultT = TypeVar("_ResultT")
 
-MAX_KID_LENGTH = 256
-"""Characters of a key identifier."""
+MAX_KID_LENGTH = 256  # characters of a key identifier
 
 _GENERATORS: dict[str, Callable[[], _material.KeyMaterial]] = {
     **{f"HS{bits}": functools.partial(secrets.token_bytes, bits // 8) for bits in (256, 384, 512)},

@@ -155,10 +155,9 @@ class KeySource(abc.ABC):
         """Start a fetch in the background if it is time for one. Called for every good token; never waits."""
 
     async def fetch_for(self, error: TokenError) -> bool:  # noqa: ARG002 -- for keys that are fetched
-        """Fetch keys if a token cannot be verified without. Called for every refused token where the caller can wait.
+        """Fetch keys if a token cannot be verified without. Return whether it should be verified once more.
 
-        Returns:
-            Whether the keys may have changed since the `error`, so that the token should be verified once more.
+        Called with the error of every refused token where the caller can wait.
 
         Raises:
             KeysUnavailableError: The fetch failed, and only it could tell whether the token is good.

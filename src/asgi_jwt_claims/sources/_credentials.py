@@ -20,12 +20,9 @@ __all__ = [
     "schemes_of",
 ]
 
-OWS = b" \t"
-"""White space around the value of a header (RFC 9110 section 5.6.3)."""
-
+OWS = b" \t"  # RFC 9110 section 5.6.3: white space around the value of a header
+# RFC 9110 section 5.6.2: an HTTP token, which is the name of a header, scheme, cookie or subprotocol.
 FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""An HTTP token (RFC 9110 section 5.6.2): the name of a header, scheme, cookie or subprotocol."""
-
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _TOKEN68 = re.compile(b"[" + re.escape(_PLAIN) + b"]+=*")  # RFC 9110 section 11.2; RFC 6750 section 2.1: b64token
 

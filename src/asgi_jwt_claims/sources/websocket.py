@@ -27,8 +27,8 @@ class WebSocketProtocol(ComparableSource):
     """A token offered as a subprotocol: `new WebSocket(url, ["bearer", token])`.
 
     The token follows the name; other protocols may stand before and after the two. The middleware hides both from the
-    application. If the application chooses no protocol, the middleware chooses the name, since browsers fail a
-    connection for which they offered protocols and the server chose none. The token is never sent back.
+    application. If the application chooses no protocol, the middleware chooses the name, without which browsers would
+    fail the connection. The token is never sent back.
 
     Args:
         name: The subprotocol that announces the token.
