@@ -12,22 +12,18 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from asgi_jwt_claims import jwks as remote
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 
 from . import _environment
-from ._prepared import MAX_GRACE, MAX_LEEWAY, prepare
+from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
 from .events import AuthEvent, OnAuthEvent
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.keys.key import Key
-    from asgi_jwt_claims.keys.key_set import KeySet, KeySource
-    from asgi_jwt_claims.keys.ring import KeyRing
-
-    from ._prepared import Prepared
-
+    from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
 
 __all__ = ["MAX_GRACE", "MAX_LEEWAY", "AuthEvent", "JWTConfig", "OnAuthEvent", "TokenCookies", "check_config"]
 
@@ -58,11 +54,9 @@ class JWTConfig(_Base):
         issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1).
         audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
             (section 4.1.3). If it is not set, a token that carries an `aud` is refused: it is for another application.
-        access_lifetime: The lifetime of an access token. None if it never expires, which `required_claims` must then
-            allow.
-        refresh_lifetime: The lifetime of a refresh token, not shorter than `access_lifetime`. A session that is not
-            refreshed for so long ends.
-        session_lifetime: The time from a login until its session ends, however often it is refreshed. None for no limit.
+        access_lifetime: The lifetime of an access token; None, if `required_claims` allow that, for no end.
+        refresh_lifetime: The lifetime of a refresh token, and of an idle session. At least `access_lifetime`.
+        session_lifetime: The time from a login until its session ends, even if it is refreshed. None for no limit.
         refresh_grace: How long after a refresh a client that lost the response may ask for it again; 0 for not at all.
         leeway: The clock difference to forgive in `exp`, `nbf` and `iat`, at most 300 seconds.
         max_age: The age of the oldest acceptable token, counted from `iat`. None for no limit but `exp`.
@@ -74,9 +68,8 @@ class JWTConfig(_Base):
             registered claims, whose names they must not take.
         type_claim: The claim that tells access tokens from refresh tokens. None if tokens carry no such claim (those of
             many identity providers): all of them are then access tokens, unless they show that they are something else.
-        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None, for an issuer that has no
-            access tokens. An ID token is meant for the client that asked for it (OpenID Connect Core 1.0 section 2), so
-            any service that receives one can use it here.
+        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None. Any service that receives one
+            can use it here, though it is meant for the client that asked for it (OpenID Connect Core 1.0 section 2).
         roles_claim: The claim that holds the roles.
         scope_claim: The claim that holds the scopes.
         session_claim: The claim that names the session, shared by all tokens of one login (`sid`, OpenID Connect
@@ -84,9 +77,8 @@ class JWTConfig(_Base):
         required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: The longest token that is accepted or minted, in characters.
-        signature_cache_size: How many verified tokens are remembered, so that the signature of each is verified once.
-            Times, parties and claims are checked for every request. 0 remembers none. Tokens of more than 4,096
-            characters are never remembered.
+        signature_cache_size: How many verified tokens, of at most 4,096 characters, are remembered, so that the
+            signature of each is verified once. Times, parties and claims are checked for every request. 0 for none.
         cookies: How the cookies of browsers are named and protected.
         clock: A function that returns seconds since the epoch, as `time.time` does.
         on_event: A sync or async function that receives every `AuthEvent`; see `asgi_jwt_claims.config.AuthEvent`.
@@ -130,10 +122,9 @@ class JWTConfig(_Base):
 
     def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
         settings = self._settings() | {"secret_key": secret_key, "algorithm": algorithm}
-        prepared = prepare(settings)
+        object.__setattr__(self, "_prepared", prepare(settings))
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, settings[field.name])
-        object.__setattr__(self, "_prepared", prepared)
 
     def __copy__(self) -> JWTConfig:
         return self
@@ -148,19 +139,11 @@ class JWTConfig(_Base):
 
     @property
     def keys(self) -> KeySet:
-        """The keys that verify now.
-
-        Raises:
-            KeysUnavailableError: They are those of an identity provider, and none are in hand.
-        """
+        """The keys that verify now. Raises KeysUnavailableError if an identity provider's keys are not in hand."""
         return self._prepared.key_source.keys
 
     def replace(self, **changes: Any) -> JWTConfig:
-        """Make a copy with some settings changed, which is checked like any other configuration.
-
-        Args:
-            changes: The settings to change, by name. A new `secret_key` takes the place of the signing key.
-        """
+        """Make a copy with some settings changed, and check it. A new `secret_key` replaces the signing key."""
         settings = self._settings()
         if changes.get("secret_key") is not None:
             del settings["signing_key"]
@@ -178,17 +161,14 @@ class JWTConfig(_Base):
             issuer: The provider's identifier, exactly as it stands in its metadata and its tokens; an https URL.
             audience: The name of this application, as the provider writes it in `aud`.
             jwks: A `RemoteKeySet` that fetches the keys in another way. None to find them through the metadata.
-            settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None and
-                `required_claims` are `exp` and `iat`, since tokens of providers have no types and all claims side by
-                side.
+            settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None, and
+                `required_claims` are `exp` and `iat`, as suits the tokens of providers.
 
         Raises:
             SettingError: A setting cannot be used.
         """
         if jwks is None:
-            from asgi_jwt_claims.jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, which most do not need
-
-            jwks = RemoteKeySet(issuer=issuer)
+            jwks = remote.RemoteKeySet(issuer=issuer)
         defaults = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
         return cls(issuer=issuer, audience=audience, jwks=jwks, **{**defaults, **settings})
 
@@ -196,60 +176,34 @@ class JWTConfig(_Base):
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:
         """Read the settings from a mapping such as Sanic's `app.config`: `JWT_SECRET_KEY`, `JWT_ISSUER` and so on.
 
-        Members without the prefix are left alone. One with the prefix that names no setting is an error, since a
-        misspelt setting would otherwise do nothing. Text is converted: seconds for durations, commas in lists,
-        `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys (`JWT_ALGORITHM` then says which algorithm).
-
-        Args:
-            mapping: The mapping.
-            prefix: The beginning of the names that are settings.
+        Members without the `prefix` are left alone; one with the prefix that names no setting is an error. Text is
+        converted: seconds for durations, commas in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys
+        (`JWT_ALGORITHM` then says which algorithm).
 
         Raises:
             SettingError: A setting is unknown or cannot be used.
             KeyConfigurationError: A key cannot be used.
         """
         settings = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__)
-        if all(settings.get(name) is None for name in _KEYS):
-            others = ", ".join(prefix + name.upper() for name in ("signing_key", "verification_keys"))
+        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")
+        if all(settings.get(name) is None for name in keys):
             raise SettingError(
-                f"no key: set {prefix}SECRET_KEY, {others} or {prefix}JWKS; make a secret with: {COMMAND_FOR_A_SECRET}"
+                f"no key: set {prefix}SECRET_KEY, {prefix}SIGNING_KEY, {prefix}VERIFICATION_KEYS or {prefix}JWKS; make "
+                f"a secret with: {COMMAND_FOR_A_SECRET}"
             )
         address = settings.get("jwks")
         if isinstance(address, str):
-            from asgi_jwt_claims.jwks.remote import RemoteKeySet  # noqa: PLC0415 -- it imports anyio, which most do not need
-
-            settings["jwks"] = (
-                RemoteKeySet(issuer=settings.get("issuer")) if address == "discover" else RemoteKeySet(address)
-            )
+            where = {"issuer": settings.get("issuer")} if address == "discover" else {"url": address}
+            settings["jwks"] = remote.RemoteKeySet(**where)
         return cls(**settings)
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:
-        """Read the settings from environment variables, as `from_mapping` does.
-
-        Args:
-            prefix: The beginning of the variables' names.
-            environ: The variables; None for `os.environ`.
-
-        Raises:
-            SettingError: A setting is unknown or cannot be used.
-            KeyConfigurationError: A key cannot be used.
-        """
+        """Read the settings from environment variables, those of `os.environ` by default, as `from_mapping` does."""
         return cls.from_mapping(os.environ if environ is None else environ, prefix)
 
 
 def check_config(config: object, call: str) -> None:
-    """Refuse an argument that is not a configuration.
-
-    Args:
-        config: The argument.
-        call: How the function is called, with its arguments in their order, for the message.
-
-    Raises:
-        SettingError: `config` is something else.
-    """
+    """Raise SettingError if `config` is no configuration. `call` shows the right call, with its arguments in order."""
     if not isinstance(config, JWTConfig):
         raise SettingError(f"config must be one JWTConfig, not {type(config).__name__}; call {call}")
-
-
-_KEYS = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")

@@ -1,10 +1,8 @@
 """Remember what costs time to find out: verified tokens, and the header of the key that signs.
 
-A token that comes again is checked each time, but its signature is verified only once. An entry says that exactly these
-bytes carried a good signature of this key, and holds what they say as values that nothing can change. Tokens are told
-apart by their SHA-256; the token itself is not kept. A token is remembered when it comes for the second time, so that
-tokens used once cost neither room nor a digest. The number of entries and the size of each are bounded. When the set of
-keys changes, the tokens of the keys that are gone are forgotten.
+A token that comes again is checked each time, but its signature is verified only once. An entry holds the token's
+SHA-256 in place of the token, and what the token says as values that nothing can change. A token is remembered when it
+comes for the second time, so that tokens used once cost neither room nor a digest.
 """
 
 from __future__ import annotations
@@ -14,21 +12,16 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from asgi_jwt_claims.errors import SigningKeyMissingError
-from asgi_jwt_claims.keys.ring import KeyRing
-
-from ._keys import signer_for
+from asgi_jwt_claims.jose.compact import b64url_encode
+from asgi_jwt_claims.jose.strict_json import dump_json
+from asgi_jwt_claims.keys import KeyRing
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.keys.key import Key
-    from asgi_jwt_claims.keys.key_set import KeySet
-
-    from ._keys import Signer
+    from asgi_jwt_claims.keys import Key, KeySet
 
 __all__ = ["MAX_REMEMBERED_SIZE", "SignerCache", "VerifiedTokenCache"]
 
-MAX_REMEMBERED_SIZE = 4096
-"""Characters of the longest token that is remembered."""
-
+MAX_REMEMBERED_SIZE = 4096  # characters of the longest token that is remembered
 FieldsT = TypeVar("FieldsT")
 
 
@@ -40,12 +33,9 @@ class _Entry(NamedTuple, Generic[FieldsT]):
 
 
 class VerifiedTokenCache(Generic[FieldsT]):
-    """Verified tokens. When the cache is full, the token that was seen least recently is forgotten first.
+    """At most `size` verified tokens. When the cache is full, the token seen least recently is forgotten first.
 
     Threads may share it: each step on a container is one operation, and no step relies on another.
-
-    Args:
-        size: The largest number of entries; with 0 nothing is remembered.
     """
 
     __slots__ = ("_candidates", "_entries", "_keys", "_size")
@@ -108,16 +98,17 @@ class SignerCache:
     def __init__(self, keys: Key | KeyRing | None, *, send_kid: bool) -> None:
         self._keys = keys
         self._send_kid = send_kid
-        self._signer: Signer | None = None
+        self._signer: tuple[Key, dict[str, str], bytes] | None = None
 
-    def current(self) -> Signer:
-        """Return the key that signs now, or raise `SigningKeyMissingError`."""
+    def current(self) -> tuple[Key, dict[str, str], bytes]:
+        """Return the key that signs now with its header, parsed and encoded, or raise `SigningKeyMissingError`."""
         if self._keys is None:
             raise SigningKeyMissingError(
                 "this configuration only verifies; set secret_key, signing_key or key_ring to mint tokens"
             )
         key = self._keys.current if isinstance(self._keys, KeyRing) else self._keys
         signer = self._signer
-        if signer is None or signer.key is not key:
-            self._signer = signer = signer_for(key, send_kid=self._send_kid)
+        if signer is None or signer[0] is not key:
+            header = {"alg": key.algorithm, "typ": "JWT"} | ({"kid": key.kid} if self._send_kid else {})
+            self._signer = signer = (key, header, b64url_encode(dump_json(header)))
         return signer

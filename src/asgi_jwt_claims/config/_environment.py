@@ -8,22 +8,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
-from asgi_jwt_claims.keys.key import Key
-from asgi_jwt_claims.keys.key_set import KeySet
+from asgi_jwt_claims.keys import Key, KeySet
 
 __all__ = ["read"]
 
-_LISTS = ("audience", "required_claims")
 _BOOLEANS = {"true": True, "false": False}
 
 
 def read(mapping: Mapping[str, Any], prefix: str, fields: Mapping[str, dataclasses.Field[Any]]) -> dict[str, Any]:
-    """Read the settings among a mapping's members, and convert those that are text.
-
-    Args:
-        mapping: A mapping such as `os.environ`.
-        prefix: The beginning of the members that are settings.
-        fields: The settings there are, in lower case. Their types and defaults say how text is converted.
+    """Read the settings among a mapping's members, and convert text as the types and defaults of `fields` say.
 
     Raises:
         SettingError: A member with the prefix names no setting, or its text cannot be converted.
@@ -52,7 +45,7 @@ def _from_text(field: dataclasses.Field[Any], text: str, key: str) -> Any:
         return None
     if field.name == "required_claims" and text.strip().lower() in ("", "none"):
         return ()
-    if field.name in _LISTS:
+    if field.name in ("audience", "required_claims"):
         return tuple(part.strip() for part in text.split(","))
     if kind == "bool":
         if text.lower() not in _BOOLEANS:
@@ -74,33 +67,25 @@ def _load_keys(settings: dict[str, Any]) -> None:
     if settings.get("signing_key") is not None:
         settings["signing_key"] = _key(settings["signing_key"], algorithm)
     others = settings.get("verification_keys")
-    if others is None or isinstance(others, KeySet):
-        return
     if isinstance(others, str | bytes | Mapping):
         others = _jwks_or_one(others)
-    settings["verification_keys"] = (
-        others
-        if isinstance(others, KeySet) or not isinstance(others, Iterable)
-        else [_key(key, None) for key in others]
-    )
+    if isinstance(others, Iterable):
+        settings["verification_keys"] = others if isinstance(others, KeySet) else [_key(key, None) for key in others]
 
 
 def _jwks_or_one(value: str | bytes | Mapping[str, Any]) -> KeySet | list[Any]:
-    document: Any = value
-    if not isinstance(value, Mapping):
-        try:
-            document = json.loads(value)
-        except (ValueError, RecursionError):
-            return [value]
+    try:
+        document = value if isinstance(value, Mapping) else json.loads(value)
+    except (ValueError, RecursionError):
+        return [value]
     return KeySet.from_jwks(document) if isinstance(document, Mapping) and "keys" in document else [document]
 
 
 def _key(value: Any, algorithm: str | None) -> Key:
     if isinstance(value, Key):
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) or (isinstance(value, str | bytes) and value.strip()[:1] in ("{", b"{")):
         return Key.from_jwk(value, algorithm)
     if isinstance(value, str | bytes):
-        text = value.strip()
-        return Key.from_jwk(value, algorithm) if text[:1] in ("{", b"{") else Key.from_pem(value, algorithm)
+        return Key.from_pem(value, algorithm)
     raise KeyConfigurationError(f"a key must be a Key, PEM text or a JWK, not {type(value).__name__}")

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
-from asgi_jwt_claims.jose.compact import b64url_encode
-from asgi_jwt_claims.jose.strict_json import dump_json
+from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
-from asgi_jwt_claims.keys.key import Key
-from asgi_jwt_claims.keys.key_set import FixedKeys, KeySet, KeySource
-from asgi_jwt_claims.keys.ring import KeyRing
+from asgi_jwt_claims.keys.key_set import FixedKeys
 
-__all__ = ["Signer", "configured_keys", "key_source_for", "signer_for"]
-
-
-class Signer(NamedTuple):
-    """A key with the header of the tokens that it signs.
-
-    Attributes:
-        key: The key.
-        header: The JOSE header (RFC 7515 section 4.1).
-        encoded_header: The same header as it stands in a token.
-    """
-
-    key: Key
-    header: dict[str, str]
-    encoded_header: bytes
-
-
-def signer_for(key: Key, *, send_kid: bool) -> Signer:
-    """Put a key together with the header of its tokens."""
-    header = {"alg": key.algorithm, "typ": "JWT"}
-    if send_kid:
-        header["kid"] = key.kid
-    return Signer(key, header, b64url_encode(dump_json(header)))
+__all__ = ["key_source_for"]
 
 
 def key_source_for(
@@ -43,14 +18,11 @@ def key_source_for(
 ) -> KeySource:
     """Check the keys of a configuration, and return the source of those that verify.
 
-    `signing_key` and `verification_keys` are brought into their final form. `leeway` and the `longest` lifetime of a
-    token are in seconds; `longest` is None if tokens never expire.
+    `leeway` and the `longest` lifetime of a token are in seconds; `longest` is None if tokens never expire.
     """
     jwks, ring = settings["jwks"], settings["key_ring"]
     if jwks is None and ring is None:
-        signing_key, others = configured_keys(settings)
-        settings["signing_key"], settings["verification_keys"] = signing_key, others
-        return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
+        return _check_own_keys(settings)
     is_shared = any(settings[name] is not None for name in ("secret_key", "algorithm", "signing_key"))
     if is_shared or settings["verification_keys"] or (jwks is not None and ring is not None):
         name, other = ("key_ring", "jwks") if jwks is None else ("jwks", "key_ring")
@@ -64,8 +36,7 @@ def key_source_for(
     return _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
 
 
-def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ...]]:
-    """Return the key that signs, or None, and the keys that only verify."""
+def _check_own_keys(settings: dict[str, Any]) -> KeySource:
     secret_key, algorithm, signing_key = settings["secret_key"], settings["algorithm"], settings["signing_key"]
     if secret_key is not None:
         if signing_key is not None:
@@ -73,7 +44,7 @@ def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ..
         signing_key = Key.from_secret(secret_key, "HS256" if algorithm is None else algorithm)
     elif algorithm is not None:
         raise SettingError("algorithm goes with secret_key; for other keys name it in Key.from_pem or Key.from_jwk")
-    if signing_key is not None and not isinstance(signing_key, Key):
+    if not isinstance(signing_key, Key | None):
         raise SettingError(f"signing_key must be a Key, not {type(signing_key).__name__}; see Key.from_pem")
     if signing_key is not None and not signing_key.can_sign:
         raise KeyConfigurationError("signing_key is a public key; load the private one, or use verification_keys")
@@ -91,7 +62,8 @@ def configured_keys(settings: dict[str, Any]) -> tuple[Key | None, tuple[Key, ..
             "no key: set secret_key or signing_key to mint and verify, or verification_keys or jwks to verify; make a "
             f"secret with: {COMMAND_FOR_A_SECRET}"
         )
-    return signing_key, others
+    settings["signing_key"], settings["verification_keys"] = signing_key, others
+    return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
 
 
 def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> KeySource:

@@ -29,20 +29,15 @@ MAX_LEEWAY: Final = timedelta(seconds=300)
 MAX_GRACE: Final = timedelta(seconds=60)
 """The longest time in which a spent refresh token may still be answered."""
 
-_MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE = 256, 64 * 1024
-_MAX_REMEMBERED_TOKENS = 1_000_000
-_OPTIONAL_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
 _CLAIMS = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "session_claim")
+_OPTIONAL_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
 _TAKEN_CLAIMS = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf", "auth_time", "client_id"}
 
 
 class ClaimNames(NamedTuple):
-    """Which claims hold what the application asks for.
+    """Which claims hold what the application asks for. Its own claims must not take a name of `reserved`.
 
-    Attributes:
-        identity: The claim that says whom the token speaks for.
-        user_claims: The claim that holds the application's own claims; None if they stand beside the registered ones.
-        reserved: The names that the application's own claims must not take.
+    They stand in the claim `user_claims`; if that is None, beside the registered claims.
     """
 
     identity: str
@@ -61,17 +56,9 @@ class ClaimNames(NamedTuple):
 class Prepared:
     """What follows from the settings of one configuration. Read for every token.
 
-    The `*_seconds` are the durations in seconds; None means that there is no limit.
-
-    Attributes:
-        key_source: The source of the keys that verify.
-        token_cache: The tokens whose signature was good.
-        signer_cache: The key that signs, with the header of its tokens.
-        audiences: All names of this application.
-        minted_audience: The `aud` of minted tokens; None if they have none.
-        required: The claims that every token must carry.
-        claim_names: The claims that hold what the application asks for.
-        longest_seconds: The longest lifetime that is minted; infinity if there is no limit.
+    `audiences` are all names of this application, `minted_audience` is the `aud` of minted tokens, and `required` are
+    the claims that every token must carry. The `*_seconds` are the durations in seconds; None means that there is no
+    limit. `longest_seconds`, the longest lifetime that is minted, is then infinity.
     """
 
     key_source: KeySource
@@ -92,15 +79,10 @@ class Prepared:
 
 
 def prepare(settings: dict[str, Any]) -> Prepared:
-    """Check all settings and work out what follows from them.
+    """Check all settings and work out what follows from them, or raise SettingError or KeyConfigurationError.
 
-    Args:
-        settings: The settings by name, `secret_key` and `algorithm` among them. They are brought into their final form:
-            durations become `timedelta`, several names a tuple, and a secret the key that signs.
-
-    Raises:
-        SettingError: A setting cannot be used.
-        KeyConfigurationError: A key cannot be used.
+    The settings are brought into their final form: durations become `timedelta`, several names a tuple, and a secret
+    the key that signs.
     """
     settings.update({name: plain(value) for name, value in settings.items()})
     audiences = _check_parties(settings)
@@ -128,11 +110,10 @@ def _check_parties(settings: dict[str, Any]) -> tuple[str, ...]:
     if issuer is not None and not _is_name(issuer):
         raise SettingError(f"issuer must be a non-empty str, exactly as it stands in the tokens, not {issuer!r}")
     if audience is not None and not isinstance(audience, str):
-        audience = tuple(map(plain, audience)) if isinstance(audience, Iterable) else (audience,)
+        audience = settings["audience"] = tuple(map(plain, audience if isinstance(audience, Iterable) else (audience,)))
     names: tuple[str, ...] = (audience,) if isinstance(audience, str) else audience or ()
     if (audience is not None and not names) or not all(map(_is_name, names)):
         raise SettingError(f"audience must be a non-empty str, or a list of them, not {audience!r}")
-    settings["audience"] = audience
     return names
 
 
@@ -140,27 +121,24 @@ def _check_times(settings: dict[str, Any]) -> dict[str, Any]:
     for name in ("access_lifetime", "refresh_lifetime", "session_lifetime", "max_age", "max_lifetime"):
         if settings[name] is not None:
             settings[name] = as_duration(settings[name], name)
-    leeway = settings["leeway"] = as_duration(settings["leeway"], "leeway", zero=True)
-    if leeway > MAX_LEEWAY:
-        raise SettingError(
-            f"leeway must be at most {MAX_LEEWAY.seconds} seconds, not {leeway}; set the clocks right instead"
-        )
+    for name, most, reason in (
+        ("leeway", MAX_LEEWAY, "; set the clocks right instead"),
+        ("refresh_grace", MAX_GRACE, ": a thief may use it too"),
+    ):
+        settings[name] = as_duration(settings[name], name, zero=True)
+        if settings[name] > most:
+            raise SettingError(f"{name} must be at most {most.seconds} seconds, not {settings[name]}{reason}")
     access, refresh = settings["access_lifetime"], settings["refresh_lifetime"]
     if refresh is not None and (access is None or access > refresh):
         raise SettingError(f"access_lifetime ({access}) must not be longer than refresh_lifetime ({refresh})")
-    grace = settings["refresh_grace"] = as_duration(settings["refresh_grace"], "refresh_grace", zero=True)
-    if grace > MAX_GRACE:
-        raise SettingError(
-            f"refresh_grace must be at most {MAX_GRACE.seconds} seconds, not {grace}: a thief may use it too"
-        )
     if not callable(settings["clock"]) or type(settings["clock"]()) not in (int, float):
         raise SettingError("clock must be a function that returns seconds since the epoch, as time.time does")
     seconds: dict[str, Any] = {
         "access_seconds": _unless_none(whole_seconds, access),
         "refresh_seconds": _unless_none(whole_seconds, refresh),
         "session_seconds": _unless_none(whole_seconds, settings["session_lifetime"]),
-        "grace_seconds": grace.total_seconds(),
-        "leeway_seconds": leeway.total_seconds(),
+        "grace_seconds": settings["refresh_grace"].total_seconds(),
+        "leeway_seconds": settings["leeway"].total_seconds(),
         "max_age_seconds": _unless_none(timedelta.total_seconds, settings["max_age"]),
         "max_lifetime_seconds": _unless_none(timedelta.total_seconds, settings["max_lifetime"]),
     }
@@ -170,13 +148,11 @@ def _check_times(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_claims(settings: dict[str, Any]) -> ClaimNames:
-    chosen = {name: settings[name] for name in _CLAIMS}
-    for name, value in chosen.items():
-        if not (_is_name(value) or (value is None and name in _OPTIONAL_CLAIMS)):
-            raise SettingError(
-                f"{name} must be a non-empty str{' or None' if name in _OPTIONAL_CLAIMS else ''}, not {value!r}"
-            )
-    given = [value for value in chosen.values() if value is not None]
+    for name in _CLAIMS:
+        value, is_optional = settings[name], name in _OPTIONAL_CLAIMS
+        if not (_is_name(value) or (value is None and is_optional)):
+            raise SettingError(f"{name} must be a non-empty str{' or None' * is_optional}, not {value!r}")
+    given = [settings[name] for name in _CLAIMS if settings[name] is not None]
     # `sub` is always read as a string (RFC 7519 section 4.1.2), so it can only be the identity.
     if (
         len(set(given)) != len(given)
@@ -187,10 +163,6 @@ def _check_claims(settings: dict[str, Any]) -> ClaimNames:
             f"{', '.join(_CLAIMS)} must be different names, and none of {', '.join(sorted(_TAKEN_CLAIMS))}; "
             "only identity_claim may be sub"
         )
-    if type(settings["accept_id_tokens"]) is not bool:
-        raise SettingError(f"accept_id_tokens must be True or False, not {settings['accept_id_tokens']!r}")
-    if settings["accept_id_tokens"] and settings["type_claim"] is not None:
-        raise SettingError("accept_id_tokens needs type_claim=None: ID tokens carry no claim that tells their type")
     return ClaimNames(settings["identity_claim"], settings["user_claims_claim"], REGISTERED_CLAIMS.union(given))
 
 
@@ -204,27 +176,25 @@ def _check_required(settings: dict[str, Any]) -> tuple[str, ...]:
         raise SettingError(f"required_claims must hold non-empty str only, not {required!r}")
     if "exp" in required and (settings["access_lifetime"] is None or settings["refresh_lifetime"] is None):
         raise SettingError("a token that never expires lacks 'exp': take it out of required_claims to allow that")
-    needed = {
-        settings["identity_claim"]: True,
-        settings["type_claim"]: settings["type_claim"] is not None,
-        "iss": settings["issuer"] is not None,
-        "aud": settings["audience"] is not None,
-    }
-    return tuple(dict.fromkeys([*required, *(name for name, is_needed in needed.items() if is_needed)]))
+    needed = [settings[name] for name in ("identity_claim", "type_claim") if settings[name] is not None]
+    needed += [claim for claim, name in (("iss", "issuer"), ("aud", "audience")) if settings[name] is not None]
+    return tuple(dict.fromkeys([*required, *needed]))
 
 
 def _check_rest(settings: dict[str, Any]) -> None:
     if not isinstance(settings["cookies"], TokenCookies):
         raise SettingError(f"cookies must be TokenCookies(...), not {type(settings['cookies']).__name__}")
-    for name in ("send_kid", "accepted_events"):
+    for name in ("send_kid", "accept_id_tokens", "accepted_events"):
         if type(settings[name]) is not bool:
             raise SettingError(f"{name} must be True or False, not {settings[name]!r}")
+    if settings["accept_id_tokens"] and settings["type_claim"] is not None:
+        raise SettingError("accept_id_tokens needs type_claim=None: ID tokens carry no claim that tells their type")
     on_event, is_told_all = settings["on_event"], settings["accepted_events"]
     if not callable(on_event) and (on_event is not None or is_told_all):
         raise SettingError(f"on_event must be a function{' where accepted_events is True' * is_told_all}")
     for name, least, most, unit in (
-        ("max_token_size", _MIN_TOKEN_SIZE, _MAX_TOKEN_SIZE, "characters"),
-        ("signature_cache_size", 0, _MAX_REMEMBERED_TOKENS, "tokens"),
+        ("max_token_size", 256, 64 * 1024, "characters"),
+        ("signature_cache_size", 0, 1_000_000, "tokens"),
     ):
         if type(settings[name]) is not int or not least <= settings[name] <= most:
             raise SettingError(f"{name} must be an int from {least} to {most} ({unit}), not {settings[name]!r}")

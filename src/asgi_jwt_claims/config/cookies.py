@@ -14,10 +14,10 @@ __all__ = ["TokenCookies"]
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 6265 section 4.1.1: cookie-name
 _PATH = re.compile(r"/[\x21-\x3A\x3C-\x7E]*")  # section 4.1.1: path-value, and no space
-# RFC 6454 section 6.2, as browsers write it: no wildcards, names of other scripts in punycode.
-_ORIGIN = re.compile(r"(?!wss?:)[a-z][a-z0-9+.\-]*://(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?")
+# RFC 6454 section 6.2, as browsers write it: no wildcards, no default ports, names of other scripts in punycode.
+_DEFAULT_PORT = r"http:.*:80\Z|https:.*:443\Z"
+_ORIGIN = re.compile(rf"(?!wss?:|{_DEFAULT_PORT})[a-z][a-z0-9+.\-]*://(?:[a-z0-9._\-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?")
 _SENT_UNASKED = ("authorization", "cookie", "host", "origin", "referer")
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,11 @@ class TokenCookies:
 
     Args:
         access_name: The cookie that holds the access token. Scripts cannot read it.
-        refresh_name: The cookie that holds the refresh token. It is bound to a path, so its name cannot begin with
-            `__Host-`.
+        refresh_name: The cookie that holds the refresh token. Bound to a path, it cannot be a `__Host-` cookie.
         csrf_name: The cookie that holds the CSRF value. Scripts of the same origin read it.
         refresh_path: The path below which browsers send the refresh token, where `TokenEndpoints` are mounted.
         same_site: `Lax`, `Strict` or `None`: whether other sites can make a browser send the tokens.
-        secure: Whether browsers send them over https only. http://localhost counts as https. False needs names without
-            prefixes.
+        secure: Whether browsers send them over https or to localhost only. False needs names without prefixes.
         partitioned: Whether a page embedded in another site has cookies of its own there (CHIPS).
         csrf_header: The header in which scripts send the CSRF value.
         csrf_field: The form field in which forms send it.
@@ -102,12 +100,8 @@ def _origins(origins: Iterable[str]) -> frozenset[str]:
         raise SettingError(f"trusted_origins must be a list of origins: trusted_origins=({origins!r},)")
     origins = tuple(map(plain, origins))
     for origin in origins:
-        if not isinstance(origin, str) or _ORIGIN.fullmatch(origin) is None or _has_default_port(origin):
+        if not isinstance(origin, str) or _ORIGIN.fullmatch(origin) is None:
             raise SettingError(
                 f'trusted_origins: {origin!r} is not an origin as browsers send it, such as "https://app.example.com"'
             )
     return frozenset(origins)
-
-
-def _has_default_port(origin: str) -> bool:
-    return origin.endswith(_DEFAULT_PORTS.get(origin.partition(":")[0], " "))

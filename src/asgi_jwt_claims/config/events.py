@@ -12,9 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 __all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "notify", "request_facts"]
 
-_WORD = re.compile(r"[!#-\[\]-~]{1,128}")
-"""What a client may write into an event: visible ASCII without quotes and backslashes. Other text is left out, since a
-request identifier that was cut would be another one."""
+_WORD = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quotes and backslashes
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +84,7 @@ def request_facts(scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _word(text: Any) -> str | None:
+    """Return what a client may write into an event. Other text is left out: an identifier cut short is another one."""
     return text if isinstance(text, str) and _WORD.fullmatch(text) else None
 
 

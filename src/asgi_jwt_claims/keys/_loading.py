@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,22 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from asgi_jwt_claims.errors import KeyConfigurationError, MalformedTokenError
 from asgi_jwt_claims.jose.compact import b64url_decode
 
-from ._material import (
-    CURVES,
-    EDWARDS,
-    KeyMaterial,
-    check_strength,
-    coordinate_size,
-    public_members,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from ._material import CURVES, EDWARDS, KeyMaterial, check_strength, coordinate_size, public_members
 
 __all__ = ["PRIVATE_MEMBERS", "from_jwk_members", "from_pem"]
 
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-"""Members of a JWK that no public key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4); each RSA one leads to the others."""
+"""Members of a JWK that no public key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4)."""
 
 _SSH = re.compile(rb"BEGIN (?:OPENSSH|SSH2) |^\s*(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA|PuTTY-User-Key-File")
 
@@ -58,7 +49,7 @@ def from_pem(pem: bytes, password: bytes | None) -> KeyMaterial:
 
 
 def _why_not_read(pem: bytes) -> str:
-    """Say why text cannot be read as PEM: name the commonest mistakes, each with its remedy."""
+    """Name the commonest mistakes, each with its remedy."""
     if _SSH.search(pem):
         return (
             "the key is in a format of SSH, not PEM: ssh-keygen -p -m PKCS8 -f A_COPY converts a private RSA or EC key, "
@@ -85,22 +76,19 @@ def from_jwk_members(jwk: Mapping[str, Any], *, thorough: bool = True) -> KeyMat
     `thorough` is that of `check_strength`. The length of a secret is checked elsewhere.
     """
     kty = jwk.get("kty")
+    if kty == "oct":
+        return _octets(jwk, "k")
+    load = {"RSA": _rsa_from_jwk, "EC": _ec_from_jwk, "OKP": _okp_from_jwk}.get(str(kty))
+    if load is None:
+        raise KeyConfigurationError(f"the JWK has kty {kty!r}; supported are 'oct', 'RSA', 'EC' and 'OKP'")
     try:
-        if kty == "oct":
-            return _octets(jwk, "k")
-        if kty == "RSA":
-            return check_strength(_rsa_from_jwk(jwk), thorough=thorough)
-        if kty == "EC":
-            return check_strength(_ec_from_jwk(jwk))
-        if kty == "OKP":
-            return check_strength(_okp_from_jwk(jwk))
+        return check_strength(load(jwk), thorough=thorough)
     except KeyConfigurationError:
         raise
     except UnsupportedAlgorithm:
         raise KeyConfigurationError(f"the {kty} JWK is of a kind that this build of OpenSSL does not support") from None
     except (ValueError, OverflowError):
         raise KeyConfigurationError(f"the {kty} JWK is not a consistent key") from None
-    raise KeyConfigurationError(f"the JWK has kty {kty!r}; supported are 'oct', 'RSA', 'EC' and 'OKP'")
 
 
 def _octets(jwk: Mapping[str, Any], name: str) -> bytes:
@@ -126,7 +114,7 @@ def _rsa_from_jwk(jwk: Mapping[str, Any]) -> KeyMaterial:
     if any(name in jwk for name in factors):  # RFC 7518 section 6.3.2: then all of them
         p, q, dp, dq, qi = (_integer(jwk, name) for name in factors)
     else:
-        # Only numbers that undo each other lead to the primes. With any others, older versions of cryptography search for minutes, or never end.
+        # Only numbers that undo each other lead to the primes. With others, old versions of cryptography may never end.
         if d * public.e <= 1 or pow(pow(2, public.e, public.n), d, public.n) != 2 % public.n:
             raise ValueError("'n', 'e' and 'd' do not belong to one key")
         p, q = rsa.rsa_recover_prime_factors(public.n, public.e, d)

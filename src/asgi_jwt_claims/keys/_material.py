@@ -1,7 +1,6 @@
 """Refuse weak key material, and work out what follows from each kind: algorithms, lengths, JWK members.
 
-A secret is bytes; any other material is a key object of `cryptography`. All that could make a signature worthless is
-refused here or in `_secrets`, when the key is loaded.
+A secret is bytes, which `_secrets` checks; any other material is a key object of `cryptography`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ __all__ = [
     "algorithms_for",
     "check_strength",
     "coordinate_size",
-    "is_private",
     "public_members",
     "public_of",
     "signature_length",
@@ -36,8 +34,6 @@ EdwardsKey: TypeAlias = (
     ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey | ed448.Ed448PrivateKey | ed448.Ed448PublicKey
 )
 KeyMaterial: TypeAlias = bytes | RSAKey | ECKey | EdwardsKey
-
-_PRIVATE = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
 
 CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
     "secp256r1": ("P-256", "ES256", ec.SECP256R1),
@@ -55,37 +51,22 @@ class EdwardsCurve(NamedTuple):
     public: Any
     signature_length: int
     modulus: int
-    low_order: frozenset[int]
-    """The y coordinates of the points of low order."""
-
-    def is_low_order(self, public: bytes) -> bool:
-        """Whether an encoded public key is a point of low order, for which anyone can sign some or all messages."""
-        y = int.from_bytes(public, "little")
-        # The bit above the modulus is the sign of x; encodings of y beyond the modulus mean the same points.
-        return y % (1 << (len(public) * 8 - 1)) % self.modulus in self.low_order
+    low_order: frozenset[int]  # the y coordinates of the points of low order
 
 
 _P25519 = 2**255 - 19
 _P448 = 2**448 - 2**224 - 1
-# The points of order 1, 2 and 4 of either curve have y = 1, -1 and 0; those of order 8, which only Curve25519 has, have
-# these two.
+# The points of order 1, 2 and 4 of either curve have y = 1, -1 and 0. Only Curve25519 has points of order 8.
+_LOW_448 = frozenset({0, 1, _P448 - 1})
 _ORDER_8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+_LOW_25519 = frozenset({0, 1, _P25519 - 1, _ORDER_8, _P25519 - _ORDER_8})
 EDWARDS = (
-    EdwardsCurve(
-        "Ed25519",
-        ed25519.Ed25519PrivateKey,
-        ed25519.Ed25519PublicKey,
-        64,
-        _P25519,
-        frozenset({0, 1, _P25519 - 1, _ORDER_8, _P25519 - _ORDER_8}),
-    ),
-    EdwardsCurve("Ed448", ed448.Ed448PrivateKey, ed448.Ed448PublicKey, 114, _P448, frozenset({0, 1, _P448 - 1})),
+    EdwardsCurve("Ed25519", ed25519.Ed25519PrivateKey, ed25519.Ed25519PublicKey, 64, _P25519, _LOW_25519),
+    EdwardsCurve("Ed448", ed448.Ed448PrivateKey, ed448.Ed448PublicKey, 114, _P448, _LOW_448),
 )
 
-_MIN_RSA_BITS = 2048
-_MAX_RSA_BITS = 16384  # what OpenSSL can verify with
-_MIN_RSA_EXPONENT = 3
-_MAX_RSA_EXPONENT = 2**32
+_MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 16384  # the most that OpenSSL can verify with
+_MIN_RSA_EXPONENT, _MAX_RSA_EXPONENT = 3, 2**32
 
 # CVE-2017-15361 (ROCA): a widespread library made primes of the form k * M + 65537 ** a % M, M the product of these
 # primes, so that all of its moduli are powers of 65537 modulo each of them. Of other moduli, one in 2 ** 27 is.
@@ -103,7 +84,10 @@ def check_strength(key: Any, *, thorough: bool = True) -> KeyMaterial:
     if isinstance(key, ECKey) and key.curve.name in CURVES:
         return key
     if isinstance(key, EdwardsKey):
-        if _edwards(key).is_low_order(_raw_public(key)):
+        curve, public = _edwards(key), public_of(key).public_bytes_raw()
+        # The bit above the modulus is the sign of x; encodings of y beyond the modulus mean the same points.
+        y = int.from_bytes(public, "little") % (1 << (len(public) * 8 - 1)) % curve.modulus
+        if y in curve.low_order:
             raise KeyConfigurationError("the public key is a point of low order, for which anyone can make signatures")
         return key
     name = key.curve.name if hasattr(key, "curve") else type(key).__name__
@@ -118,7 +102,7 @@ def _check_rsa(key: RSAKey, *, thorough: bool) -> None:
             f"the RSA key has {key.key_size} bits and needs at least {_MIN_RSA_BITS} (RFC 7518 section 3.3), "
             f"at most {_MAX_RSA_BITS}"
         )
-    numbers = _public_numbers(key)
+    numbers = public_of(key).public_numbers()
     if numbers.e % 2 == 0 or not _MIN_RSA_EXPONENT <= numbers.e <= _MAX_RSA_EXPONENT:
         raise KeyConfigurationError("the RSA public exponent must be odd and between 3 and 2**32; use 65537")
     if all(numbers.n % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
@@ -146,14 +130,9 @@ def algorithms_for(material: KeyMaterial) -> tuple[str, ...]:
     return ("EdDSA", _edwards(material).name)
 
 
-def is_private(material: KeyMaterial) -> bool:
-    """Whether the material is the private half of a pair."""
-    return isinstance(material, _PRIVATE)
-
-
-def public_of(material: KeyMaterial) -> KeyMaterial:
-    """Return the public half of a pair; the material itself if it has no private half."""
-    return material.public_key() if isinstance(material, _PRIVATE) else material
+def public_of(material: KeyMaterial) -> Any:
+    """Return the public half of a pair; the material itself if that has no private half."""
+    return material.public_key() if hasattr(material, "public_key") else material
 
 
 def signature_length(material: KeyMaterial, algorithm: str) -> int:
@@ -172,9 +151,9 @@ def public_members(material: KeyMaterial) -> dict[str, str]:
     if isinstance(material, bytes):
         return {"k": b64url_encode(material).decode(), "kty": "oct"}
     if isinstance(material, EdwardsKey):  # RFC 8037 section 2
-        x = b64url_encode(_raw_public(material)).decode()
+        x = b64url_encode(public_of(material).public_bytes_raw()).decode()
         return {"crv": _edwards(material).name, "kty": "OKP", "x": x}
-    numbers = _public_numbers(material)
+    numbers = public_of(material).public_numbers()
     if isinstance(numbers, rsa.RSAPublicNumbers):
         return {"e": _encoded(numbers.e), "kty": "RSA", "n": _encoded(numbers.n)}
     size = coordinate_size(numbers.curve)
@@ -189,17 +168,6 @@ def coordinate_size(curve: ec.EllipticCurve) -> int:
 
 def _edwards(key: EdwardsKey) -> EdwardsCurve:
     return next(edwards for edwards in EDWARDS if isinstance(key, (edwards.private, edwards.public)))
-
-
-def _raw_public(key: EdwardsKey) -> bytes:
-    public: Any = public_of(key)
-    raw: bytes = public.public_bytes_raw()
-    return raw
-
-
-def _public_numbers(material: RSAKey | ECKey) -> Any:
-    public: Any = public_of(material)
-    return public.public_numbers()
 
 
 def _encoded(number: int, size: int | None = None) -> str:

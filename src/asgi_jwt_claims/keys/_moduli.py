@@ -8,9 +8,9 @@ that are not, by finding a factor:
 3. Pollard's p - 1 method with the exponent n - 1: primes, powers of primes, and primes that are made from each other;
 4. a root: powers of anything else.
 
-The first two take milliseconds. Nearly all of the rest is the third: 50 milliseconds for a sound modulus of 2,048 bits,
-350 for one of 4,096. An application pays that once for a key of its own. An issuer could publish dozens of large keys,
-and new ones with every response, so the caller decides how many of those are checked thoroughly.
+The first two take milliseconds, the third 50 milliseconds for a sound modulus of 2,048 bits and 350 for one of 4,096.
+An issuer could publish dozens of large keys, and new ones with every response, so the caller decides how many of those
+are checked thoroughly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ __all__ = ["why_worthless"]
 
 _SMALL = 1 << 16
 _FERMAT_STEPS = 128
-# The last four bits of a square.
 _SQUARES_MODULO_16 = frozenset({0, 1, 4, 9})
 _MAX_POWER_BITS = 8192  # the time grows with the third power of the length; 16,384 bits would take ten seconds
 
@@ -31,8 +30,8 @@ _MAX_POWER_BITS = 8192  # the time grows with the third power of the length; 16,
 def why_worthless(modulus: int, *, thorough: bool = True) -> str | None:
     """Say what is wrong with an RSA modulus, as the rest of a sentence; None if nothing is known.
 
-    The modulus must not be longer than OpenSSL accepts, or this could take hours. Only if `thorough`, all computations
-    are done, and not just the first two.
+    The modulus must not be longer than OpenSSL accepts, or this could take hours. The last two computations are done
+    only if `thorough`.
     """
     return _at_once(modulus) or (_thoroughly(modulus) if thorough else None)
 
@@ -95,16 +94,12 @@ def _is_power(modulus: int) -> bool:
 
 def _root(number: int, exponent: int) -> int:
     """Compute the root, rounded down, by Newton's method from above."""
-    guess = _estimate(number, exponent)
+    # A little more than the root, from the logarithm, which is exact to about twelve digits.
+    fraction, whole = math.modf(math.log2(number) / exponent)
+    mantissa = int(2.0 ** (fraction + 52) * (1 + 2**-32)) + 1
+    guess = (mantissa << int(whole)) // (1 << 52) + 1
     while True:
         better = ((exponent - 1) * guess + number // guess ** (exponent - 1)) // exponent
         if better >= guess:
             return guess
         guess = better
-
-
-def _estimate(number: int, exponent: int) -> int:
-    """Compute a little more than the root from the logarithm, which is exact to about twelve digits."""
-    fraction, whole = math.modf(math.log2(number) / exponent)
-    mantissa = int(2.0 ** (fraction + 52) * (1 + 2**-32)) + 1
-    return (mantissa << int(whole)) // (1 << 52) + 1

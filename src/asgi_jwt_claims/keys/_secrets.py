@@ -7,7 +7,7 @@ import binascii
 import contextlib
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,9 +16,6 @@ from cryptography.hazmat.primitives import serialization
 from asgi_jwt_claims.errors import KeyConfigurationError
 from asgi_jwt_claims.jose.algorithms import hash_length
 from asgi_jwt_claims.runtime.log import logger
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["COMMAND_FOR_A_SECRET", "check_secret"]
 
@@ -39,34 +36,29 @@ _PUBLISHED = re.compile(
 _DER_SEQUENCE = 0x30
 
 
-def check_secret(secret: bytes, algorithm: str) -> bytes:
+def check_secret(secret: bytes, algorithm: str) -> None:
     """Check a secret for HMAC (RFC 7518 section 3.2: at least as long as the hash; RFC 8725 section 3.5).
 
-    Logs a warning for a secret that looks guessable, since length alone does not make it strong, and for text with
-    white space around it, which is part of the secret here and may be dropped elsewhere.
+    A secret that looks guessable, or that has white space around it, is logged as a warning.
 
     Raises:
         KeyConfigurationError: The secret is too short, also without the words that examples print, or is really an
             asymmetric key, whose public half may be known.
     """
     kind = _asymmetric_kind(secret)
-    if kind is not None:
+    if kind:
         raise KeyConfigurationError(
             f"the secret for {algorithm} is {kind}: everyone who knows the public key could then sign; "
             "load it with Key.from_pem or Key.from_jwk instead"
         )
-    needed = hash_length(algorithm)
-    if len(secret) < needed:
-        raise KeyConfigurationError(
-            f"the secret for {algorithm} has {len(secret)} bytes and needs at least {needed} (RFC 7518 section 3.2); "
-            f"make one with: {COMMAND_FOR_A_SECRET}"
-        )
+    needed, problem = hash_length(algorithm), ""
     unknown, published = _PUBLISHED.subn(b"", _NO_LETTERS_OR_DIGITS.sub(b"", secret.lower()))
-    if published and len(unknown) < needed:
-        raise KeyConfigurationError(
-            f"the secret for {algorithm} is one that examples print, so every reader could sign; "
-            f"make one with: {COMMAND_FOR_A_SECRET}"
-        )
+    if len(secret) < needed:
+        problem = f"has {len(secret)} bytes and needs at least {needed} (RFC 7518 section 3.2)"
+    elif published and len(unknown) < needed:
+        problem = "is one that examples print, so every reader could sign"
+    if problem:
+        raise KeyConfigurationError(f"the secret for {algorithm} {problem}; make one with: {COMMAND_FOR_A_SECRET}")
     if _has_space_around(secret):
         logger().warning(
             "the secret for %s begins or ends with white space, which is a part of it; was a line end left there?",
@@ -74,7 +66,6 @@ def check_secret(secret: bytes, algorithm: str) -> bytes:
         )
     if secret in (secret + secret)[1:-1] or _WORDS_ONLY.fullmatch(secret):
         logger().warning("the secret for %s looks guessable; make one with: %s", algorithm, COMMAND_FOR_A_SECRET)
-    return secret
 
 
 def _has_space_around(secret: bytes) -> bool:

@@ -1,7 +1,6 @@
 """`Key`: one key for one algorithm, which the operator chooses (RFC 8725 section 3.1).
 
-A `Key` is made once, from a secret, PEM text, a JWK or randomness. Bad key material is refused then, so that nothing is
-left to check for each token.
+Bad key material is refused when the key is made, so that nothing is left to check for each token.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SigningKeyMissingError
 from asgi_jwt_claims.jose import algorithms as _jose
@@ -29,22 +28,16 @@ __all__ = ["ASYMMETRIC_ALGORITHMS", "MAX_KID_LENGTH", "Key", "is_kid"]
 _P = ParamSpec("_P")
 _ResultT = TypeVar("_ResultT")
 
-MAX_KID_LENGTH = 256
-"""Characters of a key identifier."""
+MAX_KID_LENGTH = 256  # characters of a key identifier
 
 _GENERATORS: dict[str, Callable[[], _material.KeyMaterial]] = {
-    "HS256": lambda: secrets.token_bytes(32),
-    "HS384": lambda: secrets.token_bytes(48),
-    "HS512": lambda: secrets.token_bytes(64),
+    **{f"HS{bits}": functools.partial(secrets.token_bytes, bits // 8) for bits in (256, 384, 512)},
     **dict.fromkeys(
         ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), lambda: rsa.generate_private_key(65537, 2048)
     ),
-    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "ES384": lambda: ec.generate_private_key(ec.SECP384R1()),
-    "ES512": lambda: ec.generate_private_key(ec.SECP521R1()),
+    **{name: functools.partial(ec.generate_private_key, curve()) for _, name, curve in _material.CURVES.values()},
     "EdDSA": ed25519.Ed25519PrivateKey.generate,
-    "Ed25519": ed25519.Ed25519PrivateKey.generate,
-    "Ed448": ed448.Ed448PrivateKey.generate,
+    **{curve.name: curve.private.generate for curve in _material.EDWARDS},
 }
 
 ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswith("HS"))
@@ -52,11 +45,7 @@ ASYMMETRIC_ALGORITHMS = tuple(name for name in _GENERATORS if not name.startswit
 
 
 def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
-    """Strip traceback and context from the errors of a function that loads keys.
-
-    Error reporters store the local variables of every frame in a traceback. Here those hold secrets, PEM text,
-    passwords, and documents that are not JSON.
-    """
+    """Strip traceback and context, whose local variables hold secrets, from the errors of a loading function."""
 
     @functools.wraps(load)
     def loader(*args: _P.args, **kwargs: _P.kwargs) -> _ResultT:
@@ -74,8 +63,8 @@ def keeps_no_secret(load: Callable[_P, _ResultT]) -> Callable[_P, _ResultT]:
 class Key(Frozen):
     """One key, bound to one algorithm. Frozen; `repr` shows no key material.
 
-    Make one with `from_secret`, `from_pem`, `from_jwk` or `generate`. All of them raise `KeyConfigurationError` with
-    the reason and the remedy if the key cannot be used.
+    Make one with `from_secret`, `from_pem`, `from_jwk` or `generate`. All of them take the `kid`, and raise
+    `KeyConfigurationError` with the reason and the remedy if the key cannot be used.
 
     Attributes:
         algorithm: The only `alg` value (RFC 7518 section 3.1) that this key signs and verifies.
@@ -84,16 +73,7 @@ class Key(Frozen):
         is_symmetric: Whether this key is a secret.
     """
 
-    __slots__ = (
-        "_loaded",
-        "_signature_length",
-        "_signer",
-        "_verifier",
-        "algorithm",
-        "can_sign",
-        "is_symmetric",
-        "kid",
-    )
+    __slots__ = ("_loaded", "_signature_length", "_signer", "_verifier", "algorithm", "can_sign", "is_symmetric", "kid")
 
     algorithm: str
     kid: str
@@ -118,16 +98,17 @@ class Key(Frozen):
             check_secret(material, algorithm)
         if kid is not None and not is_kid(kid):
             raise KeyConfigurationError(f"a kid must be a str of 1 to {MAX_KID_LENGTH} printable characters")
+        public = _material.public_of(material)
         set_once = object.__setattr__
         set_once(self, "algorithm", algorithm)
         set_once(self, "kid", _thumbprint(material) if kid is None else kid)
         set_once(self, "is_symmetric", isinstance(material, bytes))
-        set_once(self, "can_sign", isinstance(material, bytes) or _material.is_private(material))
+        set_once(self, "can_sign", isinstance(material, bytes) or public is not material)
         set_once(self, "_loaded", material)
         set_once(self, "_signature_length", _material.signature_length(material, algorithm))
         try:
             set_once(self, "_signer", _jose.build(material, algorithm) if self.can_sign else None)
-            set_once(self, "_verifier", _jose.build(_material.public_of(material), algorithm))
+            set_once(self, "_verifier", _jose.build(public, algorithm))
         except _jose.JOSEError as error:
             raise KeyConfigurationError(f"the key cannot be used for {algorithm}: {error}") from None
 
@@ -142,18 +123,10 @@ class Key(Frozen):
     @classmethod
     @keeps_no_secret
     def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
-        """Load a shared secret for HMAC.
-
-        Args:
-            secret: At least 32, 48 or 64 bytes for HS256, HS384 or HS512; a str counts as UTF-8.
-            algorithm: `"HS256"`, `"HS384"` or `"HS512"`.
-            kid: The key identifier; None for the thumbprint.
-        """
-        if isinstance(secret, str):
-            secret = _as_bytes(secret)
-        if not isinstance(secret, bytes):
+        """Load a secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512. A str counts as UTF-8."""
+        if not isinstance(secret, str | bytes):
             raise KeyConfigurationError(f"a secret must be str or bytes, not {type(secret).__name__}")
-        return cls(secret, algorithm, kid)
+        return cls(_as_bytes(secret), algorithm, kid)
 
     @classmethod
     @keeps_no_secret
@@ -165,14 +138,10 @@ class Key(Frozen):
         kid: str | None = None,
         password: str | bytes | None = None,
     ) -> Key:
-        """Load a private key, a public key or a certificate from PEM text.
+        """Load a private key, a public key or a certificate from PEM text. An encrypted key needs its password.
 
-        Args:
-            pem: The text.
-            algorithm: Which of the key's algorithms to bind it to. None for RS256 with RSA, EdDSA with Ed25519 and
-                Ed448, and the algorithm of the curve with EC.
-            kid: The key identifier; None for the thumbprint.
-            password: The password of an encrypted private key.
+        The `algorithm` is one of the key's. None is RS256 for RSA, EdDSA for Ed25519 and Ed448, and that of the curve
+        for EC.
         """
         if not isinstance(pem, str | bytes):
             raise KeyConfigurationError(
@@ -185,12 +154,9 @@ class Key(Frozen):
     def from_jwk(
         cls, jwk: Mapping[str, Any] | str | bytes, algorithm: str | None = None, *, kid: str | None = None
     ) -> Key:
-        """Load a JSON Web Key (RFC 7517): `oct`, `RSA`, `EC` or `OKP`, public or private.
+        """Load a JSON Web Key (RFC 7517), a mapping or JSON text: `oct`, `RSA`, `EC` or `OKP`, public or private.
 
-        Args:
-            jwk: The JWK, as a mapping or JSON text.
-            algorithm: The algorithm to bind it to, which must agree with the JWK's `alg`; None for that one.
-            kid: The key identifier; None for the JWK's own, else the thumbprint.
+        The `algorithm` must agree with the JWK's `alg`, which is the default. So is the JWK's `kid`, if it has one.
         """
         return load_jwk(as_mapping(jwk, "a JWK"), algorithm, kid)
 
@@ -211,20 +177,12 @@ class Key(Frozen):
         return cls(material, algorithm, kid)
 
     def public(self) -> Key:
-        """Return the same key without its private half, which verifies and cannot sign.
-
-        Raises:
-            KeyConfigurationError: This is a secret, which has no public half.
-        """
+        """Return the same key without its private half, or raise KeyConfigurationError if it is a secret."""
         self._refuse_symmetric()
         return Key(_material.public_of(self._loaded), self.algorithm, self.kid)
 
     def public_jwk(self) -> dict[str, str]:
-        """Return the public key as a JWK with `alg`, `use` and `kid`, ready to publish. Never a private member.
-
-        Raises:
-            KeyConfigurationError: This is a secret, which has no public half.
-        """
+        """Return the public key as a JWK with `alg`, `use` and `kid`, or raise KeyConfigurationError for a secret."""
         self._refuse_symmetric()
         members = _material.public_members(self._loaded)
         return {"kty": members["kty"], "kid": self.kid, "use": "sig", "alg": self.algorithm, **members}
@@ -234,11 +192,7 @@ class Key(Frozen):
             raise KeyConfigurationError("a secret has no public half; use an asymmetric key to let others verify")
 
     def sign(self, message: bytes) -> bytes:
-        """Sign `message`.
-
-        Raises:
-            SigningKeyMissingError: This is a public key.
-        """
+        """Sign `message`, or raise SigningKeyMissingError if this is a public key."""
         if self._signer is None:
             raise SigningKeyMissingError("a public key cannot sign; load the private key as signing_key")
         return self._signer.sign(message)

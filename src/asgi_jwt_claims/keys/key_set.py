@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from asgi_jwt_claims.errors import (
-    AlgorithmRefusedError,
-    KeyConfigurationError,
-    UnknownKeyError,
-)
+from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, TokenError, UnknownKeyError
 from asgi_jwt_claims.runtime.values import Frozen
 
 from ._loading import PRIVATE_MEMBERS
 from .key import Key, as_mapping, keeps_no_secret, why_not_for_signatures, without_empty
-
-if TYPE_CHECKING:
-    from asgi_jwt_claims.errors import TokenError
 
 __all__ = ["FixedKeys", "KeySet", "KeySource"]
 
@@ -68,12 +61,9 @@ class KeySet(Frozen):
     @classmethod
     @keeps_no_secret
     def from_jwks(cls, document: Mapping[str, Any] | str | bytes) -> KeySet:
-        """Load the signature keys of a JWK Set (RFC 7517 section 5).
+        """Load the signature keys of a JWK Set (RFC 7517 section 5), a mapping or JSON text.
 
         Keys for another purpose (`use`, `key_ops`) or of an unknown `kty` are skipped, as RFC 7517 section 5 says.
-
-        Args:
-            document: The JWK Set, as a mapping or JSON text.
 
         Raises:
             KeyConfigurationError: The document is not a JWK Set, or holds a private key or one that cannot be used.
@@ -106,12 +96,10 @@ class KeySet(Frozen):
         return f"<KeySet of {len(self)}: {', '.join(map(repr, self))}>"
 
     def find(self, kid: str | None, algorithm: str) -> Key:
-        """Return the one key that a token may be verified with.
+        """Return the one key with the `kid` and `alg` of a token's header, by which the token may be verified.
 
-        Args:
-            kid: The `kid` of the token's header, which the key must have. None if the header has none; there must then
-                be exactly one key of `algorithm`.
-            algorithm: The `alg` of the token's header. It must be that of the key, and never chooses one.
+        The `algorithm` must be that of the key, and never chooses one. If the header has no `kid`, there must be
+        exactly one key of the `algorithm`.
 
         Raises:
             UnknownKeyError: There is no such key, or more than one.
@@ -121,9 +109,7 @@ class KeySet(Frozen):
             key = self._by_name.get((kid, algorithm))
             if key is not None:
                 return key
-            if kid in self._kids:
-                raise AlgorithmRefusedError(alg=algorithm, kid=kid)
-            raise UnknownKeyError(kid=kid)
+            raise AlgorithmRefusedError(alg=algorithm, kid=kid) if kid in self._kids else UnknownKeyError(kid=kid)
         candidates = [key for key in self if key.algorithm == algorithm]
         if len(candidates) == 1:
             return candidates[0]
@@ -136,16 +122,13 @@ class KeySet(Frozen):
         return kid in self._kids
 
     def get_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
-        """Return the key and the parsed header for an encoded header that once came with a good signature, else None."""
+        """Return key and parsed header for an encoded header that once came with a good signature, else None."""
         return self._header_cache.get(segment)
 
     def put_header(self, segment: bytes, key: Key, header: dict[str, Any]) -> None:
-        """Remember an encoded header. Call this only after a signature over it has been verified.
+        """Remember an encoded header after a signature over it has been verified, with the key that it names.
 
-        Args:
-            segment: The header as it stands in the token.
-            key: The key that it names.
-            header: The parsed header. Tokens share it, so it must not be changed from now on.
+        Tokens share the parsed `header`, so it must not be changed from now on.
         """
         if len(self._header_cache) >= _MAX_CACHED_HEADERS:
             self._header_cache.clear()  # an issuer with a new header for every token: nothing is worth keeping
@@ -172,13 +155,9 @@ class KeySource(abc.ABC):
         """Start a fetch in the background if it is time for one. Called for every good token; never waits."""
 
     async def fetch_for(self, error: TokenError) -> bool:  # noqa: ARG002 -- for keys that are fetched
-        """Fetch keys if a token cannot be verified without. Called for every refused token where the caller can wait.
+        """Fetch keys if a token cannot be verified without. Return whether it should be verified once more.
 
-        Args:
-            error: Why the token was refused with the keys in hand.
-
-        Returns:
-            Whether the keys may have changed, so that the token should be verified once more.
+        Called with the error of every refused token where the caller can wait.
 
         Raises:
             KeysUnavailableError: The fetch failed, and only it could tell whether the token is good.
@@ -190,11 +169,7 @@ class KeySource(abc.ABC):
 
 
 class FixedKeys(KeySource):
-    """Keys that never change.
-
-    Attributes:
-        keys: The keys.
-    """
+    """Keys that never change."""
 
     __slots__ = ("keys",)
 

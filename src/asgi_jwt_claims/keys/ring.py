@@ -1,11 +1,11 @@
-"""`KeyRing`: one's own signing keys, one after the other, each published before it signs and while its tokens live.
+"""`KeyRing`: one's own signing keys, one after the other.
 
-The clock alone decides which key signs. Processes configured with the same keys and times rotate together without
-communicating.
+The clock alone decides which key signs: processes with the same keys and times rotate together.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -35,11 +35,10 @@ class _State(NamedTuple):
     `entries` keeps keys whose time is over, so that a clock that jumps ahead and is set right takes no key away.
     """
 
-    entries: tuple[_Entry, ...]  # all of them, by their times
-    kept: tuple[_Entry, ...]  # those that count now
-    current: Key
-    upcoming: tuple[Key, ...]
-    retired: tuple[Key, ...]
+    entries: tuple[_Entry, ...]  # all of them, by their times; in the same order those that count:
+    retired: tuple[_Entry, ...]
+    current: _Entry
+    upcoming: tuple[_Entry, ...]
     keys: KeySet
     valid_from: float
     valid_until: float
@@ -59,8 +58,7 @@ class KeyRing(KeySource):
         clock: A function that returns seconds since the epoch, as `time.time` does.
 
     Attributes:
-        publish_ahead: The same as a `timedelta`.
-        retain: The same as a `timedelta`.
+        publish_ahead, retain: The same as `timedelta`.
 
     Raises:
         KeyConfigurationError: A key is a secret or public, a kid or a time occurs twice, or no key signs now.
@@ -77,36 +75,40 @@ class KeyRing(KeySource):
         retain: timedelta | float = timedelta(days=15),
         clock: Callable[[], float] = time.time,
     ) -> None:
-        pairs = ((key, 0.0),) if isinstance(key, Key) else key
+        try:
+            pairs = [(key, 0.0)] if isinstance(key, Key) else [(one, starts_at) for one, starts_at in key]
+        except (TypeError, ValueError):
+            raise KeyConfigurationError(
+                "a KeyRing is made of one private Key, or of pairs: [(key, 0), (next_key, 1800000000)]"
+            ) from None
         self.publish_ahead = as_duration(publish_ahead, "publish_ahead")
         self.retain = as_duration(retain, "retain")
         self._clock = clock
         self._lock = threading.RLock()
-        self._state = self._state_of(tuple(_entry(key, starts_at) for key, starts_at in _pairs(pairs)))
+        self._state = self._state_of(tuple(_entry(key, starts_at) for key, starts_at in pairs))
 
     def __repr__(self) -> str:
         if not hasattr(self, "_state"):
             return "<KeyRing, not built>"  # a local variable of an error about it
-        state = self._now()
-        names = [f"current {state.current.kid!r}"]
-        names += [f"next {key.kid!r}" for key in state.upcoming]
-        names += [f"retired {key.kid!r}" for key in state.retired]
+        names = [f"current {self.current.kid!r}"]
+        names += [f"next {key.kid!r}" for key in self.upcoming]
+        names += [f"retired {key.kid!r}" for key in self.retired]
         return f"<KeyRing {', '.join(names)}>"
 
     @property
     def current(self) -> Key:
         """The key that signs now."""
-        return self._now().current
+        return self._now().current.key
 
     @property
     def upcoming(self) -> tuple[Key, ...]:
         """The keys that will sign, the next one first. They are already published."""
-        return self._now().upcoming
+        return tuple(entry.key for entry in self._now().upcoming)
 
     @property
     def retired(self) -> tuple[Key, ...]:
         """The keys that no longer sign and still verify, the last one first."""
-        return self._now().retired
+        return tuple(entry.key for entry in reversed(self._now().retired))
 
     @property
     def keys(self) -> KeySet:
@@ -116,18 +118,14 @@ class KeyRing(KeySource):
     @property
     def schedule(self) -> tuple[tuple[str, float], ...]:
         """The kids on the ring with the times from which they sign, in seconds since the epoch."""
-        return tuple((entry.key.kid, entry.starts_at) for entry in self._now().kept)
+        state = self._now()
+        kept = (*state.retired, state.current, *state.upcoming)
+        return tuple((entry.key.kid, entry.starts_at) for entry in kept)
 
     def add(self, key: Key, *, starts_at: float | None = None) -> float:
-        """Publish a key, and let it take over later.
+        """Publish a private key, and return when it starts to sign.
 
-        Args:
-            key: A private key.
-            starts_at: When it starts to sign, in seconds since the epoch. Not earlier than `publish_ahead` from now,
-                which is the default.
-
-        Returns:
-            When it starts to sign.
+        This is `starts_at`, in seconds since the epoch, and not earlier than `publish_ahead` from now, the default.
 
         Raises:
             SettingError: `starts_at` is too early for verifiers to know the key by then.
@@ -143,21 +141,17 @@ class KeyRing(KeySource):
                     f"({self.publish_ahead.total_seconds():.0f} seconds) from now: verifiers have to see the key before "
                     "it signs"
                 )
-            self._state = self._state_of((*self._without_long_ended(now), _entry(key, signs_from)))
+            # The first keys, whose last token expired `retain` ago, are dropped, so that they do not pile up.
+            entries, longest = self._state.entries, 2 * self.retain.total_seconds()
+            ended = sum(successor.starts_at + longest <= now for successor in entries[1:])
+            self._state = self._state_of((*entries[ended:], _entry(key, signs_from)))
         return signs_from
-
-    def _without_long_ended(self, now: float) -> tuple[_Entry, ...]:
-        """Drop the keys whose last token expired `retain` ago, so that they do not pile up."""
-        entries, longest = self._state.entries, 2 * self.retain.total_seconds()
-        ended = [successor.starts_at + longest <= now for successor in entries[1:]]
-        return tuple(entry for entry, is_over in zip(entries, (*ended, False), strict=True) if not is_over)
 
     def remove(self, kid: str) -> None:
         """Remove a key at once, because it may have leaked: it is no longer published, and its tokens are refused here.
 
-        If it is the key that signs, the next one takes over now, though some verifiers may not know it yet: a few
-        refused tokens are better than forged ones. In `schedule` the next key takes the removed key's time, so that the
-        key before it verifies for as long as it would have.
+        If it is the key that signs, the next one takes over now, though some verifiers may not know it yet. In
+        `schedule` the next key takes the removed key's time, so that the key before it verifies no shorter.
 
         Raises:
             KeyConfigurationError: There is no such key, or no other key that signs now or later.
@@ -168,10 +162,10 @@ class KeyRing(KeySource):
             at = next((number for number, entry in enumerate(state.entries) if entry.key.kid == kid), None)
             if at is None:
                 raise KeyConfigurationError(f"there is no key {kid!r} on the ring; see its schedule")
-            if kid == state.current.kid and not state.upcoming:
+            if kid == state.current.key.kid and not state.upcoming:
                 raise KeyConfigurationError(f"the key {kid!r} is the only one that may sign; add another first")
             removed = entries.pop(at)
-            if removed.key not in state.upcoming:
+            if removed not in state.upcoming:
                 entries[at] = entries[at]._replace(starts_at=removed.starts_at)
             self._state = self._state_of(tuple(entries))
 
@@ -190,40 +184,30 @@ class KeyRing(KeySource):
     def _state_of(self, entries: tuple[_Entry, ...]) -> _State:
         """Work out what follows from the keys and their times now."""
         now, retain = self._clock(), self.retain.total_seconds()
-        _check_distinct(entries)
+        for one, other in itertools.combinations(entries, 2):
+            if one.key.kid == other.key.kid:
+                raise KeyConfigurationError(f"two keys of the ring have the kid {one.key.kid!r}")
+            if one.starts_at == other.starts_at:
+                raise KeyConfigurationError(
+                    f"two keys of the ring sign from {one.starts_at}; give them different times"
+                )
+        known = getattr(self, "_state", None)
         ordered = sorted(entries, key=lambda entry: entry.starts_at)
         signing = [entry for entry in ordered if entry.starts_at <= now]
         upcoming = ordered[len(signing) :]
-        if not signing and not hasattr(self, "_state"):
+        if not signing and known is None:
             raise KeyConfigurationError("no key on the ring signs yet; give one of them a time in the past")
         if not signing:  # a clock that was set back by years, in the middle of requests
             signing, upcoming = ordered[:1], ordered[1:]
         ends = [successor.starts_at + retain for successor in signing[1:]]
         retired = [entry for entry, end in zip(signing, ends, strict=False) if now < end]
-        current = signing[-1]
-        kept = (*retired, current, *upcoming)
-        public = KeySet(entry.public for entry in (current, *upcoming, *reversed(retired)))
-        known = getattr(self, "_state", None)
+        keys = KeySet(entry.public for entry in (signing[-1], *upcoming, *reversed(retired)))
+        if known is not None and set(known.keys) == set(keys):
+            keys = known.keys
         times = [*(entry.starts_at for entry in ordered), *ends]
-        return _State(
-            entries=tuple(ordered),
-            kept=kept,
-            current=current.key,
-            upcoming=tuple(entry.key for entry in upcoming),
-            retired=tuple(entry.key for entry in reversed(retired)),
-            keys=known.keys if known is not None and set(known.keys) == set(public) else public,
-            valid_from=max((moment for moment in times if moment <= now), default=-math.inf),
-            valid_until=min((moment for moment in times if now < moment), default=math.inf),
-        )
-
-
-def _pairs(pairs: Any) -> list[tuple[Any, Any]]:
-    try:
-        return [(key, starts_at) for key, starts_at in pairs]
-    except (TypeError, ValueError):
-        raise KeyConfigurationError(
-            "a KeyRing is made of one private Key, or of pairs: [(key, 0), (next_key, 1800000000)]"
-        ) from None
+        valid_from = max((moment for moment in times if moment <= now), default=-math.inf)
+        valid_until = min((moment for moment in times if now < moment), default=math.inf)
+        return _State(tuple(ordered), tuple(retired), signing[-1], tuple(upcoming), keys, valid_from, valid_until)
 
 
 def _entry(key: Key, starts_at: float) -> _Entry:
@@ -239,14 +223,3 @@ def _entry(key: Key, starts_at: float) -> _Entry:
             "the time from which a key signs must be a finite number of seconds since the epoch"
         )
     return _Entry(starts_at, key, key.public())
-
-
-def _check_distinct(entries: Iterable[_Entry]) -> None:
-    kids, times = set(), set()
-    for entry in entries:
-        if entry.key.kid in kids:
-            raise KeyConfigurationError(f"two keys of the ring have the kid {entry.key.kid!r}")
-        if entry.starts_at in times:
-            raise KeyConfigurationError(f"two keys of the ring sign from {entry.starts_at}; give them different times")
-        kids.add(entry.key.kid)
-        times.add(entry.starts_at)

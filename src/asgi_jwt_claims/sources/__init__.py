@@ -42,29 +42,21 @@ def extract_credentials(scope: Mapping[str, Any], sources: tuple[Source, ...], m
         RepeatedCredentialsError: A request has credentials in two places (RFC 6750 section 2).
         TokenError: The credentials are malformed, or a source returned something else than `Credentials` or None.
     """
-    if len(sources) == 1:
-        credentials = sources[0](scope, max_size)
-        return credentials if credentials is None or type(credentials) is Credentials else _checked(credentials)
     found: Credentials | None = None
     for source in sources:
-        credentials = _checked(source(scope, max_size))
+        credentials = source(scope, max_size)
         if credentials is not None:
+            # A mistake in a source of the application must neither let a request in nor cause an error 500.
+            if not isinstance(credentials, Credentials):
+                kind = type(credentials).__name__
+                raise InvalidRequestError(reason=f"a source must return Credentials or None, got {kind}")
             if found is not None:
                 raise RepeatedCredentialsError(sources=f"{found.source}, {credentials.source}")
             found = credentials
     return found
 
 
-def _checked(credentials: Credentials | None) -> Credentials | None:
-    # A mistake in a source of the application must neither let a request in nor cause an error 500.
-    if credentials is not None and not isinstance(credentials, Credentials):
-        raise InvalidRequestError(reason=f"a source must return Credentials or None, got {type(credentials).__name__}")
-    return credentials
-
-
 def why_absent(scope: Mapping[str, Any], sources: tuple[Source, ...]) -> dict[str, str]:
     """Return the evidence for a `MissingTokenError`: what a header has instead of credentials with the right scheme."""
-    for source in sources:
-        if isinstance(source, BearerHeader) and (evidence := source.why_absent(scope)):
-            return evidence
-    return {}
+    headers = (source.why_absent(scope) for source in sources if isinstance(source, BearerHeader))
+    return next(filter(None, headers), {})

@@ -20,12 +20,9 @@ __all__ = [
     "schemes_of",
 ]
 
-OWS = b" \t"
-"""White space around the value of a header (RFC 9110 section 5.6.3)."""
-
+OWS = b" \t"  # RFC 9110 section 5.6.3: white space around the value of a header
+# RFC 9110 section 5.6.2: an HTTP token, which is the name of a header, scheme, cookie or subprotocol.
 FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""An HTTP token (RFC 9110 section 5.6.2): the name of a header, scheme, cookie or subprotocol."""
-
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _TOKEN68 = re.compile(b"[" + re.escape(_PLAIN) + b"]+=*")  # RFC 9110 section 11.2; RFC 6750 section 2.1: b64token
 
@@ -37,8 +34,7 @@ class Credentials(NamedTuple):
         token: The encoded token, not verified yet.
         source: The name of the source, for evidence and logs.
         scheme: The authentication scheme by which the client presented the token (RFC 9110 section 11.1).
-        csrf_field: The field of the request's form that must have the CSRF value before the token counts. None if the
-            token counts as it is.
+        csrf_field: The form field that must have the CSRF value before the token counts; None if the token counts now.
     """
 
     token: bytes
@@ -54,14 +50,10 @@ class Source(Protocol):
     """
 
     def __call__(self, scope: Mapping[str, Any], max_size: int) -> Credentials | None:
-        """Return the credentials of a request, or None if it has none in this place.
-
-        Args:
-            scope: An ASGI http or websocket scope.
-            max_size: The length in characters of the longest acceptable token.
+        """Return the credentials of an http or websocket scope, or None if it has none in this place.
 
         Raises:
-            TokenError: The credentials are there, but malformed or not allowed.
+            TokenError: They are malformed, not allowed, or of more than `max_size` characters.
         """
         ...
 
@@ -94,15 +86,9 @@ def check_b64token(
 ) -> None:
     """Check the length and the characters of a token (RFC 6750 section 2.1: b64token).
 
-    Args:
-        token: The encoded token.
-        max_size: The length in characters of the longest acceptable token.
-        source: The name of the source, for evidence.
-        error: The class of the error for wrong characters.
-
     Raises:
-        TokenTooLargeError: The token is longer than `max_size`.
-        InvalidRequestError: The token is empty, or has a character that no token has.
+        TokenTooLargeError: The token has more than `max_size` characters.
+        InvalidRequestError: The token is empty, or has a character that no token has. The class can be another `error`.
     """
     if len(token) > max_size:
         raise TokenTooLargeError(size=len(token), max_size=max_size)
@@ -112,10 +98,7 @@ def check_b64token(
 
 
 def header_values(headers: Iterable[tuple[bytes, bytes]], names: Iterable[bytes]) -> dict[bytes, bytes | None]:
-    """Return the values of these headers, without white space around them, as far as a request has them.
-
-    The value of a repeated header is None.
-    """
+    """Return the stripped values of those of these headers that a request has; None for a repeated header."""
     wanted = frozenset(names)
     values: dict[bytes, bytes | None] = {}
     for name, value in headers:

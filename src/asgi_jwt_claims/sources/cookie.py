@@ -1,13 +1,9 @@
 """Read the token from a cookie and check for cross-site request forgery.
 
-A browser sends a cookie with every request to its host, even if another site made it send the request. So a cookie
-alone authenticates neither a request with an unsafe method (RFC 9110 section 9.2.1) nor a WebSocket handshake:
-
-- A request with an unsafe method must have the CSRF value of the cookie's token (double submit). No other host can read
-  this value, and computing it needs the token.
-- The headers in which the browser names the origin (`Origin`, `Sec-Fetch-Site`) must not name another site. They tell
-  the ports of a host apart, which cookies do not.
-- A handshake cannot carry a CSRF value, so it must come from the application's own origin or a trusted one.
+A browser sends a cookie with every request to its host, even if another site made it send the request. So a request
+with an unsafe method (RFC 9110 section 9.2.1) must have the CSRF value of the cookie's token (double submit), and its
+`Origin` and `Sec-Fetch-Site` must not name another site. A WebSocket handshake, which cannot carry a CSRF value, must
+come from the application's own origin or a trusted one.
 """
 
 from __future__ import annotations
@@ -18,20 +14,9 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from asgi_jwt_claims.config.cookies import TokenCookies
-from asgi_jwt_claims.errors import (
-    ForeignOriginError,
-    InvalidRequestError,
-    RepeatedCredentialsError,
-    SettingError,
-)
+from asgi_jwt_claims.errors import ForeignOriginError, InvalidRequestError, RepeatedCredentialsError, SettingError
 
-from ._credentials import (
-    OWS,
-    ComparableSource,
-    Credentials,
-    check_b64token,
-    header_values,
-)
+from ._credentials import OWS, ComparableSource, Credentials, check_b64token, header_values
 from .csrf import CSRF_TOKEN_KEY, SAFE_METHODS, check_csrf
 
 __all__ = ["Cookie", "cookie_values"]
@@ -114,36 +99,27 @@ class Cookie(ComparableSource):
         if is_websocket or scope.get("method") not in SAFE_METHODS:
             self.check_origin(scope, required=is_websocket)
             if not is_websocket:
-                field = self._pending_field(scope)
-                if field is not None:
-                    return Credentials(token, "cookie", csrf_field=field)
-                self._check_csrf(scope, token)
+                return Credentials(token, "cookie", csrf_field=self._check_csrf(scope, token))
         return Credentials(token, "cookie")
 
     def _place(self) -> tuple[object, ...]:
         return (self.cookies, self._name)
 
-    def _pending_field(self, scope: Mapping[str, Any]) -> str | None:
+    def _check_csrf(self, scope: Mapping[str, Any], token: bytes) -> str | None:
         """Return the CSRF field if only a form that has not been read yet can have the CSRF value."""
-        if CSRF_TOKEN_KEY in scope:
-            return None
         headers = header_values(scope["headers"], (b"content-type", self.csrf_header))
-        kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
-        return self.cookies.csrf_field if kind == _FORM and self.csrf_header not in headers else None
-
-    def _check_csrf(self, scope: Mapping[str, Any], token: bytes) -> None:
-        headers = header_values(scope["headers"], (self.csrf_header,))
-        check_csrf(headers[self.csrf_header] if self.csrf_header in headers else scope.get(CSRF_TOKEN_KEY), token)
+        if self.csrf_header not in headers and CSRF_TOKEN_KEY not in scope:
+            kind = (headers.get(b"content-type") or b"").partition(b";")[0].strip(OWS).lower()
+            if kind == _FORM:
+                return self.cookies.csrf_field
+        check_csrf(headers.get(self.csrf_header, scope.get(CSRF_TOKEN_KEY)), token)
+        return None
 
     def check_origin(self, scope: Mapping[str, Any], *, required: bool = False) -> None:
         """Check where the browser says that the request comes from.
 
-        Args:
-            scope: The scope of the request.
-            required: Whether the request must have an `Origin`.
-
         Raises:
-            ForeignOriginError: The request comes from another origin, or a required `Origin` is missing.
+            ForeignOriginError: The request comes from another origin, or has no `Origin` although one is `required`.
         """
         headers = header_values(scope["headers"], (b"origin", b"sec-fetch-site", b"host"))
         site = headers.get(b"sec-fetch-site", b"none")
@@ -170,10 +146,16 @@ class Cookie(ComparableSource):
             raise ForeignOriginError(site=_shown(site))
 
     def _is_own(self, origin: bytes, host: bytes | None, scheme: str | None) -> bool:
-        # Behind a proxy that ends TLS the application sees http. But Secure cookies come over https or loopback.
-        if self.cookies.secure and origin.startswith(b"http:") and _LOOPBACK.fullmatch(origin) is None:
+        """Whether `origin` is that of this host (RFC 6454 section 5), as far as the request's host and scheme tell."""
+        kind, _, authority = origin.partition(b"://")
+        default_port = _DEFAULT_PORTS.get(kind)
+        # Behind a proxy that ends TLS the application sees http, so only https is reliable.
+        if not host or default_port is None or (scheme in _SECURE_SCHEMES and kind != b"https"):
             return False
-        return _is_own(origin, host, scheme)
+        # But Secure cookies come over https or loopback.
+        if self.cookies.secure and kind == b"http" and _LOOPBACK.fullmatch(origin) is None:
+            return False
+        return authority == host.lower().removesuffix(default_port)
 
 
 def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
@@ -205,16 +187,6 @@ def cookie_values(scope: Mapping[str, Any], name: bytes) -> list[bytes]:
                     found.append(content.strip(OWS))
             begin, hit = end, value.find(name, end)
     return [] if found == [b""] else found
-
-
-def _is_own(origin: bytes, host: bytes | None, scheme: str | None) -> bool:
-    """Whether `origin` is that of this host (RFC 6454 section 5), as far as the host and scheme of the request tell."""
-    kind, _, authority = origin.partition(b"://")
-    default_port = _DEFAULT_PORTS.get(kind)
-    # Behind a proxy that ends TLS the application sees http, so only https is reliable.
-    if not host or default_port is None or (scheme in _SECURE_SCHEMES and kind != b"https"):
-        return False
-    return authority == host.lower().removesuffix(default_port)
 
 
 def _shown(value: bytes | None) -> str:

@@ -26,11 +26,7 @@ def csrf_digest(token: bytes) -> bytes:
 
 
 def check_csrf(given: bytes | None, token: str | bytes) -> None:
-    """Check that a CSRF value belongs to a token.
-
-    Args:
-        given: The value in the request, with a part for each token of the browser. None if there is none.
-        token: The encoded token.
+    """Check that a CSRF value, which has a part for each token of the browser, belongs to this encoded token.
 
     Raises:
         CSRFTokenError: The value is missing, repeated, or does not belong to the token.

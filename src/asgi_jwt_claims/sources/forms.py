@@ -5,6 +5,7 @@ A form is read before the application reads it. The application then receives th
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import deque
 from collections.abc import MutableMapping
@@ -25,21 +26,16 @@ MAX_FORM: Final = 64 * 1024
 _MAX_FIELDS = 1000
 _MAX_ESCAPES = 256  # in the values that are decoded
 _MAX_VALUE = 1024  # bytes of the field; a CSRF value is shorter
-_NINE: Final = ord("9")
 _MAX_MESSAGES = 1024  # each of them is kept, even an empty one
 
 
 def field_values(encoded: bytes, name: bytes, max_fields: int, max_size: int) -> list[bytes]:
     """Return the values of one field in an urlencoded form or query.
 
-    Args:
-        encoded: The form or query.
-        name: The name of the field.
-        max_fields: The number of fields that the whole may have.
-        max_size: The length in bytes of the longest usable value. A longer value is cut, but stays longer than this.
+    A value of more than `max_size` bytes is cut, but stays longer than this.
 
     Raises:
-        ValueError: There are more fields, or the values have more escapes than a client writes.
+        ValueError: There are more than `max_fields` fields, or the values have more escapes than a client writes.
     """
     if encoded.count(b"&") >= max_fields:
         raise ValueError("too many fields")
@@ -47,7 +43,8 @@ def field_values(encoded: bytes, name: bytes, max_fields: int, max_size: int) ->
     values = [match[1] or b"" for match in _field(name).finditer(b"&" + encoded)]
     if sum(value.count(b"%") for value in values) > _MAX_ESCAPES:
         raise ValueError("too many escapes")
-    return [_decoded(value[: 3 * (max_size + 1)]) for value in values]  # an escaped byte takes three
+    # An escaped byte takes three.
+    return [unquote_to_bytes(value[: 3 * (max_size + 1)].replace(b"+", b" ")) for value in values]
 
 
 @lru_cache(maxsize=16)
@@ -56,33 +53,15 @@ def _field(name: bytes) -> re.Pattern[bytes]:
     spellings = []
     for byte in name:
         escape = b"%" + b"".join(
-            b"[%c%c]" % (digit, digit ^ 32) if digit > _NINE else b"%c" % digit for digit in b"%02x" % byte
+            b"[%c%c]" % (digit, digit ^ 32) if digit > ord("9") else b"%c" % digit for digit in b"%02x" % byte
         )
         plain = b"[+]" if byte == ord(" ") else re.escape(b"%c" % byte)
         spellings.append(escape if byte in b"&=%+" else b"(?:%s|%s)" % (plain, escape))
     return re.compile(b"&" + b"".join(spellings) + rb"(?:=([^&]*))?(?=&|\Z)", re.DOTALL)
 
 
-def _decoded(text: bytes) -> bytes:
-    return unquote_to_bytes(text.replace(b"+", b" "))
-
-
-def _only_value(body: bytes, name: str) -> bytes | None:
-    """Return the value of a field in a form; None if the form has none or more than one."""
-    try:
-        values = field_values(body, name.encode(), _MAX_FIELDS, _MAX_VALUE)
-    except ValueError:
-        return None
-    return values[0] if len(values) == 1 else None
-
-
 async def peek_form_field(scope: MutableMapping[str, Any], receive: Receive, name: str) -> Receive:
-    """Read a form ahead, and put the value of one field into the scope under `CSRF_TOKEN_KEY`.
-
-    Args:
-        scope: The scope of the request.
-        receive: The server's `receive`.
-        name: The name of the field.
+    """Read a form ahead, and put the value of the field `name` into the scope under `CSRF_TOKEN_KEY`.
 
     Returns:
         A `receive` for the application, which gets the same messages again.
@@ -97,7 +76,10 @@ async def peek_form_field(scope: MutableMapping[str, Any], receive: Receive, nam
         more = message.get("more_body", False)
     # The client may have left before the form was complete.
     is_whole = received[-1]["type"] == "http.request" and not more and len(body) <= MAX_FORM
-    scope[CSRF_TOKEN_KEY] = _only_value(bytes(body), name) if is_whole else None
+    values: list[bytes] = []
+    with contextlib.suppress(ValueError):
+        values = field_values(bytes(body), name.encode(), _MAX_FIELDS, _MAX_VALUE) if is_whole else []
+    scope[CSRF_TOKEN_KEY] = values[0] if len(values) == 1 else None
 
     async def receive_again() -> Message:
         return received.popleft() if received else await receive()

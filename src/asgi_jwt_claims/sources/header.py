@@ -7,12 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asgi_jwt_claims.errors import (
-    MalformedCredentialsError,
-    RepeatedCredentialsError,
-    SettingError,
-    TokenTooLargeError,
-)
+from asgi_jwt_claims.errors import MalformedCredentialsError, RepeatedCredentialsError, SettingError, TokenTooLargeError
 from asgi_jwt_claims.runtime.values import plain
 
 from ._credentials import FIELD_NAME, OWS, ComparableSource, Credentials, check_b64token
@@ -20,14 +15,11 @@ from ._credentials import FIELD_NAME, OWS, ComparableSource, Credentials, check_
 __all__ = ["BearerHeader"]
 
 _CREDENTIALS = re.compile(FIELD_NAME.pattern + rb"(?: .*)?", re.DOTALL)
-
-_FRAMING_ALLOWANCE = 64
-"""Bytes of a header value beyond the longest token, for the scheme and spaces."""
+_MAX_SHOWN, _MAX_SCHEME = 256, 16
+_FRAMING_ALLOWANCE = 64  # bytes of a header value beyond the longest token, for the scheme and spaces
 
 _new_credentials: Callable[[tuple[bytes, str, str, None]], Credentials] = functools.partial(tuple.__new__, Credentials)
 """Make `Credentials` in little more than half the time that calling the class takes."""
-
-_MAX_SHOWN, _MAX_SCHEME = 256, 16
 
 
 class BearerHeader(ComparableSource):
@@ -81,12 +73,7 @@ class BearerHeader(ComparableSource):
 
     def why_absent(self, scope: Mapping[str, Any]) -> dict[str, str]:
         """Return what the header has instead of credentials with this scheme; empty without a header."""
-        for name, value in scope["headers"]:
-            if name == self.header:
-                return self._evidence(value[:_MAX_SHOWN].strip(OWS))
-        return {}
-
-    def _evidence(self, value: bytes) -> dict[str, str]:
+        value = next((value for name, value in scope["headers"] if name == self.header), b"")[:_MAX_SHOWN].strip(OWS)
         found, _, credentials = value.partition(b" ")
         if not value or found.lower() == self._scheme:
             return {}

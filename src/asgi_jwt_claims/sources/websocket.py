@@ -5,14 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, MutableMapping
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from asgi_jwt_claims.errors import (
-    InvalidRequestError,
-    RepeatedCredentialsError,
-    SettingError,
-    TokenTooLargeError,
-)
+from asgi_jwt_claims.errors import InvalidRequestError, RepeatedCredentialsError, SettingError, TokenTooLargeError
 from asgi_jwt_claims.runtime.values import plain
 
 from ._credentials import FIELD_NAME, ComparableSource, Credentials, check_b64token
@@ -20,9 +15,7 @@ from .forms import field_values
 
 __all__ = ["InsecureWebSocketQuery", "WebSocketProtocol", "offered_protocols"]
 
-_STRIPPED_KEY: Final = "asgi_jwt_claims.subprotocols"
-"""The scope key of `_Stripped`."""
-
+_STRIPPED_KEY: Final = "asgi_jwt_claims.subprotocols"  # the scope key of those offered, and those without the token
 _HEADER = b"sec-websocket-protocol"
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]+")  # RFC 3986 section 2.3
 _MAX_PROTOCOLS = 64  # of one handshake
@@ -30,19 +23,12 @@ _MAX_FIELDS = 64
 _MAX_REST = 8192  # bytes of a query beyond the token
 
 
-class _Stripped(NamedTuple):
-    """The subprotocols that the client offered, and those that were left without the token."""
-
-    offered: list[str]
-    left: list[str]
-
-
 class WebSocketProtocol(ComparableSource):
     """A token offered as a subprotocol: `new WebSocket(url, ["bearer", token])`.
 
     The token follows the name; other protocols may stand before and after the two. The middleware hides both from the
-    application. If the application chooses no protocol, the middleware chooses the name, since browsers fail a
-    connection for which they offered protocols and the server chose none. The token is never sent back.
+    application. If the application chooses no protocol, the middleware chooses the name, without which browsers would
+    fail the connection. The token is never sent back.
 
     Args:
         name: The subprotocol that announces the token.
@@ -76,17 +62,16 @@ class WebSocketProtocol(ComparableSource):
         return Credentials(token, "websocket_protocol")
 
     def strip(self, scope: MutableMapping[str, Any]) -> bool:
-        """Remove the name and the token from the handshake that the application sees.
-
-        Returns:
-            Whether the client offered the name, so that the server has to choose it.
-        """
+        """Remove name and token from the handshake that the application sees, and tell whether the name was offered."""
         protocols = offered_protocols(scope)
         # A handshake with more subprotocols is refused when the credentials are extracted.
         if len(protocols) > _MAX_PROTOCOLS or self.name not in protocols:
             return False
-        kept = _without_token(scope.get("subprotocols") or (), self.name)
-        scope[_STRIPPED_KEY] = _Stripped(protocols, kept)
+        shown = scope.get("subprotocols") or ()
+        # The name and the token go wherever they occur, so that neither can be chosen.
+        hidden = {self.name, *(protocol for before, protocol in pairwise(shown) if before == self.name)}
+        kept = [protocol for protocol in shown if protocol not in hidden]
+        scope[_STRIPPED_KEY] = (protocols, kept)
         scope["subprotocols"] = kept
         scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
         if kept:
@@ -140,12 +125,6 @@ class InsecureWebSocketQuery(ComparableSource):
 def offered_protocols(scope: Mapping[str, Any]) -> list[str]:
     """Return the subprotocols that the client offered, including a token that was removed from the scope."""
     shown: list[str] = list(scope.get("subprotocols") or ())
-    stripped = scope.get(_STRIPPED_KEY)
+    offered, left = scope.get(_STRIPPED_KEY, (shown, shown))
     # A scope may have been copied with other subprotocols, which count then.
-    return stripped.offered if isinstance(stripped, _Stripped) and stripped.left == shown else shown
-
-
-def _without_token(protocols: list[str] | tuple[str, ...], name: str) -> list[str]:
-    """Return the subprotocols without the name and the token, wherever they occur, so that neither can be chosen."""
-    hidden = {name, *(protocol for before, protocol in pairwise(protocols) if before == name)}
-    return [protocol for protocol in protocols if protocol not in hidden]
+    return offered if left == shown else shown
