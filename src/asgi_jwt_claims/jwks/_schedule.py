@@ -20,17 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["MAX_UNKNOWN_KIDS", "Schedule"]
 
 MAX_UNKNOWN_KIDS = 256
-"""The largest number of unknown kids that are remembered; the oldest are forgotten first."""
-
 _MAX_DOUBLINGS = 32
 
 
 class Schedule:
-    """The times of one remote key set.
-
-    Args:
-        policy: The durations.
-        uniform: A function that returns a random number between two, as `random.uniform` does.
+    """The times of one remote key set. `uniform` returns a random number between two, as `random.uniform` does.
 
     Attributes:
         fetched_at: When the last fetch succeeded; None before the first.
@@ -38,18 +32,6 @@ class Schedule:
         failures: The number of scheduled fetches that have failed since.
         next_attempt: When the next fetch is due.
     """
-
-    __slots__ = (
-        "_left_alone_until",
-        "_policy",
-        "_spent_until",
-        "_uniform",
-        "_unknown",
-        "expires_at",
-        "failures",
-        "fetched_at",
-        "next_attempt",
-    )
 
     def __init__(self, policy: FetchPolicy, uniform: Callable[[float, float], float]) -> None:
         self._policy = policy

@@ -19,18 +19,11 @@ _numbers = itertools.count()
 
 
 class Fetching:
-    """One fetch. It runs in a task of its own, so that no caller's cancellation ends it.
-
-    Attributes:
-        done: Set when the fetch has ended.
-        failed: Whether it brought no keys.
-    """
-
-    __slots__ = ("cancel", "done", "failed")
+    """One fetch. It runs in a task of its own, so that no caller's cancellation ends it."""
 
     def __init__(self) -> None:
         self.done = anyio.Event()
-        self.failed = True
+        self.failed = True  # until it has brought keys
         self.cancel: Callable[[], object]
 
 
@@ -40,8 +33,6 @@ class SingleFlight:
     Args:
         fetch: An async function that fetches. It receives the `Fetching`, calls `finish` at its end, and raises nothing.
     """
-
-    __slots__ = ("_current", "_fetch")
 
     def __init__(self, fetch: Callable[[Fetching], Coroutine[Any, Any, None]]) -> None:
         self._fetch = fetch
