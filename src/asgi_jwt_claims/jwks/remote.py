@@ -68,26 +68,6 @@ class RemoteKeySet(KeySource):
         SettingError: An address must not be asked, or an option cannot be used.
     """
 
-    __slots__ = (
-        "_failures",
-        "_fetches",
-        "_fetching",
-        "_keys",
-        "_last_failure",
-        "_monotonic",
-        "_on_event",
-        "_provider",
-        "_rotations",
-        "_schedule",
-        "_skipped",
-        "_unknown_kids",
-        "_unknown_kids_refused",
-        "_usable_until",
-        "_where",
-        "issuer",
-        "policy",
-    )
-
     def __init__(
         self,
         url: str | None = None,
@@ -159,13 +139,7 @@ class RemoteKeySet(KeySource):
             self._start()
 
     async def fetch_for(self, error: TokenError) -> bool:
-        """Wait for a fetch if the token cannot be verified without one; else do as `refresh_if_due`.
-
-        Args:
-            error: Why the token was refused with the keys in hand.
-
-        Returns:
-            Whether to verify the token once more.
+        """Wait for a fetch if the token cannot be verified without one; else do as `refresh_if_due`. See `KeySource`.
 
         Raises:
             KeysUnavailableError: The token names an unknown key, and it cannot be found out now whether there is such a
@@ -206,8 +180,15 @@ class RemoteKeySet(KeySource):
         """Report the state of the set, for health checks and metrics."""
         schedule, now = self._schedule, self._monotonic()
         epoch = time.time() - now  # as that clock has it now
+        state: Literal["new", "fresh", "stale", "failing"]
+        if now < schedule.expires_at:
+            state = "fresh"
+        elif schedule.failures and now >= schedule.usable_until:
+            state = "failing"
+        else:
+            state = "new" if schedule.fetched_at is None else "stale"
         return KeySetStatus(
-            state=self._state(now),
+            state=state,
             last_success=None if schedule.fetched_at is None else epoch + schedule.fetched_at,
             next_refresh=epoch + max(schedule.next_attempt, now if schedule.fetched_at is None else -math.inf),
             keys=len(self._keys or ()),
@@ -220,14 +201,6 @@ class RemoteKeySet(KeySource):
             unknown_kids=self._unknown_kids,
             unknown_kids_refused=self._unknown_kids_refused,
         )
-
-    def _state(self, now: float) -> Literal["new", "fresh", "stale", "failing"]:
-        schedule = self._schedule
-        if now < schedule.expires_at:
-            return "fresh"
-        if schedule.failures and now >= schedule.usable_until:
-            return "failing"
-        return "new" if schedule.fetched_at is None else "stale"
 
     async def _look_for(self, kid: str, now: float) -> bool:
         """Fetch because of an unknown key, if that is within the budget.
@@ -253,17 +226,16 @@ class RemoteKeySet(KeySource):
         schedule = self._schedule
         if schedule.is_due(now):
             return self._start()
+        is_unknown = schedule.is_known_to_be_unknown(kid, now)
+        if not schedule.failures and not is_unknown and now >= schedule.next_look:
+            schedule.look(now)
+            return self._start()
+        self._unknown_kids_refused += 1
         if schedule.failures:
-            self._unknown_kids_refused += 1
             raise self._unavailable()
-        if schedule.is_known_to_be_unknown(kid, now):
-            self._unknown_kids_refused += 1
+        if is_unknown:
             return None
-        if now < schedule.next_look:
-            self._unknown_kids_refused += 1
-            raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
-        schedule.look(now)
-        return self._start()
+        raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
 
     async def _ended(self, fetching: Fetching) -> None:
         await fetching.done.wait()
@@ -313,14 +285,12 @@ class RemoteKeySet(KeySource):
         return events
 
     def _failed(self, error: BaseException) -> KeySetEvent:
-        skipped: tuple[str, ...] = ()
-        retry_after = 0.0
         if isinstance(error, RefusedDocumentError):
             reason, skipped, retry_after = str(error), error.skipped, error.retry_after
-        elif isinstance(error, TimeoutError):
-            reason = f"no answer within {self.policy.timeout} seconds"
         else:
-            reason = why_not_fetched(error)
+            is_late = isinstance(error, TimeoutError)
+            reason = f"no answer within {self.policy.timeout} seconds" if is_late else why_not_fetched(error)
+            skipped, retry_after = (), 0.0
         self._failures += 1
         self._last_failure = reason
         self._skipped = skipped or self._skipped
