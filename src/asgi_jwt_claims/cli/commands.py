@@ -59,17 +59,12 @@ def _serve(servers: Sequence[DemoServer]) -> None:
         click.echo(_lines_to_paste(server))
     click.echo("Log in with the first line of a server, use its token with the second. Ctrl-C ends it.")
     try:
-        wait_while_serving(servers)
+        while all(server.is_running for server in servers):
+            time.sleep(0.2)
     except KeyboardInterrupt:
         click.echo("\nStopped.")
-        return
-    raise click.ClickException("a server has stopped by itself")
-
-
-def wait_while_serving(servers: Sequence[DemoServer]) -> None:
-    """Return when one of the servers has stopped by itself, which is an error."""
-    while all(server.is_running for server in servers):
-        time.sleep(0.2)
+    else:
+        raise click.ClickException("a server has stopped by itself")
 
 
 def _lines_to_paste(server: DemoServer) -> str:
