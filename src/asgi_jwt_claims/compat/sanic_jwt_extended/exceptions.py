@@ -1,22 +1,6 @@
-"""The exceptions of 0.4.4, raised by guards. `JWTManager` answers each, unless the application has a handler for it.
-
-::
-
-    JWTExtendedException
-    ├── RequestRefused                  .error holds the TokenError
-    │   ├── NoAuthorizationError        no token was sent
-    │   ├── InvalidHeaderError          the header is malformed
-    │   ├── JWTDecodeError              the token is bad or has expired
-    │   ├── WrongTokenError             a refresh token in place of an access token, or the reverse
-    │   ├── RevokedTokenError           never raised, neither here nor by 0.4.4
-    │   ├── FreshTokenRequired
-    │   └── AccessDenied                the role is not allowed
-    └── ConfigurationConflictError      a setting or an argument cannot be used
-"""
+"""The exceptions of 0.4.4, raised by guards. `JWTManager` answers each, unless the application has a handler for it."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from asgi_jwt_claims.errors import (
     ConfigurationError,
@@ -28,9 +12,6 @@ from asgi_jwt_claims.errors import (
     TokenError,
     WrongTypeError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "AccessDenied",
@@ -84,7 +65,7 @@ class WrongTokenError(RequestRefused):
 
 
 class RevokedTokenError(RequestRefused):
-    """The token has been revoked."""
+    """Never raised, neither here nor by 0.4.4."""
 
 
 class FreshTokenRequired(RequestRefused):
@@ -95,7 +76,7 @@ class AccessDenied(RequestRefused):
     """The role of the token does not allow this."""
 
 
-_NAMES: Mapping[type[TokenError], type[RequestRefused]] = {
+_NAMES: dict[type[TokenError], type[RequestRefused]] = {
     MissingTokenError: NoAuthorizationError,
     InvalidRequestError: InvalidHeaderError,
     WrongTypeError: WrongTokenError,

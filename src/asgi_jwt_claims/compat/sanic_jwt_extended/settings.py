@@ -21,20 +21,12 @@ __all__ = ["Settings", "read_settings", "set_defaults"]
 
 
 class Settings(NamedTuple):
-    """The settings of one application.
+    """The settings of one application, under the names of 0.4.4 where it has any."""
 
-    Attributes:
-        config: Keys and names of claims. Its lifetimes are None, because here a token may never expire.
-        sources: The one header that tokens are read from.
-        lifetimes: The lifetime of each type of token; None if it never expires.
-        claims_in_refresh_token: Whether a refresh token keeps its user claims.
-        message_key: The member of a response body that holds the message.
-        rbac: Whether tokens may have roles.
-    """
-
-    config: JWTConfig
+    config: JWTConfig  # without lifetimes, because here a token may never expire
     sources: tuple[Source, ...]
-    lifetimes: Mapping[str, timedelta | float | None]
+    access_expires: timedelta | float | None  # never, if None or False
+    refresh_expires: timedelta | float | None
     claims_in_refresh_token: bool
     message_key: str
     rbac: bool
@@ -90,10 +82,8 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
             send_kid=False,
         ),
         sources=(BearerHeader(config["JWT_HEADER_NAME"], config["JWT_HEADER_TYPE"] or ""),),
-        lifetimes={
-            "access": _lifetime(config["JWT_ACCESS_TOKEN_EXPIRES"]),
-            "refresh": _lifetime(config["JWT_REFRESH_TOKEN_EXPIRES"]),
-        },
+        access_expires=config["JWT_ACCESS_TOKEN_EXPIRES"],
+        refresh_expires=config["JWT_REFRESH_TOKEN_EXPIRES"],
         claims_in_refresh_token=keeps_claims,
         message_key=str(plain(config["JWT_ERROR_MESSAGE_KEY"])),
         # 0.4.4 documented one name and read the other.
@@ -125,7 +115,3 @@ def _boolean(config: Mapping[str, Any], name: str) -> bool:
     if not isinstance(config[name], bool):
         raise SettingError(f"{name} must be True or False")
     return bool(config[name])
-
-
-def _lifetime(value: timedelta | float | bool) -> timedelta | float | None:
-    return None if value is False else value
