@@ -17,8 +17,7 @@ from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
 from asgi_jwt_claims.tokens.minting import create_access_token
 from asgi_jwt_claims.tokens.verification import verify_token
 
-from ._sessions import SessionContract
-from ._stores import SHORT, flip_bit, later, new_digest, new_digests, new_record, revoke_all_three
+from ._sessions import SHORT, SessionContract, flip_bit, later, new_digest, new_digests, new_record, revoke_all_three
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
