@@ -113,8 +113,7 @@ class RemoteKeySet(KeySource):
         self._usable_until = -math.inf
         self._skipped: tuple[str, ...] = ()
         self._last_failure: str | None = None
-        self._fetches = self._failures = self._rotations = 0
-        self._unknown_kids = self._unknown_kids_refused = 0
+        self._failures = self._rotations = self._unknown_kids = self._unknown_kids_refused = 0
 
     def __repr__(self) -> str:
         if not hasattr(self, "_unknown_kids_refused"):
@@ -131,12 +130,9 @@ class RemoteKeySet(KeySource):
         return keys
 
     def refresh_if_due(self) -> None:
-        """Start a scheduled fetch in the background if it is time for one. Never waits.
-
-        Does nothing in a thread without an event loop.
-        """
-        if self._schedule.is_due(self._monotonic()) and in_event_loop() and self._fetching.current is None:
-            self._start()
+        """Start a scheduled fetch in the background if it is time for one, and an event loop runs. Never waits."""
+        if self._schedule.is_due(self._monotonic()) and in_event_loop():
+            self._fetching.start()
 
     async def fetch_for(self, error: TokenError) -> bool:
         """Wait for a fetch if the token cannot be verified without one; else do as `refresh_if_due`. See `KeySource`.
@@ -162,7 +158,7 @@ class RemoteKeySet(KeySource):
         Raises:
             KeysUnavailableError: The fetch failed. Keys from before may still be in use.
         """
-        await self._ended(self._fetching.current or self._start())
+        await self._ended(self._fetching.start())
 
     async def run(self) -> None:
         """Fetch on schedule until cancelled. `JWTMiddleware` and `install` run this during the lifespan."""
@@ -172,7 +168,7 @@ class RemoteKeySet(KeySource):
                 if pause > 0:
                     await anyio.sleep(min(pause, _LOOK_AGAIN))
                 else:
-                    await (self._fetching.current or self._start()).done.wait()
+                    await self._fetching.start().done.wait()
         finally:
             self._fetching.cancel()
 
@@ -195,7 +191,7 @@ class RemoteKeySet(KeySource):
             skipped=len(self._skipped),
             consecutive_failures=schedule.failures,
             last_failure=self._last_failure,
-            fetches=self._fetches,
+            fetches=self._fetching.started,
             failures=self._failures,
             rotations=self._rotations,
             unknown_kids=self._unknown_kids,
@@ -214,28 +210,20 @@ class RemoteKeySet(KeySource):
             await self._ended(running)
             if not kid or (self._keys is not None and self._keys.has_kid(kid)):
                 return True
-        fetching = self._fetching.current or self._start_for(kid, now)
-        if fetching is None:
-            return False
-        await self._ended(fetching)
-        self._schedule.note_unknown(kid, now)
-        return True
-
-    def _start_for(self, kid: str, now: float) -> Fetching | None:
-        """Start a fetch because of an unknown key; None if a fetch has already shown that there is no such key."""
         schedule = self._schedule
-        if schedule.is_due(now):
-            return self._start()
-        is_unknown = schedule.is_known_to_be_unknown(kid, now)
-        if not schedule.failures and not is_unknown and now >= schedule.next_look:
+        if self._fetching.current is None and not schedule.is_due(now):
+            is_unknown = schedule.is_known_to_be_unknown(kid, now)
+            if schedule.failures or is_unknown or now < schedule.next_look:
+                self._unknown_kids_refused += 1
+                if schedule.failures:
+                    raise self._unavailable()
+                if is_unknown:
+                    return False
+                raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
             schedule.look(now)
-            return self._start()
-        self._unknown_kids_refused += 1
-        if schedule.failures:
-            raise self._unavailable()
-        if is_unknown:
-            return None
-        raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
+        await self._ended(self._fetching.start())
+        schedule.note_unknown(kid, now)
+        return True
 
     async def _ended(self, fetching: Fetching) -> None:
         await fetching.done.wait()
@@ -249,10 +237,6 @@ class RemoteKeySet(KeySource):
             keys_of=self._where,
             reason=reason or self._last_failure or "not fetched yet",
         )
-
-    def _start(self) -> Fetching:
-        self._fetches += 1
-        return self._fetching.start()
 
     async def _fetch(self, fetching: Fetching) -> None:
         try:
