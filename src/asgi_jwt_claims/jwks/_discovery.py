@@ -25,11 +25,7 @@ _OK = 200
 
 
 class Provider:
-    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`; only the addresses are checked here.
-
-    Raises:
-        SettingError: An address must not be asked.
-    """
+    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`; only the addresses are checked here."""
 
     def __init__(
         self,
@@ -59,12 +55,8 @@ class Provider:
     async def read(self, before: KeySet | None, now: float) -> tuple[ReadSet, float | None]:
         """Fetch the keys; return them, and for how many seconds the response says that it may be used, if it does.
 
-        Keys from `before` that are still there stay the same objects. `now` is in monotonic seconds.
-
-        Raises:
-            RefusedDocumentError: A response cannot be used.
-            TimeoutError: The fetch took too long.
-            Exception: The function that fetches raised it.
+        Keys from `before` that are still there stay the same objects. `now` is in monotonic seconds. Besides
+        `RefusedDocumentError` and `TimeoutError`, it raises what the function that fetches does.
         """
         with anyio.fail_after(self._policy.seconds("timeout")):
             address = self._url or await self._discover(now)

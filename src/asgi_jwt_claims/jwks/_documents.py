@@ -57,13 +57,8 @@ def read_jwks(
 ) -> ReadSet:
     """Read the signature keys of a JWK Set. Entries that cannot be used are skipped (RFC 7517 section 5).
 
-    Args:
-        body: The document.
-        algorithms: See `RemoteKeySet`.
-        max_keys: The largest number of entries.
-        before: The keys from before. A key that is still there stays the same object.
-        seconds_to_check: How long RSA keys are checked thoroughly, in seconds. Later keys are checked quickly, and
-            thoroughly when they come again, since the results of earlier checks are remembered.
+    Keys from `before` that are still there stay the same objects. RSA keys are checked thoroughly for `seconds_to_check`;
+    later ones quickly, and thoroughly when they come again, since the results of earlier checks are remembered.
 
     Raises:
         RefusedDocumentError: The document is not a JWK Set, is too long, or has no usable key.
@@ -117,10 +112,8 @@ def _key(entry: Any, algorithms: tuple[str, ...], *, thorough: bool) -> Key:
 def _with_known(found: list[Key], before: KeySet | None) -> KeySet:
     """Make a set of the keys, each the same object as before; return the set from before if nothing has changed."""
     known = {(key.kid, key.algorithm): key for key in before or ()}
-    keys = []
-    for key in found:
-        same = known.get((key.kid, key.algorithm))
-        keys.append(same if same is not None and same.public_jwk() == key.public_jwk() else key)
+    pairs = ((known.get((key.kid, key.algorithm), key), key) for key in found)
+    keys = [old if old.public_jwk() == new.public_jwk() else new for old, new in pairs]
     if before is not None and len(keys) == len(before) and all(key in before for key in keys):
         return before
     return KeySet(keys)

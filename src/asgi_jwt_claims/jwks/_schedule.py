@@ -24,22 +24,14 @@ _MAX_DOUBLINGS = 32
 
 
 class Schedule:
-    """The times of one remote key set. `uniform` returns a random number between two, as `random.uniform` does.
-
-    Attributes:
-        fetched_at: When the last fetch succeeded; None before the first.
-        expires_at: When its keys stop being fresh.
-        failures: The number of scheduled fetches that have failed since.
-        next_attempt: When the next fetch is due.
-    """
+    """The times of one remote key set. `uniform` returns a random number between two, as `random.uniform` does."""
 
     def __init__(self, policy: FetchPolicy, uniform: Callable[[float, float], float]) -> None:
         self._policy = policy
         self._uniform = uniform
-        self.fetched_at: float | None = None
-        self.expires_at = -math.inf
-        self.next_attempt = -math.inf
-        self.failures = 0
+        self.fetched_at: float | None = None  # by the last fetch that succeeded
+        self.expires_at = self.next_attempt = -math.inf
+        self.failures = 0  # of scheduled fetches, since then
         self._spent_until = self._left_alone_until = -math.inf
         self._unknown: OrderedDict[str, float] = OrderedDict()
 
@@ -65,13 +57,10 @@ class Schedule:
         self.failures = 0
 
     def failed(self, now: float, retry_after: float = 0.0) -> None:
-        """Note a fetch that failed. A fetch for an unknown key leaves the schedule as it is.
-
-        `retry_after` is the time for which the issuer asks not to be called, in seconds; it counts up to `max_ttl`.
-        """
+        """Note a fetch that failed, and for how many seconds the issuer asks not to be called, up to `max_ttl`."""
         policy = self._policy
         due = now
-        if self.is_due(now):
+        if self.is_due(now):  # a fetch for an unknown key leaves the schedule as it is
             pause = policy.seconds("backoff") * 2.0 ** min(self.failures, _MAX_DOUBLINGS)
             due += min(pause, policy.seconds("max_backoff")) * self._uniform(0.5, 1.0)
         if retry_after > 0:
