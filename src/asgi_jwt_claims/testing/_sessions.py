@@ -16,19 +16,10 @@ from unittest import SkipTest, mock
 import anyio
 import anyio.to_thread
 
-from asgi_jwt_claims.stores.base import Revocation, SessionRecord, TokenStore
+from asgi_jwt_claims.stores.base import SessionRecord, TokenStore
 from asgi_jwt_claims.tokens.digests import TokenDigests
 
-__all__ = [
-    "SHORT",
-    "SessionContract",
-    "flip_bit",
-    "later",
-    "new_digest",
-    "new_digests",
-    "new_record",
-    "revoke_all_three",
-]
+__all__ = ["SHORT", "SessionContract", "later", "new_digest", "new_digests", "new_record"]
 
 SHORT = 0.3
 """Seconds after which something expires while a test waits for it."""
@@ -193,7 +184,8 @@ class SessionContract(ABC):
 
                 async with anyio.create_task_group() as tasks:
                     for number in range(_THREADS):
-                        tasks.start_soon(_contend_in_a_thread, stores[number % 2], first, together, won)
+                        contend = functools.partial(anyio.run, _contend, stores[number % 2], first, together, won)
+                        tasks.start_soon(anyio.to_thread.run_sync, contend)
                 assert len(won) == 1
                 assert await stores[0].session(first.session) == won[0]
 
@@ -223,14 +215,6 @@ async def _contend(
         won.append(record)
 
 
-async def _contend_in_a_thread(*arguments: Any) -> None:
-    await anyio.to_thread.run_sync(functools.partial(anyio.run, _contend, *arguments))
-
-
-def flip_bit(digest: bytes, bit: int) -> bytes:
-    return (int.from_bytes(digest, "big") ^ 1 << bit).to_bytes(16, "big")
-
-
 def new_digest() -> bytes:
     return os.urandom(16)
 
@@ -241,15 +225,6 @@ def new_digests(issued_at: float = 1.0) -> TokenDigests:
 
 def later() -> float:
     return float(math.floor(time.time()) + 600)  # whole, so that each store can keep it as it is
-
-
-def revoke_all_three(digests: TokenDigests, until: float, cutoff: float) -> list[Revocation]:
-    """The revocations of a token, of its session and of its identity."""
-    return [
-        Revocation("token", digests.token, until),
-        Revocation("session", digests.session, until),
-        Revocation("identity", digests.identity, until, cutoff),
-    ]
 
 
 def new_record(**changes: Any) -> SessionRecord:
