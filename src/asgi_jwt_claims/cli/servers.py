@@ -32,7 +32,7 @@ _STOP_SECONDS = 5.0
 
 
 class DemoServersError(Exception):
-    """A server could not be started."""
+    """A port is taken, or a server did not start in time."""
 
 
 class SanicServer:
@@ -67,14 +67,7 @@ def uvicorn_server(app: Any) -> uvicorn.Server:
 
 
 class DemoServer:
-    """One application on one port.
-
-    Args:
-        name: The name of the server in the output.
-        app: The application.
-        server: Its server.
-        listener: A listening socket, which the server closes.
-    """
+    """One application on one port, that of a listening socket, which the server closes."""
 
     def __init__(self, name: str, app: Any, server: uvicorn.Server | SanicServer, listener: socket.socket) -> None:
         self.name = name
@@ -90,11 +83,7 @@ class DemoServer:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the server, and return when it answers requests.
-
-        Raises:
-            DemoServersError: The server did not start in time.
-        """
+        """Start the server, and return when it answers requests."""
         self._thread.start()
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
@@ -116,11 +105,7 @@ class DemoServer:
 def running_demo(port: int) -> Iterator[tuple[JWTConfig, list[DemoServer]]]:
     """Run the servers of the demo, with a configuration and a new secret that they share.
 
-    Args:
-        port: The port of the first server, which the ports of the others follow; 0 for free ports.
-
-    Raises:
-        DemoServersError: A port is taken, or a server does not start.
+    The ports of the others follow `port`, that of the first server; 0 is for free ports.
     """
     config = JWTConfig(secret_key=secrets.token_urlsafe(64))
     with contextlib.ExitStack() as running:

@@ -85,11 +85,7 @@ def _check_settings(app: Sanic[Any, Any]) -> None:
 
 
 def settings_of(app: Sanic[Any, Any]) -> Settings:
-    """The settings of an application.
-
-    Raises:
-        ConfigurationConflictError: The application has no `JWTManager`.
-    """
+    """Return the settings of an application that has a `JWTManager`."""
     if not hasattr(app.ctx, _CONTEXT):
         raise ConfigurationConflictError("the application has no JWTManager; call JWTManager(app)")
     settings: Settings | None = getattr(app.ctx, _CONTEXT)
@@ -100,11 +96,7 @@ def settings_of(app: Sanic[Any, Any]) -> Settings:
 
 
 def admit(request: Request, guard: Guard) -> Token | None:
-    """The token of a request, verified at most once.
-
-    Raises:
-        RequestRefused: Why not.
-    """
+    """Return the token of a request, verified at most once, or raise the `RequestRefused` of the guard."""
     settings = settings_of(request.app)
     scope = prepared_scope(request)
     authenticator = authenticator_for(scope, Authenticator(settings.config, settings.sources, None, _RESPONDER))

@@ -56,11 +56,7 @@ def set_defaults(config: MutableMapping[str, Any]) -> None:
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
-    """The settings of an application, after `set_defaults`.
-
-    Raises:
-        ConfigurationError: A setting cannot be used; the message says what to write instead.
-    """
+    """Read the settings of an application, after `set_defaults`."""
     if list(config["JWT_TOKEN_LOCATION"]) != ["headers"]:
         raise SettingError('JWT_TOKEN_LOCATION must be ["headers"]; 0.4.4 read tokens from nowhere else')
     keeps_claims = _boolean(config, "JWT_CLAIMS_IN_REFRESH_TOKEN")
