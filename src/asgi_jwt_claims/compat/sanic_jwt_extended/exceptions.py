@@ -1,17 +1,9 @@
-"""The exceptions of 0.4.4, raised by guards. `JWTManager` answers each, unless the application has a handler for it."""
+"""The exceptions of 0.4.4, under its names. `JWTManager` answers each, unless the application has a handler for it."""
 
 from __future__ import annotations
 
-from asgi_jwt_claims.errors import (
-    ConfigurationError,
-    ForbiddenError,
-    FreshTokenRequiredError,
-    InvalidRequestError,
-    JWTError,
-    MissingTokenError,
-    TokenError,
-    WrongTypeError,
-)
+from asgi_jwt_claims import errors
+from asgi_jwt_claims.errors import TokenError
 
 __all__ = [
     "AccessDenied",
@@ -28,11 +20,11 @@ __all__ = [
 ]
 
 
-class JWTExtendedException(JWTError):  # noqa: N818 -- the names of this module are those of 0.4.4
+class JWTExtendedException(errors.JWTError):
     """The root of the exceptions of 0.4.4."""
 
 
-class ConfigurationConflictError(JWTExtendedException, ConfigurationError):
+class ConfigurationConflictError(JWTExtendedException, errors.ConfigurationError):
     """Settings or arguments that contradict each other."""
 
 
@@ -77,11 +69,11 @@ class AccessDenied(RequestRefused):
 
 
 _NAMES: dict[type[TokenError], type[RequestRefused]] = {
-    MissingTokenError: NoAuthorizationError,
-    InvalidRequestError: InvalidHeaderError,
-    WrongTypeError: WrongTokenError,
-    FreshTokenRequiredError: FreshTokenRequired,
-    ForbiddenError: AccessDenied,
+    errors.MissingTokenError: NoAuthorizationError,
+    errors.InvalidRequestError: InvalidHeaderError,
+    errors.WrongTypeError: WrongTokenError,
+    errors.FreshTokenRequiredError: FreshTokenRequired,
+    errors.ForbiddenError: AccessDenied,
     TokenError: JWTDecodeError,
 }
 

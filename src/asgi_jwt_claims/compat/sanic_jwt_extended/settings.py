@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, MutableMapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +14,6 @@ from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.sources.header import BearerHeader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
-
     from asgi_jwt_claims.sources._credentials import Source
 
 __all__ = ["Settings", "read_settings", "set_defaults"]
