@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -16,13 +17,10 @@ from asgi_jwt_claims import JWTConfig, create_access_token
 from .apps import USER_CLAIMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from .servers import DemoServer
 
 __all__ = ["Row", "check_all", "print_table"]
 
-_TIMEOUT_SECONDS = 5.0
 _HOUR = 3600
 _ERROR_CODE = re.compile(r'error="([^"]*)"')
 
@@ -48,7 +46,7 @@ def check_all(config: JWTConfig, servers: Iterable[DemoServer]) -> Iterator[Row]
     """Send the requests of a round to each server, all of which have this configuration."""
     for server in servers:
         # Proxies of the environment are not for requests to this machine.
-        with httpx2.Client(base_url=server.url, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+        with httpx2.Client(base_url=server.url, timeout=5, trust_env=False) as client:
             for request, expected, actual in _round(client, config):
                 yield Row(server.name, request, expected, actual)
 

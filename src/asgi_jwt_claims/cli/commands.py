@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,14 +11,11 @@ import click
 from asgi_jwt_claims import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .servers import DemoServer
 
 __all__ = ["commands"]
 
 _DEFAULT_PORT = 8000
-_LAST_BASE_PORT = 65_532  # four servers use four ports
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +28,7 @@ def commands() -> None:
 @click.option("--check", is_flag=True, help="Send a round of requests over HTTP, print the answers, and exit 0 or 1.")
 @click.option(
     "--port",
-    type=click.IntRange(0, _LAST_BASE_PORT),
+    type=click.IntRange(0, 65_532),  # four servers use four ports
     help=f"Port of the first server, the others follow; 0 takes free ones. Default: {_DEFAULT_PORT}, with --check 0.",
 )
 def demo(*, check: bool, port: int | None) -> None:

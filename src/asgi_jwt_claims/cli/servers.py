@@ -1,7 +1,6 @@
 """The demo's servers, each with its own port on the loopback interface, its own thread and its own event loop.
 
-The main thread only waits, so that it gets Ctrl-C; leaving `running_demo` stops all servers. Sanic's own server runs by
-`create_server`, which installs no signal handlers.
+The main thread only waits, so that it gets Ctrl-C; leaving `running_demo` stops all servers.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ import secrets
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import sanic
 import uvicorn
@@ -21,14 +21,10 @@ from asgi_jwt_claims import JWTConfig
 
 from .apps import fastapi_app, sanic_app, starlette_app
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 __all__ = ["DemoServer", "DemoServersError", "running_demo"]
 
 _HOST = "127.0.0.1"
 START_SECONDS = 15.0
-_STOP_SECONDS = 5.0
 
 
 class DemoServersError(Exception):
@@ -47,6 +43,7 @@ class SanicServer:
         asyncio.run(self._serve(sockets[0]))
 
     async def _serve(self, listener: socket.socket) -> None:
+        # This installs no signal handlers.
         server = await self._app.create_server(sock=listener, access_log=False)
         await server.startup()
         await server.before_start()
@@ -95,7 +92,7 @@ class DemoServer:
         """Stop the server if it runs, and free its port."""
         if self.is_running:
             self._server.should_exit = True
-            self._thread.join(_STOP_SECONDS)
+            self._thread.join(timeout=5)
         self._listener.close()
         if isinstance(self._app, sanic.Sanic):
             sanic.Sanic.unregister_app(self._app)
@@ -103,10 +100,7 @@ class DemoServer:
 
 @contextlib.contextmanager
 def running_demo(port: int) -> Iterator[tuple[JWTConfig, list[DemoServer]]]:
-    """Run the servers of the demo, with a configuration and a new secret that they share.
-
-    The ports of the others follow `port`, that of the first server; 0 is for free ports.
-    """
+    """Run the servers of the demo from `port` on, or on free ports if it is 0, with a new secret that they share."""
     config = JWTConfig(secret_key=secrets.token_urlsafe(64))
     with contextlib.ExitStack() as running:
         servers: list[DemoServer] = []

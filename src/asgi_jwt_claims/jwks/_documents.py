@@ -25,9 +25,7 @@ __all__ = ["ReadSet", "RefusedDocumentError", "read_jwks", "read_max_age", "read
 
 # RFC 9111 section 5.2: directives are separated by commas; a value may be quoted.
 _DIRECTIVE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=(?:\"((?:[^\"\\]|\\.)*)\"|([^,\s]*)))?")
-_MAX_CACHE_CONTROL = 1024
 _MAX_REASON = 200
-_MAX_DATE = 64
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -156,7 +154,7 @@ def _object(body: bytes, what: str) -> dict[str, Any]:
 def read_max_age(headers: Mapping[str, str]) -> float | None:
     """Read how long a response may be used, in seconds (RFC 9111 sections 4.2.1, 5.2.2); None if it does not say."""
     max_age: float | None = None
-    for name, quoted, plain in _DIRECTIVE.findall(headers.get("cache-control", "")[:_MAX_CACHE_CONTROL]):
+    for name, quoted, plain in _DIRECTIVE.findall(headers.get("cache-control", "")[:1024]):
         directive = name.lower()
         if directive in ("no-store", "no-cache"):
             return 0.0
@@ -182,6 +180,6 @@ def read_retry_after(headers: Mapping[str, str]) -> float:
 def _seconds_of_date(value: str) -> float | None:
     """Read a date of HTTP (RFC 9110 section 5.6.7), in seconds since the epoch; None if it is not one."""
     try:
-        return email.utils.parsedate_to_datetime(value[:_MAX_DATE]).timestamp()
+        return email.utils.parsedate_to_datetime(value[:64]).timestamp()
     except (ValueError, OverflowError):
         return None

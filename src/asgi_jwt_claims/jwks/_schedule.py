@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .policy import FetchPolicy
 
 __all__ = ["MAX_UNKNOWN_KIDS", "Schedule"]
 
 MAX_UNKNOWN_KIDS = 256
-_MAX_DOUBLINGS = 32
 
 
 class Schedule:
@@ -61,7 +59,7 @@ class Schedule:
         policy = self._policy
         due = now
         if self.is_due(now):  # a fetch for an unknown key leaves the schedule as it is
-            pause = policy.seconds("backoff") * 2.0 ** min(self.failures, _MAX_DOUBLINGS)
+            pause = policy.seconds("backoff") * 2.0 ** min(self.failures, 32)
             due += min(pause, policy.seconds("max_backoff")) * self._uniform(0.5, 1.0)
         if retry_after > 0:
             # Later by a little, or all processes would come back at once.

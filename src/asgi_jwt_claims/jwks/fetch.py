@@ -20,7 +20,6 @@ from ._documents import RefusedDocumentError
 
 __all__ = ["Fetch", "FetchResponse", "HTTPXFetch", "why_not_fetched"]
 
-_MAX_CAUSES = 16
 _GZIP = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3: two names for one coding
 _GOES_ON = "the answer goes on after the end of its compressed data"
 
@@ -88,12 +87,14 @@ class HTTPXFetch:
             self._ssl_context = await anyio.to_thread.run_sync(
                 self._httpx.create_ssl_context, limiter=anyio.CapacityLimiter(1)
             )
+        # When all of it has passed the fetch is cancelled, which would leave the socket of a TLS handshake unclosed.
+        time_left = anyio.current_effective_deadline() - anyio.current_time()
         client = self._httpx.AsyncClient(
             verify=self._ssl_context,
             proxy=self._proxy,
             trust_env=False,
             follow_redirects=False,
-            timeout=self._httpx.Timeout(None, connect=_time_to_connect()),
+            timeout=self._httpx.Timeout(None, connect=None if math.isinf(time_left) else 0.9 * time_left),
             headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": "asgi-jwt-claims"},
         )
         async with client, client.stream("GET", url) as response:
@@ -110,7 +111,7 @@ def why_not_fetched(error: BaseException) -> str:
     """
     cause: BaseException | None = error
     reason = None
-    for _ in range(_MAX_CAUSES):
+    for _ in range(16):
         if cause is None:
             break
         reason = _why_not_connected(cause) or reason
@@ -131,13 +132,6 @@ def _why_not_connected(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     return None
-
-
-def _time_to_connect() -> float | None:
-    """Return most of the time left, in seconds; None if there is no limit."""
-    # When all of it has passed the fetch is cancelled, which would leave the socket of a TLS handshake unclosed.
-    left = anyio.current_effective_deadline() - anyio.current_time()
-    return None if math.isinf(left) else 0.9 * left
 
 
 async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> bytes:

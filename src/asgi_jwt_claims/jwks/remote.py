@@ -10,11 +10,11 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import anyio
 
-from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
+from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, TokenError, UnknownKeyError
 from asgi_jwt_claims.keys.key import ASYMMETRIC_ALGORITHMS
 from asgi_jwt_claims.keys.key_set import KeySet, KeySource
 from asgi_jwt_claims.runtime.callbacks import notify
@@ -29,9 +29,6 @@ from ._single_flight import Fetching, SingleFlight
 from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
 from .fetch import Fetch, HTTPXFetch, why_not_fetched
 from .policy import FetchPolicy
-
-if TYPE_CHECKING:
-    from asgi_jwt_claims.errors import TokenError
 
 __all__ = ["RemoteKeySet"]
 

@@ -24,9 +24,7 @@ __all__ = ["SHORT", "SessionContract", "later", "new_digest", "new_digests", "ne
 SHORT = 0.3
 """Seconds after which something expires while a test waits for it."""
 
-_RACERS = 20
 _THREADS = 8
-_ROUNDS = 5
 _PATIENCE = 60.0  # seconds that a thread may take to begin
 _NO_TOKEN = b"\0" * 16
 
@@ -42,10 +40,7 @@ class SessionContract(ABC):
         """Open two stores on the same empty place; a store without a place outside of itself twice."""
 
     def break_place(self) -> AbstractAsyncContextManager[Any]:
-        """Keep the stores that were opened last from their place meanwhile.
-
-        Optional: without it, the test that needs it is skipped.
-        """
+        """Keep the stores that were opened last from their place meanwhile. Optional: without it, a test is skipped."""
         raise SkipTest("there is no break_place")
 
     def clock_moved(self, seconds: float) -> AbstractContextManager[Any]:
@@ -158,7 +153,7 @@ class SessionContract(ABC):
         async with self.open_stores() as stores:
             first = new_record()
             await stores[0].replace_session(first.session, b"", first)
-            contenders = [first._replace(current=new_digest()) for _ in range(_RACERS)]
+            contenders = [first._replace(current=new_digest()) for _ in range(20)]
             won: list[SessionRecord] = []
 
             async def contend(number: int, record: SessionRecord) -> None:
@@ -176,7 +171,7 @@ class SessionContract(ABC):
         if self.one_loop:
             raise SkipTest("a store belongs to one event loop")
         async with self.open_stores() as stores:
-            for _ in range(_ROUNDS):
+            for _ in range(5):
                 first = new_record()
                 await stores[0].replace_session(first.session, b"", first)
                 together = threading.Barrier(_THREADS, timeout=_PATIENCE)

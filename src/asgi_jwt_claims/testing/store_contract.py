@@ -6,23 +6,19 @@ import functools
 import math
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.stores.base import Revocation
+from asgi_jwt_claims.stores.base import Revocation, TokenStore
 from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
 from asgi_jwt_claims.tokens.minting import create_access_token
 from asgi_jwt_claims.tokens.verification import verify_token
 
 from ._sessions import SHORT, SessionContract, later, new_digest, new_digests, new_record
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from asgi_jwt_claims.stores.base import TokenStore
 
 __all__ = ["StoreContract"]
 
