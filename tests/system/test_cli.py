@@ -238,7 +238,7 @@ def test_check_of_servers_that_answer_nonsense(
 ) -> None:
     """The table shows each wrong answer of a server, and the round goes on to its end."""
     servers = module("servers")
-    monkeypatch.setattr(servers, "SERVERS", [("only", servers.UvicornServer, lambda _: answer)])
+    monkeypatch.setattr(servers, "SERVERS", [("only", servers.uvicorn_server, lambda _: answer)])
     result = invoke("demo", "--check")
     _, *rows, last = table(result.output)
     assert (1, ["6 of the answers are wrong."], None) == (result.exit_code, last, result.exception.__context__)
@@ -305,7 +305,7 @@ def test_a_server_that_stops_by_itself_ends_the_demo(
     invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When a server ends without being told to, the demonstration says so and exits with 1."""
-    monkeypatch.setattr(module("servers").DemoServer, "is_running", property(lambda server: not server._is_ready()))
+    monkeypatch.setattr(module("servers").DemoServer, "is_running", property(lambda server: not server._server.started))
     monkeypatch.setattr(module("servers").DemoServer, "stop", stop_for_certain(module("servers").DemoServer.stop))
     result = invoke("demo", "--port", "0")
     assert (1, "Error: a server has stopped by itself") == (result.exit_code, result.output.splitlines()[-1])
@@ -315,7 +315,7 @@ def stop_for_certain(stop: Callable[[Any], None]) -> Callable[[Any], None]:
     """Stops a server even where the test pretends that it has ended."""
 
     def ask_and_stop(server: Any) -> None:
-        server._ask_to_stop()
+        server._server.should_exit = True
         server._thread.join(10)
         stop(server)
 
@@ -327,13 +327,13 @@ def test_a_server_that_does_not_start(wait: float, invoke: Callable[..., Any], m
     """A server that ends while it starts, or does not start in time, is one line and exit code 1."""
     servers = module("servers")
 
-    class Broken(servers.UvicornServer):  # type: ignore[name-defined,misc]
-        def _run(self) -> None:
-            if wait == 0.0:
-                threading.Event().wait(0.2)
+    def end(_: Any) -> None:
+        if wait == 0.0:
+            threading.Event().wait(0.2)
 
+    broken = SimpleNamespace(run=end, started=False, should_exit=False)
     monkeypatch.setattr(servers, "START_SECONDS", wait)
-    monkeypatch.setattr(servers, "SERVERS", [("Broken", Broken, lambda _: None)])
+    monkeypatch.setattr(servers, "SERVERS", [("Broken", lambda _: broken, lambda _: None)])
     result = invoke("demo", "--check")
     assert (1, "Error: Broken did not start\n") == (result.exit_code, result.output)
 

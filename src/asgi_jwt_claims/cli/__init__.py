@@ -10,7 +10,6 @@ import sys
 __all__ = ["main"]
 
 _OF_THE_EXTRA = frozenset({"click", "fastapi", "httpx2", "sanic", "uvicorn"})
-_USAGE_ERROR = 2
 
 
 def main() -> None:
@@ -29,4 +28,4 @@ def main() -> None:
             raise
         extra = "cli" if missing == "click" else "demo"
         print(f"{missing} is not installed: pip install 'asgi-jwt-claims[{extra}]'", file=sys.stderr)
-        raise SystemExit(_USAGE_ERROR) from None
+        raise SystemExit(2) from None

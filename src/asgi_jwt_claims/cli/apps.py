@@ -30,12 +30,11 @@ USER_CLAIMS = {"VERI TAS": "LUX MEA"}
 
 _NO_STORE = {"Cache-Control": "no-store"}  # RFC 6749 section 5.1
 _OPEN = ("/login",)
-_WRONG = {"error": "Bad username or password"}
 
 
 async def _log_in(credentials: Any, config: JWTConfig, store: MemoryStore) -> tuple[int, dict[str, Any]]:
     if credentials != {"username": "test", "password": "test"}:
-        return 403, _WRONG
+        return 403, {"error": "Bad username or password"}
     return 200, dict(await start_session("test", config, store, user_claims=USER_CLAIMS))
 
 

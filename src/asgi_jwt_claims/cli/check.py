@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import time
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -16,22 +17,15 @@ from asgi_jwt_claims import JWTConfig, create_access_token
 from .apps import USER_CLAIMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from .servers import DemoServer
 
 __all__ = ["Row", "check_all", "print_table"]
 
-_TIMEOUT_SECONDS = 5.0
 _HOUR = 3600
 _ERROR_CODE = re.compile(r'error="([^"]*)"')
 
-_LOGGED_IN = "200 Bearer, no-store"
-_CLAIMS = "200 " + json.dumps({"data": USER_CLAIMS})
-_FORGED = "401 The token signature could not be verified."
-_EXPIRED = "401 The token has expired."
-_WRONG_TYPE = "401 The token is of the wrong type."
-_ABSENT = "401 Authentication is required."
+# No answer, an answer that is not JSON, or one that lacks a member or a header.
+_NO_ANSWER = (httpx2.HTTPError, ValueError, LookupError, TypeError)
 
 
 class Row(NamedTuple):
@@ -49,15 +43,10 @@ class Row(NamedTuple):
 
 
 def check_all(config: JWTConfig, servers: Iterable[DemoServer]) -> Iterator[Row]:
-    """Send the requests of a round to each server.
-
-    Args:
-        config: The configuration of the servers.
-        servers: Servers that are running.
-    """
+    """Send the requests of a round to each server, all of which have this configuration."""
     for server in servers:
         # Proxies of the environment are not for requests to this machine.
-        with httpx2.Client(base_url=server.url, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+        with httpx2.Client(base_url=server.url, timeout=5, trust_env=False) as client:
             for request, expected, actual in _round(client, config):
                 yield Row(server.name, request, expected, actual)
 
@@ -79,13 +68,14 @@ def _line(server: str, request: str, expected: str, actual: str, verdict: str) -
 
 def _round(client: httpx2.Client, config: JWTConfig) -> Iterator[tuple[str, str, str]]:
     tokens, actual = _log_in(client)
-    yield "log in", _LOGGED_IN, actual
+    yield "log in", "200 Bearer, no-store", actual
     access, refresh = str(tokens.get("access_token")), str(tokens.get("refresh_token"))
-    yield "read the claims", _CLAIMS, _ask(client, access)
-    yield "no token", _ABSENT, _ask(client, None)
-    yield "claims changed", _FORGED, _ask(client, _with_other_claims(access))
-    yield "expired token", _EXPIRED, _ask(client, _minted_long_ago(config))
-    yield "refresh token", _WRONG_TYPE, _ask(client, refresh)
+    yield "read the claims", "200 " + json.dumps({"data": USER_CLAIMS}), _ask(client, access)
+    yield "no token", "401 Authentication is required.", _ask(client, None)
+    forged, expired = _with_other_claims(access), _minted_long_ago(config)
+    yield "claims changed", "401 The token signature could not be verified.", _ask(client, forged)
+    yield "expired token", "401 The token has expired.", _ask(client, expired)
+    yield "refresh token", "401 The token is of the wrong type.", _ask(client, refresh)
 
 
 def _log_in(client: httpx2.Client) -> tuple[dict[str, Any], str]:
@@ -110,10 +100,6 @@ def _ask(client: httpx2.Client, token: str | None) -> str:
         return f"{response.status_code} {body['error_description']}{'' if right else ' (another challenge)'}"
     except _NO_ANSWER as error:
         return f"nothing of use ({type(error).__name__})"
-
-
-# No answer, an answer that is not JSON, or one that lacks a member or a header.
-_NO_ANSWER = (httpx2.HTTPError, ValueError, LookupError, TypeError)
 
 
 def _with_other_claims(token: str) -> str:

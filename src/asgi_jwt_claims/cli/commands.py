@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,14 +11,11 @@ import click
 from asgi_jwt_claims import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .servers import DemoServer
 
 __all__ = ["commands"]
 
 _DEFAULT_PORT = 8000
-_LAST_BASE_PORT = 65_532  # four servers use four ports
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,7 +28,7 @@ def commands() -> None:
 @click.option("--check", is_flag=True, help="Send a round of requests over HTTP, print the answers, and exit 0 or 1.")
 @click.option(
     "--port",
-    type=click.IntRange(0, _LAST_BASE_PORT),
+    type=click.IntRange(0, 65_532),  # four servers use four ports
     help=f"Port of the first server, the others follow; 0 takes free ones. Default: {_DEFAULT_PORT}, with --check 0.",
 )
 def demo(*, check: bool, port: int | None) -> None:
@@ -59,17 +57,12 @@ def _serve(servers: Sequence[DemoServer]) -> None:
         click.echo(_lines_to_paste(server))
     click.echo("Log in with the first line of a server, use its token with the second. Ctrl-C ends it.")
     try:
-        wait_while_serving(servers)
+        while all(server.is_running for server in servers):
+            time.sleep(0.2)
     except KeyboardInterrupt:
         click.echo("\nStopped.")
-        return
-    raise click.ClickException("a server has stopped by itself")
-
-
-def wait_while_serving(servers: Sequence[DemoServer]) -> None:
-    """Return when one of the servers has stopped by itself, which is an error."""
-    while all(server.is_running for server in servers):
-        time.sleep(0.2)
+    else:
+        raise click.ClickException("a server has stopped by itself")
 
 
 def _lines_to_paste(server: DemoServer) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,14 +10,7 @@ import anyio.to_thread
 
 from asgi_jwt_claims.errors import SettingError
 
-from ._documents import (
-    ReadSet,
-    RefusedDocumentError,
-    read_jwks,
-    read_max_age,
-    read_metadata,
-    read_retry_after,
-)
+from ._documents import ReadSet, RefusedDocumentError, read_jwks, read_max_age, read_metadata, read_retry_after
 from ._urls import check_address, metadata_addresses
 
 if TYPE_CHECKING:
@@ -31,11 +25,7 @@ _OK = 200
 
 
 class Provider:
-    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`, checked but for the addresses.
-
-    Raises:
-        SettingError: An address must not be asked.
-    """
+    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`; only the addresses are checked here."""
 
     def __init__(
         self,
@@ -65,31 +55,16 @@ class Provider:
     async def read(self, before: KeySet | None, now: float) -> tuple[ReadSet, float | None]:
         """Fetch the keys; return them, and for how many seconds the response says that it may be used, if it does.
 
-        Keys from `before` that are still there stay the same objects. `now` is the monotonic time, in seconds.
-
-        Raises:
-            RefusedDocumentError: A response cannot be used.
-            TimeoutError: The fetch took too long.
-            Exception: The function that fetches raised it.
+        Keys from `before` that are still there stay the same objects. `now` is in monotonic seconds. Besides
+        `RefusedDocumentError` and `TimeoutError`, it raises what the function that fetches does.
         """
         with anyio.fail_after(self._policy.seconds("timeout")):
             address = self._url or await self._discover(now)
             discovered, self._discovered = self._discovered, None  # discovered anew, unless this fetch succeeds
-            response = await self._get(address)
-            if response.status != _OK:
-                raise RefusedDocumentError(
-                    f"the request for the JWK Set was answered with status {response.status}",
-                    retry_after=read_retry_after(response.headers),
-                )
+            response = await self._get(address, "JWK Set")
             # Reading a set of many keys would block the event loop for too long.
-            found = await anyio.to_thread.run_sync(
-                read_jwks,
-                response.body,
-                self._algorithms,
-                self._policy.max_keys,
-                before,
-                limiter=anyio.CapacityLimiter(1),
-            )
+            read = functools.partial(read_jwks, response.body, self._algorithms, self._policy.max_keys, before)
+            found = await anyio.to_thread.run_sync(read, limiter=anyio.CapacityLimiter(1))
             self._discovered = discovered
         return found, read_max_age(response.headers)
 
@@ -100,28 +75,25 @@ class Provider:
         problems = []
         for address in metadata_addresses(issuer):
             try:
-                self._discovered = await self._read_metadata(address, issuer)
+                response = await self._get(address, "metadata")
+                self._discovered = read_metadata(response.body, issuer, loopback_http=self._loopback_http)
             except RefusedDocumentError as error:
                 # RFC 8414 section 3: an issuer may have its metadata at the other address, and a page at this one.
                 problems.append(error)
-                continue
-            self._discovered_at = now
-            return self._discovered
+            else:
+                self._discovered_at = now
+                return self._discovered
         raise RefusedDocumentError(
             ", then ".join(dict.fromkeys(map(str, problems))), retry_after=max(error.retry_after for error in problems)
         )
 
-    async def _read_metadata(self, address: str, issuer: str) -> str:
-        response = await self._get(address)
-        if response.status != _OK:
-            raise RefusedDocumentError(
-                f"the request for the metadata was answered with status {response.status}",
-                retry_after=read_retry_after(response.headers),
-            )
-        return read_metadata(response.body, issuer, loopback_http=self._loopback_http)
-
-    async def _get(self, address: str) -> FetchResponse:
+    async def _get(self, address: str, what: str) -> FetchResponse:
         response = await self._fetch(address, max_size=self._policy.max_size)
         if len(response.body) > self._policy.max_size:
             raise RefusedDocumentError(f"the answer is longer than {self._policy.max_size} bytes")
+        if response.status != _OK:
+            raise RefusedDocumentError(
+                f"the request for the {what} was answered with status {response.status}",
+                retry_after=read_retry_after(response.headers),
+            )
         return response

@@ -1,12 +1,12 @@
 """Read what an issuer sends: a JWK Set, a metadata document, `Cache-Control`, `Retry-After`. No I/O, no trust.
 
 Documents are read leniently, since no signature depends on their spelling: a byte order mark, any number, and a
-repeated member (the last one counts) do no harm. Entries of a set that cannot be used are skipped, since the issuer may
-publish them for others (RFC 7517 section 5).
+repeated member (the last one counts) do no harm.
 """
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import json
 import re
@@ -25,20 +25,14 @@ __all__ = ["ReadSet", "RefusedDocumentError", "read_jwks", "read_max_age", "read
 
 # RFC 9111 section 5.2: directives are separated by commas; a value may be quoted.
 _DIRECTIVE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=(?:\"((?:[^\"\\]|\\.)*)\"|([^,\s]*)))?")
-_MAX_CACHE_CONTROL = 1024
 _MAX_REASON = 200
-_MAX_DATE = 64
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class RefusedDocumentError(Exception):
-    """A response cannot be used.
+    """A response cannot be used: why, with what is quoted from it cut to a fixed length.
 
-    Args:
-        reason: Why not. All words are fixed, except the reasons of `skipped` and the issuer that metadata names, which
-            are cut.
-        skipped: Why entries of a JWK Set are not used, one reason for each.
-        retry_after: How long the issuer asks not to be called, in seconds.
+    `skipped` has the reasons of `ReadSet`. `retry_after` says for how many seconds the issuer asks not to be called.
     """
 
     def __init__(self, reason: str, *, skipped: tuple[str, ...] = (), retry_after: float = 0.0) -> None:
@@ -48,34 +42,21 @@ class RefusedDocumentError(Exception):
 
 
 class ReadSet(NamedTuple):
-    """A JWK Set that has been read.
-
-    Attributes:
-        keys: Its keys; the same object as before if they have not changed.
-        skipped: Why entries are not used, one reason for each.
-    """
+    """A JWK Set that has been read."""
 
     keys: KeySet
+    """The same object as before if no key has changed."""
     skipped: tuple[str, ...]
+    """Why entries are not used, one reason for each."""
 
 
 def read_jwks(
-    body: bytes,
-    algorithms: tuple[str, ...],
-    max_keys: int,
-    before: KeySet | None,
-    seconds_to_check: float = 1.0,
+    body: bytes, algorithms: tuple[str, ...], max_keys: int, before: KeySet | None, seconds_to_check: float = 1.0
 ) -> ReadSet:
-    """Read the signature keys of a JWK Set (RFC 7517 section 5).
+    """Read the signature keys of a JWK Set. Entries that cannot be used are skipped (RFC 7517 section 5).
 
-    Args:
-        body: The document.
-        algorithms: The only algorithms that keys may be for; if empty, any. A key that does not name its own is bound
-            to the first that fits.
-        max_keys: The largest number of entries.
-        before: The keys from before. A key that is still there stays the same object.
-        seconds_to_check: How long RSA keys are checked thoroughly, in seconds. Later keys are checked quickly, and
-            thoroughly when they come again, since the results of earlier checks are remembered.
+    Keys from `before` that are still there stay the same objects. RSA keys are checked thoroughly for `seconds_to_check`;
+    later ones quickly, and thoroughly when they come again, since the results of earlier checks are remembered.
 
     Raises:
         RefusedDocumentError: The document is not a JWK Set, is too long, or has no usable key.
@@ -102,10 +83,8 @@ def read_jwks(
             by_name[key.kid, key.algorithm] = None
     found = [key for key in by_name.values() if key is not None]
     if not found:
-        reason = "the JWK Set has no key that can be used"
-        if skipped:
-            reason += f"; {len(skipped)} were skipped, the last because: {skipped[-1]}"
-        raise RefusedDocumentError(reason, skipped=tuple(skipped))
+        why = f"; {len(skipped)} were skipped, the last because: {skipped[-1]}" if skipped else ""
+        raise RefusedDocumentError(f"the JWK Set has no key that can be used{why}", skipped=tuple(skipped))
     return ReadSet(_with_known(found, before), tuple(skipped))
 
 
@@ -118,27 +97,21 @@ def _key(entry: Any, algorithms: tuple[str, ...], *, thorough: bool) -> Key:
         raise KeyConfigurationError("a secret")
     if not PRIVATE_MEMBERS.isdisjoint(entry):
         raise KeyConfigurationError("a private key, which is private no longer")
-    if not algorithms:
-        return load_jwk(entry, thorough=thorough)
-    if "alg" in entry:
-        if entry["alg"] not in algorithms:
+    if not algorithms or "alg" in entry:
+        if algorithms and entry["alg"] not in algorithms:
             raise KeyConfigurationError("for an algorithm that is not accepted here")
         return load_jwk(entry, thorough=thorough)
     for algorithm in algorithms[:-1]:
-        try:
+        with contextlib.suppress(KeyConfigurationError):
             return load_jwk(entry, algorithm, thorough=thorough)
-        except KeyConfigurationError:
-            continue
     return load_jwk(entry, algorithms[-1], thorough=thorough)
 
 
 def _with_known(found: list[Key], before: KeySet | None) -> KeySet:
     """Make a set of the keys, each the same object as before; return the set from before if nothing has changed."""
     known = {(key.kid, key.algorithm): key for key in before or ()}
-    keys = []
-    for key in found:
-        same = known.get((key.kid, key.algorithm))
-        keys.append(same if same is not None and same.public_jwk() == key.public_jwk() else key)
+    pairs = ((known.get((key.kid, key.algorithm), key), key) for key in found)
+    keys = [old if old.public_jwk() == new.public_jwk() else new for old, new in pairs]
     if before is not None and len(keys) == len(before) and all(key in before for key in keys):
         return before
     return KeySet(keys)
@@ -160,8 +133,7 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
     problem = check_address(document.get("jwks_uri"), loopback_http=loopback_http)
     if problem is not None:
         raise RefusedDocumentError(f"the jwks_uri of the metadata {problem}")
-    address: str = document["jwks_uri"]
-    return address
+    return str(document["jwks_uri"])
 
 
 def _object(body: bytes, what: str) -> dict[str, Any]:
@@ -182,7 +154,7 @@ def _object(body: bytes, what: str) -> dict[str, Any]:
 def read_max_age(headers: Mapping[str, str]) -> float | None:
     """Read how long a response may be used, in seconds (RFC 9111 sections 4.2.1, 5.2.2); None if it does not say."""
     max_age: float | None = None
-    for name, quoted, plain in _DIRECTIVE.findall(headers.get("cache-control", "")[:_MAX_CACHE_CONTROL]):
+    for name, quoted, plain in _DIRECTIVE.findall(headers.get("cache-control", "")[:1024]):
         directive = name.lower()
         if directive in ("no-store", "no-cache"):
             return 0.0
@@ -208,6 +180,6 @@ def read_retry_after(headers: Mapping[str, str]) -> float:
 def _seconds_of_date(value: str) -> float | None:
     """Read a date of HTTP (RFC 9110 section 5.6.7), in seconds since the epoch; None if it is not one."""
     try:
-        return email.utils.parsedate_to_datetime(value[:_MAX_DATE]).timestamp()
+        return email.utils.parsedate_to_datetime(value[:64]).timestamp()
     except (ValueError, OverflowError):
         return None

@@ -10,54 +10,26 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .policy import FetchPolicy
 
 __all__ = ["MAX_UNKNOWN_KIDS", "Schedule"]
 
 MAX_UNKNOWN_KIDS = 256
-"""The largest number of unknown kids that are remembered; the oldest are forgotten first."""
-
-_MAX_DOUBLINGS = 32
 
 
 class Schedule:
-    """The times of one remote key set.
-
-    Args:
-        policy: The durations.
-        uniform: A function that returns a random number between two, as `random.uniform` does.
-
-    Attributes:
-        fetched_at: When the last fetch succeeded; None before the first.
-        expires_at: When its keys stop being fresh.
-        failures: The number of scheduled fetches that have failed since.
-        next_attempt: When the next fetch is due.
-    """
-
-    __slots__ = (
-        "_left_alone_until",
-        "_policy",
-        "_spent_until",
-        "_uniform",
-        "_unknown",
-        "expires_at",
-        "failures",
-        "fetched_at",
-        "next_attempt",
-    )
+    """The times of one remote key set. `uniform` returns a random number between two, as `random.uniform` does."""
 
     def __init__(self, policy: FetchPolicy, uniform: Callable[[float, float], float]) -> None:
         self._policy = policy
         self._uniform = uniform
-        self.fetched_at: float | None = None
-        self.expires_at = -math.inf
-        self.next_attempt = -math.inf
-        self.failures = 0
+        self.fetched_at: float | None = None  # by the last fetch that succeeded
+        self.expires_at = self.next_attempt = -math.inf
+        self.failures = 0  # of scheduled fetches, since then
         self._spent_until = self._left_alone_until = -math.inf
         self._unknown: OrderedDict[str, float] = OrderedDict()
 
@@ -83,14 +55,11 @@ class Schedule:
         self.failures = 0
 
     def failed(self, now: float, retry_after: float = 0.0) -> None:
-        """Note a fetch that failed. A fetch for an unknown key leaves the schedule as it is.
-
-        `retry_after` is the time for which the issuer asks not to be called, in seconds; it counts up to `max_ttl`.
-        """
+        """Note a fetch that failed, and for how many seconds the issuer asks not to be called, up to `max_ttl`."""
         policy = self._policy
         due = now
-        if self.is_due(now):
-            pause = policy.seconds("backoff") * 2.0 ** min(self.failures, _MAX_DOUBLINGS)
+        if self.is_due(now):  # a fetch for an unknown key leaves the schedule as it is
+            pause = policy.seconds("backoff") * 2.0 ** min(self.failures, 32)
             due += min(pause, policy.seconds("max_backoff")) * self._uniform(0.5, 1.0)
         if retry_after > 0:
             # Later by a little, or all processes would come back at once.

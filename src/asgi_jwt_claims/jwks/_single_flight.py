@@ -19,32 +19,23 @@ _numbers = itertools.count()
 
 
 class Fetching:
-    """One fetch. It runs in a task of its own, so that no caller's cancellation ends it.
-
-    Attributes:
-        done: Set when the fetch has ended.
-        failed: Whether it brought no keys.
-    """
-
-    __slots__ = ("cancel", "done", "failed")
+    """One fetch. It runs in a task of its own, so that no caller's cancellation ends it."""
 
     def __init__(self) -> None:
         self.done = anyio.Event()
-        self.failed = True
+        self.failed = True  # until it has brought keys
         self.cancel: Callable[[], object]
 
 
 class SingleFlight:
-    """Lets at most one fetch run on each event loop.
+    """Lets at most one fetch run on each event loop, and counts them in `started`.
 
-    Args:
-        fetch: An async function that fetches. It receives the `Fetching`, calls `finish` at its end, and raises nothing.
+    `fetch` receives the `Fetching`, calls `finish` at its end, and raises nothing.
     """
-
-    __slots__ = ("_current", "_fetch")
 
     def __init__(self, fetch: Callable[[Fetching], Coroutine[Any, Any, None]]) -> None:
         self._fetch = fetch
+        self.started = 0
         # Events and tasks belong to one event loop, and several may share a set of keys.
         self._current: RunVar[Fetching | None] = RunVar(f"asgi_jwt_claims.jwks.fetching.{next(_numbers)}", None)
 
@@ -54,10 +45,13 @@ class SingleFlight:
         return self._current.get()
 
     def start(self) -> Fetching:
-        """Start a fetch. Call this only while none is running."""
-        fetching = Fetching()
-        self._current.set(fetching)
-        fetching.cancel = spawn(functools.partial(self._fetch, fetching))
+        """Return the fetch that runs, after starting one if there is none."""
+        fetching = self._current.get()
+        if fetching is None:
+            self.started += 1
+            fetching = Fetching()
+            self._current.set(fetching)
+            fetching.cancel = spawn(functools.partial(self._fetch, fetching))
         return fetching
 
     def finish(self, fetching: Fetching) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError, UnsupportedScopeError
 from asgi_jwt_claims.jose.compact import b64url_encode
 from asgi_jwt_claims.jose.strict_json import dump_json
-from asgi_jwt_claims.keys.key_set import KeySet
+from asgi_jwt_claims.keys.key_set import FixedKeys, KeySet, KeySource
 from asgi_jwt_claims.keys.ring import KeyRing
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 
@@ -41,23 +41,22 @@ class JWKSEndpoint:
         self, keys: KeyRing | KeySet | Iterable[Key], *, max_age: timedelta | float = timedelta(minutes=5)
     ) -> None:
         duration = as_duration(max_age, "max_age")
-        if isinstance(keys, KeyRing):
-            if duration > keys.publish_ahead / 2:
-                raise SettingError(
-                    "max_age must be at most half of the ring's publish_ahead, "
-                    f"{keys.publish_ahead.total_seconds() / 2:.0f} seconds: caches have to see a key before it signs"
-                )
-            self._ring: KeyRing | None = keys
-            self._keys = keys.keys
+        if not isinstance(keys, KeyRing):
+            self._source: KeySource = FixedKeys(keys if isinstance(keys, KeySet) else KeySet(keys))
+        elif duration <= keys.publish_ahead / 2:
+            self._source = keys
         else:
-            self._ring = None
-            self._keys = keys if isinstance(keys, KeySet) else KeySet(keys)
-        if any(key.is_symmetric for key in self._keys):
+            raise SettingError(
+                "max_age must be at most half of the ring's publish_ahead, "
+                f"{keys.publish_ahead.total_seconds() / 2:.0f} seconds: caches have to see a key before it signs"
+            )
+        if any(key.is_symmetric for key in self._source.keys):
             raise KeyConfigurationError(
                 "keys holds a secret, with which every reader of the set could sign; use Key.generate"
             )
         self._cache_control = f"public, max-age={whole_seconds(duration)}".encode()
-        self._body, self._etag = _encoded(self._keys)
+        self._keys: KeySet | None = None
+        self._encode_keys()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI; no body is read
         """Answer one request."""
@@ -69,7 +68,7 @@ class JWKSEndpoint:
         if scope["method"] not in ("GET", "HEAD"):
             await _send(send, 405, [(b"allow", b"GET, HEAD"), (b"content-length", b"0")])
             return
-        self._follow_ring()
+        self._encode_keys()
         validators = [(b"cache-control", self._cache_control), (b"etag", self._etag)]
         if self._is_known(scope):
             await _send(send, 304, validators)
@@ -80,10 +79,13 @@ class JWKSEndpoint:
         ]
         await _send(send, 200, [*content, *validators], b"" if scope["method"] == "HEAD" else self._body)
 
-    def _follow_ring(self) -> None:
-        if self._ring is not None and self._ring.keys is not self._keys:
-            self._keys = self._ring.keys
-            self._body, self._etag = _encoded(self._keys)
+    def _encode_keys(self) -> None:
+        """Make the body and its entity tag, if the keys have changed since."""
+        keys = self._source.keys
+        if keys is not self._keys:
+            self._body = dump_json({"keys": [key.public_jwk() for key in keys]})
+            self._etag = b'"' + b64url_encode(hashlib.sha256(self._body).digest()) + b'"'
+            self._keys = keys
 
     def _is_known(self, scope: Scope) -> bool:
         """Whether the client has these keys: `If-None-Match`, compared weakly (RFC 9110 section 13.1.2)."""
@@ -91,11 +93,6 @@ class JWKSEndpoint:
         values = [value for name, value in scope["headers"] if name == b"if-none-match"]
         tags = {tag.strip().removeprefix(b"W/") for value in values for tag in value.split(b",")}
         return self._etag in tags or b"*" in tags
-
-
-def _encoded(keys: KeySet) -> tuple[bytes, bytes]:
-    body = dump_json({"keys": [key.public_jwk() for key in keys]})
-    return body, b'"' + b64url_encode(hashlib.sha256(body).digest()) + b'"'
 
 
 async def _send(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:

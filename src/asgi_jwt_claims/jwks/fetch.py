@@ -20,8 +20,8 @@ from ._documents import RefusedDocumentError
 
 __all__ = ["Fetch", "FetchResponse", "HTTPXFetch", "why_not_fetched"]
 
-
-_MAX_CAUSES = 16
+_GZIP = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3: two names for one coding
+_GOES_ON = "the answer goes on after the end of its compressed data"
 
 
 class FetchResponse(NamedTuple):
@@ -87,12 +87,14 @@ class HTTPXFetch:
             self._ssl_context = await anyio.to_thread.run_sync(
                 self._httpx.create_ssl_context, limiter=anyio.CapacityLimiter(1)
             )
+        # When all of it has passed the fetch is cancelled, which would leave the socket of a TLS handshake unclosed.
+        time_left = anyio.current_effective_deadline() - anyio.current_time()
         client = self._httpx.AsyncClient(
             verify=self._ssl_context,
             proxy=self._proxy,
             trust_env=False,
             follow_redirects=False,
-            timeout=self._httpx.Timeout(None, connect=_time_to_connect()),
+            timeout=self._httpx.Timeout(None, connect=None if math.isinf(time_left) else 0.9 * time_left),
             headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": "asgi-jwt-claims"},
         )
         async with client, client.stream("GET", url) as response:
@@ -109,13 +111,12 @@ def why_not_fetched(error: BaseException) -> str:
     """
     cause: BaseException | None = error
     reason = None
-    for _ in range(_MAX_CAUSES):
+    for _ in range(16):
         if cause is None:
             break
         reason = _why_not_connected(cause) or reason
         cause = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause.__cause__ or cause.__context__
-    name = type(error).__name__
-    return name if reason is None else f"{name}: {reason}"
+    return type(error).__name__ + (f": {reason}" if reason else "")
 
 
 def _why_not_connected(error: BaseException) -> str | None:
@@ -131,16 +132,6 @@ def _why_not_connected(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     return None
-
-
-def _time_to_connect() -> float | None:
-    """Return most of the time left, in seconds; None if there is no limit.
-
-    A fetch that exceeds the whole time is cancelled, which in the middle of a TLS handshake would leave the socket to
-    the garbage collector. A shorter limit gives up in time to close it.
-    """
-    left = anyio.current_effective_deadline() - anyio.current_time()
-    return None if math.isinf(left) else 0.9 * left
 
 
 async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> bytes:
@@ -160,10 +151,6 @@ async def _read(chunks: AsyncIterator[bytes], coding: str, max_size: int) -> byt
     return body.whole()
 
 
-_GZIP = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3: two names for one coding
-_GOES_ON = "the answer goes on after the end of its compressed data"
-
-
 class _Body:
     """A body of at most `max_size` bytes, in pieces that may be compressed."""
 
@@ -174,11 +161,7 @@ class _Body:
         self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
 
     def feed(self, chunk: bytes) -> None:
-        """Add a piece.
-
-        Raises:
-            RefusedDocumentError: The body is too long, cannot be decompressed, or continues after its compressed data.
-        """
+        """Add a piece; refuse one that makes the body too long, or is not what the coding says."""
         if self._coding in _GZIP:
             if self._gzip.eof and chunk:
                 # zlib would keep all of it.
@@ -196,11 +179,7 @@ class _Body:
             raise RefusedDocumentError(f"the answer is longer than {self._max_size} bytes")
 
     def whole(self) -> bytes:
-        """Return the complete body.
-
-        Raises:
-            RefusedDocumentError: The compressed data has not ended.
-        """
+        """Return the complete body; refuse compressed data that has not ended."""
         if self._coding in _GZIP and not self._gzip.eof:
             raise RefusedDocumentError("the answer ends before its compressed data does")
         return bytes(self._received)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import timedelta
-from typing import TypeVar
 
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 
 __all__ = ["FetchPolicy"]
-
-_NumberT = TypeVar("_NumberT", int, float)
-
-_MAX_DOCUMENT_SIZE = 16 * 1024 * 1024
-_MAX_KEYS = 1024
-_MAX_BURST = 100
-_MAX_JITTER = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,21 +62,19 @@ class FetchPolicy:
             raise SettingError("ttl must lie between min_ttl and max_ttl; set those as well")
         if self.seconds("backoff") > self.seconds("max_backoff"):
             raise SettingError("backoff must not be longer than max_backoff")
-        _check("jitter", self.jitter, 0.0, _MAX_JITTER)
-        _check("refresh_ahead", self.refresh_ahead, 0.01, 0.99)
-        _check("unknown_kid_burst", self.unknown_kid_burst, 1, _MAX_BURST)
-        _check("max_size", self.max_size, 1024, _MAX_DOCUMENT_SIZE)
-        _check("max_keys", self.max_keys, 1, _MAX_KEYS)
+        self._check("jitter", 0.0, 0.5)
+        self._check("refresh_ahead", 0.01, 0.99)
+        self._check("unknown_kid_burst", 1, 100)
+        self._check("max_size", 1024, 16 * 1024 * 1024)
+        self._check("max_keys", 1, 1024)
 
     def seconds(self, name: str) -> float:
         """Return a duration by its name, in seconds."""
         value: float = getattr(self, name)
         return value
 
-
-def _check(name: str, value: _NumberT, least: _NumberT, most: _NumberT) -> None:
-    kinds = (int,) if isinstance(least, int) else (int, float)
-    if type(value) not in kinds or not least <= value <= most:
-        raise SettingError(
-            f"{name} must be {'an int' if kinds == (int,) else 'a number'} from {least} to {most}, not {value!r}"
-        )
+    def _check(self, name: str, least: float, most: float) -> None:
+        value = getattr(self, name)
+        kinds, what = ((int,), "an int") if isinstance(least, int) else ((int, float), "a number")
+        if type(value) not in kinds or not least <= value <= most:
+            raise SettingError(f"{name} must be {what} from {least} to {most}, not {value!r}")

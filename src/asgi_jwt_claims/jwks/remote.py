@@ -10,11 +10,11 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import anyio
 
-from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, UnknownKeyError
+from asgi_jwt_claims.errors import KeysUnavailableError, SettingError, TokenError, UnknownKeyError
 from asgi_jwt_claims.keys.key import ASYMMETRIC_ALGORITHMS
 from asgi_jwt_claims.keys.key_set import KeySet, KeySource
 from asgi_jwt_claims.runtime.callbacks import notify
@@ -29,9 +29,6 @@ from ._single_flight import Fetching, SingleFlight
 from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
 from .fetch import Fetch, HTTPXFetch, why_not_fetched
 from .policy import FetchPolicy
-
-if TYPE_CHECKING:
-    from asgi_jwt_claims.errors import TokenError
 
 __all__ = ["RemoteKeySet"]
 
@@ -67,26 +64,6 @@ class RemoteKeySet(KeySource):
     Raises:
         SettingError: An address must not be asked, or an option cannot be used.
     """
-
-    __slots__ = (
-        "_failures",
-        "_fetches",
-        "_fetching",
-        "_keys",
-        "_last_failure",
-        "_monotonic",
-        "_on_event",
-        "_provider",
-        "_rotations",
-        "_schedule",
-        "_skipped",
-        "_unknown_kids",
-        "_unknown_kids_refused",
-        "_usable_until",
-        "_where",
-        "issuer",
-        "policy",
-    )
 
     def __init__(
         self,
@@ -133,8 +110,7 @@ class RemoteKeySet(KeySource):
         self._usable_until = -math.inf
         self._skipped: tuple[str, ...] = ()
         self._last_failure: str | None = None
-        self._fetches = self._failures = self._rotations = 0
-        self._unknown_kids = self._unknown_kids_refused = 0
+        self._failures = self._rotations = self._unknown_kids = self._unknown_kids_refused = 0
 
     def __repr__(self) -> str:
         if not hasattr(self, "_unknown_kids_refused"):
@@ -151,21 +127,12 @@ class RemoteKeySet(KeySource):
         return keys
 
     def refresh_if_due(self) -> None:
-        """Start a scheduled fetch in the background if it is time for one. Never waits.
-
-        Does nothing in a thread without an event loop.
-        """
-        if self._schedule.is_due(self._monotonic()) and in_event_loop() and self._fetching.current is None:
-            self._start()
+        """Start a scheduled fetch in the background if it is time for one, and an event loop runs. Never waits."""
+        if self._schedule.is_due(self._monotonic()) and in_event_loop():
+            self._fetching.start()
 
     async def fetch_for(self, error: TokenError) -> bool:
-        """Wait for a fetch if the token cannot be verified without one; else do as `refresh_if_due`.
-
-        Args:
-            error: Why the token was refused with the keys in hand.
-
-        Returns:
-            Whether to verify the token once more.
+        """Wait for a fetch if the token cannot be verified without one; else do as `refresh_if_due`. See `KeySource`.
 
         Raises:
             KeysUnavailableError: The token names an unknown key, and it cannot be found out now whether there is such a
@@ -188,7 +155,7 @@ class RemoteKeySet(KeySource):
         Raises:
             KeysUnavailableError: The fetch failed. Keys from before may still be in use.
         """
-        await self._ended(self._fetching.current or self._start())
+        await self._ended(self._fetching.start())
 
     async def run(self) -> None:
         """Fetch on schedule until cancelled. `JWTMiddleware` and `install` run this during the lifespan."""
@@ -198,7 +165,7 @@ class RemoteKeySet(KeySource):
                 if pause > 0:
                     await anyio.sleep(min(pause, _LOOK_AGAIN))
                 else:
-                    await (self._fetching.current or self._start()).done.wait()
+                    await self._fetching.start().done.wait()
         finally:
             self._fetching.cancel()
 
@@ -206,28 +173,27 @@ class RemoteKeySet(KeySource):
         """Report the state of the set, for health checks and metrics."""
         schedule, now = self._schedule, self._monotonic()
         epoch = time.time() - now  # as that clock has it now
+        state: Literal["new", "fresh", "stale", "failing"]
+        if now < schedule.expires_at:
+            state = "fresh"
+        elif schedule.failures and now >= schedule.usable_until:
+            state = "failing"
+        else:
+            state = "new" if schedule.fetched_at is None else "stale"
         return KeySetStatus(
-            state=self._state(now),
+            state=state,
             last_success=None if schedule.fetched_at is None else epoch + schedule.fetched_at,
             next_refresh=epoch + max(schedule.next_attempt, now if schedule.fetched_at is None else -math.inf),
             keys=len(self._keys or ()),
             skipped=len(self._skipped),
             consecutive_failures=schedule.failures,
             last_failure=self._last_failure,
-            fetches=self._fetches,
+            fetches=self._fetching.started,
             failures=self._failures,
             rotations=self._rotations,
             unknown_kids=self._unknown_kids,
             unknown_kids_refused=self._unknown_kids_refused,
         )
-
-    def _state(self, now: float) -> Literal["new", "fresh", "stale", "failing"]:
-        schedule = self._schedule
-        if now < schedule.expires_at:
-            return "fresh"
-        if schedule.failures and now >= schedule.usable_until:
-            return "failing"
-        return "new" if schedule.fetched_at is None else "stale"
 
     async def _look_for(self, kid: str, now: float) -> bool:
         """Fetch because of an unknown key, if that is within the budget.
@@ -241,29 +207,20 @@ class RemoteKeySet(KeySource):
             await self._ended(running)
             if not kid or (self._keys is not None and self._keys.has_kid(kid)):
                 return True
-        fetching = self._fetching.current or self._start_for(kid, now)
-        if fetching is None:
-            return False
-        await self._ended(fetching)
-        self._schedule.note_unknown(kid, now)
-        return True
-
-    def _start_for(self, kid: str, now: float) -> Fetching | None:
-        """Start a fetch because of an unknown key; None if a fetch has already shown that there is no such key."""
         schedule = self._schedule
-        if schedule.is_due(now):
-            return self._start()
-        if schedule.failures:
-            self._unknown_kids_refused += 1
-            raise self._unavailable()
-        if schedule.is_known_to_be_unknown(kid, now):
-            self._unknown_kids_refused += 1
-            return None
-        if now < schedule.next_look:
-            self._unknown_kids_refused += 1
-            raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
-        schedule.look(now)
-        return self._start()
+        if self._fetching.current is None and not schedule.is_due(now):
+            is_unknown = schedule.is_known_to_be_unknown(kid, now)
+            if schedule.failures or is_unknown or now < schedule.next_look:
+                self._unknown_kids_refused += 1
+                if schedule.failures:
+                    raise self._unavailable()
+                if is_unknown:
+                    return False
+                raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
+            schedule.look(now)
+        await self._ended(self._fetching.start())
+        schedule.note_unknown(kid, now)
+        return True
 
     async def _ended(self, fetching: Fetching) -> None:
         await fetching.done.wait()
@@ -277,10 +234,6 @@ class RemoteKeySet(KeySource):
             keys_of=self._where,
             reason=reason or self._last_failure or "not fetched yet",
         )
-
-    def _start(self) -> Fetching:
-        self._fetches += 1
-        return self._fetching.start()
 
     async def _fetch(self, fetching: Fetching) -> None:
         try:
@@ -313,14 +266,12 @@ class RemoteKeySet(KeySource):
         return events
 
     def _failed(self, error: BaseException) -> KeySetEvent:
-        skipped: tuple[str, ...] = ()
-        retry_after = 0.0
         if isinstance(error, RefusedDocumentError):
             reason, skipped, retry_after = str(error), error.skipped, error.retry_after
-        elif isinstance(error, TimeoutError):
-            reason = f"no answer within {self.policy.timeout} seconds"
         else:
-            reason = why_not_fetched(error)
+            is_late = isinstance(error, TimeoutError)
+            reason = f"no answer within {self.policy.timeout} seconds" if is_late else why_not_fetched(error)
+            skipped, retry_after = (), 0.0
         self._failures += 1
         self._last_failure = reason
         self._skipped = skipped or self._skipped

@@ -1,4 +1,4 @@
-"""Tests of sessions in a store."""
+"""Tests of sessions in a store, and what these and the other tests of stores need."""
 
 from __future__ import annotations
 
@@ -7,28 +7,60 @@ import math
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any
-from unittest import SkipTest
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import Any
+from unittest import SkipTest, mock
 
 import anyio
 import anyio.to_thread
 
-from ._stores import SHORT, StoreTests, later, new_digest, new_record
+from asgi_jwt_claims.stores.base import SessionRecord, TokenStore
+from asgi_jwt_claims.tokens.digests import TokenDigests
 
-if TYPE_CHECKING:
-    from asgi_jwt_claims.stores.base import SessionRecord, TokenStore
+__all__ = ["SHORT", "SessionContract", "later", "new_digest", "new_digests", "new_record"]
 
-__all__ = ["SessionContract"]
+SHORT = 0.3
+"""Seconds after which something expires while a test waits for it."""
 
-_RACERS = 20
 _THREADS = 8
-_ROUNDS = 5
 _PATIENCE = 60.0  # seconds that a thread may take to begin
 _NO_TOKEN = b"\0" * 16
 
 
-class SessionContract(StoreTests):
-    """Tests of sessions: reading, replacing, listing, and expiring."""
+class SessionContract(ABC):
+    """Tests of sessions: reading, replacing, listing, and expiring. Each opens two stores."""
+
+    lag: float = 0.0
+    one_loop: bool = False
+
+    @abstractmethod
+    def open_stores(self) -> AbstractAsyncContextManager[tuple[TokenStore, TokenStore]]:
+        """Open two stores on the same empty place; a store without a place outside of itself twice."""
+
+    def break_place(self) -> AbstractAsyncContextManager[Any]:
+        """Keep the stores that were opened last from their place meanwhile. Optional: without it, a test is skipped."""
+        raise SkipTest("there is no break_place")
+
+    def clock_moved(self, seconds: float) -> AbstractContextManager[Any]:
+        """Move the clock of the stores meanwhile, by a number of seconds that may be negative.
+
+        Optional: replaces `time.time` in the whole process. Override it for stores that have another clock.
+        """
+        real = time.time
+
+        def moved() -> float:
+            return real() + seconds
+
+        return mock.patch("time.time", moved)
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> bool:
+        """Whether a condition holds, now or within `lag`."""
+        deadline = time.monotonic() + self.lag
+        while not (held := await holds()) and time.monotonic() < deadline:  # noqa: ASYNC110 -- another process decides
+            await anyio.sleep(0.01)
+        return held
 
     async def test_a_session_is_kept_as_it_is(self) -> None:
         """Every field is read as it was written, by each store on the place."""
@@ -121,7 +153,7 @@ class SessionContract(StoreTests):
         async with self.open_stores() as stores:
             first = new_record()
             await stores[0].replace_session(first.session, b"", first)
-            contenders = [first._replace(current=new_digest()) for _ in range(_RACERS)]
+            contenders = [first._replace(current=new_digest()) for _ in range(20)]
             won: list[SessionRecord] = []
 
             async def contend(number: int, record: SessionRecord) -> None:
@@ -139,7 +171,7 @@ class SessionContract(StoreTests):
         if self.one_loop:
             raise SkipTest("a store belongs to one event loop")
         async with self.open_stores() as stores:
-            for _ in range(_ROUNDS):
+            for _ in range(5):
                 first = new_record()
                 await stores[0].replace_session(first.session, b"", first)
                 together = threading.Barrier(_THREADS, timeout=_PATIENCE)
@@ -147,7 +179,8 @@ class SessionContract(StoreTests):
 
                 async with anyio.create_task_group() as tasks:
                     for number in range(_THREADS):
-                        tasks.start_soon(_contend_in_a_thread, stores[number % 2], first, together, won)
+                        contend = functools.partial(anyio.run, _contend, stores[number % 2], first, together, won)
+                        tasks.start_soon(anyio.to_thread.run_sync, contend)
                 assert len(won) == 1
                 assert await stores[0].session(first.session) == won[0]
 
@@ -177,5 +210,33 @@ async def _contend(
         won.append(record)
 
 
-async def _contend_in_a_thread(*arguments: Any) -> None:
-    await anyio.to_thread.run_sync(functools.partial(anyio.run, _contend, *arguments))
+def new_digest() -> bytes:
+    return os.urandom(16)
+
+
+def new_digests(issued_at: float = 1.0) -> TokenDigests:
+    return TokenDigests(new_digest(), new_digest(), new_digest(), issued_at)
+
+
+def later() -> float:
+    return float(math.floor(time.time()) + 600)  # whole, so that each store can keep it as it is
+
+
+def new_record(**changes: Any) -> SessionRecord:
+    """The record of a session that no store knows, with the given fields changed."""
+    now = time.time()
+    record = SessionRecord(
+        session=new_digest(),
+        identity=new_digest(),
+        session_id=os.urandom(16).hex(),
+        current=new_digest(),
+        previous=b"",
+        previous_used_at=0.0,
+        response=b"",
+        response_until=0.0,
+        started_at=now - 5,
+        refreshed_at=now,
+        expires_at=later(),
+        label="",
+    )
+    return record._replace(**changes)

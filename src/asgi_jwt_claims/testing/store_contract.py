@@ -6,24 +6,19 @@ import functools
 import math
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import StoreUnavailableError
-from asgi_jwt_claims.stores.base import Revocation
+from asgi_jwt_claims.stores.base import Revocation, TokenStore
 from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
 from asgi_jwt_claims.tokens.minting import create_access_token
 from asgi_jwt_claims.tokens.verification import verify_token
 
-from ._sessions import SessionContract
-from ._stores import SHORT, flip_bit, later, new_digest, new_digests, new_record, revoke_all_three
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from asgi_jwt_claims.stores.base import TokenStore
+from ._sessions import SHORT, SessionContract, later, new_digest, new_digests, new_record
 
 __all__ = ["StoreContract"]
 
@@ -109,7 +104,7 @@ class StoreContract(SessionContract):
             first, second = new_digests(issued_at=5.0), new_digests(issued_at=5.0)
             soon, at_last = time.time() + SHORT, later()
             for digests, order in ((first, (0, 1)), (second, (1, 0))):
-                token, session, identity = revoke_all_three(digests, at_last, 5.0)
+                token, session, identity = _revoke_all_three(digests, at_last, 5.0)
                 both = (
                     [token._replace(until=soon), session, identity],
                     [token, session._replace(until=soon), identity._replace(until=soon, cutoff=4.0)],
@@ -125,14 +120,9 @@ class StoreContract(SessionContract):
         """A revocation is dropped once its tokens have expired, and kept if they never expire."""
         async with self.open_stores() as (store, _):
             brief, endless, past = new_digests(issued_at=1.0), new_digests(), new_digests()
-            soon = time.time() + SHORT
-            await store.revoke(
-                [
-                    *revoke_all_three(brief, soon, 2.0),
-                    Revocation("token", endless.token, math.inf),
-                    Revocation("token", past.token, time.time() - 1),
-                ]
-            )
+            times = {endless: math.inf, past: time.time() - 1}
+            tokens = [Revocation("token", digests.token, until) for digests, until in times.items()]
+            await store.revoke([*_revoke_all_three(brief, time.time() + SHORT, 2.0), *tokens])
             assert await store.is_revoked(past) is False
             await anyio.sleep(SHORT + 0.1)
             # Stores drop expired records when they are written to.
@@ -146,7 +136,7 @@ class StoreContract(SessionContract):
         async with self.open_stores() as (store, other):
             digests, record = new_digests(issued_at=5.0), new_record()
             with self.clock_moved(-_LONG):
-                await store.revoke(revoke_all_three(digests, later() + _LONG, 5.0))
+                await store.revoke(_revoke_all_three(digests, later() + _LONG, 5.0))
                 await store.replace_session(record.session, b"", record)
             for one in (store, other):
                 assert await self.until(functools.partial(one.is_revoked, digests)) is True
@@ -157,17 +147,16 @@ class StoreContract(SessionContract):
         """A digest that differs in any single bit is another one."""
         async with self.open_stores() as (store, _):
             digests, record = new_digests(), new_record()
-            await store.revoke(revoke_all_three(digests, later(), 5.0))
+            await store.revoke(_revoke_all_three(digests, later(), 5.0))
             await store.replace_session(record.session, b"", record)
             for bit in range(0, 128, 5):
-                near = TokenDigests(
-                    flip_bit(digests.token, bit), flip_bit(digests.session, bit), flip_bit(digests.identity, bit), 1.0
-                )
+                token, session, identity = (_flip_bit(digest, bit) for digest in digests[:3])
+                near = TokenDigests(token, session, identity, 1.0)
                 assert await store.is_revoked(near) is False
                 assert await store.cutoff(near.identity) == 0
-                assert await store.session(flip_bit(record.session, bit)) is None
-                assert await store.sessions(flip_bit(record.identity, bit)) == []
-                assert await store.replace_session(record.session, flip_bit(record.current, bit), record) is False
+                assert await store.session(_flip_bit(record.session, bit)) is None
+                assert await store.sessions(_flip_bit(record.identity, bit)) == []
+                assert await store.replace_session(record.session, _flip_bit(record.current, bit), record) is False
 
     async def test_it_is_kept_when_stores_are_closed(self) -> None:
         """A store that was closed has lost nothing, and can be used again."""
@@ -207,6 +196,19 @@ class StoreContract(SessionContract):
             await store.revoke([Revocation("token", one, later()) for one in many])
             for one in (many[0], many[_MANY // 2], many[-1]):
                 assert await store.is_revoked(new_digests()._replace(token=one)) is True
+
+
+def _flip_bit(digest: bytes, bit: int) -> bytes:
+    return (int.from_bytes(digest, "big") ^ 1 << bit).to_bytes(16, "big")
+
+
+def _revoke_all_three(digests: TokenDigests, until: float, cutoff: float) -> list[Revocation]:
+    """The revocations of a token, of its session and of its identity."""
+    return [
+        Revocation("token", digests.token, until),
+        Revocation("session", digests.session, until),
+        Revocation("identity", digests.identity, until, cutoff),
+    ]
 
 
 async def _assert_each_is_revoked(store: TokenStore, digests: TokenDigests) -> None:

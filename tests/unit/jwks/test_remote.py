@@ -602,7 +602,7 @@ async def test_a_fetch_that_is_cancelled_before_it_began_holds_up_nobody() -> No
     """Cancelled before its task has taken a step, it is over all the same: whoever waits is told, and the next begins."""  # S102
     provider = Provider()
     config = verifier(provider)
-    fetching = keys_of(config)._start()
+    fetching = keys_of(config)._fetching.start()
     keys_of(config)._fetching.cancel()
     keys_of(config)._fetching.cancel()
     with anyio.fail_after(5):

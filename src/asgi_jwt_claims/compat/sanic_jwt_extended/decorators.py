@@ -53,9 +53,7 @@ def _role_guard(function: Handler | None, allow: Roles, deny: Roles, *, fresh: b
     if allow is not None and deny is not None:
         raise ConfigurationConflictError("allow and deny cannot be given together")
     guard = Guard(fresh=fresh, allow=allow, deny=deny)
-    if function is None:
-        return lambda handler: _guard(handler, guard)
-    return _guard(function, guard)
+    return functools.partial(_guard, guard=guard) if function is None else _guard(function, guard)
 
 
 def jwt_required(function: Handler | None = None, allow: Roles = None, deny: Roles = None) -> Any:

@@ -1,36 +1,9 @@
-"""The exceptions of 0.4.4, raised by guards. `JWTManager` answers each, unless the application has a handler for it.
-
-::
-
-    JWTExtendedException
-    ├── RequestRefused                  .error holds the TokenError
-    │   ├── NoAuthorizationError        no token was sent
-    │   ├── InvalidHeaderError          the header is malformed
-    │   ├── JWTDecodeError              the token is bad or has expired
-    │   ├── WrongTokenError             a refresh token in place of an access token, or the reverse
-    │   ├── RevokedTokenError           never raised, neither here nor by 0.4.4
-    │   ├── FreshTokenRequired
-    │   └── AccessDenied                the role is not allowed
-    └── ConfigurationConflictError      a setting or an argument cannot be used
-"""
+"""The exceptions of 0.4.4, under its names. `JWTManager` answers each, unless the application has a handler for it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from asgi_jwt_claims.errors import (
-    ConfigurationError,
-    ForbiddenError,
-    FreshTokenRequiredError,
-    InvalidRequestError,
-    JWTError,
-    MissingTokenError,
-    TokenError,
-    WrongTypeError,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from asgi_jwt_claims import errors
+from asgi_jwt_claims.errors import TokenError
 
 __all__ = [
     "AccessDenied",
@@ -47,11 +20,11 @@ __all__ = [
 ]
 
 
-class JWTExtendedException(JWTError):  # noqa: N818 -- the names of this module are those of 0.4.4
+class JWTExtendedException(errors.JWTError):
     """The root of the exceptions of 0.4.4."""
 
 
-class ConfigurationConflictError(JWTExtendedException, ConfigurationError):
+class ConfigurationConflictError(JWTExtendedException, errors.ConfigurationError):
     """Settings or arguments that contradict each other."""
 
 
@@ -84,7 +57,7 @@ class WrongTokenError(RequestRefused):
 
 
 class RevokedTokenError(RequestRefused):
-    """The token has been revoked."""
+    """Never raised, neither here nor by 0.4.4."""
 
 
 class FreshTokenRequired(RequestRefused):
@@ -95,12 +68,12 @@ class AccessDenied(RequestRefused):
     """The role of the token does not allow this."""
 
 
-_NAMES: Mapping[type[TokenError], type[RequestRefused]] = {
-    MissingTokenError: NoAuthorizationError,
-    InvalidRequestError: InvalidHeaderError,
-    WrongTypeError: WrongTokenError,
-    FreshTokenRequiredError: FreshTokenRequired,
-    ForbiddenError: AccessDenied,
+_NAMES: dict[type[TokenError], type[RequestRefused]] = {
+    errors.MissingTokenError: NoAuthorizationError,
+    errors.InvalidRequestError: InvalidHeaderError,
+    errors.WrongTypeError: WrongTokenError,
+    errors.FreshTokenRequiredError: FreshTokenRequired,
+    errors.ForbiddenError: AccessDenied,
     TokenError: JWTDecodeError,
 }
 

@@ -55,17 +55,18 @@ class JWTManager:
         set_defaults(app.config)
         app.exception(RequestRefused)(self._answer)
         app.on_request(_guard_handshake, priority=_FIRST)
-        app.before_server_start(_check_routes, priority=_FIRST)
+        app.before_server_start(check_routes, priority=_FIRST)
+        setattr(app.ctx, _CONTEXT, None)
         if any(app.config[name] is not None for name in ("JWT_SECRET_KEY", "JWT_PRIVATE_KEY", "JWT_PUBLIC_KEY")):
-            setattr(app.ctx, _CONTEXT, read_settings(app.config))
+            settings_of(app)
         else:
-            setattr(app.ctx, _CONTEXT, None)
-            app.register_listener(_settle, "before_server_start")
+            app.before_server_start(_check_settings)
 
     def _answer(self, request: Request, exception: RequestRefused) -> HTTPResponse:
         body = {settings_of(request.app).message_key: str(exception)}
         if self._legacy_status:
-            return json(body, status=_legacy_status(exception))
+            is_401 = isinstance(exception, NoAuthorizationError | AccessDenied)
+            return json(body, status=401 if is_401 or isinstance(exception.error, ExpiredTokenError) else 422)
         answer = _RESPONDER.response_for(exception.error)
         headers = {name: value for name, value in answer.headers if name in ("www-authenticate", "cache-control")}
         return json(body, status=answer.status, headers=headers)
@@ -79,25 +80,12 @@ async def _guard_handshake(request: Request) -> None:
         await ask_guards(request)
 
 
-async def _check_routes(app: Sanic[Any, Any]) -> None:
-    check_routes(app)
-
-
-def _settle(app: Sanic[Any, Any]) -> None:
+def _check_settings(app: Sanic[Any, Any]) -> None:
     settings_of(app)
 
 
-def _legacy_status(exception: RequestRefused) -> int:
-    is_unauthorized = isinstance(exception, NoAuthorizationError | AccessDenied)
-    return 401 if is_unauthorized or isinstance(exception.error, ExpiredTokenError) else 422
-
-
 def settings_of(app: Sanic[Any, Any]) -> Settings:
-    """The settings of an application.
-
-    Raises:
-        ConfigurationConflictError: The application has no `JWTManager`.
-    """
+    """Return the settings of an application that has a `JWTManager`."""
     if not hasattr(app.ctx, _CONTEXT):
         raise ConfigurationConflictError("the application has no JWTManager; call JWTManager(app)")
     settings: Settings | None = getattr(app.ctx, _CONTEXT)
@@ -108,11 +96,7 @@ def settings_of(app: Sanic[Any, Any]) -> Settings:
 
 
 def admit(request: Request, guard: Guard) -> Token | None:
-    """The token of a request, verified at most once.
-
-    Raises:
-        RequestRefused: Why not.
-    """
+    """Return the token of a request, verified at most once, or raise the `RequestRefused` of the guard."""
     settings = settings_of(request.app)
     scope = prepared_scope(request)
     authenticator = authenticator_for(scope, Authenticator(settings.config, settings.sources, None, _RESPONDER))

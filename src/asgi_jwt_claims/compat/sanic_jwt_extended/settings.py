@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, MutableMapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,28 +14,18 @@ from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.sources.header import BearerHeader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
-
     from asgi_jwt_claims.sources._credentials import Source
 
 __all__ = ["Settings", "read_settings", "set_defaults"]
 
 
 class Settings(NamedTuple):
-    """The settings of one application.
+    """The settings of one application, under the names of 0.4.4 where it has any."""
 
-    Attributes:
-        config: Keys and names of claims. Its lifetimes are None, because here a token may never expire.
-        sources: The one header that tokens are read from.
-        lifetimes: The lifetime of each type of token; None if it never expires.
-        claims_in_refresh_token: Whether a refresh token keeps its user claims.
-        message_key: The member of a response body that holds the message.
-        rbac: Whether tokens may have roles.
-    """
-
-    config: JWTConfig
+    config: JWTConfig  # without lifetimes, because here a token may never expire
     sources: tuple[Source, ...]
-    lifetimes: Mapping[str, timedelta | float | None]
+    access_expires: timedelta | float | None  # never, if None or False
+    refresh_expires: timedelta | float | None
     claims_in_refresh_token: bool
     message_key: str
     rbac: bool
@@ -64,11 +55,7 @@ def set_defaults(config: MutableMapping[str, Any]) -> None:
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
-    """The settings of an application, after `set_defaults`.
-
-    Raises:
-        ConfigurationError: A setting cannot be used; the message says what to write instead.
-    """
+    """Read the settings of an application, after `set_defaults`."""
     if list(config["JWT_TOKEN_LOCATION"]) != ["headers"]:
         raise SettingError('JWT_TOKEN_LOCATION must be ["headers"]; 0.4.4 read tokens from nowhere else')
     keeps_claims = _boolean(config, "JWT_CLAIMS_IN_REFRESH_TOKEN")
@@ -90,10 +77,8 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
             send_kid=False,
         ),
         sources=(BearerHeader(config["JWT_HEADER_NAME"], config["JWT_HEADER_TYPE"] or ""),),
-        lifetimes={
-            "access": _lifetime(config["JWT_ACCESS_TOKEN_EXPIRES"]),
-            "refresh": _lifetime(config["JWT_REFRESH_TOKEN_EXPIRES"]),
-        },
+        access_expires=config["JWT_ACCESS_TOKEN_EXPIRES"],
+        refresh_expires=config["JWT_REFRESH_TOKEN_EXPIRES"],
         claims_in_refresh_token=keeps_claims,
         message_key=str(plain(config["JWT_ERROR_MESSAGE_KEY"])),
         # 0.4.4 documented one name and read the other.
@@ -125,7 +110,3 @@ def _boolean(config: Mapping[str, Any], name: str) -> bool:
     if not isinstance(config[name], bool):
         raise SettingError(f"{name} must be True or False")
     return bool(config[name])
-
-
-def _lifetime(value: timedelta | float | bool) -> timedelta | float | None:
-    return None if value is False else value

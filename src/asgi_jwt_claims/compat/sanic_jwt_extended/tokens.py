@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.tokens.minting import create_access_token as mint_access_token
@@ -12,10 +14,6 @@ from .exceptions import ConfigurationConflictError
 from .manager import settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import timedelta
-    from typing import Literal
-
     from sanic import Sanic
 
     from asgi_jwt_claims.tokens import token
@@ -71,7 +69,7 @@ async def create_access_token(
     settings, role = settings_of(app), plain(role)
     if role and not settings.rbac:
         raise ConfigurationConflictError("role needs RBAC_ENABLED: set it to True in app.config, or leave role out")
-    lifetime = settings.lifetimes["access"] if expires_delta is None else expires_delta
+    lifetime = settings.access_expires if expires_delta is None else expires_delta
     return mint_access_token(
         identity,
         settings.config,
@@ -93,7 +91,7 @@ async def create_refresh_token(
     Arguments and errors are those of `create_access_token`; the lifetime is `JWT_REFRESH_TOKEN_EXPIRES`.
     """
     settings = settings_of(app)
-    lifetime = settings.lifetimes["refresh"] if expires_delta is None else expires_delta
+    lifetime = settings.refresh_expires if expires_delta is None else expires_delta
     return mint_refresh_token(
         identity,
         settings.config,
