@@ -1,11 +1,8 @@
 """`MirroredStore`: every process knows all revocations, so that no request has to ask the server.
 
-The mirror follows the server's feed. It notes the end of the feed first and then reads all revocations, so that it misses
-none in between. Entries are numbered, and a gap in the numbers makes it begin again. It keeps each revocation until that
-expires, also if the server loses it: then the mirror writes it to the server again.
-
-If the server has not answered for longer than `max_lag`, the mirror asks it about each token that it does not know to be
-revoked.
+The mirror notes the end of the server's feed, reads all revocations, and then follows the feed from there. Entries are
+numbered, and a gap in the numbers makes it begin again. It keeps each revocation until that expires; if the server loses
+one, the mirror writes it there again.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MirroredStore"]
 
-_MAX_PAUSE = 1.0  # seconds between two attempts to reach the server
+_PAUSE, _MAX_PAUSE = 0.05, 1.0  # seconds between two attempts to reach the server
 _WRITTEN_AT_ONCE = 500
 _ADDED_AT_ONCE = 100
 
@@ -46,7 +43,7 @@ class MirroredStore(TokenStore):
 
     Args:
         store: A `RedisStore` or `CoredisStore`.
-        max_lag: How long the server may be silent before it is asked directly; a `timedelta` or seconds.
+        max_lag: How long the server may be silent before it is asked about each token; a `timedelta` or seconds.
         heartbeat: How often the server answers at least; at most half of `max_lag`.
         when_unreachable: What happens to a token that is not known to be revoked while the server cannot be reached:
             `deny` refuses it with 503, `allow_possibly_revoked_tokens` accepts it.
@@ -154,11 +151,11 @@ class MirroredStore(TokenStore):
         """Follow the feed until cancelled, and try again after each failure of the server."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._store.run)
-            pause = 0.05
+            pause = _PAUSE
             while True:
                 try:
                     position = await self._read_everything()
-                    pause = 0.05
+                    pause = _PAUSE
                     while True:
                         position = await self._follow(position)
                 except _GapError as error:
@@ -173,14 +170,12 @@ class MirroredStore(TokenStore):
         begun_at = self._monotonic()
         known_before = self._index.entries()
         on_server: dict[bytes, tuple[float, float]] = {}
-        cursor = 0
-        while True:
-            cursor, revocations = await self._store.page(cursor)
+        cursor: int | None = None
+        while cursor != 0:
+            cursor, revocations = await self._store.page(cursor or 0)
             await self._add(revocations)
             if known_before:
                 on_server.update((one.digest, (one.until, one.cutoff)) for one in revocations)
-            if not cursor:
-                break
         await self._restore(known_before, on_server)
         self._heard_at = begun_at
         return position
@@ -212,11 +207,11 @@ class MirroredStore(TokenStore):
             entries = await self._store.follow(position, 0)
             if not entries:
                 raise _GapError("the server's number is not that of the last entry")
-        await self._add([entry.revocation for entry in entries])
-        for entry in entries:
-            if entry.position.number != position.number + 1:
-                raise _GapError(f"{entry.position.number} after {position.number}")
-            position = entry.position
+        await self._add([revocation for _, revocation in entries])
+        for following, _ in entries:
+            if following.number != position.number + 1:
+                raise _GapError(f"{following.number} after {position.number}")
+            position = following
         self._heard_at = asked_at
         return position
 
