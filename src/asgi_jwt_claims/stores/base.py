@@ -178,11 +178,7 @@ class TokenStore(ABC):
         return None
 
     async def check(self, token: Token, config: JWTConfig) -> bool:
-        """Whether `token` is revoked, or is a refresh token whose session has ended.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-        """
+        """Whether `token` is revoked, or is a refresh token whose session has ended."""
         digests = digests_of(token, config)
         if await is_digest_revoked(self, digests):
             return True
@@ -208,11 +204,7 @@ def ask(store: TokenStore, token: Token, config: JWTConfig) -> Awaitable[object]
 
 
 async def is_digest_revoked(store: TokenStore, digests: TokenDigests) -> bool:
-    """Whether `store` says that one of the digests is revoked.
-
-    Raises:
-        StoreUnavailableError: The store cannot be reached, or its answer is not a bool.
-    """
+    """Whether `store` says that one of the digests is revoked. An answer that is no bool counts as none."""
     revoked: Any = await store.is_revoked(digests)
     if revoked is not True and revoked is not False:
         raise StoreUnavailableError(reason=f"is_revoked returned {type(revoked).__name__}")
