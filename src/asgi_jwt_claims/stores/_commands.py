@@ -131,13 +131,11 @@ class CommandStore(FeedStore, Generic[ClientT]):
         """The entries of a stream after an identifier."""
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
-        """See `TokenStore`."""
         arguments = (digests.token.hex(), digests.session.hex(), digests.identity.hex(), repr(digests.issued_at))
         found = await self._evaluate(scripts.IS_REVOKED, (self._revoked,), repr(self._clock()), *arguments)
         return int(found) == 1
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `TokenStore`."""
         now = self._clock()
         arguments = [
             text
@@ -150,17 +148,14 @@ class CommandStore(FeedStore, Generic[ClientT]):
             await self._evaluate(scripts.REVOKE, (self._revoked, self._feed), *arguments[start : start + 1500])
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         found = await self._evaluate(scripts.CUTOFF, (self._revoked,), identity.hex(), repr(self._clock()))
         return abs(float(found))
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
         found = await self._fetch([session])
         return found[0] if found else None
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         found: list[SessionRecord] = []
         while len(found) < limit:
             count = min(limit - len(found), _FETCHED_AT_ONCE)
@@ -175,7 +170,6 @@ class CommandStore(FeedStore, Generic[ClientT]):
         return found
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
         now = self._clock()
         arguments = (
             current.hex(),
@@ -191,13 +185,11 @@ class CommandStore(FeedStore, Generic[ClientT]):
         return int(await self._evaluate(scripts.REPLACE, keys, *arguments, *fields)) == 1
 
     async def position(self) -> Position:
-        """See `FeedStore`."""
         entries, number = await self._evaluate(scripts.FEED_END, (self._revoked, self._feed))
         # The feed may have been trimmed to nothing; the number of its last entry remains.
         return Position(_text(entries[0][0]) if entries else "0-0", int(number))
 
     async def page(self, cursor: int) -> tuple[int, list[Revocation]]:
-        """See `FeedStore`."""
         after, members, cutoffs = await self._evaluate(scripts.PAGE, (self._revoked,), str(cursor))
         texts = [_text(member) for member in members]
         revocations = [
@@ -207,7 +199,6 @@ class CommandStore(FeedStore, Generic[ClientT]):
         return int(after), revocations
 
     async def follow(self, after: Position, wait: float) -> list[tuple[Position, Revocation]]:
-        """See `FeedStore`."""
         with _guarded(), anyio.fail_after(wait + self._timeout):
             entries = await self._read_stream(self._feed, after.id, max(1, round(wait * 1000)))
         read = [(_text(identifier), {_text(k): _text(v) for k, v in fields.items()}) for identifier, fields in entries]

@@ -58,26 +58,21 @@ class MemoryStore(TokenStore):
         return self._index.is_revoked(digests_of(token, config), self._clock())
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
-        """See `TokenStore`."""
         return self._index.is_revoked(digests, self._clock())
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `TokenStore`."""
         with self._lock:
             for revocation in revocations:
                 self._index.add(revocation, self._clock())
         self._feed.publish(revocations)
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         return self._index.cutoff(identity, self._clock())
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
         return self._as_of(session, self._clock())
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         now = self._clock()
         with self._lock:
             sessions = sorted(session for session in self._by_identity.get(identity, ()) if session > after)
@@ -85,7 +80,6 @@ class MemoryStore(TokenStore):
             return list(islice((one for one in records if one and not one.has_ended), limit))
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
         now = self._clock()
         with self._lock:
             before = self._as_of(session, now)

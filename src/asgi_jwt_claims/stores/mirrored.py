@@ -103,7 +103,6 @@ class MirroredStore(TokenStore):
         return self._monotonic() - self._heard_at <= self._max_lag
 
     def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:
-        """See `TokenStore`."""
         if self._index.is_revoked(digests_of(token, config), self._clock()):
             return True
         return False if self._monotonic() - self._heard_at <= self._max_lag else None
@@ -128,23 +127,18 @@ class MirroredStore(TokenStore):
         await self._add(tuple(revocations))
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         return max(self._index.cutoff(identity, self._clock()), await self._store.cutoff(identity))
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
         return await self._store.session(session)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         return await self._store.sessions(identity, after=after, limit=limit)
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
         return await self._store.replace_session(session, current, record)
 
     async def aclose(self) -> None:
-        """See `TokenStore`."""
         await self._store.aclose()
 
     async def run(self) -> None:

@@ -65,7 +65,6 @@ class RedisStore(CommandStore["aioredis.Redis | aioredis.RedisCluster"]):
                 await self.aclose()
 
     async def aclose(self) -> None:
-        """See `TokenStore`."""
         if self._owned:
             await self._client.aclose()
 

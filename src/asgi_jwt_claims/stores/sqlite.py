@@ -81,14 +81,12 @@ class SQLiteStore(TokenStore):
         return f"<SQLiteStore {self._connections.path}>"
 
     def is_revoked(self, digests: TokenDigests) -> Coroutine[Any, Any, bool]:  # pyright: ignore[reportIncompatibleMethodOverride]  # as awaitable
-        """See `TokenStore`."""
         query = "SELECT 1 FROM revoked WHERE until > ? AND (digest IN (?, ?) OR (digest = ? AND cutoff >= ?)) LIMIT 1"
         values = (digests.token, digests.session, digests.identity, digests.issued_at)
         # No coroutine around this one, which would have to continue after each of its waits.
         return self._execute(lambda database: database.execute(query, (self._clock(), *values)).fetchone() is not None)
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `TokenStore`."""
 
         def write(database: sqlite3.Connection) -> None:
             now = self._clock()
@@ -106,23 +104,19 @@ class SQLiteStore(TokenStore):
         await self._execute(write, writes=True)
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         query = "SELECT cutoff FROM revoked WHERE until > ? AND digest = ?"
         found = await self._select(lambda row, _: float(row[0]), query, identity)
         return found[0] if found else 0.0
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
         found = await self._select(_record, f"{_SESSIONS} AND session = ?", session)
         return found[0] if found else None
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         query = f"{_SESSIONS} AND identity = ? AND has_ended = 0 AND session > ? ORDER BY session LIMIT ?"
         return await self._select(_record, query, identity, after, limit)
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
 
         def write(database: sqlite3.Connection) -> bool:
             now = self._clock()
@@ -138,7 +132,6 @@ class SQLiteStore(TokenStore):
         return await self._execute(write, writes=True)
 
     async def aclose(self) -> None:
-        """See `TokenStore`."""
         await anyio.to_thread.run_sync(self._connections.close)
 
     async def run(self) -> None:
