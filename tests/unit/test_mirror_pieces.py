@@ -11,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord, TokenDigests
-from asgi_jwt_claims.stores._commands import FeedEntry, FeedStore, Position
+from asgi_jwt_claims.stores._commands import FeedStore, Position
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ class Server(FeedStore):
 
     def __init__(self) -> None:
         self.memory = MemoryStore()
-        self.entries: list[FeedEntry] = []
+        self.entries: list[tuple[Position, Revocation]] = []
 
     async def position(self) -> Position:
         return Position("0", 0)
@@ -33,9 +33,9 @@ class Server(FeedStore):
     async def page(self, cursor: int) -> tuple[int, list[Revocation]]:
         return 0, [revocation(number) for number in range(1000)]
 
-    async def follow(self, after: Position, wait: float) -> list[FeedEntry]:
+    async def follow(self, after: Position, wait: float) -> list[tuple[Position, Revocation]]:
         await anyio.sleep(0.001)
-        return [entry for entry in self.entries if entry.position.number > after.number]
+        return [entry for entry in self.entries if entry[0].number > after.number]
 
     async def is_revoked(self, marks: TokenDigests) -> bool:
         return await self.memory.is_revoked(marks)
@@ -79,7 +79,7 @@ async def test_listeners_are_told_in_pieces() -> None:
         with anyio.fail_after(60):
             while len(told) < 10:  # noqa: ASYNC110 -- what is waited for happens elsewhere
                 await anyio.sleep(0.001)
-            server.entries = [FeedEntry(Position("1", number), revocation(1000 + number)) for number in range(1, 301)]
+            server.entries = [(Position("1", number), revocation(1000 + number)) for number in range(1, 301)]
             while len(told) < 13:  # noqa: ASYNC110 -- as above
                 await anyio.sleep(0.001)
         await mirror.revoke([revocation(2000 + number) for number in range(150)])

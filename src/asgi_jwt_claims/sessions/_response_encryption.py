@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -34,13 +33,7 @@ def decrypt_response(encrypted: bytes, raw: bytes, session: bytes) -> TokenPair 
         text = AESGCM(_key(raw)).decrypt(encrypted[:_NONCE_SIZE], encrypted[_NONCE_SIZE:], session)
     except (InvalidTag, ValueError):  # ValueError if `encrypted` is too short
         return None
-    response = cast("dict[str, Any]", json.loads(text))
-    return TokenPair(
-        response["access_token"],
-        response["refresh_token"],
-        expires_in=response.get("expires_in"),
-        scope=response.get("scope"),
-    )
+    return TokenPair(**{name: value for name, value in json.loads(text).items() if name != "token_type"})
 
 
 def _key(raw: bytes) -> bytes:

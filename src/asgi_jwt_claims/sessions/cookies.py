@@ -12,20 +12,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from asgi_jwt_claims.auth.request import scope_of
-from asgi_jwt_claims.config import check_config
+from asgi_jwt_claims.config import JWTConfig, TokenCookies, check_config
 from asgi_jwt_claims.errors import CookieTooLargeError, SettingError
 from asgi_jwt_claims.jose.compact import split_compact
 from asgi_jwt_claims.jose.strict_json import load_json
 from asgi_jwt_claims.sources.cookie import cookie_values
 from asgi_jwt_claims.sources.csrf import csrf_digest
 from asgi_jwt_claims.tokens.pair import TokenPair
-
-if TYPE_CHECKING:
-    from asgi_jwt_claims.config import JWTConfig
-    from asgi_jwt_claims.config.cookies import TokenCookies
 
 __all__ = ["cookie_headers", "csrf_token", "expired_cookie_headers", "set_token_cookies", "unset_token_cookies"]
 
@@ -34,6 +30,7 @@ _NO_STORE = ("cache-control", "no-store")
 _MAX_COOKIE = 4096  # RFC 6265bis section 5.6: browsers ignore a cookie with more bytes of name and value
 
 _Value: TypeAlias = tuple[str, int | None]  # of a cookie, and its Max-Age in seconds
+_EXPIRED: _Value = ("", 0)
 
 
 def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config: JWTConfig) -> None:
@@ -44,8 +41,7 @@ def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config:
 
     Args:
         response_or_headers: A response of Starlette, FastAPI or Sanic, or a list of ASGI headers.
-        tokens: A pair from `start_session`, `rotate_refresh_token` or `create_token_pair`; or an access token alone, for a
-            site without refresh tokens. It also removes a refresh token that the browser still has.
+        tokens: A pair; or an access token alone, which also removes a refresh token that the browser still has.
         config: The configuration, whose `cookies` name the cookies.
 
     Raises:
@@ -97,15 +93,14 @@ def cookie_headers(tokens: TokenPair | str, config: JWTConfig) -> list[tuple[str
     if not isinstance(tokens, TokenPair | str):
         raise SettingError(f"tokens must be a TokenPair or an encoded access token, not {type(tokens).__name__}")
     given = [tokens] if isinstance(tokens, str) else [tokens.access_token, tokens.refresh_token]
-    ages = [_max_age(raw.encode(), config) for raw in given]
+    values = [(raw, _max_age(raw.encode(), config)) for raw in given]
     csrf = b".".join(csrf_digest(raw.encode()) for raw in given).decode()
-    refresh = (given[1], ages[1]) if len(given) > 1 else ("", 0)
-    return _headers((given[0], ages[0]), refresh, (csrf, ages[-1]), config)
+    return _headers(values[0], values[1] if len(given) > 1 else _EXPIRED, (csrf, values[-1][1]), config)
 
 
 def expired_cookie_headers(config: JWTConfig) -> list[tuple[str, str]]:
     """The headers of a response that removes the cookies."""
-    return _headers(("", 0), ("", 0), ("", 0), config)
+    return _headers(_EXPIRED, _EXPIRED, _EXPIRED, config)
 
 
 def _headers(access: _Value, refresh: _Value, csrf: _Value, config: JWTConfig) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 from urllib.parse import parse_qsl
 
@@ -35,14 +35,12 @@ from asgi_jwt_claims.tokens.verification import check_type, verify_or_fetch
 from .cookies import cookie_headers, expired_cookie_headers
 from .login import list_sessions, session_claim_of
 from .revocation import check_arguments, end_identity, end_session, revoke_token
-from .rotation import check_client, rotate_refresh_token
+from .rotation import ClaimsLoader, check_client, rotate_refresh_token
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.stores.base import TokenStore
     from asgi_jwt_claims.tokens.token import Token
-
-    from .rotation import ClaimsLoader
 
 __all__ = ["TokenEndpoints"]
 
@@ -61,17 +59,16 @@ class TokenEndpoints:
     - `POST /refresh`: the refresh request of RFC 6749 section 6, a form with `grant_type=refresh_token`, `refresh_token`
       and perhaps `scope` and `client_id`. The answer is a new pair (section 5.1) or an error (section 5.2).
     - `POST /logout`: the revocation request of RFC 7009, a form with `token`, of either type, and perhaps `client_id`. It
-      ends the session of the token; a token without a session is revoked by itself. An access token ends its session
-      even after it has expired; any other token that is no longer good is no error (section 2.2).
+      ends the session of the token, also if it is an expired access token; a token without a session is revoked by
+      itself. Any other token that is no longer good is no error (section 2.2).
     - `POST /logout-everywhere`: ends all sessions of the identity, and revokes all of its tokens.
     - `GET /sessions`: lists its live sessions. `DELETE /sessions/<id>`: ends one of them.
 
     The last three need an access token in the Authorization header. With `cookies=True` all endpoints also accept the
     cookies of `set_token_cookies`, in place of the form or the header; `POST` and `DELETE` then need the CSRF value. New
-    tokens come as cookies and not in the body, and logging out removes the cookies.
+    tokens come as cookies and not in the body, and logging out removes the cookies. No response may be cached.
 
-    Each path may end with a slash. If a middleware around this demands access tokens, `exempt` the paths of `/refresh`
-    and `/logout`. No response may be cached.
+    Each path may end with a slash. If a middleware around this demands access tokens, `exempt` `/refresh` and `/logout`.
 
     Args:
         config: The configuration that mints the tokens.
@@ -99,14 +96,13 @@ class TokenEndpoints:
         if not isinstance(cookies, bool):
             raise SettingError("cookies must be True or False; JWTConfig(cookies=TokenCookies(...)) names the cookies")
         session_claim_of(config)
-        self._refresh_cookie = Cookie(config.cookies, type="refresh") if cookies else None
-        self._access_cookie = Cookie(config.cookies) if cookies else None
-        self._sources = (BearerHeader(), self._access_cookie) if self._access_cookie is not None else ()
+        both = (Cookie(config.cookies, type="refresh"), Cookie(config.cookies))
+        self._cookies: tuple[Cookie, ...] = both if cookies else ()
         self._config = config
         self._store = store
         self._claims_loader = claims_loader
-        responder = ErrorResponder(realm, listeners=config.on_event)
-        self._authenticator = Authenticator(config, self._sources, store, responder)
+        sources = (BearerHeader(), *self._cookies[1:]) if cookies else ()
+        self._authenticator = Authenticator(config, sources, store, ErrorResponder(realm, listeners=config.on_event))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -134,12 +130,7 @@ class TokenEndpoints:
         await send_response(answer, scope, send)
 
     async def respond(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
-        """The answer to an http scope, for an adapter that does not speak ASGI.
-
-        Args:
-            scope: The scope of the request; its path is relative to its `root_path`.
-            read_body: A function that reads the body.
-        """
+        """The answer to an http scope, for an adapter that does not speak ASGI."""
         path, root = scope["path"], scope.get("root_path", "")
         if root and path.startswith(f"{root}/"):
             path = path[len(root) :]
@@ -163,10 +154,9 @@ class TokenEndpoints:
             return await self._authenticator.responder.respond(error, scope)
 
     async def _refresh(self, scope: Any, form: Mapping[str, str]) -> ErrorResponse:
-        in_cookie = self._in_cookie(scope, form, "refresh_token", self._refresh_cookie)
+        in_cookie = self._in_cookie(scope, form, "refresh_token", self._cookies[:1])
         if in_cookie is None and form.get("grant_type") != "refresh_token":
-            cookie = self._refresh_cookie
-            if cookie is not None and not form.keys() - {cookie.cookies.csrf_field}:
+            if self._is_left_to_cookies(form):
                 raise _RequestError("There is no refresh token, neither in a cookie nor in a form.")
             code = "unsupported_grant_type" if form.get("grant_type") else "invalid_request"
             raise _RequestError("The grant_type must be refresh_token.", code)
@@ -189,38 +179,34 @@ class TokenEndpoints:
         return json_response(200, shown, *cookie_headers(pair, self._config))
 
     async def _logout(self, scope: Any, form: Mapping[str, str]) -> ErrorResponse:
-        raw = self._in_cookie(scope, form, "token", self._refresh_cookie) or self._in_cookie(
-            scope, form, "token", self._access_cookie
-        )
+        raw = self._in_cookie(scope, form, "token", self._cookies)
         # A browser whose cookies have expired has nothing to end; but another site must not make it drop them.
-        cookie = self._access_cookie
-        forget = raw is not None or (cookie is not None and not form.keys() - {cookie.cookies.csrf_field})
-        if forget and raw is None and cookie is not None:
-            cookie.check_origin(scope)
+        has_expired = raw is None and self._is_left_to_cookies(form)
+        if has_expired:
+            self._cookies[1].check_origin(scope)
         try:
-            token = None if forget and raw is None else await self._verified(raw or _needed(form, "token"))
+            token = None if has_expired else await self._verified(raw or _needed(form, "token"))
             if token is not None:
                 check_client(token, form.get("client_id"))
                 await self._revoke(token)
         except TokenError as error:
             return await self._failed(error, scope)
-        return json_response(200, {}, *(expired_cookie_headers(self._config) if forget else ()))
+        forgotten = expired_cookie_headers(self._config) if has_expired or raw is not None else ()
+        return json_response(200, {}, *forgotten)
 
-    def _in_cookie(self, scope: Any, form: Mapping[str, str], field: str, cookie: Cookie | None) -> str | bytes | None:
-        """The token in a cookie; None if there is none, so that the form has to have it.
+    def _is_left_to_cookies(self, form: Mapping[str, str]) -> bool:
+        return bool(self._cookies) and not form.keys() - {self._config.cookies.csrf_field}
 
-        Raises:
-            InvalidRequestError: Another site may have made the browser send it, or the form has a token as well.
-        """
-        if cookie is None:
-            return None
-        value = form.get(cookie.cookies.csrf_field)
-        offered = cookie({**scope, CSRF_TOKEN_KEY: value and value.encode()}, self._config.max_token_size)
-        if offered is None:
-            return None
-        if field in form:
+    def _in_cookie(
+        self, scope: Any, form: Mapping[str, str], field: str, cookies: Iterable[Cookie]
+    ) -> str | bytes | None:
+        """The token in the first of `cookies` that there is; None if the form has to have it."""
+        value = form.get(self._config.cookies.csrf_field)
+        with_value = {**scope, CSRF_TOKEN_KEY: value and value.encode()}
+        offered = next(filter(None, (cookie(with_value, self._config.max_token_size) for cookie in cookies)), None)
+        if offered is not None and field in form:
             raise RepeatedCredentialsError(sources=f"form, {offered.source}")
-        return offered.token
+        return None if offered is None else offered.token
 
     async def _verified(self, raw: str | bytes) -> Token | None:
         """A refresh token, or an access token that may have expired; None if it is not good, so that nothing is ended."""
@@ -266,12 +252,9 @@ class TokenEndpoints:
         # Only what can be an id is looked up, so that a long one takes no time.
         is_id = _SESSION_ID.fullmatch(session_id) is not None
         record = await self._store.session(digest("session", issuer, session_id)) if is_id else None
+        owner = digest("identity", issuer, token.identity)
         # A session of another identity is answered as one that does not exist.
-        if (
-            record is None
-            or record.has_ended
-            or not hmac.compare_digest(record.identity, digest("identity", issuer, token.identity))
-        ):
+        if record is None or record.has_ended or not hmac.compare_digest(record.identity, owner):
             return json_response(404, {"error": "not_found"})
         expires_at = _expiry(token) if token.session_id == session_id else 0.0
         await end_session(session_id, self._config, self._store, expires_at=expires_at)
@@ -301,7 +284,7 @@ class TokenEndpoints:
         body = await read_body(limit)
         if len(body) > limit:
             raise _RequestError("The body is too long.", status=413)
-        if not body and self._sources:
+        if not body and self._cookies:
             return {}
         types = [value for name, value in scope["headers"] if name == b"content-type"]
         if len(types) != 1 or types[0].split(b";")[0].strip().lower() != _FORM_TYPE.encode():

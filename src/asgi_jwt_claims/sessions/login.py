@@ -6,11 +6,13 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import anyio
 
-from asgi_jwt_claims.config.events import AuthEvent, notify
+from asgi_jwt_claims.config import AuthEvent, JWTConfig
+from asgi_jwt_claims.config.events import notify
 from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 from asgi_jwt_claims.jose.strict_json import dump_json, has_lone_surrogate
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
@@ -23,11 +25,6 @@ from asgi_jwt_claims.tokens.minting import mint
 from asgi_jwt_claims.tokens.pair import TokenPair
 
 from .revocation import check_arguments, end_session, page_after
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from asgi_jwt_claims.config import JWTConfig
 
 __all__ = ["MintedPair", "Session", "list_sessions", "mint_pair", "session_claim_of", "session_end", "start_session"]
 
@@ -78,8 +75,7 @@ async def start_session(  # noqa: PLR0913 -- keyword arguments
         fresh: Whether, or for how long (a `timedelta` or seconds), the access token counts as a login with credentials.
         scope: The scopes granted: one str divided by spaces, or several str. None, "" and an empty list grant none.
         roles: The roles of the identity.
-        audience: The audience of the access tokens, instead of the configuration's `audience`. The refresh tokens are
-            for the issuer itself, so they always carry the configuration's.
+        audience: The audience of the access tokens; refresh tokens always carry the configuration's `audience`.
         client_id: The only client that may refresh them (RFC 6749 section 10.4).
         label: A name for the list of sessions; at most 200 characters.
         max_sessions: How many live sessions the identity may have, this one included; the oldest end. None for no limit.
@@ -185,14 +181,7 @@ def session_end(config: JWTConfig, logged_in_at: float) -> float:
 
 
 class MintedPair(NamedTuple):
-    """The two tokens of one session. Times are seconds since the epoch, infinity for a token that never expires.
-
-    Attributes:
-        pair: The tokens.
-        access_expires_at: When the access token expires.
-        refresh_expires_at: When the refresh token expires.
-        digest: The digest of the refresh token, by which the next rotation knows it.
-    """
+    """The tokens of one session, when they expire (infinity if never), and the digest of the refresh token."""
 
     pair: TokenPair
     access_expires_at: float
@@ -229,14 +218,10 @@ def _digest_of_identity(identity: Any, config: JWTConfig) -> bytes:
 
 
 async def _after(cutoff: float, config: JWTConfig) -> int:
-    """The time of a new login: a later second than `cutoff`, because `iat` counts in seconds. Waits until it has come.
-
-    Raises:
-        StoreUnavailableError: The cutoff comes from a clock so far ahead that the token would not be valid yet.
-    """
+    """The time of a new login: a later second than `cutoff`, because `iat` counts in seconds. Waits until it has come."""
     first = math.floor(cutoff) + 1
     ahead = first - config.clock()
-    if ahead > _LONGEST_WAIT + config._prepared.leeway_seconds:
+    if ahead > _LONGEST_WAIT + config._prepared.leeway_seconds:  # the token would not be valid yet
         raise StoreUnavailableError(
             retry_after=math.ceil(ahead), reason="the identity is revoked up to a time in the future"
         )

@@ -1,30 +1,25 @@
 """Revoke tokens, sessions and identities.
 
-A session is ended in two places. Its record says that it has ended, and is kept while its refresh token lives. The digest
-of the session is revoked, and is kept while its last access token lives; the record knows for how long, also of tokens
-that were minted with other lifetimes. Every process has to know what is revoked, but not the records.
+A session is ended in two places. Its record says so while its refresh token lives. Its digest is revoked while its last
+access token lives; the record knows for how long, also of tokens that were minted with other lifetimes.
 
-No token lives longer than `longest_seconds` of its configuration, so a revocation that is kept for so long outlives every
-token that it is about. Clocks may differ by the leeway: a token may be minted by a clock that is ahead, and verified by
-one that is behind, for a leeway after its `exp`.
+No token lives longer than `longest_seconds` of its configuration, give or take the leeway: a clock that is ahead may mint
+it, and one that is behind may verify it.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from asgi_jwt_claims.config import check_config
-from asgi_jwt_claims.config.events import AuthEvent, notify
+from asgi_jwt_claims.config import AuthEvent, JWTConfig, check_config
+from asgi_jwt_claims.config.events import notify
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import PAGE, Revocation, SessionRecord, TokenStore
 from asgi_jwt_claims.tokens.digests import digest
 from asgi_jwt_claims.tokens.minted_claims import check_identity
 from asgi_jwt_claims.tokens.token import Token
-
-if TYPE_CHECKING:
-    from asgi_jwt_claims.config import JWTConfig
 
 __all__ = [
     "check_arguments",
@@ -42,7 +37,7 @@ _ENDED = b"\0" * 16  # the `current` of a session that has ended; no token has t
 
 
 def check_arguments(config: object, store: object, call: str) -> None:
-    """Raise a `SettingError` for a configuration or a store of another type, for example when the two are swapped."""
+    """Raise a `SettingError` for a configuration or a store of another type."""
     check_config(config, call)
     if not isinstance(store, TokenStore):
         raise SettingError(
@@ -76,8 +71,7 @@ async def revoke_session(session_id: str, config: JWTConfig, store: TokenStore) 
         store: The store that keeps the session.
 
     Returns:
-        How many sessions have ended: 1, or 0 if the store has no such session or it had ended before. Its tokens are
-        revoked in any case.
+        1 if the session has ended; 0 if it had ended before, or the store has none. Its tokens are revoked in any case.
 
     Raises:
         SettingError: An argument is of another type, or `session_id` is empty.
@@ -107,8 +101,8 @@ async def end_session(session_id: str, config: JWTConfig, store: TokenStore, *, 
 async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore) -> int:
     """Log `identity` out everywhere: revoke all of its tokens that have been issued up to now.
 
-    Its live sessions are also ended one by one, so that none survives because another clock is a little ahead. For the
-    same reason a token without a session counts as issued a leeway before its `iat`.
+    Its live sessions are also ended one by one, and a token without a session counts as issued a leeway before its `iat`,
+    so that none survives because another clock is a little ahead.
 
     Args:
         identity: The identity that the tokens were minted for, as it was given then.
@@ -165,12 +159,7 @@ async def _tell(revoked: Literal["token", "session", "identity"], config: JWTCon
 
 
 async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | None:
-    """Write into the record of a session that it has ended, also while it is being refreshed.
-
-    Returns:
-        The state before, which says whether the session had ended already; None if the record is gone, or was refreshed
-        before each attempt, so that it is not known how long its tokens live.
-    """
+    """End a session in its record. Returns the state before; None if it is gone, or was refreshed before each attempt."""
     state: SessionRecord | None = record
     for _ in range(_ATTEMPTS):
         if state is None or state.has_ended:
@@ -183,7 +172,7 @@ async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | No
 
 
 def _of_session(session: bytes, state: SessionRecord | None, config: JWTConfig, expires_at: float = 0.0) -> Revocation:
-    """The revocation of a session that ended in `state`; None if the state is not known."""
+    """The revocation of a session that ended in `state`, which is None if it is not known."""
     known = 0.0 if state is None else state.access_expires_at
     access = math.inf if config._prepared.access_seconds is None else config._prepared.access_seconds
     # A token of a refresh under way, or of one that the store has lost, is issued about now at the latest.

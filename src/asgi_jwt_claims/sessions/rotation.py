@@ -1,18 +1,13 @@
 """Rotate refresh tokens: each is used once, and using one twice ends its session (RFC 9700 section 4.14.2).
 
-The token is verified, the application is asked about its identity, and the successor is minted. When all that can fail
-has succeeded, one atomic step of the store moves the session from the one token to the other. A token that is not the
-session's current one is handled as follows:
+When all that can fail has succeeded, one atomic step of the store moves the session from the token to its successor. A
+token that is not the session's current one is handled as follows:
 
 - It is the previous one, within the grace, and its successor has not been used: the client may have lost the response,
   and gets it again. Since a thief could use this for a while, `on_event` hears of it, and a session in which every
   refresh of a long time was followed by a repeat ends.
-- It is newer than the session: the store has lost data. This is no theft, but it is unknown which tokens have been used
-  since, so the session ends.
+- It is newer than the session: the store has lost data, so that it does not know which tokens were used. The session ends.
 - Otherwise two parties have the token, and either may be the thief. The session ends.
-
-If the store fails in that step, the session is read once more. If that fails too, the client is told to try again, and
-it is not known whether its token has been used.
 """
 
 from __future__ import annotations
@@ -24,20 +19,9 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from asgi_jwt_claims.config.events import AuthEvent, notify
-from asgi_jwt_claims.errors import (
-    ClaimsUnavailableError,
-    ExpiredTokenError,
-    IdentityRefusedError,
-    MintingError,
-    MissingClaimError,
-    MissingScopeError,
-    ReusedTokenError,
-    RevokedTokenError,
-    StoreUnavailableError,
-    TokenError,
-    WrongClientError,
-)
+from asgi_jwt_claims import errors
+from asgi_jwt_claims.config import AuthEvent, JWTConfig
+from asgi_jwt_claims.config.events import notify
 from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import ends_task
@@ -53,7 +37,6 @@ from .login import mint_pair, session_claim_of, session_end
 from .revocation import check_arguments, end_session
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.tokens.pair import TokenPair
 
 __all__ = ["ClaimsLoader", "RefreshedClaims", "check_client", "rotate_refresh_token"]
@@ -65,8 +48,8 @@ class RefreshedClaims(NamedTuple):
     """User claims and roles of the new tokens, for a `claims_loader` to return.
 
     Attributes:
-        user_claims: The user claims of the new tokens.
-        roles: Their roles; None to keep those of the refresh token.
+        user_claims: The user claims.
+        roles: The roles; None to keep those of the refresh token.
     """
 
     user_claims: Mapping[str, Any] | None
@@ -97,12 +80,11 @@ async def rotate_refresh_token(
         raw: The encoded refresh token, from `start_session` or from here.
         config: The configuration that minted it.
         store: The store that keeps its session.
-        claims_loader: A function that looks up the user claims; None to keep those of the refresh token. Its answer may
-            not be used.
+        claims_loader: A function that looks up the user claims; None to keep those of the refresh token.
         scope: Some of the scopes granted, for the access token alone.
         client_id: The client that sends the token; checked if the session was started for a client.
         check: A function of the new pair, called before the refresh token is used. It raises if the pair cannot be
-            delivered, for example because it does not fit into cookies.
+            delivered, for example in cookies.
 
     Raises:
         SettingError: `config` or `store` is of another type, or `config` lacks a `type_claim` or `session_claim`.
@@ -113,11 +95,9 @@ async def rotate_refresh_token(
         WrongClientError: The token belongs to another client.
         MissingScopeError: `scope` has more than was granted.
         InvalidTokenError: It is not a valid refresh token of a session.
-        ClaimsUnavailableError: `claims_loader` or `check` raised, or its claims cannot be minted. The token has not been
-            used.
-        KeysUnavailableError: The keys could not be fetched. The token has not been used.
-        StoreUnavailableError: The store failed. It is not known whether the token has been used; it can be sent again
-            within the grace.
+        ClaimsUnavailableError: `claims_loader` or `check` raised, or the claims cannot be minted. The token is unused.
+        KeysUnavailableError: The keys could not be fetched. The token is unused.
+        StoreUnavailableError: The store failed. The token, used or not, can be sent again within the grace.
     """
     check_arguments(config, store, "rotate_refresh_token(raw, config, store)")
     session_claim_of(config)
@@ -125,7 +105,7 @@ async def rotate_refresh_token(
     try:
         check_client(token, client_id)
         return await _rotate(token, raw, config, store, claims_loader, scope, check)
-    except TokenError as error:
+    except errors.TokenError as error:
         about(error, token)
         raise
 
@@ -143,14 +123,14 @@ async def _rotate(
     record = await _find_session(digests, config, store)
     encoded = as_ascii(raw, config.max_token_size)
     if not hmac.compare_digest(record.current, digests.token):
-        return _checked(await _answer_again(token, digests, record, encoded, config, store), check)
+        return await _answer_again(token, digests, record, encoded, config, store, check)
     logged_in_at = token.authenticated_at
     if logged_in_at is None:
-        raise MissingClaimError(claim="auth_time")
+        raise errors.MissingClaimError(claim="auth_time")
     now = int(config.clock())
     if session_end(config, logged_in_at) <= now:
         # Its `exp` has just passed, or it was minted when sessions could last longer.
-        raise ExpiredTokenError(claim="auth_time", auth_time=logged_in_at, now=now)
+        raise errors.ExpiredTokenError(claim="auth_time", auth_time=logged_in_at, now=now)
     narrowed = _narrowed(scope, token)
     loaded = await _load(token, claims_loader, config)
     granted = token.claims
@@ -169,7 +149,7 @@ async def _rotate(
         minted = mint_pair(token.identity, config, now, logged_in_at, grant, claims, fresh=False, access_scope=narrowed)
     except Exception as error:  # values of the application may raise anything
         logger().exception("new tokens could not be minted; the refresh token has not been used")
-        raise ClaimsUnavailableError(reason=type(error).__name__) from error
+        raise errors.ClaimsUnavailableError(reason=type(error).__name__) from error
     pair = _checked(minted.pair, check)
     moment = config.clock()
     after = record._replace(
@@ -189,16 +169,16 @@ async def _rotate(
     if not await _move_on(record, after, store):
         # Another request was quicker with the same token.
         record = await _find_session(digests, config, store)
-        return _checked(await _answer_again(token, digests, record, encoded, config, store), check)
+        return await _answer_again(token, digests, record, encoded, config, store, check)
     await notify(config.on_event, AuthEvent(name="refreshed", **facts_of(token)))
     return pair
 
 
 async def _move_on(before: SessionRecord, after: SessionRecord, store: TokenStore) -> bool:
-    """Replace the state of a session, and return whether it was this call that did."""
+    """Replace the state of a session, and return whether this call did."""
     try:
         return await store.replace_session(before.session, before.current, after)
-    except StoreUnavailableError:
+    except errors.StoreUnavailableError:
         # Perhaps only the answer was lost. Without this look, the client would send a token that has been used.
         record = await store.session(before.session)
         if record is not None and record.current == before.current:
@@ -208,20 +188,26 @@ async def _move_on(before: SessionRecord, after: SessionRecord, store: TokenStor
 
 async def _find_session(digests: TokenDigests, config: JWTConfig, store: TokenStore) -> SessionRecord:
     if not digests.session or not digests.token:
-        raise MissingClaimError(claim=config.session_claim if not digests.session else "jti")
+        raise errors.MissingClaimError(claim=config.session_claim if not digests.session else "jti")
     if await is_digest_revoked(store, digests):
-        raise RevokedTokenError()
+        raise errors.RevokedTokenError()
     record = await store.session(digests.session)
     if record is None:
         # If each process has a store of its own, another process knows the session.
-        raise RevokedTokenError(reason="no such session here")
+        raise errors.RevokedTokenError(reason="no such session here")
     if record.has_ended:
-        raise RevokedTokenError(reason="the session has ended")
+        raise errors.RevokedTokenError(reason="the session has ended")
     return record
 
 
 async def _answer_again(
-    token: Token, digests: TokenDigests, record: SessionRecord, encoded: bytes, config: JWTConfig, store: TokenStore
+    token: Token,
+    digests: TokenDigests,
+    record: SessionRecord,
+    encoded: bytes,
+    config: JWTConfig,
+    store: TokenStore,
+    check: Callable[[TokenPair], object] | None,
 ) -> TokenPair:
     """The stored response to a token that is not the session's current one; or end the session."""
     is_previous = hmac.compare_digest(record.previous, digests.token)
@@ -229,23 +215,20 @@ async def _answer_again(
     if is_previous and record.response and config.clock() - record.previous_used_at < config._prepared.grace_seconds:
         pair = decrypt_response(record.response, encoded, digests.session)
         if pair is not None and repeats < _MAX_REPEATS:
-            await _note_repeat(token, record, repeats, config, store)
-            return pair
+            if not record.was_repeated:
+                # If the session has moved on meanwhile, the repeat was good when it came, and need not count.
+                noted = record._replace(repeats=repeats, was_repeated=True)
+                await store.replace_session(record.session, record.current, noted)
+            await notify(config.on_event, AuthEvent(name="refresh_repeated", **facts_of(token)))
+            return _checked(pair, check)
     expires_at = math.inf if token.expires_at is None else token.expires_at
     await end_session(str(token.session_id), config, store, expires_at=expires_at)
     if not is_previous and token.issued_at is not None and token.issued_at > record.refreshed_at:
         logger().warning("the store has lost the last state of session %s, which has ended", token.session_id)
-        raise RevokedTokenError(reason="the store has lost the state of the session", jti=token.jti)
+        raise errors.RevokedTokenError(reason="the store has lost the state of the session", jti=token.jti)
     logger().warning("a refresh token was used twice; its session %s has ended", token.session_id)
     await notify(config.on_event, AuthEvent(name="reuse_detected", **facts_of(token)))
-    raise ReusedTokenError(jti=token.jti)
-
-
-async def _note_repeat(token: Token, record: SessionRecord, repeats: int, config: JWTConfig, store: TokenStore) -> None:
-    if not record.was_repeated:
-        # If the session has moved on meanwhile, the repeat was good when it came, and need not count.
-        await store.replace_session(record.session, record.current, record._replace(repeats=repeats, was_repeated=True))
-    await notify(config.on_event, AuthEvent(name="refresh_repeated", **facts_of(token)))
+    raise errors.ReusedTokenError(jti=token.jti)
 
 
 def _checked(pair: TokenPair, check: Callable[[TokenPair], object] | None) -> TokenPair:
@@ -254,7 +237,7 @@ def _checked(pair: TokenPair, check: Callable[[TokenPair], object] | None) -> To
             check(pair)
     except Exception as error:  # a function of the application may raise anything
         logger().exception("the tokens of a refresh cannot be delivered")
-        raise ClaimsUnavailableError(reason=type(error).__name__) from error
+        raise errors.ClaimsUnavailableError(reason=type(error).__name__) from error
     return pair
 
 
@@ -267,7 +250,7 @@ def check_client(token: Token, client_id: str | None) -> None:
     if not isinstance(expected, str) or not hmac.compare_digest(
         expected.encode(), sent.encode("utf-8", "surrogatepass")
     ):
-        raise about(WrongClientError(), token)
+        raise about(errors.WrongClientError(), token)
 
 
 async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) -> RefreshedClaims:
@@ -278,15 +261,15 @@ async def _load(token: Token, loader: ClaimsLoader | None, config: JWTConfig) ->
         loaded = loader(token)
         if inspect.isawaitable(loaded):
             loaded = await loaded
-    except TokenError:
+    except errors.TokenError:
         raise
     except BaseException as error:  # a task that the loader awaits may be cancelled, which is a failure too
         if ends_task(error):
             raise
         logger().exception("claims_loader failed; the refresh token has not been used")
-        raise ClaimsUnavailableError(reason=type(error).__name__) from error
+        raise errors.ClaimsUnavailableError(reason=type(error).__name__) from error
     if loaded is None:
-        raise IdentityRefusedError()
+        raise errors.IdentityRefusedError()
     return loaded if isinstance(loaded, RefreshedClaims) else RefreshedClaims(loaded)
 
 
@@ -295,9 +278,9 @@ def _narrowed(scope: str | None, token: Token) -> str | None:
         return None
     try:
         text = scope_text(scope)
-    except MintingError:
-        raise MissingScopeError(reason="not scopes") from None
+    except errors.MintingError:
+        raise errors.MissingScopeError(reason="not scopes") from None
     wanted = set(text.split(" "))
     if not wanted <= token.scopes:
-        raise MissingScopeError(missing=" ".join(sorted(wanted - token.scopes)))
+        raise errors.MissingScopeError(missing=" ".join(sorted(wanted - token.scopes)))
     return text

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from asgi_jwt_claims.runtime.imports import importer
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.tokens.digests import TokenDigests
-
-    from .base import Revocation, RevocationFeed, SessionRecord, TokenStore
+    from .base import Revocation, RevocationFeed, SessionRecord, TokenDigests, TokenStore
     from .memory import MemoryStore
     from .mirrored import MirroredStore
     from .sqlite import SQLiteStore

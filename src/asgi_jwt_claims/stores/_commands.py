@@ -1,7 +1,4 @@
-"""What `RedisStore` and `CoredisStore` have in common; they differ only in how they send commands.
-
-Scripts are sent whole each time, because a server that was just restarted knows none.
-"""
+"""What `RedisStore` and `CoredisStore` have in common; they differ only in how they send commands."""
 
 from __future__ import annotations
 
@@ -11,7 +8,8 @@ import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar, get_type_hints
+from datetime import timedelta
+from typing import Any, Generic, NamedTuple, Self, TypeVar, get_type_hints
 
 import anyio
 
@@ -21,22 +19,29 @@ from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 
 from . import _redis_scripts as scripts
-from .base import PAGE, Revocation, SessionRecord, TokenStore
+from .base import PAGE, Revocation, SessionRecord, TokenDigests, TokenStore
 
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from asgi_jwt_claims.tokens.digests import TokenDigests
-
-__all__ = ["CommandStore", "FeedEntry", "FeedStore", "Position"]
+__all__ = ["CommandStore", "FeedStore", "Position"]
 
 ClientT = TypeVar("ClientT")
 
-_READERS: dict[type, Any] = {bytes: bytes.fromhex, str: str, float: float, int: int, bool: "1".__eq__}
+
+def _number(value: float) -> str:
+    return "+inf" if value == math.inf else repr(value)
+
+
+# How a value is read from its text, and written as one.
+_TEXTS: dict[type, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
+    bytes: (bytes.fromhex, bytes.hex),
+    str: (str, str),
+    float: (float, _number),
+    int: (int, repr),
+    bool: ("1".__eq__, lambda value: str(int(value))),
+}
 _STORED_NAMES = {"session_id": "id", "previous_used_at": "spent_at", "response_until": "sealed_until"}
-# The fields of a record that its hash has: the name that each has there, and how its text is read.
+# The fields of a record that its hash has: the name that each has there, and how its text is read and written.
 _FIELDS = {
-    name: (_STORED_NAMES.get(name, name), _READERS[kind])
+    name: (_STORED_NAMES.get(name, name), *_TEXTS[kind])
     for name, kind in get_type_hints(SessionRecord).items()
     if name not in ("session", "response")
 }
@@ -50,13 +55,6 @@ class Position(NamedTuple):
     number: int
 
 
-class FeedEntry(NamedTuple):
-    """One entry of the feed."""
-
-    position: Position
-    revocation: Revocation
-
-
 class FeedStore(TokenStore):
     """A store that `MirroredStore` can mirror: it lists all revocations, and has a feed of those that follow."""
 
@@ -68,14 +66,13 @@ class FeedStore(TokenStore):
 
     @abstractmethod
     async def page(self, cursor: int) -> tuple[int, list[Revocation]]:
-        """A page of all revocations, and the cursor of the next page.
+        """The cursor of the next page, and a page of all revocations.
 
-        The first cursor is 0, and the last page returns 0. A revocation that lasts throughout the reading is on one of
-        the pages.
+        The first cursor is 0, as is that after the last page. What is revoked throughout the reading is on some page.
         """
 
     @abstractmethod
-    async def follow(self, after: Position, wait: float) -> list[FeedEntry]:
+    async def follow(self, after: Position, wait: float) -> list[tuple[Position, Revocation]]:
         """The entries after a position, in order. Waits for one, at most `wait` seconds."""
 
 
@@ -111,8 +108,7 @@ class CommandStore(FeedStore, Generic[ClientT]):
             url: The server: `redis://`, `rediss://` or `unix://`.
             options: The options of the class.
         """
-        timeout = as_duration(options.get("timeout", 1.0), "timeout").total_seconds()
-        store = cls(cls._connect(url, timeout), **options)
+        store = cls(cls._connect(url, as_duration(options.get("timeout", 1.0), "timeout").total_seconds()), **options)
         store._owned = True
         return store
 
@@ -128,20 +124,18 @@ class CommandStore(FeedStore, Generic[ClientT]):
 
     @abstractmethod
     async def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
-        """Run a script on the server."""
+        """Run a script on the server; sent whole, because a server that was just restarted knows none."""
 
     @abstractmethod
     async def _read_stream(self, key: str, after: str, milliseconds: int) -> list[tuple[Any, dict[Any, Any]]]:
         """The entries of a stream after an identifier."""
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
-        """See `TokenStore`."""
         arguments = (digests.token.hex(), digests.session.hex(), digests.identity.hex(), repr(digests.issued_at))
         found = await self._evaluate(scripts.IS_REVOKED, (self._revoked,), repr(self._clock()), *arguments)
         return int(found) == 1
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `TokenStore`."""
         now = self._clock()
         arguments = [
             text
@@ -154,17 +148,13 @@ class CommandStore(FeedStore, Generic[ClientT]):
             await self._evaluate(scripts.REVOKE, (self._revoked, self._feed), *arguments[start : start + 1500])
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         found = await self._evaluate(scripts.CUTOFF, (self._revoked,), identity.hex(), repr(self._clock()))
         return abs(float(found))
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
-        found = await self._fetch([session])
-        return found[0] if found else None
+        return next(iter(await self._fetch([session])), None)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         found: list[SessionRecord] = []
         while len(found) < limit:
             count = min(limit - len(found), _FETCHED_AT_ONCE)
@@ -179,7 +169,6 @@ class CommandStore(FeedStore, Generic[ClientT]):
         return found
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
         now = self._clock()
         arguments = (
             current.hex(),
@@ -188,20 +177,18 @@ class CommandStore(FeedStore, Generic[ClientT]):
             _milliseconds(record.expires_at - now),
             _milliseconds(record.response_until - now) if record.response else "0",
             b64url_encode(record.response).decode(),
-            _as_text(record.has_ended),
+            str(int(record.has_ended)),
         )
-        fields = [text for name, (stored, _) in _FIELDS.items() for text in (stored, _as_text(getattr(record, name)))]
+        fields = [text for name, (at, _, write) in _FIELDS.items() for text in (at, write(getattr(record, name)))]
         keys = (*self._keys_of(session), self._list_key(record.identity))
         return int(await self._evaluate(scripts.REPLACE, keys, *arguments, *fields)) == 1
 
     async def position(self) -> Position:
-        """See `FeedStore`."""
         entries, number = await self._evaluate(scripts.FEED_END, (self._revoked, self._feed))
         # The feed may have been trimmed to nothing; the number of its last entry remains.
         return Position(_text(entries[0][0]) if entries else "0-0", int(number))
 
     async def page(self, cursor: int) -> tuple[int, list[Revocation]]:
-        """See `FeedStore`."""
         after, members, cutoffs = await self._evaluate(scripts.PAGE, (self._revoked,), str(cursor))
         texts = [_text(member) for member in members]
         revocations = [
@@ -210,13 +197,12 @@ class CommandStore(FeedStore, Generic[ClientT]):
         ]
         return int(after), revocations
 
-    async def follow(self, after: Position, wait: float) -> list[FeedEntry]:
-        """See `FeedStore`."""
+    async def follow(self, after: Position, wait: float) -> list[tuple[Position, Revocation]]:
         with _guarded(), anyio.fail_after(wait + self._timeout):
             entries = await self._read_stream(self._feed, after.id, max(1, round(wait * 1000)))
         read = [(_text(identifier), {_text(k): _text(v) for k, v in fields.items()}) for identifier, fields in entries]
         return [
-            FeedEntry(Position(identifier, int(fields["n"])), _revocation(fields["m"], fields["u"], fields["c"]))
+            (Position(identifier, int(fields["n"])), _revocation(fields["m"], fields["u"], fields["c"]))
             for identifier, fields in read
         ]
 
@@ -228,7 +214,7 @@ class CommandStore(FeedStore, Generic[ClientT]):
         return f"{self._prefix}:sessions:{identity.hex()}"
 
     async def _fetch(self, sessions: Sequence[bytes]) -> list[SessionRecord]:
-        """The records with these digests, by one script, without those that are gone."""
+        """The records with these digests, without those that are gone."""
         keys = [key for session in sessions for key in self._keys_of(session)]
         found = await self._evaluate(scripts.READ_SESSIONS, keys) if keys else "[]"
         now = self._clock()
@@ -277,10 +263,6 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _number(value: float) -> str:
-    return "+inf" if value == math.inf else repr(value)
-
-
 def _milliseconds(seconds: float) -> str:
     """A time to live, in milliseconds; "0" for none."""
     return "0" if seconds == math.inf else str(max(1, math.ceil(seconds * 1000)))
@@ -291,16 +273,8 @@ def _revocation(name: str, until: str, cutoff: str) -> Revocation:
     return Revocation("identity" if at else "token", bytes.fromhex(name), float(until), at)
 
 
-def _as_text(value: bytes | str | float) -> str:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if isinstance(value, bool) else _number(value)
-
-
 def _record(session: bytes, texts: dict[str, str], sealed: str, now: float) -> SessionRecord:
     # A record that an earlier release has written lacks the latest fields.
-    values = {name: read(texts[stored]) for name, (stored, read) in _FIELDS.items() if stored in texts}
-    is_kept = values["response_until"] > now
-    return SessionRecord(session=session, response=b64url_decode(sealed.encode()) if is_kept else b"", **values)
+    values = {name: read(texts[stored]) for name, (stored, read, _) in _FIELDS.items() if stored in texts}
+    response = b64url_decode(sealed.encode()) if values["response_until"] > now else b""
+    return SessionRecord(session=session, response=response, **values)

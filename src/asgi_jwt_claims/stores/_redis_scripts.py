@@ -4,17 +4,13 @@ All keys carry one hash tag, so that in a cluster they are on one node and a scr
 
 - `{prefix}:revoked`: a sorted set with the digest of all that is revoked, by the time when it is forgotten; `-` and the
   digest of an identity, by its cutoff as a negative number; and `number`, by the number of the last entry of the feed.
-  As one key, a server can only lose all of it, and mirrors see by the number that it has;
-- `{prefix}:feed`: a stream of revocations, for mirrors. Entries are numbered without gaps, and a server that has lost
-  the number begins with another one;
+  A server can only lose all of it, and mirrors then see another number;
+- `{prefix}:feed`: a stream of revocations, for mirrors, numbered without gaps;
 - `{prefix}:session:<digest>`: a hash, the session; `{prefix}:sealed:<digest>`: its last response, during the grace;
 - `{prefix}:sessions:<digest of the identity>`: a sorted set with the digests of its live sessions, by their expiry.
 
 Each script begins its writing with a command that a full server refuses (`ZADD`, `HSET`), so that it does all or
-nothing; it deletes last.
-
-The clock of the server decides what has expired, with as much to spare as clocks may differ: no client's clock deletes
-what others still need.
+nothing; it deletes last. What has expired is decided by the server's clock, with as much to spare as clocks may differ.
 """
 
 from __future__ import annotations

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING
 
-from .base import Revocation
-
-if TYPE_CHECKING:
-    from asgi_jwt_claims.tokens.digests import TokenDigests
+from .base import Revocation, TokenDigests
 
 __all__ = ["RevocationIndex"]
 
@@ -20,8 +16,7 @@ _BUCKET = 60.0  # seconds
 class RevocationIndex:
     """The revocations that a process knows. A lookup takes the same time however many there are.
 
-    Each addition drops a few entries whose tokens have expired, so that no call waits for a cleanup. Entries whose
-    tokens never expire stay.
+    Each addition drops a few entries whose tokens have expired, so that no call waits for a cleanup.
     """
 
     __slots__ = ("_buckets", "_cutoffs", "_expired", "_order", "_until")
@@ -43,7 +38,11 @@ class RevocationIndex:
         if until > now and until > self._until.get(digest, 0.0):
             self._until[digest] = until
             if until != math.inf:
-                self._schedule(digest, until)
+                minute = int(until // _BUCKET) + 1
+                if minute not in self._buckets:
+                    self._buckets[minute] = []
+                    heapq.heappush(self._order, minute)
+                self._buckets[minute].append(digest)
         if cutoff and digest in self._until:
             self._cutoffs[digest] = max(cutoff, self._cutoffs.get(digest, 0.0))
         self._prune(now)
@@ -66,17 +65,9 @@ class RevocationIndex:
         return list(self._until.items())
 
     def revocation(self, digest: bytes, until: float) -> Revocation:
-        """The revocation of a digest, for another store. It does not tell tokens and sessions apart, nor do stores."""
+        """The revocation of a digest. It does not tell tokens and sessions apart, nor do stores."""
         cutoff = self._cutoffs.get(digest, 0.0)
         return Revocation("identity" if cutoff else "token", digest, until, cutoff)
-
-    def _schedule(self, digest: bytes, until: float) -> None:
-        minute = int(until // _BUCKET) + 1
-        bucket = self._buckets.get(minute)
-        if bucket is None:
-            bucket = self._buckets[minute] = []
-            heapq.heappush(self._order, minute)
-        bucket.append(digest)
 
     def _prune(self, now: float) -> None:
         if not self._expired:

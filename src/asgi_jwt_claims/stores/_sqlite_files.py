@@ -1,9 +1,8 @@
 """Connections of one process to an SQLite file, and the schema of that file.
 
-SQLite keeps a list of open files in the process, with the locks that it believes to hold on them. A forked child
-inherits the list but not the locks; with a connection of the parent in that list, the child would write into a log that
-the parent removes when it closes. So a fork waits until the transactions under way have ended, and closes all
-connections first. Parent and child then open their own.
+A forked child inherits SQLite's list of open files but not the locks on them, and with a connection of the parent it
+would write into a log that the parent removes when it closes. So a fork waits until the transactions under way have
+ended, and closes all connections first. Parent and child then open their own.
 """
 
 from __future__ import annotations
@@ -103,22 +102,19 @@ class Connections:
 
     def close(self) -> None:
         """Close all connections, once the threads have given them back."""
-        self.hold()
-        self._file = None
-        self.release()
+        with self.held():
+            self._file = None
 
-    def hold(self) -> None:
-        """Close all connections, and lend none until `release`."""
-        self._returned.acquire()
-        self._returned.wait_for(lambda: not self._lent)
-        self._close_idle()
-
-    def release(self) -> None:
-        """Lend connections again."""
-        self._returned.release()
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Close all connections, once the threads have given them back, and lend none meanwhile."""
+        with self._returned:
+            self._returned.wait_for(lambda: not self._lent)
+            self._close_idle()
+            yield
 
     def _find_file(self) -> tuple[int, int]:
-        """Device and inode of the file at the path, which is created if none has been open yet."""
+        """Device and inode of the file, which is created if none has been open yet."""
         if self._file is None and not self.path.exists():
             self.path.touch(mode=0o600)
         status = self.path.stat()
@@ -139,20 +135,18 @@ class Connections:
 
 
 _ALL: weakref.WeakSet[Connections] = weakref.WeakSet()
-_HELD: list[Connections] = []
 _FORKS = threading.Lock()
+_HELD = contextlib.ExitStack()  # during a fork
 
 
 def _before_fork() -> None:
     _FORKS.acquire()
     for connections in _ALL:
-        connections.hold()
-        _HELD.append(connections)
+        _HELD.enter_context(connections.held())
 
 
 def _after_fork() -> None:
-    while _HELD:
-        _HELD.pop().release()
+    _HELD.close()
     _FORKS.release()
 
 

@@ -1,10 +1,8 @@
 """`TokenStore`, the contract of every store of revocations and sessions.
 
-A store keeps two kinds of records. A *revocation* is kept until the tokens that it is about have expired; to add one
-twice, or late, changes nothing. A *session* is the state of one login; it is replaced as a whole, and only by a caller
-that has seen the state it replaces. The rules about tokens are elsewhere, once for all stores.
-
-A store never holds a token: it knows tokens, sessions and identities by digests of 16 bytes.
+A *revocation* is kept until the tokens that it is about have expired; to add one twice, or late, changes nothing. A
+*session* is the state of one login; it is replaced as a whole, and only by a caller that has seen the state it replaces.
+A store knows tokens, sessions and identities by digests of 16 bytes, and never holds a token.
 """
 
 from __future__ import annotations
@@ -26,21 +24,21 @@ __all__ = [
     "Revocation",
     "RevocationFeed",
     "SessionRecord",
+    "TokenDigests",
     "TokenStore",
     "ask",
     "is_digest_revoked",
     "is_of_session",
 ]
 
-PAGE: Final = 500
-"""How many sessions a page has, unless the caller sets a limit."""
+PAGE: Final = 500  # sessions, unless the caller sets a limit
 
 
 class Revocation(NamedTuple):
     """A token, a session or an identity that is revoked. Times are seconds since the epoch.
 
     Attributes:
-        kind: What is revoked: `"token"`, `"session"` or `"identity"`.
+        kind: What is revoked.
         digest: The digest of what is revoked.
         until: When the last of its tokens has expired; infinity if one of them never expires.
         cutoff: For an identity, the time up to which its tokens are revoked: those issued then or before. 0 otherwise.
@@ -72,8 +70,7 @@ class SessionRecord(NamedTuple):
         audience: The audience granted at login, as compact JSON of a str or a list of str; empty for the configuration's.
         repeats: How many rotations in a row were each followed by a repeat of the token that they used.
         was_repeated: Whether `previous` was sent again within the grace.
-        has_ended: Whether the session was ended. Its record is kept until `expires_at`, so that the refresh token is
-            refused for as long as it lives.
+        has_ended: Whether the session was ended. Its record is kept, so that its refresh token is refused.
     """
 
     session: bytes
@@ -100,7 +97,7 @@ Listener: TypeAlias = Callable[[Collection[Revocation]], None]
 
 
 class RevocationFeed:
-    """Listeners that get each revocation at once: the open connections."""
+    """Listeners, such as open connections, that get each revocation at once."""
 
     __slots__ = ("_listeners", "_lock")
 
@@ -127,19 +124,15 @@ class RevocationFeed:
 class TokenStore(ABC):
     """A store of revocations and sessions.
 
-    To write one, subclass this and run `StoreContract` of `asgi_jwt_claims.testing` against it. A method raises
-    `StoreUnavailableError`, and nothing else, when it cannot reach its data. A write that returns without an error is
-    kept, and every process sees it from then on.
+    To write one, subclass this and run `StoreContract` of `asgi_jwt_claims.testing` against it. A method that cannot
+    reach its data raises `StoreUnavailableError`, and nothing else. Once a write has returned, every process sees it.
     """
 
     __slots__ = ()
 
     @property
     def feed(self) -> RevocationFeed | None:
-        """The feed of revocations as they become known in this process; None if the store cannot learn of them.
-
-        A store with a feed also overrides `is_revoked_locally`, by which open connections check their tokens.
-        """
+        """The feed of what this process learns of; a store with one also overrides `is_revoked_locally`."""
         return None
 
     @abstractmethod
@@ -148,14 +141,11 @@ class TokenStore(ABC):
 
     @abstractmethod
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """Keep each revocation until its `until`, and no longer.
-
-        Of two for the same digest, the later `until` and the later `cutoff` count.
-        """
+        """Keep each revocation until its `until`. Of two for one digest, the later `until` and `cutoff` count."""
 
     @abstractmethod
     async def cutoff(self, identity: bytes) -> float:
-        """The time up to which tokens of the identity with this digest are revoked, in seconds since the epoch, or 0."""
+        """The time up to which tokens of an identity are revoked, in seconds since the epoch; 0 if none are."""
 
     @abstractmethod
     async def session(self, session: bytes) -> SessionRecord | None:
@@ -163,28 +153,24 @@ class TokenStore(ABC):
 
     @abstractmethod
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """A page of the live sessions of an identity: those that have not ended and whose `expires_at` has not passed.
+        """A page of the sessions of an identity that have neither ended nor expired, ordered by their digests.
 
         Args:
             identity: The digest of the identity.
-            after: The digest that the sessions of the page come after: for the next page, that of the last session.
-            limit: How many sessions the page has at most.
-
-        Returns:
-            The sessions in ascending order of their digests. A page that is shorter than `limit` is the last.
+            after: The digest that the page begins after: that of the last session of the page before.
+            limit: How many sessions the page has at most; a shorter page is the last.
         """
 
     @abstractmethod
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """Replace the state of a session if it is still what the caller has seen; atomic, also across processes.
+        """Replace the state of a session, and return whether it was still what the caller has seen.
+
+        Atomic, also across processes.
 
         Args:
             session: The digest of the session.
             current: The `current` of the state to replace; empty if the session must not exist yet.
             record: The new state.
-
-        Returns:
-            Whether the state was replaced; False if `current` has changed meanwhile.
         """
 
     def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:  # noqa: ARG002 -- for stores that know
@@ -192,11 +178,7 @@ class TokenStore(ABC):
         return None
 
     async def check(self, token: Token, config: JWTConfig) -> bool:
-        """Whether `token` is revoked, or is a refresh token whose session has ended.
-
-        Raises:
-            StoreUnavailableError: The store cannot be reached.
-        """
+        """Whether `token` is revoked, or is a refresh token whose session has ended."""
         digests = digests_of(token, config)
         if await is_digest_revoked(self, digests):
             return True
@@ -213,11 +195,7 @@ class TokenStore(ABC):
 
 
 def ask(store: TokenStore, token: Token, config: JWTConfig) -> Awaitable[object]:
-    """Ask what `TokenStore.check` asks, in fewer coroutines for a token without a session to look for.
-
-    Returns:
-        The answer, to be awaited. The caller must take anything but True and False for no answer.
-    """
+    """Ask what `TokenStore.check` asks, in fewer coroutines. The caller must take only True and False for an answer."""
     if type(store).check is TokenStore.check:
         digests = digests_of(token, config)
         if not digests.session or token.type != "refresh":  # as `is_of_session`
@@ -226,11 +204,7 @@ def ask(store: TokenStore, token: Token, config: JWTConfig) -> Awaitable[object]
 
 
 async def is_digest_revoked(store: TokenStore, digests: TokenDigests) -> bool:
-    """Whether `store` says that one of the digests is revoked.
-
-    Raises:
-        StoreUnavailableError: The store cannot be reached, or its answer is not a bool.
-    """
+    """Whether `store` says that one of the digests is revoked. An answer that is no bool counts as none."""
     revoked: Any = await store.is_revoked(digests)
     if revoked is not True and revoked is not False:
         raise StoreUnavailableError(reason=f"is_revoked returned {type(revoked).__name__}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import anyio
 
@@ -15,20 +16,15 @@ with needs("coredis"):
     from coredis import Redis
     from coredis.retry import NoRetryPolicy
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 __all__ = ["CoredisStore"]
 
 
 class CoredisStore(CommandStore["Redis[Any]"]):
     """Keep revocations and sessions on a server, as `RedisStore` does, through coredis.
 
-    The application has to enter a client of coredis (`async with client`) before its store is used. The client of
-    `from_url` is open while the application runs (its lifespan).
-
-    A call that has been sent is not cancelled, because coredis would lose a place of its pool for good; it lasts for
-    `stream_timeout` and `connect_timeout` of the client at most. Any number of calls share few connections.
+    The application has to enter a client (`async with client`) before its store is used; that of `from_url` is open
+    during the lifespan. Any number of calls share few connections. A call that has been sent is not cancelled, because
+    coredis would lose a place of its pool for good; it lasts for the client's two timeouts at most.
 
     Args:
         client: A client of coredis with a `stream_timeout` and a `connect_timeout`, in seconds.

@@ -31,8 +31,7 @@ class MemoryStore(TokenStore):
     """Keep revocations and sessions in this process. Several worker processes would each know only their own.
 
     Event loops and threads may share a store. The first store of a process logs a warning if the process looks like a
-    worker: `WEB_CONCURRENCY` is more than 1, or gunicorn or `multiprocessing` started it, as uvicorn, hypercorn, granian
-    and Sanic do with workers. How many workers there are is not known.
+    worker: `WEB_CONCURRENCY` is more than 1, or gunicorn or `multiprocessing` (as other servers use it) started it.
 
     Args:
         clock: A function that returns seconds since the epoch, such as `time.time`.
@@ -45,9 +44,7 @@ class MemoryStore(TokenStore):
         self._feed = RevocationFeed()
         self._clock = clock
         self._index = RevocationIndex()
-        self._sessions: OrderedDict[bytes, SessionRecord] = (
-            OrderedDict()
-        )  # in the order in which `_sweep` looks at them
+        self._sessions: OrderedDict[bytes, SessionRecord] = OrderedDict()  # as `_sweep` comes to them
         self._by_identity: dict[bytes, set[bytes]] = {}
         self._lock = threading.Lock()
 
@@ -61,34 +58,28 @@ class MemoryStore(TokenStore):
         return self._index.is_revoked(digests_of(token, config), self._clock())
 
     async def is_revoked(self, digests: TokenDigests) -> bool:
-        """See `TokenStore`."""
         return self._index.is_revoked(digests, self._clock())
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `TokenStore`."""
         with self._lock:
             for revocation in revocations:
                 self._index.add(revocation, self._clock())
         self._feed.publish(revocations)
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         return self._index.cutoff(identity, self._clock())
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
         return self._as_of(session, self._clock())
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         now = self._clock()
         with self._lock:
             sessions = sorted(session for session in self._by_identity.get(identity, ()) if session > after)
-            found = (self._as_of(session, now) for session in sessions)
-            return list(islice((record for record in found if record is not None and not record.has_ended), limit))
+            records = (self._as_of(session, now) for session in sessions)
+            return list(islice((one for one in records if one and not one.has_ended), limit))
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
         now = self._clock()
         with self._lock:
             before = self._as_of(session, now)

@@ -1,11 +1,8 @@
 """`MirroredStore`: every process knows all revocations, so that no request has to ask the server.
 
-The mirror follows the server's feed. It notes the end of the feed first and then reads all revocations, so that it misses
-none in between. Entries are numbered, and a gap in the numbers makes it begin again. It keeps each revocation until that
-expires, also if the server loses it: then the mirror writes it to the server again.
-
-If the server has not answered for longer than `max_lag`, the mirror asks it about each token that it does not know to be
-revoked.
+The mirror notes the end of the server's feed, reads all revocations, and then follows the feed from there. Entries are
+numbered, and a gap in the numbers makes it begin again. It keeps each revocation until that expires; if the server loses
+one, the mirror writes it there again.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MirroredStore"]
 
-_MAX_PAUSE = 1.0  # seconds between two attempts to reach the server
+_PAUSE, _MAX_PAUSE = 0.05, 1.0  # seconds between two attempts to reach the server
 _WRITTEN_AT_ONCE = 500
 _ADDED_AT_ONCE = 100
 
@@ -46,7 +43,7 @@ class MirroredStore(TokenStore):
 
     Args:
         store: A `RedisStore` or `CoredisStore`.
-        max_lag: How long the server may be silent before it is asked directly; a `timedelta` or seconds.
+        max_lag: How long the server may be silent before it is asked about each token; a `timedelta` or seconds.
         heartbeat: How often the server answers at least; at most half of `max_lag`.
         when_unreachable: What happens to a token that is not known to be revoked while the server cannot be reached:
             `deny` refuses it with 503, `allow_possibly_revoked_tokens` accepts it.
@@ -106,7 +103,6 @@ class MirroredStore(TokenStore):
         return self._monotonic() - self._heard_at <= self._max_lag
 
     def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:
-        """See `TokenStore`."""
         if self._index.is_revoked(digests_of(token, config), self._clock()):
             return True
         return False if self._monotonic() - self._heard_at <= self._max_lag else None
@@ -131,34 +127,29 @@ class MirroredStore(TokenStore):
         await self._add(tuple(revocations))
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         return max(self._index.cutoff(identity, self._clock()), await self._store.cutoff(identity))
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
         return await self._store.session(session)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         return await self._store.sessions(identity, after=after, limit=limit)
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
         return await self._store.replace_session(session, current, record)
 
     async def aclose(self) -> None:
-        """See `TokenStore`."""
         await self._store.aclose()
 
     async def run(self) -> None:
         """Follow the feed until cancelled, and try again after each failure of the server."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._store.run)
-            pause = 0.05
+            pause = _PAUSE
             while True:
                 try:
                     position = await self._read_everything()
-                    pause = 0.05
+                    pause = _PAUSE
                     while True:
                         position = await self._follow(position)
                 except _GapError as error:
@@ -173,14 +164,12 @@ class MirroredStore(TokenStore):
         begun_at = self._monotonic()
         known_before = self._index.entries()
         on_server: dict[bytes, tuple[float, float]] = {}
-        cursor = 0
-        while True:
-            cursor, revocations = await self._store.page(cursor)
+        cursor: int | None = None
+        while cursor != 0:
+            cursor, revocations = await self._store.page(cursor or 0)
             await self._add(revocations)
             if known_before:
                 on_server.update((one.digest, (one.until, one.cutoff)) for one in revocations)
-            if not cursor:
-                break
         await self._restore(known_before, on_server)
         self._heard_at = begun_at
         return position
@@ -212,11 +201,11 @@ class MirroredStore(TokenStore):
             entries = await self._store.follow(position, 0)
             if not entries:
                 raise _GapError("the server's number is not that of the last entry")
-        await self._add([entry.revocation for entry in entries])
-        for entry in entries:
-            if entry.position.number != position.number + 1:
-                raise _GapError(f"{entry.position.number} after {position.number}")
-            position = entry.position
+        await self._add([revocation for _, revocation in entries])
+        for following, _ in entries:
+            if following.number != position.number + 1:
+                raise _GapError(f"{following.number} after {position.number}")
+            position = following
         self._heard_at = asked_at
         return position
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import anyio
 
@@ -13,9 +14,6 @@ from ._commands import CommandStore
 
 with needs("redis"):
     from redis import asyncio as aioredis
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["RedisStore"]
 
@@ -32,8 +30,8 @@ class RedisStore(CommandStore["aioredis.Redis | aioredis.RedisCluster"]):
     at most `timeout`.
 
     Args:
-        client: A client of redis-py, which the application closes. Give it a `BlockingConnectionPool`, because the
-            ordinary pool raises at once when all of its connections are in use.
+        client: A client of redis-py, which the application closes. Give it a `BlockingConnectionPool`: the ordinary pool
+            raises when all of its connections are in use.
         prefix: The beginning of all keys, written in braces, so that a cluster keeps them on one node.
         timeout: The longest wait for an answer, and for a free connection; a `timedelta` or seconds.
         clock: A function that returns seconds since the epoch, such as `time.time`.
@@ -67,7 +65,6 @@ class RedisStore(CommandStore["aioredis.Redis | aioredis.RedisCluster"]):
                 await self.aclose()
 
     async def aclose(self) -> None:
-        """See `TokenStore`."""
         if self._owned:
             await self._client.aclose()
 

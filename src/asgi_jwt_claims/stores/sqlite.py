@@ -1,10 +1,8 @@
 """`SQLiteStore`, for several worker processes on one machine: one file, no packages and no server.
 
-Every call is one transaction in a worker thread; the event loop never waits for the disk. The file is in WAL mode and
-written through (`synchronous=FULL`), so that revocations survive a crash of the process or of the machine.
-
-A call that finds the file locked gives its connection back and tries again after a pause, until `timeout`: no thread
-and no connection waits for another process. Writers take turns within an event loop; readers wait for no writer.
+Every call is one transaction in a worker thread. The file is in WAL mode and written through (`synchronous=FULL`), so
+that revocations survive a crash of the machine. A call that finds the file locked gives its connection back and tries
+again after a pause, until `timeout`. Writers take turns within an event loop; readers wait for no writer.
 """
 
 from __future__ import annotations
@@ -15,8 +13,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Coroutine
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -26,12 +25,7 @@ from asgi_jwt_claims.errors import SettingError, StoreUnavailableError
 from asgi_jwt_claims.runtime.durations import as_duration
 
 from ._sqlite_files import Connections, is_busy
-from .base import PAGE, Revocation, SessionRecord, TokenStore
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from asgi_jwt_claims.tokens.digests import TokenDigests
+from .base import PAGE, Revocation, SessionRecord, TokenDigests, TokenStore
 
 __all__ = ["SQLiteStore"]
 
@@ -61,9 +55,8 @@ class SQLiteStore(TokenStore):
     a network file system, because SQLite cannot rely on its locks.
 
     Args:
-        path: The file; it is created if there is none, readable by its owner only. A file of an earlier version is
-            brought up to date when it is opened. A file that is removed while it is in use is not created again: calls
-            fail until another file is in its place, which is then opened.
+        path: The file; it is created if there is none, readable by its owner only, and brought up to date if it is of an
+            earlier version. If it is removed while it is in use, calls fail until another file is in its place.
         timeout: How long to wait for other writers; a `timedelta` or seconds.
         clock: A function that returns seconds since the epoch, such as `time.time`.
 
@@ -88,14 +81,12 @@ class SQLiteStore(TokenStore):
         return f"<SQLiteStore {self._connections.path}>"
 
     def is_revoked(self, digests: TokenDigests) -> Coroutine[Any, Any, bool]:  # pyright: ignore[reportIncompatibleMethodOverride]  # as awaitable
-        """See `TokenStore`."""
         query = "SELECT 1 FROM revoked WHERE until > ? AND (digest IN (?, ?) OR (digest = ? AND cutoff >= ?)) LIMIT 1"
         values = (digests.token, digests.session, digests.identity, digests.issued_at)
         # No coroutine around this one, which would have to continue after each of its waits.
         return self._execute(lambda database: database.execute(query, (self._clock(), *values)).fetchone() is not None)
 
     async def revoke(self, revocations: Collection[Revocation]) -> None:
-        """See `TokenStore`."""
 
         def write(database: sqlite3.Connection) -> None:
             now = self._clock()
@@ -104,51 +95,41 @@ class SQLiteStore(TokenStore):
                 "INSERT INTO revoked VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET "
                 "until = max(until, excluded.until), cutoff = max(cutoff, excluded.cutoff)",
                 [
-                    (one.digest, one.kind, min(one.until, _FOREVER), one.cutoff)
-                    for one in revocations
-                    if one.until > now
+                    (name, kind, min(until, _FOREVER), cutoff)
+                    for kind, name, until, cutoff in revocations
+                    if until > now
                 ],
             )
 
         await self._execute(write, writes=True)
 
     async def cutoff(self, identity: bytes) -> float:
-        """See `TokenStore`."""
         query = "SELECT cutoff FROM revoked WHERE until > ? AND digest = ?"
-        found = await self._select(lambda row, _: float(row[0]), query, identity)
-        return found[0] if found else 0.0
+        return next(iter(await self._select(lambda row, _: float(row[0]), query, identity)), 0.0)
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        """See `TokenStore`."""
-        found = await self._select(_record, f"{_SESSIONS} AND session = ?", session)
-        return found[0] if found else None
+        return next(iter(await self._select(_record, f"{_SESSIONS} AND session = ?", session)), None)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """See `TokenStore`."""
         query = f"{_SESSIONS} AND identity = ? AND has_ended = 0 AND session > ? ORDER BY session LIMIT ?"
         return await self._select(_record, query, identity, after, limit)
 
     async def replace_session(self, session: bytes, current: bytes, record: SessionRecord) -> bool:
-        """See `TokenStore`."""
 
         def write(database: sqlite3.Connection) -> bool:
             now = self._clock()
             _prune(database, now)
-            before = database.execute(
-                "SELECT current FROM session WHERE session = ? AND expires_at > ?", (session, now)
-            ).fetchone()
+            seen = "SELECT current FROM session WHERE session = ? AND expires_at > ?"
+            before = database.execute(seen, (session, now)).fetchone()
             if (b"" if before is None else before[0]) != current:
                 return False
-            row = record._replace(
-                expires_at=min(record.expires_at, _FOREVER), access_expires_at=min(record.access_expires_at, _FOREVER)
-            )
-            database.execute(_KEEP_SESSION, row)
+            ends, access_ends = min(record.expires_at, _FOREVER), min(record.access_expires_at, _FOREVER)
+            database.execute(_KEEP_SESSION, record._replace(expires_at=ends, access_expires_at=access_ends))
             return True
 
         return await self._execute(write, writes=True)
 
     async def aclose(self) -> None:
-        """See `TokenStore`."""
         await anyio.to_thread.run_sync(self._connections.close)
 
     async def run(self) -> None:

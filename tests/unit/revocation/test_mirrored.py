@@ -13,7 +13,7 @@ import pytest
 from asgi_jwt_claims import JWTConfig, create_access_token, verify_token
 from asgi_jwt_claims.errors import StoreUnavailableError
 from asgi_jwt_claims.stores import MemoryStore, MirroredStore, Revocation, SessionRecord
-from asgi_jwt_claims.stores._commands import FeedEntry, FeedStore, Position
+from asgi_jwt_claims.stores._commands import FeedStore, Position
 from tests.conftest import HeldClock
 from tests.records import MARK, MARKS, RECORD
 
@@ -29,7 +29,7 @@ class RevocationFeed(FeedStore):
 
     def __init__(self) -> None:
         self.known_revocations: dict[bytes, Revocation] = {}
-        self.entries: list[FeedEntry] = []
+        self.entries: list[tuple[Position, Revocation]] = []
         self.number = 1000
         self.is_away = False
         self.asked = 0
@@ -51,7 +51,7 @@ class RevocationFeed(FeedStore):
         for one in revocations:
             self.known_revocations[one.digest] = one
             self.number += 1
-            self.entries.append(FeedEntry(Position(str(self.number), self.number), one))
+            self.entries.append((Position(str(self.number), self.number), one))
 
     async def cutoff(self, identity: bytes) -> float:
         self.reach()
@@ -80,11 +80,11 @@ class RevocationFeed(FeedStore):
             return (7, found) if found else (0, found)
         return 0, []
 
-    async def follow(self, after: Position, wait: float) -> list[FeedEntry]:
+    async def follow(self, after: Position, wait: float) -> list[tuple[Position, Revocation]]:
         self.reach()
         await anyio.sleep(0.001)
         self.reach()
-        return [entry for entry in self.entries if int(entry.position.id) > int(after.id)]
+        return [entry for entry in self.entries if int(entry[0].id) > int(after.id)]
 
     def lose(self, number: int = 0) -> None:
         """Start again, empty."""
