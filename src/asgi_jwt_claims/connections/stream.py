@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 
-from .asgi import ASGIConnection
-from .refusals import Refusing
+from .asgi import SERVER_ERROR, ASGIConnection, Refusing
 from .states import PENDING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.state import RequestAuth
     from asgi_jwt_claims.responses import ErrorResponder
@@ -22,6 +22,34 @@ _EVENT_STREAM: Final = b"text/event-stream"
 _SHORTEST: Final = len(_EVENT_STREAM)
 
 
+class EventStream(ASGIConnection):
+    """A response of `text/event-stream`, or one that may turn out to be."""
+
+    _LAST = "http.response.body"
+
+    __slots__ = ("_has_trailers",)
+
+    _has_trailers: bool
+
+    async def start(self, message: Message) -> None:
+        """Send the start of the response, and the end after it if a token has ended."""
+        if self.state is not PENDING:
+            await self.send(message)
+            return
+        self.open()
+        self._has_trailers = bool(message.get("trailers"))
+        may_end_early = self._registry is not None or self.error is not None
+        await self._pass_on(_without_length(message, self._scope) if may_end_early else message)
+
+    def _disconnect(self) -> Message:
+        return {"type": "http.disconnect"}
+
+    def _last_messages(self) -> tuple[Message, ...]:
+        end: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+        # A server waits for trailers that were announced.
+        return (end, {"type": "http.response.trailers", "headers": []}) if self._has_trailers else (end,)
+
+
 class HTTPExchange(Refusing):
     """`receive` and `send` of an http request, until its response turns out to be an event stream.
 
@@ -29,17 +57,9 @@ class HTTPExchange(Refusing):
     `ends` says whether an event stream ends with its token; `watched` is that stream, or what may turn out to be one.
     """
 
-    __slots__ = (
-        "_auth",
-        "_challenges",
-        "_ends",
-        "_has_read",
-        "_receive",
-        "_scope",
-        "_send",
-        "is_started",
-        "watched",
-    )
+    __slots__ = ("_auth", "_challenges", "_ends", "_has_read", "_receive", "_scope", "_send", "is_started", "watched")
+
+    _STREAM: type[EventStream] = EventStream
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, challenges: ErrorResponder | None = None, ends: bool = True
@@ -69,7 +89,8 @@ class HTTPExchange(Refusing):
         """Send what the application sends: by the server's own `send` and nothing around it, but for event streams."""
         if message["type"] == "http.response.start":
             self.is_started = True
-            if message.get("status", 200) >= 500 and (error := self._refusal_behind(message["status"])) is not None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
+            status = message.get("status", 200)
+            if status >= SERVER_ERROR and (error := self._refusal_behind(status)) is not None:
                 return self._refuse(error)
             if self._ends and _is_event_stream(message) and not self.is_replaced:
                 return self._watch().start(message)
@@ -80,36 +101,8 @@ class HTTPExchange(Refusing):
 
     def _watch(self) -> EventStream:
         if self.watched is None:
-            self.watched = EventStream(self._scope, self._receive, self._send, self._auth)
+            self.watched = self._STREAM(self._scope, self._receive, self._send, self._auth)
         return self.watched
-
-
-class EventStream(ASGIConnection):
-    """A response of `text/event-stream`, or one that may turn out to be."""
-
-    _LAST = "http.response.body"
-
-    __slots__ = ("_has_trailers",)
-
-    _has_trailers: bool
-
-    async def start(self, message: Message) -> None:
-        """Send the start of the response, and the end after it if a token has ended."""
-        if self.state is not PENDING:
-            await self.send(message)
-            return
-        self.open()
-        self._has_trailers = bool(message.get("trailers"))
-        may_end_early = self._registry is not None or self.error is not None
-        await self._pass_on(_without_length(message, self._scope) if may_end_early else message)
-
-    def _disconnect(self) -> Message:
-        return {"type": "http.disconnect"}
-
-    def _last_messages(self) -> tuple[Message, ...]:
-        end: Message = {"type": "http.response.body", "body": b"", "more_body": False}
-        # A server waits for trailers that were announced.
-        return (end, {"type": "http.response.trailers", "headers": []}) if self._has_trailers else (end,)
 
 
 def _is_event_stream(message: Message) -> bool:

@@ -26,7 +26,7 @@ from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
 from asgi_jwt_claims.auth.request import authenticate_request, complete_request, get_token
 from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
-from asgi_jwt_claims.connections.refusals import refusal_in
+from asgi_jwt_claims.connections.asgi import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.extras import needs
 from asgi_jwt_claims.runtime.log import logger
