@@ -35,7 +35,7 @@ from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
 from asgi_jwt_claims.sanic import install, jwt_required
-from asgi_jwt_claims.sanic._connections import content_type
+from asgi_jwt_claims.sanic._connections import _content_type
 from tests.apps.adapter import Site, asgi_site
 from tests.apps.sanic_adapter import new_app
 from tests.conftest import HeldClock
@@ -270,9 +270,9 @@ async def test_a_streamed_response(app: Any, config: JWTConfig, site_of: Open, a
 async def test_all_content_types_of_a_response_are_seen(kinds: list[str], expected: str) -> None:
     """A response with several headers for its type has all of these types, and one without headers its own."""
     headers = Header([("content-type", kind) for kind in kinds])
-    assert expected == content_type(HTTPResponse(headers=headers, content_type="text/html"))
-    assert expected == content_type(ResponseStream(None, headers=headers, content_type="text/html"))  # type: ignore[arg-type]
-    assert "" == content_type(None)
+    assert expected == _content_type(HTTPResponse(headers=headers, content_type="text/html"))
+    assert expected == _content_type(ResponseStream(None, headers=headers, content_type="text/html"))  # type: ignore[arg-type]
+    assert "" == _content_type(None)
 
 
 async def test_many_users_at_once(app: Any, config: JWTConfig, site_of: Open) -> None:
