@@ -86,7 +86,7 @@ class WebSocketProtocol(ComparableSource):
         if len(protocols) > _MAX_PROTOCOLS or self.name not in protocols:
             return False
         kept = _without_token(scope.get("subprotocols") or (), self.name)
-        scope[_STRIPPED_KEY] = _Stripped(protocols, kept)
+        scope[_STRIPPED_KEY] = _Stripped(protocols, kept[:])  # the application may change its list in place
         scope["subprotocols"] = kept
         scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
         if kept:
