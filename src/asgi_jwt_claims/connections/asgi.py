@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -20,9 +21,6 @@ from .base import Connection
 from .states import CLOSED, ENDING, PENDING, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from typing import Any
-
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.state import RequestAuth
     from asgi_jwt_claims.responses import ErrorResponder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
@@ -17,8 +18,6 @@ from .registry import current_registry
 from .states import OPEN, PENDING, TRANSITIONS, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
-
     from asgi_jwt_claims.auth.grant import HeldToken
     from asgi_jwt_claims.auth.state import RequestAuth
     from asgi_jwt_claims.errors import TokenError

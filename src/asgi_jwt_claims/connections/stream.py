@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
@@ -10,8 +11,6 @@ from .asgi import SERVER_ERROR, ASGIConnection, Refusing
 from .states import PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.state import RequestAuth
     from asgi_jwt_claims.responses import ErrorResponder

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any, Self
 
 from asgi_jwt_claims.auth.state import find_request_auth
 
@@ -10,10 +11,8 @@ from .asgi import SERVER_ERROR, ASGIConnection, Refusing
 from .states import PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine
-    from typing import Any, Self
-
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
+    from asgi_jwt_claims.auth.settings import MiddlewareSettings
     from asgi_jwt_claims.responses import ErrorResponder
 
 __all__ = ["WebSocketConnection"]
@@ -23,39 +22,37 @@ _REFUSALS = frozenset({"websocket.close", "websocket.http.response.start"})
 
 
 class WebSocketConnection(ASGIConnection, Refusing):
-    """`receive` and `send` of a WebSocket, which ends by a close with `close_code`, if it `ends` with its token.
+    """`receive` and `send` of a WebSocket, which ends by a close if it ends with its token.
 
     `protocol` is the subprotocol to accept with when the application names none; `challenges` as for `HTTPExchange`.
     """
 
     _LAST = "websocket.close"
 
-    __slots__ = ("_challenges", "_close_code", "_ends", "_protocol", "is_started")
+    __slots__ = ("_challenges", "_protocol", "_settings", "is_started")
 
     def __init__(
         self,
         scope: Scope,
         receive: Receive,
         send: Send,
-        *,
-        close_code: int,
+        settings: MiddlewareSettings,
         protocol: str | None,
-        ends: bool,
         challenges: ErrorResponder | None = None,
     ) -> None:
         super().__init__(scope, receive, send)
+        self._settings = settings
+        self._protocol = protocol
         self._challenges = challenges
         self.is_started = False
-        self._ends = ends
-        self._close_code = close_code
-        self._protocol = protocol
 
     def receive(self) -> Awaitable[Message]:
         """See `ASGIConnection`."""
+        may_end = self._registry is not None or self.error is not None
         # A server tells an application that waits by itself when a close has been sent, so here it may wait unwatched.
-        if self._registry is None and self.error is None and (self.state is not PENDING or not self._ends):
-            return self._receive()
-        return self._receive_until_end()
+        if may_end or (self.state is PENDING and self._settings.end_with_token):
+            return self._receive_until_end()
+        return self._receive()
 
     def send(self, message: Message) -> Coroutine[Any, Any, None]:
         """See `ASGIConnection`; the first message accepts or refuses the handshake."""
@@ -79,16 +76,16 @@ class WebSocketConnection(ASGIConnection, Refusing):
         auth = find_request_auth(self._scope)
         if auth is not None:
             auth.is_accepted = True
-        (self.open if self._ends else self.close)()
+        (self.open if self._settings.end_with_token else self.close)()
         if self._protocol is not None and message.get("subprotocol") is None:
             return {**message, "subprotocol": self._protocol}
         return message
 
     def _disconnect(self) -> Message:
-        return {"type": "websocket.disconnect", "code": self._close_code, "reason": self.reason}
+        return {"type": "websocket.disconnect", "code": self._settings.close_code, "reason": self.reason}
 
     def _last_messages(self) -> tuple[Message, ...]:
-        return ({"type": "websocket.close", "code": self._close_code, "reason": self.reason},)
+        return ({"type": "websocket.close", "code": self._settings.close_code, "reason": self.reason},)
 
 
 def _status_of(message: Message) -> int:

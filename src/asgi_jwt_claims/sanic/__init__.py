@@ -19,7 +19,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Unpack
 
 from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
@@ -44,9 +45,6 @@ with needs("sanic"):
     from ._scope import let_go, prepared_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-    from typing import Unpack
-
     from sanic.handlers import ErrorHandler
     from sanic.response import BaseHTTPResponse
 

@@ -1,14 +1,14 @@
 """End Sanic's connections with their token, and keep the token of a handshake from the application.
 
-In ASGI mode Sanic's transport receives and sends, and gets what the middleware puts around an application. On Sanic's
-own server a websocket is closed as Sanic closes one that it cannot wait for. There, what sends a response of
-`text/event-stream` is replaced by `_OwnStream`. After its end the connection is closed, too: the handler may wait for
-anything, and the client's next request would wait with it. Sanic then tells the handler that the client has left.
+In ASGI mode Sanic's transport gets what the middleware puts around an application. On Sanic's own server `_OwnStream` takes
+the place of what sends a response of `text/event-stream`. After its end the connection is closed, too: the handler may wait
+for anything, and the client's next request would wait with it. Sanic then tells the handler that the client has left.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -27,8 +27,6 @@ from asgi_jwt_claims.responses import close_code
 from ._scope import TASK_KEY, is_asgi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
-
     from sanic import Request
 
     from asgi_jwt_claims.auth.settings import MiddlewareSettings
@@ -174,8 +172,7 @@ def watch_asgi(
     scope[TASK_KEY] = asyncio.current_task()
     connection: _WebSocket | _Exchange
     if scope["type"] == "websocket":
-        code, ends = settings.close_code, settings.end_with_token
-        connection = _WebSocket(scope, receive, send, close_code=code, protocol=protocol, ends=ends)
+        connection = _WebSocket(scope, receive, send, settings, protocol)
         # Sanic has made one already, from the server's own functions, and with the token among its protocols.
         transport.create_websocket_connection(connection.send, connection.receive)
     elif settings.end_with_token:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 from sanic import Request
@@ -24,8 +25,6 @@ from ._routes import RouteGuard, mark
 from ._scope import hold_during, is_asgi, prepared_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
-
     from asgi_jwt_claims._asgi import Receive
     from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.auth.settings import MiddlewareSettings

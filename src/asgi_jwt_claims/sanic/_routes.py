@@ -1,7 +1,7 @@
-"""What is known of the routes of a Sanic application: which guards stand at them, and which mistakes were made.
+"""Find the guards of the routes of a Sanic application, and the mistakes made with them.
 
-A guard says of itself, in an attribute of the handler that it makes, by which rules it goes. So a websocket's guard can
-be asked before the handshake, and a guard that guards nothing can be found when the application starts.
+A guard says by which rules it goes in an attribute of the handler that it makes. So a websocket's guard can be asked before
+the handshake, and a guard that guards nothing can be found when the application starts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asgi_jwt_claims.auth.guard import takes_token
@@ -22,8 +23,6 @@ from asgi_jwt_claims.sources.header import BearerHeader
 from ._scope import is_websocket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
-
     from sanic import Request, Sanic
 
     from asgi_jwt_claims.auth.options import Guard
@@ -36,11 +35,10 @@ _REFUSAL = {"application/json": {"error": str, "error_description": str}}
 
 
 class RouteGuard(NamedTuple):
-    """One guard of a handler."""
+    """One guard of a handler; `ask` raises what it refuses a request with."""
 
     guard: Guard
     ask: Callable[[Request], Awaitable[None]]
-    """Raises what the guard refuses the request with."""
 
 
 def mark(guarded: Callable[..., Any], guard: RouteGuard) -> None:
@@ -55,11 +53,7 @@ def _guards_of(handler: Any) -> tuple[RouteGuard, ...]:
 
 
 async def ask_guards(request: Request) -> None:
-    """Ask the guards of a websocket route: once its handler runs the handshake is over, and 401 cannot be said.
-
-    Raises:
-        Exception: What the first guard that refuses raises.
-    """
+    """Ask the guards of a websocket route: once its handler runs the handshake is over, and 401 cannot be said."""
     if is_websocket(request):
         for guard in _guards_of(_own_handler(request.route)):
             await guard.ask(request)
@@ -85,12 +79,7 @@ def _endpoints_of(route: Any) -> Iterator[tuple[Any, tuple[RouteGuard, ...]]]:
 
 
 def check_routes(app: Sanic[Any, Any]) -> None:
-    """Find guards that guard nothing.
-
-    Raises:
-        SettingError: A handler runs without the guard that was put around it, or its guard has no argument to pass the
-            token in; or a route has been added to a blueprint too late for the guard of that.
-    """
+    """Raise SettingError if a handler runs without the guard put around it, or its guard cannot pass the token."""
     functions = [(route, _functions_of(route)) for route in app.router.routes]
     unguarded = {*map(id, without_guard([one for _, called in functions for one in called]))}
     for route, called in functions:
@@ -119,8 +108,8 @@ def check_routes(app: Sanic[Any, Any]) -> None:
 def guard_head(app: Sanic[Any, Any]) -> None:
     """Let HEAD pass the guards that GET has to pass.
 
-    sanic-ext answers HEAD by the handler of GET, on a route that it adds to the application. The middleware of the
-    handler's blueprint, and so its guard, does not run there; nor does what answers the refusals of the handler.
+    sanic-ext answers HEAD by the handler of GET, on a route that it adds to the application. The middleware of the handler's
+    blueprint, and so its guard, does not run there; nor does what answers the refusals of the handler.
     """
     answers = app.error_handler.cached_handlers
     for route in app.router.routes:
@@ -158,12 +147,9 @@ def _hides_guard(handler: Any) -> bool:
 
 
 def document(app: Sanic[Any, Any], specification: Any, sources_of: Callable[[Any], Iterable[Source]]) -> None:
-    """Mark the guarded handlers of an application that sanic-ext has extended.
+    """Mark guarded handlers in the OpenAPI `specification` of sanic-ext.
 
-    Args:
-        app: The application.
-        specification: What sanic-ext makes the document of.
-        sources_of: Tells where the guard of the application or of a blueprint looks for tokens, given a route.
+    `sources_of` tells where the guard of the application or of a blueprint looks for tokens, given a route.
     """
     from sanic_ext.extensions.openapi.builders import OperationStore  # noqa: PLC0415 -- sanic-ext may not be installed
 

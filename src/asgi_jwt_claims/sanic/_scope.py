@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -19,8 +20,6 @@ from asgi_jwt_claims.auth.current import CURRENT_TOKEN, HOLDERS_KEY, current_tok
 from asgi_jwt_claims.sources._credentials import FIELD_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
-
     from sanic import Request
 
     from asgi_jwt_claims.auth.current import HoldsToken
@@ -54,8 +53,10 @@ def prepared_scope(request: Request) -> MutableMapping[str, Any]:
 
 
 def _scope_from(request: Request) -> MutableMapping[str, Any]:
-    headers = parse_head(request.head) if request.head else _fields(_encoded(request))
-    raw_path = _raw_path(request)
+    # Over HTTP/3, or from a test, there is no head. Sanic has decoded the fields, and has taken nothing away.
+    decoded = ((_encoded(name), _encoded(value)) for name, value in request.headers.items())
+    headers = parse_head(request.head) if request.head else _fields(decoded)
+    raw_path: str = getattr(request, "path", "")  # Sanic has none for an address such as `http://example.com`
     offered = b",".join(value for name, value in headers if name == b"sec-websocket-protocol").split(b",")
     return {
         "type": "websocket" if is_websocket(request) else "http",
@@ -87,19 +88,8 @@ def _fields(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value.strip(b" \t")) for name, value in pairs if FIELD_NAME.fullmatch(name)]
 
 
-def _encoded(request: Request) -> Iterable[tuple[bytes, bytes]]:
-    """The header fields of a request that came without a head, over HTTP/3 or from a test."""
-    # Sanic has decoded them as UTF-8, with surrogates for other bytes, and has taken nothing away.
-    for pair in request.headers.items():
-        name, value = (text.encode("utf-8", "surrogateescape") for text in pair)
-        yield name, value
-
-
-def _raw_path(request: Request) -> str:
-    try:
-        return request.path
-    except AttributeError:  # an address without a path, such as `http://example.com`; Sanic does not expect one
-        return ""
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def hold_during(request: Request, scope: MutableMapping[str, Any]) -> None:
