@@ -75,11 +75,10 @@ class HTTPExchange(Refusing):
 
     async def receive(self) -> Message:
         """Receive what the client sends, or that it has left."""
-        if self._has_read and self._ends:
-            # Only a disconnect can come now, and the application may begin to wait for it before the stream starts.
-            return await self._watch().receive()
-        if self.watched is not None:
-            return await self.watched.receive()
+        # Once all is read only a disconnect can come, and the application may wait for it before the stream starts.
+        watched = self._watch() if self._has_read and self._ends else self.watched
+        if watched is not None:
+            return await watched.receive()
         message = await self._receive()
         self._has_read = not message.get("more_body", False)
         return message

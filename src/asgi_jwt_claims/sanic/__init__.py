@@ -46,7 +46,6 @@ with needs("sanic"):
 
 if TYPE_CHECKING:
     from sanic.handlers import ErrorHandler
-    from sanic.response import BaseHTTPResponse
 
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
@@ -244,9 +243,6 @@ def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSet
         if settings in refusals_of(request):  # Sanic sends the signals of a blueprint for all of the application
             watch_websocket(request, prepared_scope(request), settings, websocket)
 
-    async def watch_response(request: Request, response: BaseHTTPResponse) -> None:
-        await watch_stream(request, response, prepared_scope(request))
-
     async def end_websocket(request: Request, **_: Any) -> None:
         let_go(prepared_scope(request))
 
@@ -255,7 +251,7 @@ def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSet
         app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
     if settings.end_with_token:
         # Before all others, so that none of them returns a response after this one.
-        app.on_response(watch_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
+        app.on_response(watch_stream, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
 
 
 def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoints, prefix: str = "/auth") -> None:

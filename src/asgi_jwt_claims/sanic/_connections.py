@@ -24,7 +24,7 @@ from asgi_jwt_claims.connections.websocket import WebSocketConnection
 from asgi_jwt_claims.errors import ConnectionEndedError
 from asgi_jwt_claims.responses import close_code
 
-from ._scope import TASK_KEY, is_asgi
+from ._scope import TASK_KEY, is_asgi, prepared_scope
 
 if TYPE_CHECKING:
     from sanic import Request
@@ -198,7 +198,7 @@ def watch_websocket(
             connection.end_soon()  # the handshake is over, too; the handler finds its client gone
 
 
-async def watch_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
+async def watch_stream(request: Request, response: Any) -> None:
     """Let a response that has not started end with its token, if it is an event stream on Sanic's own server."""
     kind = _content_type(response)
     if is_asgi(request) or "event-stream" not in kind:
@@ -217,7 +217,7 @@ async def watch_stream(request: Request, response: Any, scope: MutableMapping[st
             if is_last and exchange.has_ended:
                 _hang_up(request)
 
-    exchange = _Exchange(scope, anyio.sleep_forever, send)  # type: ignore[arg-type]  # it returns nothing, as it never does
+    exchange = _Exchange(prepared_scope(request), anyio.sleep_forever, send)  # type: ignore[arg-type]  # it returns nothing, as it never does
     request.stream = watched = _OwnStream(stream, exchange)  # type: ignore[assignment]  # see `_OwnStream.respond`
     if isinstance(response, BaseHTTPResponse):
         watched.respond(response)
