@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from ._asgi import ASGIApp, Receive, Scope, Send
     from .config import JWTConfig
-    from .connections.websocket import WebSocketConnection
     from .errors import TokenError
 
 __all__ = ["JWTMiddleware"]
@@ -100,7 +99,7 @@ class JWTMiddleware:
             connection = (
                 self._http(scope, receive, send, settings.authenticator.responder, settings.end_with_token)
                 if scope["type"] == "http"
-                else self._accepting(scope, receive, send, auth.protocol)
+                else self._websocket(scope, receive, send, settings, auth.protocol, settings.authenticator.responder)
             )
             try:
                 await self.app(scope, connection.receive, connection.send)
@@ -142,18 +141,6 @@ class JWTMiddleware:
         from .runtime.lifespan import run_during  # noqa: PLC0415 -- it imports anyio, and most have no use for it
 
         await run_during(self._settings.background, lambda: self.app(scope, receive, send))
-
-    def _accepting(self, scope: Scope, receive: Receive, send: Send, protocol: str | None) -> WebSocketConnection:
-        settings = self._settings
-        return self._websocket(
-            scope,
-            receive,
-            send,
-            close_code=settings.close_code,
-            protocol=protocol,
-            ends=settings.end_with_token,
-            challenges=settings.authenticator.responder,
-        )
 
 
 JWTMiddleware.__doc__ = describe_options(JWTMiddleware.__doc__, MiddlewareOptions)

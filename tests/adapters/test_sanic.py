@@ -30,12 +30,15 @@ from asgi_jwt_claims import (
     create_access_token,
     create_refresh_token,
     current_token,
+    verify_token,
 )
 from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
 from asgi_jwt_claims.sanic import install, jwt_required
-from asgi_jwt_claims.sanic._connections import content_type
+from asgi_jwt_claims.sanic._connections import _content_type
+from asgi_jwt_claims.sessions import revoke_token
+from tests.adapters.test_revocation import Distant
 from tests.apps.adapter import Site, asgi_site
 from tests.apps.sanic_adapter import new_app
 from tests.conftest import HeldClock
@@ -270,9 +273,9 @@ async def test_a_streamed_response(app: Any, config: JWTConfig, site_of: Open, a
 async def test_all_content_types_of_a_response_are_seen(kinds: list[str], expected: str) -> None:
     """A response with several headers for its type has all of these types, and one without headers its own."""
     headers = Header([("content-type", kind) for kind in kinds])
-    assert expected == content_type(HTTPResponse(headers=headers, content_type="text/html"))
-    assert expected == content_type(ResponseStream(None, headers=headers, content_type="text/html"))  # type: ignore[arg-type]
-    assert "" == content_type(None)
+    assert expected == _content_type(HTTPResponse(headers=headers, content_type="text/html"))
+    assert expected == _content_type(ResponseStream(None, headers=headers, content_type="text/html"))  # type: ignore[arg-type]
+    assert "" == _content_type(None)
 
 
 async def test_many_users_at_once(app: Any, config: JWTConfig, site_of: Open) -> None:
@@ -526,6 +529,20 @@ async def test_websockets(app: Any, config: JWTConfig, site_of: Open, alice: str
             assert (path, status) == (path, (await site.talk(path, *raws)).status)
 
 
+async def test_a_store_is_asked_before_the_handshake(
+    app: Any, config: JWTConfig, clock: HeldClock, site_of: Open, alice: str
+) -> None:
+    """Where the middleware has asked for no token, the guard asks a store that has to be asked, before the handshake."""
+    store = Distant(clock=clock)
+    install(app, config, store=store, exempt=["/guarded"])
+    add_websockets(app)
+    async with site_of(app) as site:
+        assert ["alice: hello", "done"] == list((await site.talk("/guarded", alice)).texts)
+        await revoke_token(verify_token(alice, config), config, store)
+        assert 401 == (await site.talk("/guarded", alice)).status
+    assert 2 == store.asked
+
+
 @pytest.mark.parametrize("path", ["/guarded", "/optional", "/open", "/hidden", "/unknown"])
 async def test_every_websocket_is_protected(app: Any, config: JWTConfig, site_of: Open, path: str) -> None:
     """With `required` no websocket opens without a token, guarded or not (trap: HTTP-only middleware)."""  # S124
@@ -705,6 +722,20 @@ async def test_injection(extended: Any, config: JWTConfig, site_of: Open, alice:
         assert 1 == len(verifications)
         assert {"identity": "alice", "number": 7} == (await site.get("/injected/7", alice)).json()
         assert ["alice", "done"] == list((await site.talk("/ws", alice)).texts)
+
+
+async def test_a_store_is_asked_before_injection(
+    extended: Any, config: JWTConfig, clock: HeldClock, site_of: Open, alice: str
+) -> None:
+    """Where the middleware has asked for no token, a store that has to be asked is asked before one is injected."""
+    store = Distant(clock=clock)
+    install(extended, config, store=store, exempt=["/injected"])
+    add_injected(extended)
+    async with site_of(extended) as site:
+        assert "alice" == (await site.get("/injected", alice)).json()["identity"]
+        await revoke_token(verify_token(alice, config), config, store)
+        assert 401 == (await site.get("/injected", alice)).status_code
+    assert 2 == store.asked
 
 
 @pytest.mark.parametrize("required", [True, False])

@@ -168,6 +168,19 @@ def test_a_handshake_with_other_protocols_or_another_query() -> None:
     assert ([], "bob") == (inner["subprotocols"], identity_in(inner))
 
 
+def test_protocols_that_are_changed_in_place() -> None:
+    """Subprotocols that an application adds to the list in its scope, or takes from it, count as those of a copy do."""
+    gate = ScopeMiddleware(CONFIG, required=False, sources=[WebSocketProtocol()])
+    scope = websocket_scope("/", subprotocols=["chat", "bearer", ALICE])
+    assert "bearer" == gate.settings.strip_subprotocol(scope)
+    gate.open(scope)
+    assert "alice" == identity_in(scope)
+    scope["subprotocols"] += ["bearer", BOB]
+    assert "bob" == identity_in(scope)
+    scope["subprotocols"].clear()
+    assert None is identity_in(scope)
+
+
 def test_nested_takers_of_protocols() -> None:
     """A second middleware finds the token that the first has taken out, and takes its own name out as well."""
     outer, inner = (

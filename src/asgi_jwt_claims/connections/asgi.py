@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 import anyio.lowlevel
 
-from asgi_jwt_claims.errors import ConnectionEndedError
+from asgi_jwt_claims.auth.state import find_request_auth
+from asgi_jwt_claims.errors import ConnectionEndedError, TokenError
+from asgi_jwt_claims.responses import send_response
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import spawn
 
@@ -17,15 +21,15 @@ from .base import Connection
 from .states import CLOSED, ENDING, PENDING, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from typing import Any
-
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.state import RequestAuth
-    from asgi_jwt_claims.errors import TokenError
+    from asgi_jwt_claims.responses import ErrorResponder
 
-__all__ = ["ASGIConnection"]
+__all__ = ["SERVER_ERROR", "ASGIConnection", "Refusing", "refusal_in"]
 
+SERVER_ERROR: Final = 500  # RFC 9110 section 15.6
+
+_DEEPEST = 100  # causes of an error that are examined
 _DISCONNECTS = ("http.disconnect", "websocket.disconnect")
 
 
@@ -55,10 +59,7 @@ class ASGIConnection(Connection):
         Raises:
             ConnectionEndedError: The connection has ended.
         """
-        if self.state is PENDING:
-            await self._begin(message)
-            return
-        if self.state is CLOSED:
+        if self.state is CLOSED or self.state is PENDING:
             await self._send(message)
             return
         is_last = message["type"] == self._LAST and not message.get("more_body", False)
@@ -67,7 +68,7 @@ class ASGIConnection(Connection):
             if is_last:
                 return
             # Always the same object, so that `is_end` knows it when the application lets it through.
-            self._end_error = self._end_error or ConnectionEndedError(self._reason)
+            self._end_error = self._end_error or ConnectionEndedError(self.reason)
             raise self._end_error.with_traceback(None)
         if is_last:
             self.close()
@@ -108,31 +109,23 @@ class ASGIConnection(Connection):
         return error is self._end_error
 
     async def _receive_until_end(self) -> Message:
+        message, scope = None, anyio.CancelScope()
         try:
-            message = None if self.is_over else await self._wait()
+            if not self.is_over:
+                self._waiting = (*self._waiting, scope)
+                with scope:  # the end cancels it
+                    message = await self._receive()
         except BaseException:  # also a cancellation: the registry relies on this task to send the end
             self._end_elsewhere()
             raise
+        finally:
+            self._waiting = tuple([one for one in self._waiting if one is not scope])
         if message is None or self.is_over:
             await self.send_end()
             return self._disconnect()
         if message["type"] in _DISCONNECTS:
             self.close()
         return message
-
-    async def _begin(self, message: Message) -> None:
-        await self._send(message)
-
-    async def _wait(self) -> Message | None:
-        """Receive from the server; None if the end comes first."""
-        scope = anyio.CancelScope()
-        with scope:
-            self._waiting = (*self._waiting, scope)
-            try:
-                return await self._receive()
-            finally:
-                self._waiting = tuple(one for one in self._waiting if one is not scope)
-        return None
 
     def _end_with(self, error: TokenError) -> None:
         super()._end_with(error)
@@ -144,10 +137,10 @@ class ASGIConnection(Connection):
         try:
             await self._send(message)
         except BaseException:  # also a cancellation: no other task would send the end
-            self._sending -= 1
             self._end_elsewhere()
             raise
-        self._sending -= 1
+        finally:
+            self._sending -= 1
         if self.state is ENDING:
             await self.send_end()
 
@@ -162,10 +155,6 @@ class ASGIConnection(Connection):
         except Exception:  # noqa: BLE001 -- the client has left by itself, and no task is left to be told
             logger().debug("the end of a connection could not be sent", exc_info=True)
 
-    @property
-    def _reason(self) -> str:
-        return "" if self.error is None else self.error.description
-
     @abstractmethod
     def _disconnect(self) -> Message: ...
 
@@ -176,3 +165,80 @@ class ASGIConnection(Connection):
 def _spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     with contextlib.suppress(RuntimeError):  # the event loop has ended
         spawn(function)
+
+
+class Refusing:
+    """The part of an http exchange or a WebSocket that answers refusals, as far as no answer has started.
+
+    Applications raise `TokenError`, or `get_token` does for them, and not every framework knows it:
+
+    - The application raises the error, alone or in an exception group with nothing but such errors. It is answered.
+    - The framework starts an error 500 while it handles the error, and may raise the error again after that.
+    - The framework has dropped the error and starts an error 500 later. `get_token` has noted the error by then.
+
+    In the last two cases the answer to the error replaces the framework's own.
+
+    Attributes:
+        is_started: Whether an answer has started.
+    """
+
+    __slots__ = ()
+
+    _challenges: ErrorResponder | None
+    _scope: Scope
+    _send: Send
+    is_started: bool
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the answer to a refusal has replaced that of the application."""
+        return self._send is _nothing
+
+    async def answer_for(self, raised: Exception) -> bool:
+        """Answer the error that the application has raised, if it is a refusal; whether it is answered, or was before."""
+        if self.is_replaced:
+            return _stems_from_refusal(raised)
+        error = None if self.is_started else refusal_in(raised)
+        if error is None:
+            return False
+        await self._refuse(error)
+        return True
+
+    async def _refuse(self, error: TokenError) -> None:
+        self.is_started = True  # type: ignore[misc]  # a slot of the classes that derive from this one
+        send, self._send = self._send, _nothing
+        challenges = cast("ErrorResponder", self._challenges)  # where it is None, no refusal is searched for
+        await send_response(await challenges.respond(error, self._scope), self._scope, send)
+
+    def _refusal_behind(self, status: int) -> TokenError | None:
+        """The refusal that the application turns into a server error; None if there is none behind it."""
+        if status < SERVER_ERROR or self._challenges is None or self.is_replaced:
+            return None
+        handled, auth = sys.exception(), find_request_auth(self._scope)
+        noted = None if auth is None else auth.raised
+        if noted is not None and (handled is None or _stems_from_refusal(handled)):
+            return noted
+        # Any other status is the answer of an application that has caught the error itself.
+        return None if handled is None or status != SERVER_ERROR else refusal_in(handled)
+
+
+async def _nothing(message: Message) -> None:
+    """Take the place of the server's `send` once a refusal has been answered."""
+
+
+def refusal_in(raised: BaseException) -> TokenError | None:
+    """The refusal that `raised` is, or the first of a group that contains nothing else; None for all others."""
+    if isinstance(raised, BaseExceptionGroup):
+        found = [refusal_in(one) for one in raised.exceptions]
+        return None if None in found else found[0]
+    return raised if isinstance(raised, TokenError) else None
+
+
+def _stems_from_refusal(raised: BaseException | None) -> bool:
+    for _ in range(_DEEPEST):
+        if raised is None:
+            return False
+        if refusal_in(raised) is not None:
+            return True
+        raised = raised.__cause__ or raised.__context__
+    return False

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.state import RequestAuth, find_request_auth
-from asgi_jwt_claims.errors import ExpiredTokenError, RevokedTokenError, TokenError
-from asgi_jwt_claims.stores.base import RevocationFeed
+from asgi_jwt_claims.auth.state import find_request_auth
+from asgi_jwt_claims.errors import ExpiredTokenError, RevokedTokenError
 from asgi_jwt_claims.tokens.claims import valid_until
 from asgi_jwt_claims.tokens.digests import digests_of
 
@@ -20,14 +19,19 @@ from .states import OPEN, PENDING, TRANSITIONS, Event
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.auth.grant import HeldToken
+    from asgi_jwt_claims.auth.state import RequestAuth
+    from asgi_jwt_claims.errors import TokenError
+    from asgi_jwt_claims.stores.base import RevocationFeed
 
     from .registry import ConnectionRegistry, DeadlineQueue
 
 __all__ = ["Connection"]
 
+_NEVER: tuple[float, Callable[[], float]] = (math.inf, time.time)  # when, by which clock
+
 
 class Connection(ABC):
-    """A connection, made when the middleware has authenticated the request, with the outcome of that.
+    """A connection, made when the middleware has authenticated the request; `auth` is the outcome of that.
 
     Attributes:
         state: The state in the table of `states`.
@@ -36,28 +40,15 @@ class Connection(ABC):
         digests: The digests that a revocation of its tokens can have, while it is watched.
     """
 
-    __slots__ = (
-        "_auths",
-        "_clock",
-        "_ends_at",
-        "_first",
-        "_home",
-        "_registry",
-        "_scope",
-        "digests",
-        "error",
-        "slot",
-        "state",
-    )
+    __slots__ = ("_auth", "_auths", "_deadline", "_home", "_registry", "_scope", "digests", "error", "slot", "state")
+
+    _home: ConnectionRegistry  # from `open` on
 
     def __init__(self, scope: MutableMapping[str, Any], auth: RequestAuth | None = None) -> None:
         self._scope = scope
-        # An inner middleware may put its own into the scope.
-        self._first = auth or find_request_auth(scope)
+        self._auth: RequestAuth = auth or scope[SCOPE_KEY]
         self._auths: tuple[RequestAuth, ...] = ()
-        self._ends_at = math.inf
-        self._clock: Callable[[], float] = time.time
-        self._home: ConnectionRegistry | None = None
+        self._deadline = _NEVER
         self._registry: ConnectionRegistry | None = None
         self.state = PENDING
         self.error: TokenError | None = None
@@ -67,13 +58,12 @@ class Connection(ABC):
     def open(self) -> None:
         """Watch the connection from now on, unless a guard lets it outlive its token."""
         tokens = self._held()
-        if not all(held.end_with_token for held in tokens):
+        if False in [held.end_with_token for held in tokens]:
             self.close()
             return
         self._move(Event.OPENS)
         self._home = current_registry()
-        found = dict.fromkeys((self._first, find_request_auth(self._scope)))
-        self._auths = tuple([auth for auth in found if auth is not None])
+        self._auths = self._find_auths()
         for auth in self._auths:
             auth.attach(self)
         self._watch(tokens)
@@ -87,7 +77,7 @@ class Connection(ABC):
 
     def renew(self) -> None:
         """See `OpenConnection`; from a thread that has no event loop, soon."""
-        if self._home is not None and not self._home.is_here:
+        if not self._home.is_here:
             self._home.call_soon(self.renew)
         elif self.state is OPEN:
             self._watch(self._held())
@@ -96,7 +86,7 @@ class Connection(ABC):
     def unwatch(self) -> None:
         """Take the connection out of the registry, if it is there."""
         if self._registry is not None:
-            self._ends_at = math.inf
+            self._deadline = _NEVER
             self._registry.remove(self)
             self._registry = None
 
@@ -123,9 +113,15 @@ class Connection(ABC):
     @property
     def is_over(self) -> bool:
         """Whether a token has ended, as the store or the clock, read at this moment, has it."""
-        if self._ends_at != math.inf and not self._clock() < self._ends_at:
+        ends_at, clock = self._deadline
+        if ends_at != math.inf and not clock() < ends_at:
             self._end_with(ExpiredTokenError())
         return self.error is not None
+
+    @property
+    def reason(self) -> str:
+        """What the client is told of `error`."""
+        return "" if self.error is None else self.error.description
 
     @abstractmethod
     def end_soon(self) -> None:
@@ -140,31 +136,34 @@ class Connection(ABC):
         self._move(Event.TOKEN_ENDS)
         self.error = error
 
+    def _find_auths(self) -> tuple[RequestAuth, ...]:
+        """The `RequestAuth` of the middleware; that of a middleware further in, too, if that shares its scope."""
+        inner = find_request_auth(self._scope)
+        return (self._auth,) if inner is None or inner is self._auth else (self._auth, inner)
+
     def _held(self) -> list[HeldToken]:
-        """Return the tokens that let the connection in; those of a middleware further in, too, if that shares its scope."""
-        first, scope = self._first, self._scope
-        grants = [] if first is None else first.grants_for(scope)
-        if scope.get(SCOPE_KEY) is not first and (inner := find_request_auth(scope)) is not None:
-            grants += [grant for grant in inner.grants_for(scope) if grant not in grants]
+        """The tokens that let the connection in."""
+        grants = [grant for auth in self._find_auths() for grant in auth.grants_for(self._scope)]
         return [held for grant in grants if (held := grant.held()) is not None]
 
-    def _watch(self, tokens: Iterable[HeldToken]) -> None:
+    def _watch(self, tokens: list[HeldToken]) -> None:
         self.unwatch()
-        feeds, digests = set[RevocationFeed](), set[bytes]()
+        feeds: set[RevocationFeed] = set()
+        digests: set[bytes] = set()
         for token, config, store, ends, checks in tokens:
             if not ends:
                 continue
             until = valid_until(token, config)
-            if until is not None and until < self._ends_at:
-                self._ends_at, self._clock = until, config.clock
+            if until is not None and until < self._deadline[0]:
+                self._deadline = until, config.clock
             feed = None if store is None else store.feed
             if feed is not None and checks:
                 feeds.add(feed)
                 digests.update(digest for digest in digests_of(token, config)[:3] if digest)
-        if feeds or self._ends_at != math.inf:
+        if feeds or self._deadline is not _NEVER:
             self.digests = tuple(digests)
-            self._registry = self._home = self._home or current_registry()
-            self._registry.add(self, self._ends_at, self._clock, feeds)
+            self._registry = self._home
+            self._registry.add(self, *self._deadline, feeds)
 
 
 def _is_revoked(held: HeldToken) -> bool:

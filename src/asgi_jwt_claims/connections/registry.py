@@ -53,9 +53,8 @@ class DeadlineQueue:
         """Add a connection; whether its tick is new and the first of all."""
         tick = math.ceil(min(ends_at * _PER_SECOND, _LAST_TICK))
         connection.slot = (self, tick)
-        waiting = self.by_tick.get(tick)
-        if waiting is not None:
-            waiting.add(connection)
+        if tick in self.by_tick:
+            self.by_tick[tick].add(connection)
             return False
         self.by_tick[tick] = {connection}
         heapq.heappush(self._ticks, tick)
@@ -88,11 +87,7 @@ class DeadlineQueue:
 
 
 class ConnectionRegistry:
-    """All connections of one event loop that end with a token.
-
-    Attributes:
-        call_soon: Makes the event loop call a function soon, from any thread.
-    """
+    """All connections of one event loop that end with a token. `call_soon` lets it call a function, from any thread."""
 
     def __init__(self) -> None:
         self._queues: dict[int, DeadlineQueue] = {}
@@ -116,10 +111,9 @@ class ConnectionRegistry:
         """Watch a connection until `ends_at` by `clock` (infinity for no deadline), or a revocation in one of the feeds."""
         self._count += 1
         if ends_at != math.inf:
-            queue = self._queues.get(id(clock))
-            if queue is None:
-                queue = self._queues[id(clock)] = DeadlineQueue(clock)
-            if queue.add(connection, ends_at):
+            if id(clock) not in self._queues:
+                self._queues[id(clock)] = DeadlineQueue(clock)
+            if self._queues[id(clock)].add(connection, ends_at):
                 self._changed.set()
         for digest in connection.digests:
             self._by_digest.setdefault(digest, set()).add(connection)
@@ -161,9 +155,8 @@ class ConnectionRegistry:
                 await self._run_due()
                 self._changed = anyio.Event()
                 if self._count and not self._pending:
-                    with anyio.move_on_after(
-                        min([_LONGEST_PAUSE, *(queue.pause() for queue in self._queues.values())])
-                    ):
+                    pauses = [queue.pause() for queue in self._queues.values()]
+                    with anyio.move_on_after(min([_LONGEST_PAUSE, *pauses])):
                         await self._changed.wait()
         finally:
             self._stop()
@@ -198,11 +191,10 @@ class ConnectionRegistry:
 
 
 def _discard(index: dict[Any, set[Watched]], key: Any, connection: Watched) -> None:
-    found = index.get(key)
-    if found is not None:
-        found.discard(connection)
-        if not found:
-            del index[key]
+    found = index.get(key, set())
+    found.discard(connection)
+    if not found:
+        index.pop(key, None)
 
 
 _REGISTRY: Final = anyio.lowlevel.RunVar[ConnectionRegistry | None]("asgi_jwt_claims_connections", None)

@@ -22,9 +22,9 @@ __all__ = ["renew_token"]
 async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     """Let an open connection live as long as another token does.
 
-    The new token must be as good as that of the handshake was: valid, of the same type, issuer and identity, not
-    revoked, and by the rules of the guards that let the connection in. It then is the connection's token, for `get_token`
-    and `current_token` too. When it is refused, nothing changes: the connection ends with the token that it has.
+    The new token must be as good as that of the handshake was: valid, of the same type, issuer and identity, not revoked,
+    and by the rules of the guards that let the connection in. It then is the connection's token, for `get_token` and
+    `current_token` too. When it is refused, nothing changes: the connection ends with the token that it has.
 
     Args:
         websocket_or_scope: A websocket object of any framework, or an ASGI scope.
@@ -38,16 +38,16 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     scope = cast("MutableMapping[str, Any]", scope_of(websocket_or_scope))
     found = find_request_auth(scope)
     auth = None if found is None else found.for_scope(scope)
-    pairs = [(grant, grant.held()) for grant in auth.grants_for(scope)] if auth is not None and auth.connections else []
-    lets_in = [(grant, held) for grant, held in pairs if held is not None]
-    config = lets_in[0][1].config if lets_in else None
-    if auth is None or config is None:
+    grants = auth.grants_for(scope) if auth is not None and auth.connections else []
+    pairs = [(grant, held) for grant in grants if (held := grant.held()) is not None]
+    if auth is None or not pairs:
         raise NotGuardedError(
             "this connection has no token to renew: it needs JWTMiddleware or install(app, config), a token, and "
             "end_with_token must not be False"
         )
     # A guard with sources of its own has found the token for itself, under the same configuration.
-    lets_in = [(grant, held) for grant, held in lets_in if held.config is config]
+    config = pairs[0][1].config
+    lets_in = [(grant, held) for grant, held in pairs if held.config is config]
     held_tokens = [held.token for _, held in lets_in]
     token = await verify_token_async(raw, config, type=held_tokens[0].type)
     # By the digests, since 1 and True are the same to Python, and two identities to JSON.

@@ -6,7 +6,6 @@ cancelled; only its waiting in `receive` is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -34,7 +33,7 @@ class Event(StrEnum):
 
 PENDING, OPEN, ENDING, ENDED, CLOSED = State
 
-TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
+TRANSITIONS: Final = {
     # Register deadline and digests, ask the store's local knowledge once more, then forward. A token that has ended
     # meanwhile moves the connection on before anything is forwarded: the handshake is refused, a stream ends at once.
     (PENDING, Event.OPENS): OPEN,
@@ -49,6 +48,5 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
 }
 """The next state; where no row stands, the state stays.
 
-A renewal, or a clock that was set back at the deadline, registers an `OPEN` connection again. After the application has
-returned, nothing refers to the connection.
+A renewal, or a clock that was set back at the deadline, registers an `OPEN` connection again.
 """

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 
-from .asgi import ASGIConnection
-from .refusals import Refusing
+from .asgi import SERVER_ERROR, ASGIConnection, Refusing
 from .states import PENDING
 
 if TYPE_CHECKING:
@@ -20,68 +19,6 @@ __all__ = ["EventStream", "HTTPExchange"]
 
 _EVENT_STREAM: Final = b"text/event-stream"
 _SHORTEST: Final = len(_EVENT_STREAM)
-
-
-class HTTPExchange(Refusing):
-    """`receive` and `send` of an http request, until its response turns out to be an event stream.
-
-    `challenges` writes the answer to a refusal that the application lets through; None leaves that to the application.
-    `ends` says whether an event stream ends with its token; `watched` is that stream, or what may turn out to be one.
-    """
-
-    __slots__ = (
-        "_auth",
-        "_challenges",
-        "_ends",
-        "_has_read",
-        "_receive",
-        "_scope",
-        "_send",
-        "is_started",
-        "watched",
-    )
-
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, challenges: ErrorResponder | None = None, ends: bool = True
-    ) -> None:
-        self._challenges = challenges
-        self._ends = ends
-        self.is_started = False
-        self._scope = scope
-        self._auth: RequestAuth | None = scope.get(SCOPE_KEY)  # the middleware has written it
-        self._receive = receive
-        self._send = send
-        self._has_read = False
-        self.watched: EventStream | None = None
-
-    async def receive(self) -> Message:
-        """Receive what the client sends, or that it has left."""
-        if self._has_read and self._ends:
-            # Only a disconnect can come now, and the application may begin to wait for it before the stream starts.
-            return await self._watch().receive()
-        if self.watched is not None:
-            return await self.watched.receive()
-        message = await self._receive()
-        self._has_read = not message.get("more_body", False)
-        return message
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """Send what the application sends: by the server's own `send` and nothing around it, but for event streams."""
-        if message["type"] == "http.response.start":
-            self.is_started = True
-            if message.get("status", 200) >= 500 and (error := self._refusal_behind(message["status"])) is not None:  # noqa: PLR2004 -- a server error, RFC 9110 section 15.6
-                return self._refuse(error)
-            if self._ends and _is_event_stream(message) and not self.is_replaced:
-                return self._watch().start(message)
-            self._ends = False
-            if self.watched is not None:
-                self.watched.close()
-        return self._send(message) if self.watched is None or self.is_replaced else self.watched.send(message)
-
-    def _watch(self) -> EventStream:
-        if self.watched is None:
-            self.watched = EventStream(self._scope, self._receive, self._send, self._auth)
-        return self.watched
 
 
 class EventStream(ASGIConnection):
@@ -110,6 +47,60 @@ class EventStream(ASGIConnection):
         end: Message = {"type": "http.response.body", "body": b"", "more_body": False}
         # A server waits for trailers that were announced.
         return (end, {"type": "http.response.trailers", "headers": []}) if self._has_trailers else (end,)
+
+
+class HTTPExchange(Refusing):
+    """`receive` and `send` of an http request, until its response turns out to be an event stream.
+
+    `challenges` writes the answer to a refusal that the application lets through; None leaves that to the application.
+    `ends` says whether an event stream ends with its token; `watched` is that stream, or what may turn out to be one.
+    """
+
+    __slots__ = ("_auth", "_challenges", "_ends", "_has_read", "_receive", "_scope", "_send", "is_started", "watched")
+
+    _STREAM: type[EventStream] = EventStream
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, challenges: ErrorResponder | None = None, ends: bool = True
+    ) -> None:
+        self._challenges = challenges
+        self._ends = ends
+        self.is_started = False
+        self._scope = scope
+        self._auth: RequestAuth | None = scope.get(SCOPE_KEY)  # the middleware has written it
+        self._receive = receive
+        self._send = send
+        self._has_read = False
+        self.watched: EventStream | None = None
+
+    async def receive(self) -> Message:
+        """Receive what the client sends, or that it has left."""
+        # Once all is read only a disconnect can come, and the application may wait for it before the stream starts.
+        watched = self._watch() if self._has_read and self._ends else self.watched
+        if watched is not None:
+            return await watched.receive()
+        message = await self._receive()
+        self._has_read = not message.get("more_body", False)
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send what the application sends: by the server's own `send` and nothing around it, but for event streams."""
+        if message["type"] == "http.response.start":
+            self.is_started = True
+            status = message.get("status", 200)
+            if status >= SERVER_ERROR and (error := self._refusal_behind(status)) is not None:
+                return self._refuse(error)
+            if self._ends and _is_event_stream(message) and not self.is_replaced:
+                return self._watch().start(message)
+            self._ends = False
+            if self.watched is not None:
+                self.watched.close()
+        return self._send(message) if self.watched is None or self.is_replaced else self.watched.send(message)
+
+    def _watch(self) -> EventStream:
+        if self.watched is None:
+            self.watched = self._STREAM(self._scope, self._receive, self._send, self._auth)
+        return self.watched
 
 
 def _is_event_stream(message: Message) -> bool:

@@ -10,9 +10,8 @@
     async def protected(request: Request, token: Token) -> HTTPResponse:
         return json(token.user_claims)
 
-One code path serves both modes. Where there is an ASGI scope it is used; on Sanic's own server one is made of the
-request, and authenticated as the ASGI middleware does it. With sanic-ext, `token: Token` is also injected by
-its type into handlers without a guard.
+One code path serves both modes: on Sanic's own server an ASGI scope is made of the request. With sanic-ext, `token: Token`
+is also injected by its type into handlers without a guard.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Unpack
 
 from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
 from asgi_jwt_claims.auth.request import authenticate_request, complete_request, get_token
 from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
-from asgi_jwt_claims.connections.refusals import refusal_in
+from asgi_jwt_claims.connections.asgi import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.runtime.log import logger
@@ -39,18 +39,13 @@ with needs("sanic"):
     from sanic.exceptions import SanicException
     from sanic.response import HTTPResponse  # noqa: TC002 -- sanic-ext evaluates the annotations of handlers
 
-    from ._connections import content_type, is_asgi, watch_stream, watch_websocket
+    from ._connections import watch_stream, watch_websocket
     from ._guard import authenticate, jwt_required, refusals_of, to_response
-    from ._openapi import document
-    from ._routes import ask_guards, check_routes, guard_head
+    from ._routes import ask_guards, check_routes, document, guard_head
     from ._scope import let_go, prepared_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-    from typing import Unpack
-
     from sanic.handlers import ErrorHandler
-    from sanic.response import BaseHTTPResponse
 
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
@@ -66,8 +61,7 @@ _LAST = -10_000  # after the listeners of sanic-ext
 _settings: weakref.WeakKeyDictionary[GuardRequest, MiddlewareSettings] = weakref.WeakKeyDictionary()
 """The settings of each request middleware that `install` has made."""
 
-_looked_into: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
-"""What `_look_into_groups` has changed; an application cannot be referred to weakly."""
+_looking_into_groups: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
 
 
 def install(
@@ -92,7 +86,9 @@ def install(
             application starts: a guard would guard nothing, or a route of the blueprint is not guarded.
     """
     _check_target(app)
-    settings = _checked_settings(config, options)
+    settings = settings_for_install(config, options)
+    if settings.drain:
+        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
     checked: set[Sanic[Any, Any]] = set()
 
     async def check(app: Sanic[Any, Any]) -> None:
@@ -114,8 +110,7 @@ def install(
     async def answer_token_error(request: Request, error: TokenError) -> HTTPResponse:
         return to_response(await settings.authenticator.responder.respond(error, prepared_scope(request)))
 
-    if settings.background:
-        _keep_background(app, settings)
+    _keep_background(app, settings)
     # An application's guard before that of a blueprint.
     app.on_request(guard_request, priority=_FIRST if isinstance(app, Sanic) else _FIRST - 1)
     app.exception(TokenError)(answer_token_error)
@@ -157,9 +152,9 @@ def _keep_background(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSetti
 
 def _look_into_groups(app: Sanic[Any, Any]) -> None:
     """Let a group of refusals be handled as a refusal is, and leave all other groups to the application."""
-    if app.error_handler in _looked_into:
+    if app.error_handler in _looking_into_groups:
         return
-    _looked_into.add(app.error_handler)
+    _looking_into_groups.add(app.error_handler)
     respond: Callable[[Request, Exception], Any] = app.error_handler.response
 
     def respond_to_refusal(request: Request, exception: Exception) -> Any:
@@ -173,13 +168,6 @@ async def _warn_of_cors(app: Sanic[Any, Any]) -> None:
     settings = getattr(app.ctx, "cors", None)
     if settings is not None and settings.allow_origins:
         logger().warning(CORS_INSIDE)
-
-
-def _checked_settings(config: JWTConfig | Iterable[JWTConfig], options: MiddlewareOptions) -> MiddlewareSettings:
-    settings = settings_for_install(config, options)
-    if settings.drain:
-        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
-    return settings
 
 
 def _check_target(app: object) -> None:
@@ -202,11 +190,7 @@ def _check_target(app: object) -> None:
 
 
 def _check_blueprints(app: Sanic[Any, Any]) -> None:
-    """Find routes that were added to a blueprint too late: Sanic then leaves out the middleware of the blueprint.
-
-    Raises:
-        SettingError: There is one, and the blueprint has a guard.
-    """
+    """Refuse routes added to a guarded blueprint too late: Sanic then leaves out the middleware of the blueprint."""
     for blueprint in app.blueprints.values():
         guards = _guards_of(blueprint)
         for route in blueprint.routes:
@@ -220,7 +204,7 @@ def _check_blueprints(app: Sanic[Any, Any]) -> None:
 def _guards_of(app: Sanic[Any, Any] | Blueprint) -> set[GuardRequest]:
     """The request middleware that `install` has given to an application or a blueprint, or to what it is a copy of."""
     futures: Any = app._future_middleware  # noqa: SLF001 -- Sanic tells it nowhere else
-    functions = {getattr(one.middleware, "func", one.middleware) for one in futures}
+    functions = (getattr(one.middleware, "func", one.middleware) for one in futures)
     return {function for function in functions if function in _settings}
 
 
@@ -245,7 +229,7 @@ async def _extend(app: Sanic[Any, Any]) -> None:
 
 
 def _settings_of(route: Any) -> list[MiddlewareSettings]:
-    """Return the settings of the guards that a request to a route passes, in that order."""
+    """The settings of the guards that a request to a route passes, in that order."""
     return [_settings[one.func] for one in route.extra.request_middleware if one.func in _settings]
 
 
@@ -259,10 +243,6 @@ def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSet
         if settings in refusals_of(request):  # Sanic sends the signals of a blueprint for all of the application
             watch_websocket(request, prepared_scope(request), settings, websocket)
 
-    async def watch_response(request: Request, response: BaseHTTPResponse) -> None:
-        if not is_asgi(request) and "event-stream" in content_type(response):
-            await watch_stream(request, response, prepared_scope(request))
-
     async def end_websocket(request: Request, **_: Any) -> None:
         let_go(prepared_scope(request))
 
@@ -271,7 +251,7 @@ def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSet
         app.signal(event, priority=_FIRST)(end_websocket)  # which come in reverse order, so after all others
     if settings.end_with_token:
         # Before all others, so that none of them returns a response after this one.
-        app.on_response(watch_response, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
+        app.on_response(watch_stream, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
 
 
 def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoints, prefix: str = "/auth") -> None:

@@ -1,57 +1,37 @@
 """End Sanic's connections with their token, and keep the token of a handshake from the application.
 
-In ASGI mode Sanic's transport receives and sends, and gets what the middleware puts around an application. On Sanic's
-own server a websocket is closed as Sanic closes one that it cannot wait for. There, what sends a response of
-`text/event-stream` is replaced by `_OwnStream`. After its end the connection is closed, too: the handler may wait for
-anything, and the client's next request would wait with it. Sanic then tells the handler that the client has left.
+In ASGI mode Sanic's transport gets what the middleware puts around an application. On Sanic's own server `_OwnStream` takes
+the place of what sends a response of `text/event-stream`. After its end the connection is closed, too: the handler may wait
+for anything, and the client's next request would wait with it. Sanic then tells the handler that the client has left.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from sanic.compat import Header
 from sanic.exceptions import RequestCancelled
 from sanic.response import BaseHTTPResponse
 from sanic.server import HttpProtocol
-from sanic.server.websockets.connection import WebSocketConnection as ASGIWebSocket
-from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from asgi_jwt_claims.connections.base import Connection
 from asgi_jwt_claims.connections.states import Event
 from asgi_jwt_claims.connections.stream import EventStream, HTTPExchange
 from asgi_jwt_claims.connections.websocket import WebSocketConnection
-from asgi_jwt_claims.errors import ConnectionEndedError, TokenError
+from asgi_jwt_claims.errors import ConnectionEndedError
 from asgi_jwt_claims.responses import close_code
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+from ._scope import TASK_KEY, is_asgi, prepared_scope
 
+if TYPE_CHECKING:
     from sanic import Request
 
     from asgi_jwt_claims.auth.settings import MiddlewareSettings
 
-__all__ = [
-    "TASK_KEY",
-    "WEBSOCKETS",
-    "close_websocket",
-    "content_type",
-    "is_asgi",
-    "is_websocket",
-    "strip_token",
-    "translate_denials",
-    "watch_asgi",
-    "watch_stream",
-    "watch_websocket",
-]
-
-TASK_KEY: Final = "asgi_jwt_claims.task"
-"""The scope key under which stands the task that handles a request of Sanic's own server."""
-
-WEBSOCKETS: Final = (WebsocketImplProtocol, ASGIWebSocket)
-"""What a handler gets to speak with: on Sanic's own server, and in ASGI mode."""
+__all__ = ["strip_token", "translate_denials", "watch_asgi", "watch_stream", "watch_websocket"]
 
 _PROTOCOLS = "sec-websocket-protocol"
 
@@ -59,19 +39,15 @@ _PROTOCOLS = "sec-websocket-protocol"
 class TaskBound(Connection):
     """Detaches when the request's task ends, the one event that Sanic always delivers."""
 
-    def __init__(self, *args: Any, task: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._task = task
-
     def open(self) -> None:
         """See `Connection`."""
         super().open()
-        self._task.add_done_callback(self._on_done)
+        self._scope[TASK_KEY].add_done_callback(self._on_done)
 
     def detach(self) -> None:
         """See `Connection`."""
         # On Sanic's own server a task handles many requests. It must not keep something of each.
-        self._task.remove_done_callback(self._on_done)
+        self._scope[TASK_KEY].remove_done_callback(self._on_done)
         super().detach()
 
     def _on_done(self, _: asyncio.Task[Any]) -> None:
@@ -85,20 +61,12 @@ class _Stream(TaskBound, EventStream):
 class _Exchange(HTTPExchange):
     """A request that may be answered with an event stream."""
 
-    def __init__(self, scope: Any, receive: Any, send: Any, task: asyncio.Task[Any] | None) -> None:
-        super().__init__(scope, receive, send)
-        self._task = task
+    _STREAM = _Stream
 
     @property
     def has_ended(self) -> bool:
         """Whether the response has ended, or is going to end, with its token."""
         return self.watched is not None and self.watched.error is not None
-
-    def _watch(self) -> EventStream:
-        self.watched = stream = self.watched or _Stream(
-            self._scope, self._receive, self._send, self._auth, task=self._task
-        )
-        return stream
 
 
 class _WebSocket(TaskBound, WebSocketConnection):
@@ -119,15 +87,14 @@ class _OwnWebSocket(TaskBound):
     """A websocket on Sanic's own server."""
 
     def __init__(self, scope: MutableMapping[str, Any], websocket: Any, code: int) -> None:
-        super().__init__(scope, task=asyncio.current_task())
-        self._websocket = websocket
-        self._close_code = code
+        super().__init__(scope)
+        self._websocket, self._close_code = websocket, code
 
     def end_soon(self) -> None:
         """See `Connection`."""
         self._move(Event.END_SENT)
         # `close()` keeps delivering client messages until the client acknowledges.
-        self._websocket.end_connection(self._close_code, cast("TokenError", self.error).description)
+        self._websocket.end_connection(self._close_code, self.reason)
 
 
 class _OwnStream:
@@ -163,27 +130,6 @@ class _OwnStream:
             raise RequestCancelled from None  # as if the client had gone
 
 
-def is_asgi(request: Request) -> bool:
-    """Whether Sanic is an ASGI application here."""
-    return hasattr(request.transport, "scope")
-
-
-def is_websocket(request: Request) -> bool:
-    """Whether the route of a request is that of a websocket."""
-    return request.route is not None and bool(getattr(request.route.extra, "websocket", False))
-
-
-async def close_websocket(request: Request, arguments: Iterable[Any], status: int) -> None:
-    """Close the websocket among the arguments of a handler, with the code that says the same as `status`."""
-    websocket = next(argument for argument in arguments if isinstance(argument, WEBSOCKETS))
-    code = close_code(status)
-    if isinstance(websocket, ASGIWebSocket):  # whose own close() does nothing
-        transport: Any = request.transport
-        await transport.send({"type": "websocket.close", "code": code, "reason": ""})
-    else:
-        await websocket.close(code)
-
-
 def strip_token(request: Request, scope: MutableMapping[str, Any], protocol: str) -> None:
     """Show the application a handshake without the token that was offered as a subprotocol, as `scope` already has it.
 
@@ -199,10 +145,7 @@ def strip_token(request: Request, scope: MutableMapping[str, Any], protocol: str
 
 
 def translate_denials(request: Request, scope: MutableMapping[str, Any]) -> None:
-    """Translate Sanic's http answers to a websocket, in ASGI mode: no server takes them there.
-
-    They become a denial response where the server offers that, else a close.
-    """
+    """Make denial responses of Sanic's http answers to a websocket in ASGI mode, or closes where no server takes those."""
     transport: Any = request.transport  # its type is that of Sanic's own server, which has no send
     send = transport.send
     can_deny = "websocket.http.response" in (scope.get("extensions") or {})
@@ -225,15 +168,15 @@ def watch_asgi(
 ) -> None:
     """Let what this request opens end with its token, in ASGI mode. `protocol` is that of `strip_token`, if any."""
     transport: Any = request.transport
-    receive, send, task = transport.receive, transport.send, asyncio.current_task()
+    receive, send = transport.receive, transport.send
+    scope[TASK_KEY] = asyncio.current_task()
     connection: _WebSocket | _Exchange
     if scope["type"] == "websocket":
-        code, ends = settings.close_code, settings.end_with_token
-        connection = _WebSocket(scope, receive, send, close_code=code, protocol=protocol, ends=ends, task=task)
+        connection = _WebSocket(scope, receive, send, settings, protocol)
         # Sanic has made one already, from the server's own functions, and with the token among its protocols.
         transport.create_websocket_connection(connection.send, connection.receive)
     elif settings.end_with_token:
-        connection = _Exchange(scope, receive, send, task=task)
+        connection = _Exchange(scope, receive, send)
     else:
         return
     transport.receive, transport.send = connection.receive, connection.send
@@ -252,12 +195,14 @@ def watch_websocket(
         connection = _OwnWebSocket(scope, websocket, settings.close_code)
         connection.open()
         if connection.is_over:
-            # The handshake is over, too. The handler finds its client gone.
-            connection.end_soon()
+            connection.end_soon()  # the handshake is over, too; the handler finds its client gone
 
 
-async def watch_stream(request: Request, response: Any, scope: MutableMapping[str, Any]) -> None:
-    """Let a response, not yet started, end with its token if it is an event stream, on Sanic's own server."""
+async def watch_stream(request: Request, response: Any) -> None:
+    """Let a response that has not started end with its token, if it is an event stream on Sanic's own server."""
+    kind = _content_type(response)
+    if is_asgi(request) or "event-stream" not in kind:
+        return
     stream: Any = request.stream
 
     async def send(message: MutableMapping[str, Any]) -> None:
@@ -272,15 +217,14 @@ async def watch_stream(request: Request, response: Any, scope: MutableMapping[st
             if is_last and exchange.has_ended:
                 _hang_up(request)
 
-    exchange = _Exchange(scope, anyio.sleep_forever, send, task=scope[TASK_KEY])
+    exchange = _Exchange(prepared_scope(request), anyio.sleep_forever, send)  # type: ignore[arg-type]  # it returns nothing, as it never does
     request.stream = watched = _OwnStream(stream, exchange)  # type: ignore[assignment]  # see `_OwnStream.respond`
     if isinstance(response, BaseHTTPResponse):
         watched.respond(response)
-    kind = content_type(response)
     await exchange.send({"type": "http.response.start", "headers": [(b"content-type", kind.encode())]})
 
 
-def content_type(response: Any) -> str:
+def _content_type(response: Any) -> str:
     """The content type of what a handler has responded with, in lower case."""
     headers = getattr(response, "headers", None)
     kinds = headers.getall("content-type", ()) if isinstance(headers, Header) else ()

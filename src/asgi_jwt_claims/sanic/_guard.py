@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 from sanic import Request
 from sanic.compat import Header
 from sanic.middleware import Middleware
 from sanic.response import HTTPResponse
+from sanic.server.websockets.connection import WebSocketConnection as ASGIWebSocket
+from sanic.server.websockets.impl import WebsocketImplProtocol
 
 from asgi_jwt_claims.auth.guard import decorator, guard_handler, takes_token
 from asgi_jwt_claims.auth.request import complete_request, let_in
 from asgi_jwt_claims.auth.routes import note_guarded
 from asgi_jwt_claims.auth.state import RequestAuth, request_auth
+from asgi_jwt_claims.responses import close_code
 
-from ._connections import WEBSOCKETS, close_websocket, is_asgi, strip_token, translate_denials, watch_asgi
+from ._connections import strip_token, translate_denials, watch_asgi
 from ._routes import RouteGuard, mark
-from ._scope import hold_during, prepared_scope
+from ._scope import hold_during, is_asgi, prepared_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
-
     from asgi_jwt_claims._asgi import Receive
     from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.auth.settings import MiddlewareSettings
@@ -30,16 +32,17 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.responses import ErrorResponse
     from asgi_jwt_claims.tokens.token import Token
 
-__all__ = ["authenticate", "jwt_required", "refusals_of", "to_response"]
+__all__ = ["WEBSOCKETS", "authenticate", "close_websocket", "jwt_required", "refusals_of", "to_response"]
+
+WEBSOCKETS = (WebsocketImplProtocol, ASGIWebSocket)
+"""What a handler gets to speak with: on Sanic's own server, and in ASGI mode."""
 
 _REFUSALS = "_asgi_jwt_claims_refusals"
 
 
 def refusals_of(request: Request) -> dict[MiddlewareSettings, TokenError | None]:
     """Return what each guard of `install` has answered to the request."""
-    if not hasattr(request.ctx, _REFUSALS):
-        setattr(request.ctx, _REFUSALS, {})
-    refusals: dict[MiddlewareSettings, TokenError | None] = getattr(request.ctx, _REFUSALS)
+    refusals: dict[MiddlewareSettings, TokenError | None] = vars(request.ctx).setdefault(_REFUSALS, {})
     return refusals
 
 
@@ -83,6 +86,17 @@ def _receive_form(request: Request) -> Receive | None:
 def to_response(answer: ErrorResponse) -> HTTPResponse:
     """Return the answer as a response of Sanic."""
     return HTTPResponse(answer.body, answer.status, Header(answer.headers))
+
+
+async def close_websocket(request: Request, arguments: Iterable[Any], status: int) -> None:
+    """Close the websocket among the arguments of a handler, with the code that says the same as `status`."""
+    websocket = next(argument for argument in arguments if isinstance(argument, WEBSOCKETS))
+    code = close_code(status)
+    if isinstance(websocket, ASGIWebSocket):  # whose own close() does nothing
+        transport: Any = request.transport
+        await transport.send({"type": "websocket.close", "code": code, "reason": ""})
+    else:
+        await websocket.close(code)
 
 
 async def _refuse(request: Request, answer: ErrorResponse, arguments: tuple[Any, ...]) -> HTTPResponse | None:

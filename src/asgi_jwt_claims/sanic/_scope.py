@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from sanic.http.constants import Stage
@@ -18,33 +19,44 @@ from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.auth.current import CURRENT_TOKEN, HOLDERS_KEY, current_token, holders_of
 from asgi_jwt_claims.sources._credentials import FIELD_NAME
 
-from ._connections import TASK_KEY, is_websocket
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
-
     from sanic import Request
 
     from asgi_jwt_claims.auth.current import HoldsToken
     from asgi_jwt_claims.tokens.token import Token
 
-__all__ = ["hold_during", "let_go", "parse_head", "prepared_scope"]
+__all__ = ["TASK_KEY", "hold_during", "is_asgi", "is_websocket", "let_go", "parse_head", "prepared_scope"]
+
+TASK_KEY: Final = "asgi_jwt_claims.task"
+"""The scope key of the task that handles the request."""
+
+
+def is_asgi(request: Request) -> bool:
+    """Whether Sanic is an ASGI application here."""
+    return hasattr(request.transport, "scope")
+
+
+def is_websocket(request: Request) -> bool:
+    """Whether the route of a request is that of a websocket."""
+    return request.route is not None and bool(getattr(request.route.extra, "websocket", False))
 
 
 def prepared_scope(request: Request) -> MutableMapping[str, Any]:
     """The scope that the core reads of a request: the server's, or one made for Sanic's own server."""
-    if not hasattr(request.ctx, SCOPE_KEY):  # where `scope_of` looks
-        setattr(request.ctx, SCOPE_KEY, getattr(request.transport, "scope", None) or _scope_from(request))
-    scope: MutableMapping[str, Any] = getattr(request.ctx, SCOPE_KEY)
+    scope: MutableMapping[str, Any] | None = getattr(request.ctx, SCOPE_KEY, None)  # where `scope_of` looks
+    if scope is None:
+        scope = getattr(request.transport, "scope", None) or _scope_from(request)
+        setattr(request.ctx, SCOPE_KEY, scope)
     if request.route is not None:
         scope["path_template"] = request.uri_template
     return scope
 
 
 def _scope_from(request: Request) -> MutableMapping[str, Any]:
-    """What the core reads of a scope, for a request of Sanic's own server."""
-    headers = parse_head(request.head) if request.head else _fields(_encoded(request))
-    raw_path = _raw_path(request)
+    # Over HTTP/3, or from a test, there is no head. Sanic has decoded the fields, and has taken nothing away.
+    decoded = ((_encoded(name), _encoded(value)) for name, value in request.headers.items())
+    headers = parse_head(request.head) if request.head else _fields(decoded)
+    raw_path: str = getattr(request, "path", "")  # Sanic has none for an address such as `http://example.com`
     offered = b",".join(value for name, value in headers if name == b"sec-websocket-protocol").split(b",")
     return {
         "type": "websocket" if is_websocket(request) else "http",
@@ -61,13 +73,11 @@ def _scope_from(request: Request) -> MutableMapping[str, Any]:
 
 
 def parse_head(head: bytes) -> list[tuple[bytes, bytes]]:
-    """The header fields of the head of an HTTP/1.1 request, the request line included (RFC 9112 sections 2.1 and 5).
+    """Return the header fields of the head of an HTTP/1.1 request, request line included (RFC 9112 sections 2.1 and 5).
 
-    Lines that are no header field are left out: those without a colon, and those whose name is no token, such as a name
-    with a space behind it or a line that continues the one before.
-
-    Returns:
-        Names in lower case, and values without the spaces and tabs around them. Nothing else is taken away.
+    Names are in lower case, and values without the spaces and tabs around them; nothing else is taken away. Lines that are
+    no header field are left out: those without a colon, and those whose name is no token, such as a name with a space
+    behind it or a line that continues the one before.
     """
     lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
     return _fields((name, value) for name, colon, value in lines if colon)
@@ -78,20 +88,8 @@ def _fields(pairs: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value.strip(b" \t")) for name, value in pairs if FIELD_NAME.fullmatch(name)]
 
 
-def _encoded(request: Request) -> Iterable[tuple[bytes, bytes]]:
-    """The header fields of a request that came without a head, over HTTP/3 or from a test.
-
-    Sanic has decoded them as UTF-8, with surrogates for other bytes, and has taken nothing away.
-    """
-    for name, value in request.headers.items():
-        yield name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
-
-
-def _raw_path(request: Request) -> str:
-    try:
-        return request.path
-    except AttributeError:  # an address without a path, such as `http://example.com`; Sanic does not expect one
-        return ""
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def hold_during(request: Request, scope: MutableMapping[str, Any]) -> None:
@@ -115,8 +113,8 @@ def let_go(scope: MutableMapping[str, Any]) -> None:
 class _RequestHolder:
     """The token of one request of Sanic, until its response has been sent.
 
-    Sanic does not say when that is the case, but for websockets in ASGI mode, and on its own server one task handles
-    all requests of a connection. So the request is looked at whenever the token is asked for.
+    Sanic does not say when that is, but for websockets in ASGI mode, and on its own server one task handles all requests of
+    a connection. So the request is looked at whenever the token is asked for.
     """
 
     __slots__ = ("_request", "_task", "_token")

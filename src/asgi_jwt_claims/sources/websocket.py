@@ -71,7 +71,7 @@ class WebSocketProtocol(ComparableSource):
         # The name and the token go wherever they occur, so that neither can be chosen.
         hidden = {self.name, *(protocol for before, protocol in pairwise(shown) if before == self.name)}
         kept = [protocol for protocol in shown if protocol not in hidden]
-        scope[_STRIPPED_KEY] = (protocols, kept)
+        scope[_STRIPPED_KEY] = (protocols, kept[:])  # the application may change its list in place
         scope["subprotocols"] = kept
         scope["headers"] = [header for header in scope["headers"] if header[0] != _HEADER]
         if kept:

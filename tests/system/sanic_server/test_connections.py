@@ -35,6 +35,7 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.connections import registry as _watch
+from asgi_jwt_claims.connections.base import Connection
 from asgi_jwt_claims.errors import ConnectionEndedError, NotGuardedError, WrongIdentityError
 from asgi_jwt_claims.sanic import install, jwt_required
 from asgi_jwt_claims.sanic._connections import TaskBound, _hang_up, _OwnStream
@@ -221,13 +222,14 @@ class Made:
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     """What is made from now on."""
     made = Made()
-    make = TaskBound.__init__
+    make = Connection.__init__
 
-    def remember(self: TaskBound, *args: Any, **options: Any) -> None:
-        make(self, *args, **options)
-        made.all.add(self)
+    def remember(self: Connection, *args: Any) -> None:
+        make(self, *args)
+        if isinstance(self, TaskBound):
+            made.all.add(self)
 
-    monkeypatch.setattr(TaskBound, "__init__", remember)
+    monkeypatch.setattr(Connection, "__init__", remember)
     return made
 
 

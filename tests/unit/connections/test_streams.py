@@ -10,7 +10,10 @@ import anyio.lowlevel
 import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token
+from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.connections.registry import _REGISTRY
+from asgi_jwt_claims.connections.states import CLOSED, PENDING
+from asgi_jwt_claims.connections.stream import HTTPExchange
 from asgi_jwt_claims.errors import ConnectionEndedError
 from tests.raw_asgi import App, Header, Message, Receive, Scope, Send, bearer, http_scope
 from tests.unit.connections.connection import ClientConnection, a_while, connected, until
@@ -495,6 +498,34 @@ async def test_waiting_beside_another_response(config: JWTConfig, alice: Header,
         going.set()
         await until(lambda: connection.end)
     assert (b"onetwo", ["left"]) == (connection.body, [message["reason"] for message in told])
+
+
+async def read() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def drop(message: Message) -> None:
+    pass
+
+
+async def test_another_response_is_not_watched(alice: Header) -> None:
+    """Once another response has started, its application receives from the server itself, with nothing between them."""
+    exchange = HTTPExchange({**get(alice), SCOPE_KEY: None}, read, drop)
+    await exchange.receive()
+    await exchange.send({**START, "headers": []})
+    await exchange.receive()
+    assert exchange.watched is None
+
+
+async def test_another_response_is_let_go(alice: Header) -> None:
+    """What was watched because a stream might have come is left alone from the start of another response on."""
+    exchange = HTTPExchange({**get(alice), SCOPE_KEY: None}, read, drop)
+    await exchange.receive()
+    await exchange.receive()
+    assert exchange.watched is not None
+    assert exchange.watched.state is PENDING
+    await exchange.send({**START, "headers": []})
+    assert exchange.watched.state is CLOSED
 
 
 async def test_head(config: JWTConfig, alice: Header, expire: Expire) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, create_access_token, renew_token, verify_token
 from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.connections import registry as watch
 from asgi_jwt_claims.connections import websocket as module
 from asgi_jwt_claims.connections.base import Connection
@@ -297,9 +298,8 @@ def test_an_event_loop_that_has_ended(
     async def leave_open() -> None:
         recorder = Recorder()
         await talk(JWTMiddleware(recorder, config, store=store), "/", bearer(raw))
-        connection = module.WebSocketConnection(
-            recorder.scope, *recorder.calls[0][1:], close_code=3000, protocol=None, ends=True
-        )
+        settings = MiddlewareSettings(config, store=store)
+        connection = module.WebSocketConnection(recorder.scope, *recorder.calls[0][1:], settings, None)
         connection.open()
 
     anyio.run(leave_open, backend=backend)

@@ -12,7 +12,7 @@ from sanic import Request
 from asgi_jwt_claims.auth.guard import check_token_argument
 from asgi_jwt_claims.auth.options import OPTIONAL_TOKEN, Guard
 from asgi_jwt_claims.auth.routes import note_guarded
-from asgi_jwt_claims.sanic._connections import WEBSOCKETS, close_websocket
+from asgi_jwt_claims.sanic._guard import WEBSOCKETS, close_websocket
 from asgi_jwt_claims.sanic._routes import RouteGuard, mark
 
 from .exceptions import ConfigurationConflictError, RequestRefused

@@ -11,9 +11,9 @@ from asgi_jwt_claims.auth.request import authenticator_for
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.errors import ExpiredTokenError
 from asgi_jwt_claims.responses import ErrorResponder
-from asgi_jwt_claims.sanic._connections import is_asgi, is_websocket, translate_denials
+from asgi_jwt_claims.sanic._connections import translate_denials
 from asgi_jwt_claims.sanic._routes import ask_guards, check_routes
-from asgi_jwt_claims.sanic._scope import prepared_scope
+from asgi_jwt_claims.sanic._scope import is_asgi, is_websocket, prepared_scope
 
 from .exceptions import AccessDenied, ConfigurationConflictError, NoAuthorizationError, RequestRefused, refusal
 from .settings import Settings, read_settings, set_defaults
