@@ -17,15 +17,16 @@ from asgi_jwt_claims.stores.base import ask
 from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
+from .authenticator import Authenticator
 from .options import ACCESS_TOKEN, OPTIONAL_TOKEN
 from .result import NEEDS_FORM, NEEDS_KEYS, NEEDS_STORE, AuthResult
 from .state import RequestAuth, find_request_auth, request_auth
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive
+    from asgi_jwt_claims.responses import ErrorResponder
     from asgi_jwt_claims.stores.base import TokenStore
 
-    from .authenticator import Authenticator
     from .options import Guard
 
 __all__ = [
@@ -43,8 +44,8 @@ __all__ = [
 def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Authenticator:
     """Return the authenticator of a guard that has a configuration of its own, and may stand below a middleware.
 
-    A middleware with the same configuration says where to look and which store to ask, unless the guard does. If there is
-    no middleware, the guard's authenticator becomes that of the request.
+    A middleware with the same configuration says where to look, which store to ask and how to answer, unless the guard
+    says it. If there is no middleware, the guard's authenticator becomes that of the request.
 
     Args:
         scope: The scope of the request.
@@ -63,7 +64,10 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
             sources = own.sources or (DEFAULT_SOURCES if around.settings is None else base.sources)
             if sources == base.sources and own.store in (None, base.store):
                 return base
-            return own.replace(own.sources or DEFAULT_SOURCES, base.store if own.store is None else own.store)
+            # Its own store makes a guard without sources look in the header alone, wherever the middleware looks.
+            answers = own if around.settings is None else base
+            store = base.store if own.store is None else own.store
+            return Authenticator(own.verifier, own.sources or DEFAULT_SOURCES, store, answers.responder)
         around = around.outer
     return own.replace(own.sources or DEFAULT_SOURCES, own.store or _store_beside(own.verifier, auth))
 
@@ -148,19 +152,20 @@ async def complete_request(
 
 async def authenticate_by(
     scope: MutableMapping[str, Any], own: Authenticator, *, check_revocation: bool = True
-) -> AuthResult:
-    """Return the completed result of a guard that has a configuration of its own, as `authenticator_for` finds it.
+) -> tuple[AuthResult, ErrorResponder]:
+    """Return the completed result of a guard that has a configuration of its own, and what answers a refusal by it.
 
     Args:
         scope: The scope of the request.
         own: The guard's authenticator.
         check_revocation: Whether the guard wants to know if the token is revoked.
     """
-    result = authenticate_request(scope, authenticator_for(scope, own))
+    authenticator = authenticator_for(scope, own)
+    result = authenticate_request(scope, authenticator)
     if result.state.needs is not None:
         result, _ = await complete_request(scope, result, check_revocation=check_revocation)
     request_auth(scope).fill(scope)
-    return result
+    return result, authenticator.responder
 
 
 def let_in(scope: MutableMapping[str, Any], result: AuthResult, guard: Guard) -> Token | None:

@@ -24,7 +24,7 @@ from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
 from asgi_jwt_claims.runtime.extras import needs
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
-from asgi_jwt_claims.sources._credentials import Source
+from asgi_jwt_claims.sources._credentials import Source, schemes_of
 from asgi_jwt_claims.sources.header import BearerHeader
 from asgi_jwt_claims.stores.base import TokenStore
 from asgi_jwt_claims.tokens.issuers import verifier_for
@@ -74,7 +74,7 @@ class JWTBearer(SecurityBase):
         config: Keys, parties, times and names; several for several issuers. None: those of the middleware that
             `install` has put in.
         store: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
-        realm: Named in `WWW-Authenticate` where there is no middleware.
+        realm: Named in `WWW-Authenticate` where no middleware has the same configuration.
         scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword-` and the
             address, or `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
         description: What the document says about it.
@@ -105,10 +105,11 @@ class JWTBearer(SecurityBase):
         verifier = None if config is None else verifier_for(config)
         if store is not None and (verifier is None or not isinstance(store, TokenStore)):
             raise SettingError("store must be a TokenStore, beside a config; else it is the middleware's")
-        responder = ErrorResponder(realm, listeners=None if verifier is None else verifier.on_event)
         if scheme_name is not None and (not isinstance(scheme_name, str) or SCHEME_NAME.fullmatch(scheme_name) is None):
             raise SettingError("scheme_name must consist of letters, digits, dots, hyphens and underscores")
         guard = Guard(**options)
+        schemes = schemes_of(guard.sources or DEFAULT_SOURCES)
+        responder = ErrorResponder(realm, listeners=None if verifier is None else verifier.on_event, schemes=schemes)
         wants_header = not guard.sources or BearerHeader() in guard.sources
         if token_url is not None and (not token_url or not isinstance(token_url, str) or not wants_header):
             raise SettingError('token_url must be the address of a login such as "login", for the Authorization header')
@@ -162,10 +163,12 @@ class JWTBearer(SecurityBase):
         scope = connection.scope
         guard = self._guard.with_scopes(security_scopes.scopes)
         if self._authenticator is not None:
-            result = await authenticate_by(scope, self._authenticator, check_revocation=guard.check_revocation)
+            checks = guard.check_revocation
+            result, responder = await authenticate_by(scope, self._authenticator, check_revocation=checks)
             auth = request_auth(scope)
         else:
             auth = request_auth(scope)
+            responder = auth.authenticator.responder
             result = auth.result_for(scope, auth.authenticator_with(guard.sources))
             if result.state.needs is not None:
                 result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
@@ -176,7 +179,7 @@ class JWTBearer(SecurityBase):
             auth.note(None)  # this answer has to stay
             if isinstance(error, MissingScopeError):
                 error = naming_scopes(error, (*self._demanded_by_route(scope), *guard.policy.scopes))
-            answer = await auth.authenticator.responder.respond(error, scope)
+            answer = await responder.respond(error, scope)
             if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
                 raise WebSocketException(close_code(answer.status)) from error
             raise TokenHTTPException(error, answer) from error
