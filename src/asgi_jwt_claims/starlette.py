@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from .auth.guard import annotation_of_token, decorator, guard_handler, may_be_token
-from .auth.options import MiddlewareOptions, describe_options, show_options
+from .auth.options import MiddlewareOptions, takes_options
 from .auth.request import get_token
 from .auth.routes import mark_path_parameter
 from .auth.settings import MiddlewareSettings, settings_for_install
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 
 
+@takes_options(MiddlewareOptions, MiddlewareSettings)
 def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and turn every `TokenError` that a handler lets go into its answer.
 
@@ -186,6 +187,3 @@ def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
 
 
 jwt_required = decorator(_guard)
-
-install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, MiddlewareSettings)

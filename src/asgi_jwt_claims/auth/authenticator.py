@@ -101,15 +101,14 @@ class Authenticator(Frozen):
         return Authenticator(self.verifier, sources, store, self.responder)
 
     def with_store_of(self, others: Iterable[Authenticator]) -> Authenticator:
-        """Return an authenticator that asks the store of the first other one that has one and finds the same tokens.
+        """Return this one; or, if it has no store, one that asks the store of the first other that finds the same tokens.
 
         What a store revokes for one part of an application must not pass in another part, which has named no store.
         """
-        verifier = self.verifier
-        for other in others:
+        for other in others if self.store is None else ():
             if other.store is not None and other.sources == self.sources:
                 configs = () if isinstance(other.verifier, JWTConfig) else tuple(other.verifier)
-                if other.verifier == verifier or any(one is verifier for one in configs):
+                if other.verifier == self.verifier or any(one is self.verifier for one in configs):
                     return self.replace(self.sources, other.store)
         return self
 

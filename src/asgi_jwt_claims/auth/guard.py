@@ -14,7 +14,7 @@ from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
 from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
-from .options import Guard, GuardOptions, describe_options, show_options
+from .options import Guard, GuardOptions, takes_options
 from .request import complete_request, is_preflight, scope_of
 from .routes import name_of, note_guard, note_guarded
 from .state import request_auth
@@ -92,9 +92,8 @@ def decorator(wrap: Wrap) -> JWTRequired:
 
         return decorate if function is None else decorate(function)
 
-    jwt_required.__doc__ = describe_options(JWTRequired.__doc__, GuardOptions)
-    show_options(jwt_required, Guard, AccessPolicy)
-    return jwt_required
+    jwt_required.__doc__ = JWTRequired.__doc__
+    return takes_options(GuardOptions, Guard, AccessPolicy)(jwt_required)
 
 
 # The parameter called `token` -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.errors import SettingError
@@ -26,9 +26,10 @@ __all__ = [
     "GuardOptions",
     "MiddlewareOptions",
     "check_flag",
-    "describe_options",
-    "show_options",
+    "takes_options",
 ]
+
+TakerT = TypeVar("TakerT", bound=Callable[..., Any])
 
 
 class MiddlewareOptions(TypedDict, total=False):
@@ -177,27 +178,26 @@ OPTIONAL_TOKEN = Guard(optional=True)
 """As `ACCESS_TOKEN`, and a request without a token passes."""
 
 
-def show_options(function: Callable[..., Any], *owners: Callable[..., Any]) -> None:
-    """Let `help` and editors show the options that `function` passes on, with their defaults.
+def takes_options(options: type[Any], *owners: Callable[..., Any]) -> Callable[[TakerT], TakerT]:
+    """Let `help` and editors show the options that a function or class passes on, with their defaults and meaning.
 
     Args:
-        function: A function that takes `**options`.
-        owners: The functions that take these options by name.
+        options: The class that describes the options.
+        owners: The functions that take them by name.
     """
-    given = inspect.signature(function)
-    named = [
-        parameter
-        for owner in owners
-        for parameter in inspect.signature(owner).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    own = [parameter for parameter in given.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    vars(function)["__signature__"] = given.replace(parameters=[*own, *named])
 
+    def show(taker: TakerT) -> TakerT:
+        if taker.__doc__ is not None and options.__doc__ is not None:  # Python may leave docstrings out
+            described = inspect.cleandoc(options.__doc__).partition("Attributes:\n")[2]
+            taker.__doc__ = f"{inspect.cleandoc(taker.__doc__)}\n\nOptions:\n{described}\n"
+        # A `__new__` takes anything, and what tools show of a class is how it is built.
+        functions = [getattr(taker, name) for name in ("__init__", "__new__") if name in vars(taker)] or [taker]
+        signature = inspect.signature(functions[0])
+        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        passed = [one for owner in owners for one in inspect.signature(owner).parameters.values()]
+        named = [one for one in passed if one.kind is one.KEYWORD_ONLY]
+        for function in functions:
+            vars(function)["__signature__"] = signature.replace(parameters=[*own, *named])
+        return taker
 
-def describe_options(text: str | None, options: type[Any]) -> str | None:
-    """Return a docstring, followed by what the class of options says of each; None where Python leaves docstrings out."""
-    if text is None or options.__doc__ is None:
-        return text
-    described = inspect.cleandoc(options.__doc__).partition("Attributes:\n")[2]
-    return f"{inspect.cleandoc(text)}\n\nOptions:\n{described}\n"
+    return show

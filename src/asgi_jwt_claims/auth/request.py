@@ -1,13 +1,14 @@
 """Authenticate a request. A token is verified at most once, no matter how many guards ask.
 
-Middlewares, guards, `get_token` and everything else that wants to know about the token ask `authenticate_request`; where
-it is possible to wait, `complete_request` gets what a result still needs.
+All ask `authenticate_request`; where it is possible to wait, `complete_request` gets what a result still needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
+from contextvars import ContextVar
+from contextvars import Token as Reset
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, overload
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.errors import NotGuardedError, TokenError
@@ -30,11 +31,17 @@ if TYPE_CHECKING:
     from .options import Guard
 
 __all__ = [
+    "CURRENT_TOKEN",
+    "HOLDERS_KEY",
+    "HoldsToken",
+    "TokenHolder",
     "authenticate_by",
     "authenticate_request",
     "authenticator_for",
     "complete_request",
+    "current_token",
     "get_token",
+    "holders_of",
     "is_preflight",
     "let_in",
     "scope_of",
@@ -138,7 +145,7 @@ async def complete_request(
         if isinstance(field, str):  # a source of the application may have put something else there
             receive = await peek_form_field(scope, receive, field)
             result = grant.replace(result, authenticator.after_form(result, scope))
-            own.see(scope)
+            own.remember(own.result, scope)  # into which the value of the form has been written
     store = authenticator.store
     if result.state is NEEDS_STORE and check_revocation and not (store is None or token is None or config is None):
         answer: object
@@ -250,3 +257,54 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
             raise error.with_traceback(None)
         auth.grant(result)
     return result.token
+
+
+# The current token, for code that has no request at hand ----------------------------------------------------------------
+
+
+class HoldsToken(Protocol):
+    """An object that has the token of one request; None if there is none, or the request has ended."""
+
+    token: Token | None
+
+
+CURRENT_TOKEN: ContextVar[HoldsToken | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+"""What `current_token()` asks.
+
+Tasks and threads that start in a request inherit its context, and may outlive it. They inherit this object and not the
+token itself, so that the end of the request can take the token from all of them.
+"""
+
+HOLDERS_KEY: Final = "asgi_jwt_claims.holders"
+"""The scope key of all objects that have the token of the request: a renewed token has to get into each."""
+
+
+class TokenHolder:
+    """Let `current_token()` be the token of a request, in this task and in what starts in it.
+
+    At the end of the request its `token` becomes None, and `CURRENT_TOKEN` is reset to `before`.
+    """
+
+    __slots__ = ("before", "token")
+
+    def __init__(self, scope: MutableMapping[str, Any], token: Token | None) -> None:
+        self.token = token
+        scope[HOLDERS_KEY] = (*holders_of(scope), self) if HOLDERS_KEY in scope else (self,)
+        self.before: Reset[HoldsToken | None] = CURRENT_TOKEN.set(self)
+
+
+def holders_of(scope: Mapping[str, Any]) -> tuple[HoldsToken, ...]:
+    """Return all objects that have the token of the request; none if the key holds something that is not ours."""
+    holders = scope.get(HOLDERS_KEY)
+    return holders if type(holders) is tuple else ()
+
+
+def current_token() -> Token | None:
+    """Return the access token of the request being handled; None if there is none.
+
+    `JWTMiddleware`, `install` and a `JWTBearer(config)` without a middleware set it. It is None before they have looked
+    at the request and after the request has ended, also in tasks and threads that were started in it. A token that only
+    a guard has looked at on an exempt path is not here: ask `get_token`.
+    """
+    holder = CURRENT_TOKEN.get()
+    return None if holder is None else holder.token

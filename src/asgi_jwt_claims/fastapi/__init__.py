@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 from asgi_jwt_claims import starlette
 from asgi_jwt_claims.auth import request as core
 from asgi_jwt_claims.auth.guard import annotation_of_token, decorator, is_async_callable, may_be_token
-from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
+from asgi_jwt_claims.auth.options import MiddlewareOptions, takes_options
 from asgi_jwt_claims.auth.routes import mark_path_parameter
 from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.errors import SettingError, TokenError
@@ -59,6 +59,7 @@ __all__ = [
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 
+@takes_options(MiddlewareOptions, MiddlewareSettings)
 def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and let guards refuse with the same answers.
 
@@ -81,10 +82,6 @@ def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Un
     handlers: Any = {TokenError: starlette.token_error_handler, TokenHTTPException: _plain_answer}
     settings = starlette.install_with(app, FastAPI, config, options, handlers)
     describe_guards(app, settings.authenticator.sources)
-
-
-install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, MiddlewareSettings)
 
 
 def _plain_answer(_: Any, error: Exception) -> Response:

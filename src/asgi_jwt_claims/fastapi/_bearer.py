@@ -14,9 +14,15 @@ from starlette.requests import HTTPConnection
 
 from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
 from asgi_jwt_claims.auth.authenticator import Authenticator
-from asgi_jwt_claims.auth.current import TokenHolder, current_token
-from asgi_jwt_claims.auth.options import Guard, GuardOptions, describe_options, show_options
-from asgi_jwt_claims.auth.request import authenticate_by, complete_request, is_preflight
+from asgi_jwt_claims.auth.options import Guard, GuardOptions, takes_options
+from asgi_jwt_claims.auth.request import (
+    CURRENT_TOKEN,
+    TokenHolder,
+    authenticate_by,
+    complete_request,
+    current_token,
+    is_preflight,
+)
 from asgi_jwt_claims.auth.routes import check_routes
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
@@ -60,6 +66,7 @@ class TokenHTTPException(HTTPException):
         self.response = answer
 
 
+@takes_options(GuardOptions, Guard, AccessPolicy)
 class JWTBearer(SecurityBase):
     """A security dependency whose value is the `Token`.
 
@@ -212,9 +219,6 @@ class JWTBearer(SecurityBase):
         return self._wording.schemes(sources)
 
 
-JWTBearer.__doc__ = describe_options(JWTBearer.__doc__, GuardOptions)
-show_options(JWTBearer.__init__, Guard, AccessPolicy)
-
 _checked: weakref.WeakSet[Any] = weakref.WeakSet()
 """The applications whose routes have been looked at."""
 
@@ -234,8 +238,9 @@ def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
 
 
 def _release(holder: TokenHolder) -> None:
+    holder.token = None
     with contextlib.suppress(ValueError):  # a route class of the application has run the dependencies in another task
-        holder.release()
+        CURRENT_TOKEN.reset(holder.before)
 
 
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]

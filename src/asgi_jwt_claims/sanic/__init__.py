@@ -23,7 +23,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.auth.exempt import CORS_INSIDE
-from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
+from asgi_jwt_claims.auth.options import MiddlewareOptions, takes_options
 from asgi_jwt_claims.auth.request import authenticate_request, complete_request, get_token
 from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
 from asgi_jwt_claims.connections.refusals import refusal_in
@@ -70,6 +70,7 @@ _looked_into: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
 """What `_look_into_groups` has changed; an application cannot be referred to weakly."""
 
 
+@takes_options(MiddlewareOptions, MiddlewareSettings)
 def install(
     app: Sanic[Any, Any] | Blueprint, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]
 ) -> None:
@@ -131,10 +132,6 @@ def install(
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.before_server_start(_extend, priority=_FIRST)
     _settings[guard_request] = settings
-
-
-install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, MiddlewareSettings)
 
 
 def _keep_background(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:

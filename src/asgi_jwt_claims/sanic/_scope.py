@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from sanic.http.constants import Stage
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.current import CURRENT_TOKEN, HOLDERS_KEY, current_token, holders_of
+from asgi_jwt_claims.auth.request import CURRENT_TOKEN, HOLDERS_KEY, current_token, holders_of
 from asgi_jwt_claims.sources._credentials import FIELD_NAME
 
 from ._connections import TASK_KEY, is_websocket
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sanic import Request
 
-    from asgi_jwt_claims.auth.current import HoldsToken
+    from asgi_jwt_claims.auth.request import HoldsToken
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["hold_during", "let_go", "parse_head", "prepared_scope"]
