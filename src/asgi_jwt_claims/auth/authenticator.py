@@ -159,13 +159,7 @@ class Authenticator(Frozen):
             return False
 
     def after_fetch(self, scope: Mapping[str, Any], result: AuthResult, error: TokenError | None) -> AuthResult:
-        """Return what follows a result that needed keys.
-
-        Args:
-            scope: The scope of the request.
-            result: The result.
-            error: Why the keys could not be fetched, or are still the same; None to verify the token once more.
-        """
+        """Return what follows a result that needed keys: they are new, or `error` says why they are not."""
         if error is None:
             result = self.authenticate(scope)
             error = result.error
@@ -183,25 +177,19 @@ class Authenticator(Frozen):
         return self._with_store(result, token, cast("JWTConfig", result.config))
 
     def after_question(self, result: AuthResult, answer: object) -> AuthResult:
-        """Return what follows a result that needed the store.
-
-        Args:
-            result: The result.
-            answer: Whether the token is revoked, as the store says; or the error of a store that failed.
-        """
+        """Return what follows a result that needed the store, by its answer or by the error with which it failed."""
         if answer is False:
             return result._replace(state=ACCEPTED)
-        token = result.token
-        error: TokenError = RevokedTokenError()
-        state = REVOKED
-        if answer is not True:
-            state = UNCHECKED
-            error = (
-                answer
-                if isinstance(answer, TokenError)
-                else StoreUnavailableError(reason=f"the store answered {type(answer).__name__}")
-            )
-        return result._replace(state=state, error=error if token is None else about(error, token).with_traceback(None))
+        error: TokenError
+        if answer is True:
+            error = RevokedTokenError()
+        elif isinstance(answer, TokenError):
+            error = answer
+        else:
+            error = StoreUnavailableError(reason=f"the store answered {type(answer).__name__}")
+        state = REVOKED if answer is True else UNCHECKED
+        error = about(error, cast("Token", result.token)).with_traceback(None)
+        return result._replace(state=state, error=error)
 
     def _with_store(self, result: AuthResult, token: Token, config: JWTConfig) -> AuthResult:
         """Return what follows for a good token from what the store knows without being asked."""

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CORS_INSIDE", "PREFLIGHT_REFUSED", "Exemptions", "PreflightRule", "has_cors"]
 
-_MAX_PATH: Final = 8 * 1024
-"""Characters of a path, and bytes of its spelling, beyond which no request is exempt."""
-
+_MAX_PATH: Final = 8 * 1024  # characters of a path, and bytes of its spelling, beyond which no request is exempt
 _ANY_METHOD: Final = "*"
 _RULE = re.compile(r"(?:(?P<method>[A-Z][A-Z-]*) )?(?P<path>/[^*]*?)(?P<below>/\*)?", re.DOTALL)
 _TEMPLATE = re.compile(r"[{}<>]|/:")
@@ -58,15 +56,13 @@ class Exemptions:
     def __init__(self, rules: Iterable[str]) -> None:
         if isinstance(rules, str) or not isinstance(rules, Iterable):
             raise SettingError(f"exempt must be a list of paths: exempt=({rules!r},)")
-        self._exact: dict[str, frozenset[str]] = {}
-        self._below: dict[str, frozenset[str]] = {}
+        self._exact: dict[str, set[str]] = {}
+        self._below: dict[str, set[str]] = {}
         for rule in map(plain, rules):
             path, methods, is_below = _parse(rule)
-            known = self._below if is_below else self._exact
-            known[path] = known.get(path, frozenset()) | methods
-        self._tell_methods = any(
-            methods != {_ANY_METHOD} for known in (self._exact, self._below) for methods in known.values()
-        )
+            (self._below if is_below else self._exact).setdefault(path, set()).update(methods)
+        found = set().union(*self._exact.values(), *self._below.values())
+        self._tell_methods = not found <= {_ANY_METHOD}
         self._longest = max(map(len, self._below), default=0)
 
     def __bool__(self) -> bool:
@@ -110,7 +106,7 @@ def _overrides_method(scope: Mapping[str, Any]) -> bool:
     )
 
 
-def _parse(rule: object) -> tuple[str, frozenset[str], bool]:
+def _parse(rule: object) -> tuple[str, set[str], bool]:
     """The path, the methods, and whether all paths below are meant."""
     match = _RULE.fullmatch(rule) if isinstance(rule, str) else None
     if match is None or not (path := match["path"]):
@@ -126,7 +122,7 @@ def _parse(rule: object) -> tuple[str, frozenset[str], bool]:
     if any(character in path for character in _NEVER_IN_A_PATH):
         raise SettingError(f"exempt: {rule!r} would match no request; write the path decoded and without a query")
     method = match["method"] or _ANY_METHOD
-    methods = frozenset({"GET", "HEAD"} if method == "GET" else {method})  # RFC 9110 section 9.3.2
+    methods = {"GET", "HEAD"} if method == "GET" else {method}  # RFC 9110 section 9.3.2
     return (f"{path}/", methods, True) if match["below"] else (path, methods, False)
 
 
@@ -160,15 +156,11 @@ def _is_plainly_spelled(raw_path: bytes | None, *paths: str) -> bool:
     if raw_path is None:
         return True
     raw_path = raw_path.partition(b"?")[0]
-    return len(raw_path) <= _MAX_PATH and any(raw_path in _spellings(path) for path in paths)
-
-
-def _spellings(path: str) -> tuple[bytes, ...]:
-    encoded = path.encode("utf-8", "surrogateescape")
-    return (
-        encoded,
-        quote(path, errors="replace").encode(),
-        quote(path, safe=_NEEDS_NO_ESCAPE, errors="replace").encode(),
+    return len(raw_path) <= _MAX_PATH and any(
+        raw_path == path.encode("utf-8", "surrogateescape")
+        or raw_path.decode("latin-1")
+        in (quote(path, errors="replace"), quote(path, _NEEDS_NO_ESCAPE, errors="replace"))
+        for path in paths
     )
 
 
@@ -196,11 +188,8 @@ CORS_INSIDE: Final = (
 class PreflightRule:
     """Tells whether a request is a CORS preflight as browsers send it (Fetch standard, section 4.8), and nothing more.
 
-    Any client can send the same. So nothing that makes another request of it counts as one: no credentials, no body, and
-    no other method that a layer further in would go by.
-
-    Args:
-        authenticator: The authenticator whose sources tell what credentials are.
+    Any client can send the same. So a preflight has no credentials that the sources of the authenticator would find, no
+    body, and no other method that a layer further in would go by.
     """
 
     __slots__ = ("_authenticator", "_credential_headers")
@@ -218,11 +207,8 @@ class PreflightRule:
             return False
         values = header_values(scope["headers"], (b"origin", _REQUEST_METHOD))
         is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
-        if (
-            not is_asked
-            or any(self._is_more(name, value) for name, value in scope["headers"])
-            or _overrides_method(scope)
-        ):
+        is_more = any(self._is_more(name, value) for name, value in scope["headers"])
+        if not is_asked or is_more or _overrides_method(scope):
             return False
         authenticator = self._authenticator
         try:

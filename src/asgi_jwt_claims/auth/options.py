@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
@@ -25,7 +25,7 @@ __all__ = [
     "Guard",
     "GuardOptions",
     "MiddlewareOptions",
-    "check_flag",
+    "check_flags",
     "takes_options",
 ]
 
@@ -105,25 +105,22 @@ class GuardOptions(_PolicyOptions, total=False):
     end_with_token: bool
 
 
-def check_flag(name: str, value: object) -> None:
-    """Refuse an option that must be True or False.
+def check_flags(flags: Mapping[str, object]) -> None:
+    """Refuse options that must be True or False, by name, and are not.
 
     Raises:
-        SettingError: It is something else.
+        SettingError: One is something else.
     """
-    if not isinstance(value, bool):
-        raise SettingError(f"{name} must be True or False")
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise SettingError(f"{name} must be True or False")
 
 
 class Guard(Frozen):
-    """What a middleware or a handler demands before it lets a request in. Immutable, comparable, checked when built.
+    """The `GuardOptions` of a handler, or what a middleware demands. Immutable, comparable, checked when built.
 
     Attributes:
         policy: The rules about the token.
-        optional: Whether a request without a token passes.
-        check_revocation: Whether a revoked token is refused.
-        sources: Where to look for the token; empty: wherever the middleware looks.
-        end_with_token: Whether a connection that outlives its request ends with the token.
 
     Raises:
         SettingError: An option cannot be used.
@@ -144,19 +141,12 @@ class Guard(Frozen):
         end_with_token: bool = True,
         **rules: Unpack[_PolicyOptions],
     ) -> None:
-        check_flag("optional", optional)
-        check_flag("check_revocation", check_revocation)
-        check_flag("end_with_token", end_with_token)
+        flags = {"optional": optional, "check_revocation": check_revocation, "end_with_token": end_with_token}
+        check_flags(flags)
         found = tuple(sources) if isinstance(sources, Iterable) else (sources,)
         if not all(map(is_source, found)):
             raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
-        vars(self).update(
-            policy=AccessPolicy(**rules),
-            optional=optional,
-            check_revocation=check_revocation,
-            sources=found,
-            end_with_token=end_with_token,
-        )
+        vars(self).update(policy=AccessPolicy(**rules), sources=found, **flags)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Guard) and vars(self) == vars(other)

@@ -26,7 +26,6 @@ from .state import RequestAuth, find_request_auth, request_auth
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive
     from asgi_jwt_claims.responses import ErrorResponder
-    from asgi_jwt_claims.stores.base import TokenStore
 
     from .options import Guard
 
@@ -49,14 +48,14 @@ __all__ = [
 
 
 def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Authenticator:
-    """Return the authenticator of a guard that has a configuration of its own, and may stand below a middleware.
+    """Return the authenticator for the request of a guard that has a configuration of its own.
 
     A middleware with the same configuration says where to look, which store to ask and how to answer, unless the guard
     says it. If there is no middleware, the guard's authenticator becomes that of the request.
 
     Args:
         scope: The scope of the request.
-        own: The guard's authenticator; without sources: wherever a middleware looks, or in the Authorization header.
+        own: The guard's authenticator; without sources it looks where a middleware looks, or in the Authorization header.
     """
     first = find_request_auth(scope)
     if first is None:
@@ -76,7 +75,10 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
             store = base.store if own.store is None else own.store
             return Authenticator(own.verifier, own.sources or DEFAULT_SOURCES, store, answers.responder)
         around = around.outer
-    return own.replace(own.sources or DEFAULT_SOURCES, own.store or _store_beside(own.verifier, auth))
+    # Another guard with an equal verifier may have asked a store.
+    beside = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == own.verifier)
+    store = own.store or next((store for store in beside if store is not None), None)
+    return own.replace(own.sources or DEFAULT_SOURCES, store)
 
 
 def _is_chosen(config: object, base: Authenticator, auth: RequestAuth, scope: MutableMapping[str, Any]) -> bool:
@@ -86,18 +88,8 @@ def _is_chosen(config: object, base: Authenticator, auth: RequestAuth, scope: Mu
     return has_several and auth.result_for(scope, base).config is config
 
 
-def _store_beside(verifier: object, auth: RequestAuth) -> TokenStore | None:
-    """Return a store that another guard with an equal verifier has asked; None if there is none."""
-    found = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == verifier)
-    return next((store for store in found if store is not None), None)
-
-
 def authenticate_request(scope: MutableMapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
-    """Return what has become of the credentials of this very scope. Never waits.
-
-    Args:
-        scope: The scope of the request.
-        authenticator: None for that of the innermost middleware.
+    """Return what has become of the credentials of this very scope, by the innermost middleware unless told. Never waits.
 
     Raises:
         NotGuardedError: There is no middleware.
@@ -118,7 +110,7 @@ async def complete_request(
 
     Args:
         scope: The scope of the request.
-        result: A result of this scope, of `authenticate_request`.
+        result: What `authenticate_request` has returned for it.
         receive: The server's `receive`; None if the caller cannot read the body.
         check_revocation: Whether the caller wants to know if the token is revoked.
 
@@ -160,12 +152,9 @@ async def complete_request(
 async def authenticate_by(
     scope: MutableMapping[str, Any], own: Authenticator, *, check_revocation: bool = True
 ) -> tuple[AuthResult, ErrorResponder]:
-    """Return the completed result of a guard that has a configuration of its own, and what answers a refusal by it.
+    """Return the completed result of a guard with a configuration of its own, and what answers a refusal by it.
 
-    Args:
-        scope: The scope of the request.
-        own: The guard's authenticator.
-        check_revocation: Whether the guard wants to know if the token is revoked.
+    See `authenticator_for`, and `complete_request`.
     """
     authenticator = authenticator_for(scope, own)
     result = authenticate_request(scope, authenticator)
@@ -212,7 +201,7 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
         scope = connection.scope
     except (AttributeError, NotImplementedError):  # Sanic's request has the attribute even where it has no scope
         scope = connection
-    if type(scope) is dict or isinstance(scope, Mapping):  # the first of them is nearly always true, and quick
+    if type(scope) is dict or isinstance(scope, Mapping):  # the first is nearly always true, and quick
         return scope
     raise NotGuardedError(
         f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first, "

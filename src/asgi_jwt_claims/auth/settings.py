@@ -20,7 +20,7 @@ from asgi_jwt_claims.tokens.issuers import verifier_for
 
 from .authenticator import Authenticator
 from .exempt import CORS_INSIDE, PREFLIGHT_REFUSED, Exemptions, PreflightRule, has_cors
-from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, MiddlewareOptions, check_flag
+from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, MiddlewareOptions, check_flags
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive, Scope, Send
@@ -86,14 +86,8 @@ class MiddlewareSettings(Frozen):
     ) -> None:
         verifier = verifier_for(config)
         configs = (verifier,) if isinstance(verifier, JWTConfig) else tuple(verifier)
-        flags = {
-            "required": required,
-            "allow_preflight": allow_preflight,
-            "set_user": set_user,
-            "end_with_token": end_with_token,
-        }
-        for name, value in flags.items():
-            check_flag(name, value)
+        kept = {"set_user": set_user, "end_with_token": end_with_token}
+        check_flags({"required": required, "allow_preflight": allow_preflight, **kept})
         if type(close_code) is not int or close_code not in _CLOSE_CODES:
             raise SettingError("close_code must be an int from 3000 to 4999, or 1000 or 1008")
         if type(drain) is not int or drain < 0:
@@ -107,11 +101,7 @@ class MiddlewareSettings(Frozen):
             cookies = {config.cookies for config in configs}
             found = tuple(source.bind(cookies) if isinstance(source, Cookie) else source for source in found)
         responder = ErrorResponder(
-            realm,
-            problem_json=problem_json,
-            on_error=on_error,
-            listeners=verifier.on_event,
-            schemes=schemes_of(found),
+            realm, problem_json=problem_json, on_error=on_error, listeners=verifier.on_event, schemes=schemes_of(found)
         )
         authenticator = Authenticator(verifier, found, store, responder)
         exemptions = Exemptions(exempt)
@@ -121,10 +111,9 @@ class MiddlewareSettings(Frozen):
             guard=ACCESS_TOKEN if required else OPTIONAL_TOKEN,
             exempts_none=not exemptions and not allow_preflight,
             is_preflight=PreflightRule(authenticator),
-            set_user=set_user,
-            end_with_token=end_with_token,
             close_code=close_code,
             drain=drain,
+            **kept,
             background=remote_keys if store is None else (*remote_keys, store),
             warn_of_preflight=functools.cache(lambda: logger().warning(PREFLIGHT_REFUSED)),
             _allow_preflight=allow_preflight,
@@ -179,10 +168,6 @@ def settings_around(
 
 def settings_for_install(config: JWTConfig | Iterable[JWTConfig], options: Mapping[str, Any]) -> MiddlewareSettings:
     """Return the settings of an adapter's `install`, so that a mistake is reported where `install` is called.
-
-    Args:
-        config: As for `MiddlewareSettings`.
-        options: Those of `MiddlewareOptions`, by name.
 
     Raises:
         SettingError: There is no such option, or it cannot be used.
