@@ -50,8 +50,8 @@ __all__ = ["CurrentToken", "JWTBearer", "OptionalToken", "TokenHTTPException", "
 class TokenHTTPException(HTTPException):
     """How a dependency refuses.
 
-    FastAPI renders it as any `HTTPException`, `{"detail": {"error": ...}}`, with the right status and
-    `WWW-Authenticate`; after `install`, as the middleware's own answer, `{"error": ...}`.
+    FastAPI renders it as any `HTTPException`, `{"detail": {"error": ...}}`; after `install` it becomes the middleware's
+    own answer, `{"error": ...}`.
 
     Attributes:
         error: Why the request was refused.
@@ -71,9 +71,8 @@ class JWTBearer(SecurityBase):
     """A security dependency whose value is the `Token`.
 
     Works for http and websocket, on routes, routers and applications, below other dependencies, with
-    `Security(..., scopes=[...])`, and with or without a middleware: a token that has been verified under the same
-    configuration is not verified again. The OpenAPI document names each place where the token may be: the bearer scheme
-    for the Authorization header, an API key for a cookie or another header.
+    `Security(..., scopes=[...])`, and with or without a middleware: a token is verified once for each configuration. The
+    OpenAPI document names each place where the token may be.
 
     Two of them with the same arguments are equal, so `app.dependency_overrides[JWTBearer()]` finds `CurrentToken`.
 
@@ -82,12 +81,12 @@ class JWTBearer(SecurityBase):
             `install` has put in.
         store: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
         realm: Named in `WWW-Authenticate` where no middleware has the same configuration.
-        scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword-` and the
-            address, or `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
+        scheme_name: What the OpenAPI document calls the scheme, where the names of further sources begin with it; None:
+            `JWTBearer`, `JWTCookie`, `JWTPassword-` and the address, or `JWTHeader-` and the header's name.
         description: What the document says about it.
-        token_url: The address of the login, relative to the application, that takes a form with `username` and
-            `password` and answers with a `TokenPair` (RFC 6749 section 4.3). The documentation page then logs in by
-            itself. For the Authorization header.
+        token_url: The address, relative to the application, of a login that takes a form with `username` and `password`
+            and answers with a `TokenPair` (RFC 6749 section 4.3), for the documentation page to log in by itself. For
+            the Authorization header.
         options: Those of `GuardOptions`. Beside a `config`, no `sources` means the Authorization header unless a
             middleware looks elsewhere. Without a middleware a connection ends with its token in any case.
 
@@ -139,13 +138,10 @@ class JWTBearer(SecurityBase):
         self.scheme_name, self.model = first.scheme_name, first.model
         # FastAPI reads from its signature what a dependency depends on, and documents every scheme that it finds there.
         own = [one for one in inspect.signature(self.__call__).parameters.values() if one.kind is not one.VAR_KEYWORD]
-        alternatives = [
-            inspect.Parameter(
-                f"scheme_{number}", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[None, Security(one)]
-            )
-            for number, one in enumerate(others)
-        ]
-        self.__signature__ = inspect.Signature([*own, *alternatives])
+        kind = inspect.Parameter.KEYWORD_ONLY
+        for number, one in enumerate(others):
+            own.append(inspect.Parameter(f"scheme_{number}", kind, annotation=Annotated[None, Security(one)]))
+        self.__signature__ = inspect.Signature(own)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JWTBearer) and self._identity == other._identity
@@ -165,11 +161,12 @@ class JWTBearer(SecurityBase):
             TokenHTTPException: The request is refused.
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
-        if self._authenticator is not None:  # so there may be no middleware, which would have looked at all routes
-            _check_once(connection.scope.get("app"))
-        scope = connection.scope
+        scope, app = connection.scope, connection.scope.get("app")
         guard = self._guard.with_scopes(security_scopes.scopes)
         if self._authenticator is not None:
+            if isinstance(app, Starlette) and app not in _checked:  # by a middleware, which there may be none of
+                check_routes(app)
+                _checked.add(app)
             checks = guard.check_revocation
             result, responder = await authenticate_by(scope, self._authenticator, check_revocation=checks)
             auth = request_auth(scope)
@@ -223,12 +220,6 @@ _checked: weakref.WeakSet[Any] = weakref.WeakSet()
 """The applications whose routes have been looked at."""
 
 
-def _check_once(app: object) -> None:
-    if isinstance(app, Starlette) and app not in _checked:
-        check_routes(app)
-        _checked.add(app)
-
-
 def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
     """Let `current_token()` be this access token until the request ends, where no middleware has said so."""
     # FastAPI ends here what its dependencies have opened with `yield`, after the response and its background tasks.
@@ -244,17 +235,11 @@ def _release(holder: TokenHolder) -> None:
 
 
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]
-"""In a handler, `token: CurrentToken` is the access token; without one, the handler does not run.
-
-Short for `token: Annotated[Token, Security(JWTBearer())]`.
-"""
+"""In a handler, `token: CurrentToken` is the access token; without one, the handler does not run."""
 
 
 OptionalToken: TypeAlias = Annotated[Optional[Token], Security(JWTBearer(optional=True))]  # noqa: UP045 -- evaluated, and Token | None is not an alias to every FastAPI
-"""In a handler, `token: OptionalToken` is the access token, or None where none was sent. A bad one is refused.
-
-Short for `token: Annotated[Token | None, Security(JWTBearer(optional=True))]`.
-"""
+"""In a handler, `token: OptionalToken` is the access token, or None where none was sent. A bad one is refused."""
 
 
 def guards_below(dependant: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[JWTBearer, tuple[str, ...]]]:
