@@ -28,12 +28,10 @@ class JWTMiddleware:
     """Pure ASGI middleware: authenticates every http and websocket request.
 
     The application finds the `Token` in `scope["token"]`, by `get_token(request)` and by `current_token()`, each None where
-    no token was asked for. Refused requests are answered here. `lifespan` passes, and keys of providers are kept fresh as
-    long as it lasts. Any other type of scope is refused, since it has not been guarded.
-
-    A `TokenError` that the application lets go before its response has started, alone or in an `ExceptionGroup` with
-    nothing but such errors, becomes its answer; so does an error 500 that a framework makes of it. All other exceptions
-    of the application pass untouched.
+    no token was asked for. Refused requests are answered here. So is a `TokenError` that the application lets go before
+    its response has started, alone or in an `ExceptionGroup` with nothing but such errors, or that a framework turns into
+    an error 500; other exceptions pass untouched. `lifespan` passes, and keys of providers are kept fresh as long as it
+    lasts. Any other type of scope is refused, since it has not been guarded.
 
     Args:
         app: The ASGI application to protect, of any framework.

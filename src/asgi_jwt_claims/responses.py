@@ -91,8 +91,7 @@ class ErrorResponder:
         schemes: The authentication schemes, each of which gets a challenge, in this order.
 
     Raises:
-        SettingError: The realm cannot be quoted in a header, `on_error` does not take three arguments, or a scheme is
-            not an HTTP token.
+        SettingError: An argument cannot be used.
     """
 
     def __init__(
@@ -212,8 +211,8 @@ def close_code(status: int) -> int:
 async def send_response(response: ErrorResponse, scope: Scope, send: Send) -> None:
     """Send `response` to an http or websocket scope that has no response yet.
 
-    A WebSocket client gets it as a denial response if the server supports that (extension `websocket.http.response`).
-    Otherwise the handshake is closed before it is accepted, which clients see as 403.
+    A WebSocket client gets it as a denial response if the server supports that (extension `websocket.http.response`),
+    else as a close before the handshake is accepted, which clients see as 403.
     """
     prefix = ""
     if scope["type"] == "websocket":

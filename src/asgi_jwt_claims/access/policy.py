@@ -6,12 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.errors import (
-    FreshTokenRequiredError,
-    MissingScopeError,
-    RoleRefusedError,
-    SettingError,
-)
+from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.frozen import Frozen
 from asgi_jwt_claims.runtime.values import plain

@@ -16,7 +16,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.runtime.frozen import Frozen
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, extract_credentials, why_absent
+from asgi_jwt_claims.sources import extract_credentials, why_absent
 from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, SAFE_METHODS, check_csrf
 from asgi_jwt_claims.sources.header import BearerHeader
@@ -76,7 +76,7 @@ class Authenticator(Frozen):
     def __init__(
         self, verifier: Verifier, sources: tuple[Source, ...], store: TokenStore | None, responder: ErrorResponder
     ) -> None:
-        is_ours = sources is DEFAULT_SOURCES or _OUR_SOURCES.issuperset(map(type, sources))
+        is_ours = _OUR_SOURCES.issuperset(map(type, sources))
         vars(self).update(
             verifier=verifier,
             sources=sources,
@@ -115,9 +115,7 @@ class Authenticator(Frozen):
     def authenticate(self, scope: Mapping[str, Any], known: Iterable[AuthResult] = ()) -> AuthResult:
         """Return what becomes of the credentials of a scope. Never waits, and writes nothing into the scope.
 
-        Args:
-            scope: The scope of the request.
-            known: Results of this request, of which one is returned if it was worked out from the same.
+        A result among `known`, those of this request, is returned if it was worked out from the same.
         """
         is_safe = scope.get("type") == "http" and scope.get("method") in SAFE_METHODS
         try:

@@ -43,14 +43,12 @@ _WITHOUT_SPACES_AND_DOTS = str.maketrans("", "", " .")
 
 
 class Exemptions:
-    """The requests that go on without a token.
+    """The requests that go on without a token, by the rules of the option `exempt`.
 
-    Args:
-        rules: Paths (`"/login"`), all paths below one (`"/docs/*"`), either for one method only (`"GET /items"`). GET
-            includes HEAD. A rule with a method is for http only, and for requests that name no other method to go by.
+    A rule with a method is for http only, and for requests that name no other method to go by.
 
     Raises:
-        SettingError: A rule is neither.
+        SettingError: A rule cannot be used.
     """
 
     def __init__(self, rules: Iterable[str]) -> None:
@@ -137,8 +135,7 @@ def _without_root(path: str, root_path: str) -> str:
 def _has_plain_segments(rest: str) -> bool:
     """Whether every program that reads these segments finds the same path in them.
 
-    Servers leave dot segments, doubled slashes and twice-encoded characters in the path. A program that resolves them
-    later would arrive elsewhere.
+    Servers leave dot segments, doubled slashes and twice-encoded characters for later programs to resolve.
     """
     if not rest:
         return True
@@ -151,7 +148,7 @@ def _has_plain_segments(rest: str) -> bool:
 def _is_plainly_spelled(raw_path: bytes | None, *paths: str) -> bool:
     """Whether the request line spells one of these paths in the usual way.
 
-    Some frameworks route on `raw_path`. For them `/lo%67in` is not `/login`, but it may well be `/<name>`.
+    For frameworks that route on `raw_path`, `/lo%67in` is not `/login`, but may well be `/<name>`.
     """
     if raw_path is None:
         return True
@@ -177,12 +174,9 @@ _REMEDY = (
     "allow_preflight=True if the application answers every OPTIONS request by itself"
 )
 PREFLIGHT_REFUSED: Final = f"a CORS preflight was refused, since it has no token: {_REMEDY}"
-"""Logged once for each middleware that refuses one."""
-
 CORS_INSIDE: Final = (
     f"CORS is handled inside of the guard, which refuses all preflights, as they have no token: {_REMEDY}"
 )
-"""Logged at startup where that is so."""
 
 
 class PreflightRule:

@@ -51,8 +51,7 @@ class Grant:
     """The result of one authenticator, and the guards that have let its token in.
 
     Attributes:
-        authenticator: The authenticator.
-        result: Its result, which `complete_request` and a renewal replace; None if it has not been asked yet.
+        result: The result, which `complete_request` and a renewal replace; None if there is none yet.
         guards: The guards that have let the token in by their options. A middleware that demands tokens is among them,
             but neither `get_token` nor a middleware with `required=False` is.
         is_let_in: Whether the token has been let in at all.

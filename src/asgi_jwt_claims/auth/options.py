@@ -171,9 +171,7 @@ OPTIONAL_TOKEN = Guard(optional=True)
 def takes_options(options: type[Any], *owners: Callable[..., Any]) -> Callable[[TakerT], TakerT]:
     """Let `help` and editors show the options that a function or class passes on, with their defaults and meaning.
 
-    Args:
-        options: The class that describes the options.
-        owners: The functions that take them by name.
+    The class `options` describes them, and `owners` take them by name.
     """
 
     def show(taker: TakerT) -> TakerT:

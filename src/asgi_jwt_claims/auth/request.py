@@ -66,7 +66,12 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
     around: RequestAuth | None = auth
     while around is not None:
         base = around.authenticator
-        if base.verifier == own.verifier or _is_chosen(own.verifier, base, auth, scope):
+        is_same = base.verifier == own.verifier
+        if not is_same and isinstance(base.verifier, MultiIssuerVerifier):
+            # The token of the scope may have chosen this one of several configurations.
+            has_own = any(one is own.verifier for one in base.verifier)
+            is_same = has_own and auth.result_for(scope, base).config is own.verifier
+        if is_same:
             sources = own.sources or (DEFAULT_SOURCES if around.settings is None else base.sources)
             if sources == base.sources and own.store in (None, base.store):
                 return base
@@ -79,13 +84,6 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
     beside = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == own.verifier)
     store = own.store or next((store for store in beside if store is not None), None)
     return own.replace(own.sources or DEFAULT_SOURCES, store)
-
-
-def _is_chosen(config: object, base: Authenticator, auth: RequestAuth, scope: MutableMapping[str, Any]) -> bool:
-    """Whether `base` has several configurations, of which the token of the scope has chosen this one."""
-    verifier = base.verifier
-    has_several = isinstance(verifier, MultiIssuerVerifier) and any(one is config for one in verifier)
-    return has_several and auth.result_for(scope, base).config is config
 
 
 def authenticate_request(scope: MutableMapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
@@ -140,9 +138,8 @@ async def complete_request(
             own.remember(own.result, scope)  # into which the value of the form has been written
     store = authenticator.store
     if result.state is NEEDS_STORE and check_revocation and not (store is None or token is None or config is None):
-        answer: object
         try:
-            answer = await ask(store, token, config)
+            answer: object = await ask(store, token, config)
         except TokenError as failed:
             answer = failed
         result = grant.replace(result, authenticator.after_question(result, answer))
@@ -186,7 +183,7 @@ def is_preflight(scope: Mapping[str, Any]) -> bool:
 
 
 def scope_of(connection: Any) -> Mapping[str, Any]:
-    """Return the ASGI scope of a scope, or of what a framework calls a request, connection or websocket.
+    """Return the ASGI scope of a scope, request, connection or websocket.
 
     Raises:
         NotGuardedError: The object has no scope, or, on Sanic's own server, `install` has not prepared one.
@@ -223,10 +220,10 @@ def get_token(request_or_scope: Any, *, optional: bool) -> Token | None: ...
 
 
 def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: bool = False) -> Token | None:
-    """Return the access token of a request.
+    """Return the access token of a request: the one that this very scope offers.
 
-    It is the token that this very scope offers. A scope that was copied with other headers, another query or another kind
-    of method is examined anew, while its `scope["token"]` stays what was copied.
+    A scope that was copied with other headers, another query or another kind of method is examined anew, while its
+    `scope["token"]` stays what was copied.
 
     Args:
         request_or_scope: An ASGI scope, or any framework's request or websocket object.

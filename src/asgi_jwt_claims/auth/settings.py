@@ -37,10 +37,6 @@ _CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7
 class MiddlewareSettings(Frozen):
     """The `MiddlewareOptions` of a middleware, checked, and what follows from them. Immutable.
 
-    Args:
-        config: Keys, parties, times and names; several for several issuers.
-        options: Those of `MiddlewareOptions`.
-
     Attributes:
         authenticator: Verifier, sources, store and responder.
         guard: What the middleware demands of a request.

@@ -85,10 +85,9 @@ class RequestAuth(Grant):
 
     @classmethod
     def enter(cls, scope: MutableMapping[str, Any], settings: MiddlewareSettings) -> RequestAuth:
-        """Prepare the scope of a request that has reached a middleware.
+        """Prepare the scope of a request that has reached a middleware, and strip a token from the subprotocols.
 
-        The private key is written, and `admit` writes `scope["token"]`, so that nothing found there comes from
-        elsewhere. A token among the subprotocols is stripped.
+        This writes the private key, and `admit` writes `scope["token"]`, so that nothing there comes from elsewhere.
         """
         auth = cls(settings.authenticator, settings)
         if not settings.exempts_none:
@@ -109,12 +108,7 @@ class RequestAuth(Grant):
     def admit(self, scope: MutableMapping[str, Any], result: AuthResult | None) -> TokenError | None:
         """Write the token into the scope, if the middleware lets it in; also as its user, if the middleware is to do so.
 
-        Args:
-            scope: The scope of the request.
-            result: The result of the middleware's authenticator; None if the request is exempt.
-
-        Returns:
-            The error to refuse the request with; None if it may go on.
+        `result` is None if the request is exempt. Return the error to refuse the request with; None if it may go on.
         """
         settings, token, error = self.settings, None, None
         guard = OPTIONAL_TOKEN if settings is None else settings.guard
@@ -170,12 +164,7 @@ class RequestAuth(Grant):
         return view == _view(scope)
 
     def result_for(self, scope: Mapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
-        """Return the result of an authenticator for the scope, which `for_scope` has returned this object for.
-
-        Args:
-            scope: The scope of the request.
-            authenticator: None for that of the middleware.
-        """
+        """Return the result of an authenticator, the middleware's unless told, for the scope that this object is for."""
         own = self.shared or self
         if authenticator is None or authenticator == self.authenticator:
             result = own.result
@@ -218,11 +207,9 @@ class RequestAuth(Grant):
         return [] if grant is None else [scope for guard in grant.guards for scope in guard.policy.scopes]
 
     def grant(self, result: AuthResult, guard: Guard | None = None) -> None:
-        """Record that a request was let in. Does nothing for a request without a token.
+        """Record that a guard has let a token in; None stands for `get_token` and a middleware with `required=False`.
 
-        Args:
-            result: The result that was let in.
-            guard: The guard that has let it in; None for `get_token` and a middleware with `required=False`.
+        Do nothing for a request without a token.
         """
         own = self.shared or self
         grant = own if own.result is result else self.grant_of(result)
@@ -246,10 +233,7 @@ class RequestAuth(Grant):
             await notify(result.config.on_event, event)
 
     def grants_for(self, scope: Mapping[str, Any]) -> list[Grant]:
-        """Return what has been let in for this scope: by the middleware's sources, and by those of guards.
-
-        Guards may have found other tokens in copies of the scope; those are not among them.
-        """
+        """Return what has been let in for this scope, and not for a copy of it that has other tokens."""
         own = self.shared or self
         others = [one for one in own.others if one.is_let_in]
         grants = [one for one in others if one.authenticator.finds(scope, cast("AuthResult", one.result))]

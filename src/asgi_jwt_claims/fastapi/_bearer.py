@@ -1,13 +1,14 @@
-"""`JWTBearer`, the security dependency whose value is the token, and its aliases."""
+"""`JWTBearer`, the security dependency whose value is the token; its aliases, and its names in the OpenAPI document."""
 
 # No `from __future__ import annotations` here: FastAPI evaluates the annotations of a dependency's `__call__`, and for
 # an instance it has no module to evaluate them in.
 
 import contextlib
 import inspect
+import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Annotated, Any, Optional, Self, TypeAlias, Unpack
+from typing import Annotated, Any, NamedTuple, Optional, Self, TypeAlias, Unpack
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
@@ -29,22 +30,71 @@ from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
 from asgi_jwt_claims.runtime.extras import needs
-from asgi_jwt_claims.sources import DEFAULT_SOURCES
-from asgi_jwt_claims.sources._credentials import Source, schemes_of
-from asgi_jwt_claims.sources.header import BearerHeader
+from asgi_jwt_claims.sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
+from asgi_jwt_claims.sources._credentials import schemes_of
 from asgi_jwt_claims.stores.base import TokenStore
 from asgi_jwt_claims.tokens.issuers import verifier_for
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
 with needs("fastapi"):
     from fastapi import HTTPException, Security, WebSocketException
+    from fastapi.openapi.models import APIKey, HTTPBase, HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows
+    from fastapi.openapi.models import SecurityBase as SchemeModel
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
 
 
-from ._schemes import SCHEME_NAME, Scheme, Wording
-
 __all__ = ["CurrentToken", "JWTBearer", "OptionalToken", "TokenHTTPException", "guards_below"]
+
+
+SCHEME_NAME = re.compile(r"[A-Za-z0-9._-]+")  # OpenAPI Specification 3.1.0 section 4.8.7: the name of a component
+
+
+class Scheme(SecurityBase):
+    """One place where a token may be offered, as the OpenAPI document names it."""
+
+    def __init__(self, scheme_name: str, model: SchemeModel) -> None:
+        self.scheme_name, self.model = scheme_name, model
+
+    async def __call__(self) -> None:
+        """Nothing: `JWTBearer` has looked there."""
+
+
+class Wording(NamedTuple):
+    """What a guard wants the OpenAPI document to say of it."""
+
+    scheme_name: str | None
+    description: str | None
+    token_url: str | None
+
+    def schemes(self, sources: Iterable[Source]) -> list[Scheme]:
+        """The schemes of these sources. OpenAPI describes no WebSockets and no functions; if all are such, the header is named."""
+        models = dict(filter(None, map(self._scheme, sources))) or dict([self._scheme(BearerHeader())])  # type: ignore[list-item]  # which is described
+        names = [*models]
+        if self.scheme_name is not None:
+            names = [self.scheme_name, *(f"{self.scheme_name}-{name}" for name in names[1:])]
+        return [Scheme(name, model) for name, model in zip(names, models.values(), strict=True)]
+
+    def _scheme(self, source: Source) -> tuple[str, SchemeModel] | None:
+        if isinstance(source, Cookie):
+            return _name("JWTCookie", source.name, Cookie().name), self._api_key("cookie", source.name)
+        if not isinstance(source, BearerHeader):
+            return None
+        if source.name != "authorization" or not source.scheme:
+            return _name("JWTHeader", source.name), self._api_key("header", source.name)
+        if source.scheme != "bearer":
+            return _name("JWTHeader", source.scheme), HTTPBase(scheme=source.scheme, description=self.description)
+        if self.token_url is None:
+            return "JWTBearer", HTTPBearer(bearerFormat="JWT", description=self.description)
+        flows = OAuthFlows(password=OAuthFlowPassword(tokenUrl=self.token_url))
+        return _name("JWTPassword", self.token_url), OAuth2(flows=flows, description=self.description)
+
+    def _api_key(self, place: str, name: str) -> SchemeModel:
+        return APIKey.model_validate({"in": place, "name": name, "description": self.description})
+
+
+def _name(kind: str, place: str, default: str | None = None) -> str:
+    return kind if place == default else f"{kind}-{'_'.join(SCHEME_NAME.findall(place))}"
 
 
 class TokenHTTPException(HTTPException):
@@ -164,7 +214,7 @@ class JWTBearer(SecurityBase):
         scope, app = connection.scope, connection.scope.get("app")
         guard = self._guard.with_scopes(security_scopes.scopes)
         if self._authenticator is not None:
-            if isinstance(app, Starlette) and app not in _checked:  # by a middleware, which there may be none of
+            if isinstance(app, Starlette) and app not in _checked:  # there may be no middleware to do so
                 check_routes(app)
                 _checked.add(app)
             checks = guard.check_revocation
