@@ -6,8 +6,7 @@ Each framework has a module of its own, which applications import: `asgi_jwt_cla
 
 from __future__ import annotations
 
-from .auth.current import current_token
-from .auth.request import get_token
+from .auth.request import current_token, get_token
 from .config import JWTConfig
 from .config.cookies import TokenCookies
 from .config.events import AuthEvent

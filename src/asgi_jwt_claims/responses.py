@@ -1,7 +1,6 @@
 """Turn a `TokenError` into an HTTP response (RFC 6750 section 3), the same in every framework.
 
-The response is data, so that the middleware, Starlette and Sanic's own server can each send it in their own way. It
-never contains anything of the request or of the token.
+The response is data, so that each framework sends it in its own way. It contains nothing of the request or the token.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .config.events import AuthEvent, notify, request_facts
@@ -48,27 +47,15 @@ _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2: token
 _FIELD_VALUE = re.compile(r"[\t\x20-\x7E\x80-\xFF]*")  # RFC 9110 section 5.5
-_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599  # of final responses, RFC 9110 section 15
+_FINAL_STATUSES = range(200, 600)  # RFC 9110 section 15
 _WITHOUT_BODY = (204, 304)  # RFC 9110 section 6.4.1
 
 UNAUTHORIZED_CLOSE = 3000
 """WebSocket close code "Unauthorized" of the IANA registry."""
 
-FORBIDDEN_CLOSE = 3003
-"""WebSocket close code "Forbidden" of the IANA registry."""
-
-TRY_AGAIN_LATER_CLOSE = 1013
-"""WebSocket close code "Try Again Later" of the IANA registry."""
-
 
 class ErrorResponse(NamedTuple):
-    """A complete HTTP response, independent of any framework.
-
-    Attributes:
-        status: The status code.
-        headers: The names and values of the headers, in the order in which they are sent.
-        body: The encoded body.
-    """
+    """A complete HTTP response of any framework: status, headers in the order in which they are sent, encoded body."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -78,14 +65,7 @@ class ErrorResponse(NamedTuple):
 def json_response(
     status: int, content: Mapping[str, Any], *headers: tuple[str, str], content_type: str = "application/json"
 ) -> ErrorResponse:
-    """Return a JSON response that no cache stores.
-
-    Args:
-        status: The status code.
-        content: The members of the JSON object.
-        headers: Further headers, sent after those that describe the body.
-        content_type: The media type of the body.
-    """
+    """Return a JSON response that no cache stores; `headers` follow those that describe the body."""
     body = json.dumps(content).encode()
     of_body = (("content-type", content_type), ("content-length", str(len(body))), ("cache-control", "no-store"))
     return ErrorResponse(status, of_body + headers, body)
@@ -111,8 +91,7 @@ class ErrorResponder:
         schemes: The authentication schemes, each of which gets a challenge, in this order.
 
     Raises:
-        SettingError: The realm cannot be quoted in a header, `on_error` does not take three arguments, or a scheme is
-            not an HTTP token.
+        SettingError: An argument cannot be used.
     """
 
     def __init__(
@@ -151,27 +130,18 @@ class ErrorResponder:
             if isinstance(error, UnavailableError)
             else ("www-authenticate", self._challenge(error))
         )
-        content = {"error": error.error or "unauthorized", "error_description": error.description}
+        content: dict[str, Any] = {"error": error.error or "unauthorized", "error_description": error.description}
         if not self._problem_json:
             return json_response(error.status, content, header)
         from http import HTTPStatus  # noqa: PLC0415 -- half a millisecond of import, for an option
 
         # RFC 9457 section 4.2.1: about:blank, with the phrase of the status as the title.
-        problem = {
-            "type": "about:blank",
-            "title": HTTPStatus(error.status).phrase,
-            "status": error.status,
-            "detail": error.description,
-        }
-        return json_response(error.status, {**problem, **content}, header, content_type="application/problem+json")
+        problem = {"type": "about:blank", "title": HTTPStatus(error.status).phrase, "status": error.status}
+        content = {**problem, "detail": error.description, **content}
+        return json_response(error.status, content, header, content_type="application/problem+json")
 
     async def respond(self, error: TokenError, scope: Mapping[str, Any]) -> ErrorResponse:
-        """Report the refusal to the listeners, and return the response to `error` after `on_error` has seen it.
-
-        Args:
-            error: The reason why the request is refused.
-            scope: The ASGI scope of the request.
-        """
+        """Report the refusal to the listeners, and return the response to `error` after `on_error` has seen it."""
         await notify_refused(self._listeners, error, scope)
         response = self.response_for(error)
         if self._on_error is None:
@@ -202,24 +172,18 @@ class ErrorResponder:
 def _takes_three(function: Any) -> bool:
     try:
         inspect.signature(function).bind(None, None, None)
-    except TypeError:
-        return False
-    except ValueError:  # a function of C without a signature
-        return True
+    except (TypeError, ValueError) as error:
+        return isinstance(error, ValueError)  # a function of C without a signature
     return True
 
 
-_CLOSE_CODES = {ForbiddenError.status: FORBIDDEN_CLOSE, UnavailableError.status: TRY_AGAIN_LATER_CLOSE}
+# Close codes of the IANA registry, "Forbidden" and "Try Again Later".
+_CLOSE_CODES = {ForbiddenError.status: 3003, UnavailableError.status: 1013}
 _FAILED = ErrorResponse(500, (("content-length", "0"), ("cache-control", "no-store")), b"")
 
 
 def _checked(response: object) -> ErrorResponse:
-    """Return what `on_error` returned, with the right `content-length`, if servers can send it.
-
-    Raises:
-        TypeError: It is not an `ErrorResponse`, or a field has a wrong type.
-        ValueError: HTTP does not allow the status, a header or the body.
-    """
+    """Return what `on_error` returned, with the right `content-length`; raise an error if servers cannot send it."""
     if (
         not isinstance(response, ErrorResponse)
         or type(response.status) is not int
@@ -227,7 +191,7 @@ def _checked(response: object) -> ErrorResponse:
         or not isinstance(response.body, bytes)
     ):
         raise TypeError(f"on_error must return an ErrorResponse of int, str pairs and bytes, or None, got {response!r}")
-    if not _LOWEST_STATUS <= response.status <= _HIGHEST_STATUS:
+    if response.status not in _FINAL_STATUSES:
         raise ValueError(f"on_error must return a final status, from 200 to 599, got {response.status}")
     if response.body and response.status in _WITHOUT_BODY:
         raise ValueError(f"on_error must return no body with the status {response.status}")
@@ -247,8 +211,8 @@ def close_code(status: int) -> int:
 async def send_response(response: ErrorResponse, scope: Scope, send: Send) -> None:
     """Send `response` to an http or websocket scope that has no response yet.
 
-    A WebSocket client gets it as a denial response if the server supports that (extension `websocket.http.response`).
-    Otherwise the handshake is closed before it is accepted, which clients see as 403.
+    A WebSocket client gets it as a denial response if the server supports that (extension `websocket.http.response`),
+    else as a close before the handshake is accepted, which clients see as 403.
     """
     prefix = ""
     if scope["type"] == "websocket":
@@ -266,12 +230,8 @@ async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping
     """Log a refused request, and report it to the listeners.
 
     If the token's signature is valid, only the listener of its configuration gets the event. Otherwise each listener
-    gets it once, since the issuer of the token is unknown.
-
-    Args:
-        listeners: The listener of one configuration, or those of several by issuer.
-        error: The reason why the request is refused.
-        scope: The ASGI scope of the request.
+    gets it once, since the issuer of the token is unknown. `listeners` are those of one configuration or, by issuer, of
+    several.
     """
     log, level = logger(), _DEBUG if isinstance(error, MissingTokenError) else _INFO
     if listeners is None and not log.isEnabledFor(level):
@@ -283,10 +243,8 @@ async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping
     if not verified and isinstance(error, _OF_A_VALID_TOKEN) and isinstance(token, Token):
         verified = facts_of(token)  # a handler raised the error, without saying for which token
     event = AuthEvent(name="refused", code=error.code, **verified, **request)
+    functions: Iterable[Any] = (listeners,)
     if isinstance(listeners, Mapping):
-        own = listeners.get(event.issuer or "")
-        functions = dict.fromkeys(listeners.values()) if event.issuer is None else (own,)
-    else:
-        functions = (listeners,)
+        functions = dict.fromkeys(listeners.values()) if event.issuer is None else (listeners.get(event.issuer),)
     for function in functions:
         await notify(function, event)

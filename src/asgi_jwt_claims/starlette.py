@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from .auth.guard import annotation_of_token, decorator, guard_handler, may_be_token
-from .auth.options import MiddlewareOptions, describe_options, show_options
+from .auth.options import MiddlewareOptions, takes_options
 from .auth.request import get_token
 from .auth.routes import mark_path_parameter
 from .auth.settings import MiddlewareSettings, settings_for_install
@@ -32,7 +32,7 @@ from .responses import ErrorResponse, close_code, send_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import Unpack
+    from typing import TypeAlias, Unpack
 
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, ExceptionHandler, Message
@@ -40,9 +40,12 @@ if TYPE_CHECKING:
     from .auth.options import Guard
     from .config import JWTConfig
 
+    Handlers: TypeAlias = Mapping[type[Exception], ExceptionHandler]
+
 __all__ = ["get_token", "install", "jwt_required", "token_error_handler"]
 
 
+@takes_options(MiddlewareOptions, MiddlewareSettings)
 def install(app: Starlette, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and turn every `TokenError` that a handler lets go into its answer.
 
@@ -68,19 +71,23 @@ def install_with(
     kind: type[Starlette],
     config: JWTConfig | Iterable[JWTConfig],
     options: MiddlewareOptions,
-    handlers: Mapping[type[Exception], ExceptionHandler],
+    handlers: Handlers,
 ) -> MiddlewareSettings:
-    """`install`, for this kind of application, with the exception handlers that an adapter brings.
+    """Do what `install` does, for this kind of application, with the exception handlers of an adapter.
 
-    They also answer for what is mounted in `app`.
-
-    Returns:
-        The settings of the middleware.
+    The handlers also answer for what is mounted in `app`. The settings of the middleware are returned.
 
     Raises:
-        SettingError: An argument cannot be used.
+        SettingError: An argument cannot be used; or `app` is no application of that kind, or has started.
     """
-    check_application(app, kind)
+    if not isinstance(app, kind):
+        raise SettingError(
+            f"install(app, config) wants a {kind.__name__} application that has not started, not "
+            f"{type(app).__name__}; a group of routes is guarded by Middleware(JWTMiddleware, config=config) on its "
+            "Mount or Router, or by a dependency of its APIRouter"
+        )
+    if getattr(app, "middleware_stack", None) is not None:
+        raise SettingError("install(app, config) has to be called before the application starts")
     settings = settings_for_install(config, options)
     app.add_middleware(_InstalledMiddleware, settings, routes=app.routes, handlers=handlers)
     _add_handlers(app, handlers)
@@ -91,12 +98,7 @@ class _InstalledMiddleware(JWTMiddleware):
     """The middleware that `install` puts in. It is made when the application starts, with all its routes."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        settings: MiddlewareSettings,
-        *,
-        routes: Iterable[BaseRoute],
-        handlers: Mapping[type[Exception], ExceptionHandler],
+        self, app: ASGIApp, settings: MiddlewareSettings, *, routes: Iterable[BaseRoute], handlers: Handlers
     ) -> None:
         super().__init__(app, settings)  # type: ignore[arg-type]  # which stands for configuration and options
         for mounted in _mounted(routes):
@@ -112,25 +114,9 @@ def _mounted(routes: Iterable[BaseRoute]) -> Iterator[Starlette]:
         yield from _mounted(getattr(inner, "routes", ()))
 
 
-def _add_handlers(app: Starlette, handlers: Mapping[type[Exception], ExceptionHandler]) -> None:
+def _add_handlers(app: Starlette, handlers: Handlers) -> None:
     for kind, handler in handlers.items():
         app.exception_handlers.setdefault(kind, handler)
-
-
-def check_application(app: object, kind: type) -> None:
-    """Refuse what `install` cannot be called on.
-
-    Raises:
-        SettingError: It is no application of that kind, or has started.
-    """
-    if not isinstance(app, kind):
-        raise SettingError(
-            f"install(app, config) wants a {kind.__name__} application that has not started, not "
-            f"{type(app).__name__}; a group of routes is guarded by Middleware(JWTMiddleware, config=config) on its "
-            "Mount or Router, or by a dependency of its APIRouter"
-        )
-    if getattr(app, "middleware_stack", None) is not None:
-        raise SettingError("install(app, config) has to be called before the application starts")
 
 
 async def token_error_handler(connection: HTTPConnection, error: Exception) -> Response | None:
@@ -175,7 +161,7 @@ def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
     guarded = guard_handler(
         handler,
         guard,
-        # The first of them is nearly always true, and the second asks a class that is written in Python.
+        # The first is nearly always true, and the second asks a class that is written in Python.
         is_connection=lambda argument: type(argument) is Request or isinstance(argument, HTTPConnection),
         refuse=_refuse,
         call_sync=run_in_threadpool,
@@ -186,6 +172,3 @@ def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
 
 
 jwt_required = decorator(_guard)
-
-install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, MiddlewareSettings)

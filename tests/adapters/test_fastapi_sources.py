@@ -9,6 +9,7 @@ pytest.importorskip("fastapi")
 from fastapi import Depends, FastAPI, Response, Security, WebSocket
 
 from asgi_jwt_claims import (
+    AuthEvent,
     BearerHeader,
     Cookie,
     JWTConfig,
@@ -27,6 +28,7 @@ from asgi_jwt_claims.sources.csrf import csrf_digest
 from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
 from tests.raw_asgi import Header, ask, bearer, talk
+from tests.support import SECRET
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +122,61 @@ async def test_what_is_revoked(config: JWTConfig, clock: HeldClock, alice: str, 
     assert 200 == (await ask(app, "/", cookie(alice))).status
     await revoke_token(verify_token(alice, config), config, store)
     assert 401 == (await ask(app, "/", cookie(alice))).status
+
+
+class Proof:
+    """A source of the application for another authentication scheme."""
+
+    auth_scheme = "DPoP"
+
+    def __call__(self, scope: Any, max_size: int) -> None:
+        return None
+
+
+async def test_it_challenges_for_its_own_sources(config: JWTConfig) -> None:
+    """Without a middleware each dependency names the schemes of its own sources, also after another one."""
+    access = Security(JWTBearer(config, sources=[Proof(), BearerHeader()], realm="own"))
+    assert 'DPoP realm="own", Bearer realm="own"' == (await ask(built(access), "/")).headers["www-authenticate"]
+    app = FastAPI(dependencies=[Security(JWTBearer(config, optional=True, realm="first"))])
+
+    @app.get("/")
+    async def handler(token: Annotated[Any, access]) -> Any:
+        raise AssertionError("reached")
+
+    assert 'DPoP realm="own", Bearer realm="own"' == (await ask(app, "/")).headers["www-authenticate"]
+
+
+async def test_it_answers_by_its_own_configuration(config: JWTConfig, alice: str) -> None:
+    """Below a middleware of another configuration it refuses with its own realm, and its own listener is told."""
+    told: list[tuple[str, str | None]] = []
+
+    def listener(name: str) -> Any:
+        def listen(event: AuthEvent) -> None:
+            told.append((name, event.code))
+
+        return listen
+
+    def on_error(*_: Any) -> None:
+        told.append(("on_error", None))
+
+    own = JWTConfig(secret_key=SECRET[::-1], clock=config.clock, on_event=listener("own"))
+    outer = config.replace(on_event=listener("outer"))
+    by_outer = [("outer", "missing_scope"), ("on_error", None)]
+    by_own: list[tuple[str, str | None]] = [("own", "unknown_key")]
+    for first, second, realm, expected in (
+        (own, None, "first", by_own),
+        (outer, own, "second", by_own),
+        (outer, None, "outer", by_outer),
+        (None, outer, "outer", by_outer),
+    ):
+        demanding = JWTBearer(second, realm="second", scopes="write")
+        app = FastAPI(dependencies=[Security(JWTBearer(first, realm="first", optional=True)), Security(demanding)])
+        install(app, outer, realm="outer", on_error=on_error)
+        app.get("/")(lambda: None)
+        answer = await ask(app, "/", bearer(alice))
+        assert answer.headers["www-authenticate"].startswith(f'Bearer realm="{realm}", error=')
+        assert expected == told
+        told.clear()
 
 
 async def test_subprotocols_without_a_middleware(config: JWTConfig, alice: str) -> None:

@@ -29,7 +29,7 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import get_token as core_get_token
 from asgi_jwt_claims import starlette as on_starlette
-from asgi_jwt_claims.auth.options import GuardOptions, MiddlewareOptions, describe_options
+from asgi_jwt_claims.auth.options import GuardOptions, MiddlewareOptions, takes_options
 from asgi_jwt_claims.errors import ForbiddenError, NotGuardedError, SettingError
 from asgi_jwt_claims.fastapi import CurrentToken, JWTBearer, OptionalToken, jwt_required
 from tests.raw_asgi import ask, bearer
@@ -132,8 +132,12 @@ def test_help(adapter: Any) -> None:
 
 def test_help_without_docstrings() -> None:
     """Where Python leaves docstrings out, there is nothing to put together."""
-    assert describe_options(None, MiddlewareOptions) is None
-    assert "text" == describe_options("text", type("Options", (), {}))
+    for text, options in ((None, MiddlewareOptions), ("text", type("Options", (), {}))):
+
+        def function(**_: Any) -> None: ...
+
+        function.__doc__ = text
+        assert text == takes_options(options)(function).__doc__
 
 
 @pytest.mark.parametrize(

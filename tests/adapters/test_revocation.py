@@ -46,6 +46,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sessions import (
+    TokenEndpoints,
     revoke_session,
     revoke_token,
     rotate_refresh_token,
@@ -248,6 +249,30 @@ async def test_two_stores(config: JWTConfig, clock: HeldClock) -> None:
     assert 401 == (await ask(JWTMiddleware(inner, config), "/", bearer(raw))).status
     assert 200 == (await ask(JWTMiddleware(plain, config, store=near), "/", bearer(raw))).status
     assert 401 == (await ask(JWTMiddleware(plain, config, store=far), "/", bearer(raw))).status
+
+
+async def test_guards_below_an_inner_middleware_without_a_store(config: JWTConfig, clock: HeldClock) -> None:
+    """Guards and endpoints ask the store of the outer middleware, once, although the inner one has named none."""
+    store, raw = Distant(clock=clock), create_access_token("alice", config)
+    other = JWTConfig(secret_key=SECRET[::-1], clock=clock)
+    app = FastAPI()
+    app.get("/guard")(for_fastapi.jwt_required(lambda: "ok"))
+    app.get("/alias")(for_fastapi.jwt_required(lambda token: "ok"))
+    app.get("/sources", dependencies=[Security(for_fastapi.JWTBearer(sources=DEFAULT_SOURCES))])(lambda: "ok")
+    app.get("/own", dependencies=[Security(for_fastapi.JWTBearer(config))])(lambda: "ok")
+    app.mount("/tokens", TokenEndpoints(config, store))
+    paths = ("/guard", "/alias", "/sources", "/own", "/tokens/sessions")
+    for revoked, status in ((False, 200), (True, 401)):
+        if revoked:
+            await revoke_token(verify_token(raw, config), config, store)
+        for inner in ({"required": False}, {"exempt": paths}):
+            for path in paths:
+                nested = JWTMiddleware(JWTMiddleware(app, config, **inner), config, store=store, exempt=paths)
+                between = JWTMiddleware(JWTMiddleware(app, other, **inner), config, store=store, exempt=paths)
+                for guarded in (nested, between) if path in ("/own", "/tokens/sessions") else (nested,):
+                    store.asked = 0
+                    answer = await ask(guarded, path, bearer(raw))
+                    assert (path, status, 1) == (path, answer.status, store.asked)
 
 
 async def test_websockets(config: JWTConfig, store: MemoryStore) -> None:

@@ -6,12 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.errors import (
-    FreshTokenRequiredError,
-    MissingScopeError,
-    RoleRefusedError,
-    SettingError,
-)
+from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.values import Frozen, plain
 from asgi_jwt_claims.tokens.claims import SCOPE_TOKEN

@@ -16,7 +16,7 @@ from asgi_jwt_claims.errors import (
 )
 from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.runtime.values import Frozen
-from asgi_jwt_claims.sources import DEFAULT_SOURCES, extract_credentials, why_absent
+from asgi_jwt_claims.sources import extract_credentials, why_absent
 from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, SAFE_METHODS, check_csrf
 from asgi_jwt_claims.sources.header import BearerHeader
@@ -76,7 +76,7 @@ class Authenticator(Frozen):
     def __init__(
         self, verifier: Verifier, sources: tuple[Source, ...], store: TokenStore | None, responder: ErrorResponder
     ) -> None:
-        is_ours = sources is DEFAULT_SOURCES or _OUR_SOURCES.issuperset(map(type, sources))
+        is_ours = _OUR_SOURCES.issuperset(map(type, sources))
         vars(self).update(
             verifier=verifier,
             sources=sources,
@@ -101,24 +101,21 @@ class Authenticator(Frozen):
         return Authenticator(self.verifier, sources, store, self.responder)
 
     def with_store_of(self, others: Iterable[Authenticator]) -> Authenticator:
-        """Return an authenticator that asks the store of the first other one that has one and finds the same tokens.
+        """Return this one; or, if it has no store, one that asks the store of the first other that finds the same tokens.
 
         What a store revokes for one part of an application must not pass in another part, which has named no store.
         """
-        verifier = self.verifier
-        for other in others:
+        for other in others if self.store is None else ():
             if other.store is not None and other.sources == self.sources:
                 configs = () if isinstance(other.verifier, JWTConfig) else tuple(other.verifier)
-                if other.verifier == verifier or any(one is verifier for one in configs):
+                if other.verifier == self.verifier or any(one is self.verifier for one in configs):
                     return self.replace(self.sources, other.store)
         return self
 
     def authenticate(self, scope: Mapping[str, Any], known: Iterable[AuthResult] = ()) -> AuthResult:
         """Return what becomes of the credentials of a scope. Never waits, and writes nothing into the scope.
 
-        Args:
-            scope: The scope of the request.
-            known: Results of this request, of which one is returned if it was worked out from the same.
+        A result among `known`, those of this request, is returned if it was worked out from the same.
         """
         is_safe = scope.get("type") == "http" and scope.get("method") in SAFE_METHODS
         try:
@@ -160,13 +157,7 @@ class Authenticator(Frozen):
             return False
 
     def after_fetch(self, scope: Mapping[str, Any], result: AuthResult, error: TokenError | None) -> AuthResult:
-        """Return what follows a result that needed keys.
-
-        Args:
-            scope: The scope of the request.
-            result: The result.
-            error: Why the keys could not be fetched, or are still the same; None to verify the token once more.
-        """
+        """Return what follows a result that needed keys: they are new, or `error` says why they are not."""
         if error is None:
             result = self.authenticate(scope)
             error = result.error
@@ -184,25 +175,19 @@ class Authenticator(Frozen):
         return self._with_store(result, token, cast("JWTConfig", result.config))
 
     def after_question(self, result: AuthResult, answer: object) -> AuthResult:
-        """Return what follows a result that needed the store.
-
-        Args:
-            result: The result.
-            answer: Whether the token is revoked, as the store says; or the error of a store that failed.
-        """
+        """Return what follows a result that needed the store, by its answer or by the error with which it failed."""
         if answer is False:
             return result._replace(state=ACCEPTED)
-        token = result.token
-        error: TokenError = RevokedTokenError()
-        state = REVOKED
-        if answer is not True:
-            state = UNCHECKED
-            error = (
-                answer
-                if isinstance(answer, TokenError)
-                else StoreUnavailableError(reason=f"the store answered {type(answer).__name__}")
-            )
-        return result._replace(state=state, error=error if token is None else about(error, token).with_traceback(None))
+        error: TokenError
+        if answer is True:
+            error = RevokedTokenError()
+        elif isinstance(answer, TokenError):
+            error = answer
+        else:
+            error = StoreUnavailableError(reason=f"the store answered {type(answer).__name__}")
+        state = REVOKED if answer is True else UNCHECKED
+        error = about(error, cast("Token", result.token)).with_traceback(None)
+        return result._replace(state=state, error=error)
 
     def _with_store(self, result: AuthResult, token: Token, config: JWTConfig) -> AuthResult:
         """Return what follows for a good token from what the store knows without being asked."""

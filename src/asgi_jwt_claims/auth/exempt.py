@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CORS_INSIDE", "PREFLIGHT_REFUSED", "Exemptions", "PreflightRule", "has_cors"]
 
-_MAX_PATH: Final = 8 * 1024
-"""Characters of a path, and bytes of its spelling, beyond which no request is exempt."""
-
+_MAX_PATH: Final = 8 * 1024  # characters of a path, and bytes of its spelling, beyond which no request is exempt
 _ANY_METHOD: Final = "*"
 _RULE = re.compile(r"(?:(?P<method>[A-Z][A-Z-]*) )?(?P<path>/[^*]*?)(?P<below>/\*)?", re.DOTALL)
 _TEMPLATE = re.compile(r"[{}<>]|/:")
@@ -45,28 +43,24 @@ _WITHOUT_SPACES_AND_DOTS = str.maketrans("", "", " .")
 
 
 class Exemptions:
-    """The requests that go on without a token.
+    """The requests that go on without a token, by the rules of the option `exempt`.
 
-    Args:
-        rules: Paths (`"/login"`), all paths below one (`"/docs/*"`), either for one method only (`"GET /items"`). GET
-            includes HEAD. A rule with a method is for http only, and for requests that name no other method to go by.
+    A rule with a method is for http only, and for requests that name no other method to go by.
 
     Raises:
-        SettingError: A rule is neither.
+        SettingError: A rule cannot be used.
     """
 
     def __init__(self, rules: Iterable[str]) -> None:
         if isinstance(rules, str) or not isinstance(rules, Iterable):
             raise SettingError(f"exempt must be a list of paths: exempt=({rules!r},)")
-        self._exact: dict[str, frozenset[str]] = {}
-        self._below: dict[str, frozenset[str]] = {}
+        self._exact: dict[str, set[str]] = {}
+        self._below: dict[str, set[str]] = {}
         for rule in map(plain, rules):
             path, methods, is_below = _parse(rule)
-            known = self._below if is_below else self._exact
-            known[path] = known.get(path, frozenset()) | methods
-        self._tell_methods = any(
-            methods != {_ANY_METHOD} for known in (self._exact, self._below) for methods in known.values()
-        )
+            (self._below if is_below else self._exact).setdefault(path, set()).update(methods)
+        found = set().union(*self._exact.values(), *self._below.values())
+        self._tell_methods = not found <= {_ANY_METHOD}
         self._longest = max(map(len, self._below), default=0)
 
     def __bool__(self) -> bool:
@@ -110,7 +104,7 @@ def _overrides_method(scope: Mapping[str, Any]) -> bool:
     )
 
 
-def _parse(rule: object) -> tuple[str, frozenset[str], bool]:
+def _parse(rule: object) -> tuple[str, set[str], bool]:
     """The path, the methods, and whether all paths below are meant."""
     match = _RULE.fullmatch(rule) if isinstance(rule, str) else None
     if match is None or not (path := match["path"]):
@@ -126,7 +120,7 @@ def _parse(rule: object) -> tuple[str, frozenset[str], bool]:
     if any(character in path for character in _NEVER_IN_A_PATH):
         raise SettingError(f"exempt: {rule!r} would match no request; write the path decoded and without a query")
     method = match["method"] or _ANY_METHOD
-    methods = frozenset({"GET", "HEAD"} if method == "GET" else {method})  # RFC 9110 section 9.3.2
+    methods = {"GET", "HEAD"} if method == "GET" else {method}  # RFC 9110 section 9.3.2
     return (f"{path}/", methods, True) if match["below"] else (path, methods, False)
 
 
@@ -141,8 +135,7 @@ def _without_root(path: str, root_path: str) -> str:
 def _has_plain_segments(rest: str) -> bool:
     """Whether every program that reads these segments finds the same path in them.
 
-    Servers leave dot segments, doubled slashes and twice-encoded characters in the path. A program that resolves them
-    later would arrive elsewhere.
+    Servers leave dot segments, doubled slashes and twice-encoded characters for later programs to resolve.
     """
     if not rest:
         return True
@@ -155,20 +148,16 @@ def _has_plain_segments(rest: str) -> bool:
 def _is_plainly_spelled(raw_path: bytes | None, *paths: str) -> bool:
     """Whether the request line spells one of these paths in the usual way.
 
-    Some frameworks route on `raw_path`. For them `/lo%67in` is not `/login`, but it may well be `/<name>`.
+    For frameworks that route on `raw_path`, `/lo%67in` is not `/login`, but may well be `/<name>`.
     """
     if raw_path is None:
         return True
     raw_path = raw_path.partition(b"?")[0]
-    return len(raw_path) <= _MAX_PATH and any(raw_path in _spellings(path) for path in paths)
-
-
-def _spellings(path: str) -> tuple[bytes, ...]:
-    encoded = path.encode("utf-8", "surrogateescape")
-    return (
-        encoded,
-        quote(path, errors="replace").encode(),
-        quote(path, safe=_NEEDS_NO_ESCAPE, errors="replace").encode(),
+    return len(raw_path) <= _MAX_PATH and any(
+        raw_path == path.encode("utf-8", "surrogateescape")
+        or raw_path.decode("latin-1")
+        in (quote(path, errors="replace"), quote(path, _NEEDS_NO_ESCAPE, errors="replace"))
+        for path in paths
     )
 
 
@@ -185,22 +174,16 @@ _REMEDY = (
     "allow_preflight=True if the application answers every OPTIONS request by itself"
 )
 PREFLIGHT_REFUSED: Final = f"a CORS preflight was refused, since it has no token: {_REMEDY}"
-"""Logged once for each middleware that refuses one."""
-
 CORS_INSIDE: Final = (
     f"CORS is handled inside of the guard, which refuses all preflights, as they have no token: {_REMEDY}"
 )
-"""Logged at startup where that is so."""
 
 
 class PreflightRule:
     """Tells whether a request is a CORS preflight as browsers send it (Fetch standard, section 4.8), and nothing more.
 
-    Any client can send the same. So nothing that makes another request of it counts as one: no credentials, no body, and
-    no other method that a layer further in would go by.
-
-    Args:
-        authenticator: The authenticator whose sources tell what credentials are.
+    Any client can send the same. So a preflight has no credentials that the sources of the authenticator would find, no
+    body, and no other method that a layer further in would go by.
     """
 
     __slots__ = ("_authenticator", "_credential_headers")
@@ -218,11 +201,8 @@ class PreflightRule:
             return False
         values = header_values(scope["headers"], (b"origin", _REQUEST_METHOD))
         is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
-        if (
-            not is_asked
-            or any(self._is_more(name, value) for name, value in scope["headers"])
-            or _overrides_method(scope)
-        ):
+        is_more = any(self._is_more(name, value) for name, value in scope["headers"])
+        if not is_asked or is_more or _overrides_method(scope):
             return False
         authenticator = self._authenticator
         try:

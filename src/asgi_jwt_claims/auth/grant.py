@@ -50,13 +50,8 @@ class HeldToken(NamedTuple):
 class Grant:
     """The result of one authenticator, and the guards that have let its token in.
 
-    Args:
-        authenticator: The authenticator.
-        result: Its result; None if it has not been asked yet.
-
     Attributes:
-        authenticator: See above.
-        result: See above. `complete_request` and a renewal replace it.
+        result: The result, which `complete_request` and a renewal replace; None if there is none yet.
         guards: The guards that have let the token in by their options. A middleware that demands tokens is among them,
             but neither `get_token` nor a middleware with `required=False` is.
         is_let_in: Whether the token has been let in at all.
@@ -86,8 +81,6 @@ class Grant:
         result, guards = self.result, self.guards
         if not self.is_let_in or result is None or result.token is None or result.config is None:
             return None
-        if not guards:
-            return HeldToken(result.token, result.config, self.authenticator.store, True, True)
         ends = False not in [guard.end_with_token for guard in guards]
-        checks = True in [guard.check_revocation for guard in guards]
+        checks = not guards or True in [guard.check_revocation for guard in guards]
         return HeldToken(result.token, result.config, self.authenticator.store, ends, checks)

@@ -14,9 +14,9 @@ from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
 from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
-from .options import Guard, GuardOptions, describe_options, show_options
+from .options import Guard, GuardOptions, takes_options
 from .request import complete_request, is_preflight, scope_of
-from .routes import name_of, note_guard, note_guarded
+from .routes import name_of, note_guarded
 from .state import request_auth
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ def decorator(wrap: Wrap) -> JWTRequired:
     """Make the `jwt_required` of a framework from its way to wrap one handler."""
 
     def jwt_required(
-        function: Annotated[Callable[..., Any] | None, _NO_DEPENDENCY] = None,
-        /,
-        **options: Unpack[GuardOptions],
+        function: Annotated[Callable[..., Any] | None, _NO_DEPENDENCY] = None, /, **options: Unpack[GuardOptions]
     ) -> Any:
         guard = Guard(**options)
 
@@ -85,27 +83,18 @@ def decorator(wrap: Wrap) -> JWTRequired:
                     f"jwt_required guards a handler, not {handler!r}; decorate the methods of a class, "
                     "and give options by name"
                 )
-            note_guarded(handler)
             guarded = wrap(handler, guard)
-            note_guard(guarded)
+            note_guarded(handler, guarded)
             return guarded
 
         return decorate if function is None else decorate(function)
 
-    jwt_required.__doc__ = describe_options(JWTRequired.__doc__, GuardOptions)
-    show_options(jwt_required, Guard, AccessPolicy)
-    return jwt_required
-
-
-# The parameter called `token` -----------------------------------------------------------------------------------------
+    jwt_required.__doc__ = JWTRequired.__doc__
+    return takes_options(GuardOptions, Guard, AccessPolicy)(jwt_required)
 
 
 def check_token_argument(arguments: Mapping[str, Any], kind: type[Any] = Token) -> None:
-    """Refuse to replace an argument named `token` that is something else, such as a part of the path.
-
-    Args:
-        arguments: Those of a handler, by name.
-        kind: What another guard around this one passes.
+    """Refuse to replace an argument named `token` that is no `kind` of token, such as a part of the path.
 
     Raises:
         SettingError: There is one.
@@ -125,10 +114,7 @@ def takes_token(handler: Callable[..., Any]) -> bool:
 
 
 def annotation_of_token(handler: Callable[..., Any]) -> Any:
-    """The annotation of the parameter called `token`, evaluated if it is postponed; `Parameter.empty` if there is none.
-
-    An annotation that cannot be evaluated, because only type checkers import its names, is returned as its text.
-    """
+    """The annotation of the parameter called `token`, evaluated if it can be; `Parameter.empty` if there is none."""
     parameter = inspect.signature(handler).parameters.get("token")
     annotation = inspect.Parameter.empty if parameter is None else parameter.annotation
     if not isinstance(annotation, str):
@@ -159,29 +145,21 @@ def may_be_token(annotation: Any) -> bool:
     return origin is Token
 
 
-# Handlers -------------------------------------------------------------------------------------------------------------
-
-
 def is_async_callable(handler: Callable[..., Any]) -> bool:
     """Whether calling `handler` makes a coroutine: an `async def`, or an object whose `__call__` is one."""
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
 def guard_handler(
-    handler: Callable[..., Any],
-    guard: Guard,
-    *,
-    is_connection: Callable[[Any], bool],
-    refuse: Refuse,
-    call_sync: Call,
+    handler: Callable[..., Any], guard: Guard, *, is_connection: Callable[[Any], bool], refuse: Refuse, call_sync: Call
 ) -> Callable[..., Any]:
-    """An async handler that admits, then calls `handler`.
+    """Return an async handler that calls `handler` if the request passes.
 
     Args:
-        handler: Sync or async; function or method.
+        handler: A function or method, sync or async.
         guard: What is demanded.
         is_connection: Tells the request among the handler's arguments.
-        refuse: Answers a connection, given the handler's arguments too; what it returns, the handler returns.
+        refuse: Answers a connection, given the handler's arguments too; the handler returns what it returns.
         call_sync: Awaits a sync handler.
     """
     passes_token = takes_token(handler)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from asgi_jwt_claims.access.policy import AccessPolicy
 from asgi_jwt_claims.errors import SettingError
@@ -25,10 +25,11 @@ __all__ = [
     "Guard",
     "GuardOptions",
     "MiddlewareOptions",
-    "check_flag",
-    "describe_options",
-    "show_options",
+    "check_flags",
+    "takes_options",
 ]
+
+TakerT = TypeVar("TakerT", bound=Callable[..., Any])
 
 
 class MiddlewareOptions(TypedDict, total=False):
@@ -104,25 +105,22 @@ class GuardOptions(_PolicyOptions, total=False):
     end_with_token: bool
 
 
-def check_flag(name: str, value: object) -> None:
-    """Refuse an option that must be True or False.
+def check_flags(flags: Mapping[str, object]) -> None:
+    """Refuse options that must be True or False, by name, and are not.
 
     Raises:
-        SettingError: It is something else.
+        SettingError: One is something else.
     """
-    if not isinstance(value, bool):
-        raise SettingError(f"{name} must be True or False")
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise SettingError(f"{name} must be True or False")
 
 
 class Guard(Frozen):
-    """What a middleware or a handler demands before it lets a request in. Immutable, comparable, checked when built.
+    """The `GuardOptions` of a handler, or what a middleware demands. Immutable, comparable, checked when built.
 
     Attributes:
         policy: The rules about the token.
-        optional: Whether a request without a token passes.
-        check_revocation: Whether a revoked token is refused.
-        sources: Where to look for the token; empty: wherever the middleware looks.
-        end_with_token: Whether a connection that outlives its request ends with the token.
 
     Raises:
         SettingError: An option cannot be used.
@@ -143,19 +141,12 @@ class Guard(Frozen):
         end_with_token: bool = True,
         **rules: Unpack[_PolicyOptions],
     ) -> None:
-        check_flag("optional", optional)
-        check_flag("check_revocation", check_revocation)
-        check_flag("end_with_token", end_with_token)
+        flags = {"optional": optional, "check_revocation": check_revocation, "end_with_token": end_with_token}
+        check_flags(flags)
         found = tuple(sources) if isinstance(sources, Iterable) else (sources,)
         if not all(map(is_source, found)):
             raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
-        vars(self).update(
-            policy=AccessPolicy(**rules),
-            optional=optional,
-            check_revocation=check_revocation,
-            sources=found,
-            end_with_token=end_with_token,
-        )
+        vars(self).update(policy=AccessPolicy(**rules), sources=found, **flags)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Guard) and vars(self) == vars(other)
@@ -177,27 +168,24 @@ OPTIONAL_TOKEN = Guard(optional=True)
 """As `ACCESS_TOKEN`, and a request without a token passes."""
 
 
-def show_options(function: Callable[..., Any], *owners: Callable[..., Any]) -> None:
-    """Let `help` and editors show the options that `function` passes on, with their defaults.
+def takes_options(options: type[Any], *owners: Callable[..., Any]) -> Callable[[TakerT], TakerT]:
+    """Let `help` and editors show the options that a function or class passes on, with their defaults and meaning.
 
-    Args:
-        function: A function that takes `**options`.
-        owners: The functions that take these options by name.
+    The class `options` describes them, and `owners` take them by name.
     """
-    given = inspect.signature(function)
-    named = [
-        parameter
-        for owner in owners
-        for parameter in inspect.signature(owner).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    own = [parameter for parameter in given.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    vars(function)["__signature__"] = given.replace(parameters=[*own, *named])
 
+    def show(taker: TakerT) -> TakerT:
+        if taker.__doc__ is not None and options.__doc__ is not None:  # Python may leave docstrings out
+            described = inspect.cleandoc(options.__doc__).partition("Attributes:\n")[2]
+            taker.__doc__ = f"{inspect.cleandoc(taker.__doc__)}\n\nOptions:\n{described}\n"
+        # A `__new__` takes anything, and what tools show of a class is how it is built.
+        functions = [getattr(taker, name) for name in ("__init__", "__new__") if name in vars(taker)] or [taker]
+        signature = inspect.signature(functions[0])
+        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        passed = [one for owner in owners for one in inspect.signature(owner).parameters.values()]
+        named = [one for one in passed if one.kind is one.KEYWORD_ONLY]
+        for function in functions:
+            vars(function)["__signature__"] = signature.replace(parameters=[*own, *named])
+        return taker
 
-def describe_options(text: str | None, options: type[Any]) -> str | None:
-    """Return a docstring, followed by what the class of options says of each; None where Python leaves docstrings out."""
-    if text is None or options.__doc__ is None:
-        return text
-    described = inspect.cleandoc(options.__doc__).partition("Attributes:\n")[2]
-    return f"{inspect.cleandoc(text)}\n\nOptions:\n{described}\n"
+    return show

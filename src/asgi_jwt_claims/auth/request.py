@@ -1,13 +1,14 @@
 """Authenticate a request. A token is verified at most once, no matter how many guards ask.
 
-Middlewares, guards, `get_token` and everything else that wants to know about the token ask `authenticate_request`; where
-it is possible to wait, `complete_request` gets what a result still needs.
+All ask `authenticate_request`; where it is possible to wait, `complete_request` gets what a result still needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, overload
+from contextvars import ContextVar
+from contextvars import Token as Reset
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, overload
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.errors import NotGuardedError, TokenError
@@ -17,23 +18,29 @@ from asgi_jwt_claims.stores.base import ask
 from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
+from .authenticator import Authenticator
 from .options import ACCESS_TOKEN, OPTIONAL_TOKEN
 from .result import NEEDS_FORM, NEEDS_KEYS, NEEDS_STORE, AuthResult
 from .state import RequestAuth, find_request_auth, request_auth
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive
-    from asgi_jwt_claims.stores.base import TokenStore
+    from asgi_jwt_claims.responses import ErrorResponder
 
-    from .authenticator import Authenticator
     from .options import Guard
 
 __all__ = [
+    "CURRENT_TOKEN",
+    "HOLDERS_KEY",
+    "HoldsToken",
+    "TokenHolder",
     "authenticate_by",
     "authenticate_request",
     "authenticator_for",
     "complete_request",
+    "current_token",
     "get_token",
+    "holders_of",
     "is_preflight",
     "let_in",
     "scope_of",
@@ -41,14 +48,14 @@ __all__ = [
 
 
 def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Authenticator:
-    """Return the authenticator of a guard that has a configuration of its own, and may stand below a middleware.
+    """Return the authenticator for the request of a guard that has a configuration of its own.
 
-    A middleware with the same configuration says where to look and which store to ask, unless the guard does. If there is
-    no middleware, the guard's authenticator becomes that of the request.
+    A middleware with the same configuration says where to look, which store to ask and how to answer, unless the guard
+    says it. If there is no middleware, the guard's authenticator becomes that of the request.
 
     Args:
         scope: The scope of the request.
-        own: The guard's authenticator; without sources: wherever a middleware looks, or in the Authorization header.
+        own: The guard's authenticator; without sources it looks where a middleware looks, or in the Authorization header.
     """
     first = find_request_auth(scope)
     if first is None:
@@ -59,34 +66,28 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
     around: RequestAuth | None = auth
     while around is not None:
         base = around.authenticator
-        if base.verifier == own.verifier or _is_chosen(own.verifier, base, auth, scope):
+        is_same = base.verifier == own.verifier
+        if not is_same and isinstance(base.verifier, MultiIssuerVerifier):
+            # The token of the scope may have chosen this one of several configurations.
+            has_own = any(one is own.verifier for one in base.verifier)
+            is_same = has_own and auth.result_for(scope, base).config is own.verifier
+        if is_same:
             sources = own.sources or (DEFAULT_SOURCES if around.settings is None else base.sources)
             if sources == base.sources and own.store in (None, base.store):
                 return base
-            return own.replace(own.sources or DEFAULT_SOURCES, base.store if own.store is None else own.store)
+            # Its own store makes a guard without sources look in the header alone, wherever the middleware looks.
+            answers = own if around.settings is None else base
+            store = base.store if own.store is None else own.store
+            return Authenticator(own.verifier, own.sources or DEFAULT_SOURCES, store, answers.responder)
         around = around.outer
-    return own.replace(own.sources or DEFAULT_SOURCES, own.store or _store_beside(own.verifier, auth))
-
-
-def _is_chosen(config: object, base: Authenticator, auth: RequestAuth, scope: MutableMapping[str, Any]) -> bool:
-    """Whether `base` has several configurations, of which the token of the scope has chosen this one."""
-    verifier = base.verifier
-    has_several = isinstance(verifier, MultiIssuerVerifier) and any(one is config for one in verifier)
-    return has_several and auth.result_for(scope, base).config is config
-
-
-def _store_beside(verifier: object, auth: RequestAuth) -> TokenStore | None:
-    """Return a store that another guard with an equal verifier has asked; None if there is none."""
-    found = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == verifier)
-    return next((store for store in found if store is not None), None)
+    # Another guard with an equal verifier may have asked a store.
+    beside = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == own.verifier)
+    store = own.store or next((store for store in beside if store is not None), None)
+    return own.replace(own.sources or DEFAULT_SOURCES, store)
 
 
 def authenticate_request(scope: MutableMapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
-    """Return what has become of the credentials of this very scope. Never waits.
-
-    Args:
-        scope: The scope of the request.
-        authenticator: None for that of the innermost middleware.
+    """Return what has become of the credentials of this very scope, by the innermost middleware unless told. Never waits.
 
     Raises:
         NotGuardedError: There is no middleware.
@@ -107,7 +108,7 @@ async def complete_request(
 
     Args:
         scope: The scope of the request.
-        result: A result of this scope, of `authenticate_request`.
+        result: What `authenticate_request` has returned for it.
         receive: The server's `receive`; None if the caller cannot read the body.
         check_revocation: Whether the caller wants to know if the token is revoked.
 
@@ -134,12 +135,11 @@ async def complete_request(
         if isinstance(field, str):  # a source of the application may have put something else there
             receive = await peek_form_field(scope, receive, field)
             result = grant.replace(result, authenticator.after_form(result, scope))
-            own.see(scope)
+            own.remember(own.result, scope)  # into which the value of the form has been written
     store = authenticator.store
     if result.state is NEEDS_STORE and check_revocation and not (store is None or token is None or config is None):
-        answer: object
         try:
-            answer = await ask(store, token, config)
+            answer: object = await ask(store, token, config)
         except TokenError as failed:
             answer = failed
         result = grant.replace(result, authenticator.after_question(result, answer))
@@ -148,19 +148,17 @@ async def complete_request(
 
 async def authenticate_by(
     scope: MutableMapping[str, Any], own: Authenticator, *, check_revocation: bool = True
-) -> AuthResult:
-    """Return the completed result of a guard that has a configuration of its own, as `authenticator_for` finds it.
+) -> tuple[AuthResult, ErrorResponder]:
+    """Return the completed result of a guard with a configuration of its own, and what answers a refusal by it.
 
-    Args:
-        scope: The scope of the request.
-        own: The guard's authenticator.
-        check_revocation: Whether the guard wants to know if the token is revoked.
+    See `authenticator_for`, and `complete_request`.
     """
-    result = authenticate_request(scope, authenticator_for(scope, own))
+    authenticator = authenticator_for(scope, own)
+    result = authenticate_request(scope, authenticator)
     if result.state.needs is not None:
         result, _ = await complete_request(scope, result, check_revocation=check_revocation)
     request_auth(scope).fill(scope)
-    return result
+    return result, authenticator.responder
 
 
 def let_in(scope: MutableMapping[str, Any], result: AuthResult, guard: Guard) -> Token | None:
@@ -185,7 +183,7 @@ def is_preflight(scope: Mapping[str, Any]) -> bool:
 
 
 def scope_of(connection: Any) -> Mapping[str, Any]:
-    """Return the ASGI scope of a scope, or of what a framework calls a request, connection or websocket.
+    """Return the ASGI scope of a scope, request, connection or websocket.
 
     Raises:
         NotGuardedError: The object has no scope, or, on Sanic's own server, `install` has not prepared one.
@@ -200,7 +198,7 @@ def scope_of(connection: Any) -> Mapping[str, Any]:
         scope = connection.scope
     except (AttributeError, NotImplementedError):  # Sanic's request has the attribute even where it has no scope
         scope = connection
-    if type(scope) is dict or isinstance(scope, Mapping):  # the first of them is nearly always true, and quick
+    if type(scope) is dict or isinstance(scope, Mapping):  # the first is nearly always true, and quick
         return scope
     raise NotGuardedError(
         f"{type(connection).__name__} has no ASGI scope; on Sanic's own server call asgi_jwt_claims.sanic.install first, "
@@ -222,10 +220,10 @@ def get_token(request_or_scope: Any, *, optional: bool) -> Token | None: ...
 
 
 def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: bool = False) -> Token | None:
-    """Return the access token of a request.
+    """Return the access token of a request: the one that this very scope offers.
 
-    It is the token that this very scope offers. A scope that was copied with other headers, another query or another kind
-    of method is examined anew, while its `scope["token"]` stays what was copied.
+    A scope that was copied with other headers, another query or another kind of method is examined anew, while its
+    `scope["token"]` stays what was copied.
 
     Args:
         request_or_scope: An ASGI scope, or any framework's request or websocket object.
@@ -245,3 +243,54 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
             raise error.with_traceback(None)
         auth.grant(result)
     return result.token
+
+
+# The current token, for code that has no request at hand ----------------------------------------------------------------
+
+
+class HoldsToken(Protocol):
+    """An object that has the token of one request; None if there is none, or the request has ended."""
+
+    token: Token | None
+
+
+CURRENT_TOKEN: ContextVar[HoldsToken | None] = ContextVar("asgi_jwt_claims_current_token", default=None)
+"""What `current_token()` asks.
+
+Tasks and threads that start in a request inherit its context, and may outlive it. They inherit this object and not the
+token itself, so that the end of the request can take the token from all of them.
+"""
+
+HOLDERS_KEY: Final = "asgi_jwt_claims.holders"
+"""The scope key of all objects that have the token of the request: a renewed token has to get into each."""
+
+
+class TokenHolder:
+    """Let `current_token()` be the token of a request, in this task and in what starts in it.
+
+    At the end of the request its `token` becomes None, and `CURRENT_TOKEN` is reset to `before`.
+    """
+
+    __slots__ = ("before", "token")
+
+    def __init__(self, scope: MutableMapping[str, Any], token: Token | None) -> None:
+        self.token = token
+        scope[HOLDERS_KEY] = (*holders_of(scope), self) if HOLDERS_KEY in scope else (self,)
+        self.before: Reset[HoldsToken | None] = CURRENT_TOKEN.set(self)
+
+
+def holders_of(scope: Mapping[str, Any]) -> tuple[HoldsToken, ...]:
+    """Return all objects that have the token of the request; none if the key holds something that is not ours."""
+    holders = scope.get(HOLDERS_KEY)
+    return holders if type(holders) is tuple else ()
+
+
+def current_token() -> Token | None:
+    """Return the access token of the request being handled; None if there is none.
+
+    `JWTMiddleware`, `install` and a `JWTBearer(config)` without a middleware set it. It is None before they have looked
+    at the request and after the request has ended, also in tasks and threads that were started in it. A token that only
+    a guard has looked at on an exempt path is not here: ask `get_token`.
+    """
+    holder = CURRENT_TOKEN.get()
+    return None if holder is None else holder.token

@@ -84,9 +84,7 @@ NEEDS_KEYS, NEEDS_FORM, NEEDS_STORE = AuthState.NEEDS_KEYS, AuthState.NEEDS_FORM
 
 
 class AuthResult(NamedTuple):
-    """What has become of the credentials of a request. Immutable.
-
-    The first three attributes are what it was worked out from: a result of the same is the same.
+    """What has become of the credentials of a request, worked out from the first three attributes. Immutable.
 
     Attributes:
         authenticator: The `Authenticator`. Equal ones come to equal results, and their responders may differ.

@@ -16,22 +16,27 @@ from typing import Any, Final
 
 from asgi_jwt_claims.errors import SettingError
 
-__all__ = ["check_routes", "mark_path_parameter", "name_of", "note_guard", "note_guarded", "without_guard"]
+__all__ = ["check_routes", "mark_path_parameter", "name_of", "note_guarded", "without_guard"]
 
 _guarded_handlers: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 """The handlers that some `jwt_required` has wrapped. As the endpoint of a route, such a one is without its guard."""
 
-
 _made: weakref.WeakSet[Callable[..., Any]] = weakref.WeakSet()
 """What `jwt_required` has made of them."""
-
 
 _LOSES_PATH_PARAMETER: Final = "__jwt_loses_token__"
 """The attribute of a guarded handler that could not receive a path parameter called `token`."""
 
+_BELOW = ("app", "_base_app", "router", "original_router", "endpoint")
+"""The attributes in which Starlette and FastAPI keep what stands below an application, a middleware or a route."""
 
-def note_guarded(handler: Callable[..., Any]) -> None:
-    """Remember that a guard is put around `handler`, and so around what `functools.wraps` says that it wraps."""
+_TOKEN_PARAMETER = re.compile(r"\{token[:}]")
+
+
+def note_guarded(handler: Callable[..., Any], guarded: Callable[..., Any] | None = None) -> None:
+    """Remember that `jwt_required` has made `guarded` of `handler`, and of what `functools.wraps` says that it wraps."""
+    if guarded is not None:
+        _made.add(guarded)
     for one in _with_wrapped(handler):
         with contextlib.suppress(TypeError):  # an object that cannot be referred to weakly, or has no hash
             _guarded_handlers.add(one)
@@ -46,22 +51,11 @@ def _with_wrapped(handler: Any) -> Iterator[Callable[..., Any]]:
         handler = getattr(handler, "__dict__", {}).get("__wrapped__")
 
 
-# At startup -----------------------------------------------------------------------------------------------------------
-
-_BELOW = ("app", "_base_app", "router", "original_router", "endpoint")
-"""The attributes in which Starlette and FastAPI keep what stands below an application, a middleware or a route."""
-
-
-_TOKEN_PARAMETER = re.compile(r"\{token[:}]")
-
-
 def check_routes(*applications: Any) -> None:
     """Refuse routes of Starlette and FastAPI that a guard was meant for and does not stand before.
 
-    It reads instance attributes only, so it runs no code of the application and finds no routes in other frameworks.
-
-    Args:
-        applications: Applications, middlewares around them, or routers.
+    It looks below applications, middlewares around them and routers. It reads instance attributes only, so it runs no
+    code of the application and finds no routes in other frameworks.
 
     Raises:
         SettingError: `jwt_required` stands above a route decorator; or a path has a parameter called `token` that its
@@ -139,8 +133,3 @@ def name_of(handler: Any) -> str:
 def mark_path_parameter(guarded: Callable[..., Any]) -> None:
     """Let `check_routes` refuse `guarded` where the path has a parameter called `token`."""
     setattr(guarded, _LOSES_PATH_PARAMETER, True)
-
-
-def note_guard(guarded: Callable[..., Any]) -> None:
-    """Remember that `jwt_required` has made `guarded`."""
-    _made.add(guarded)

@@ -41,12 +41,8 @@ _MANY = 16  # grants of guards, beyond which bad tokens are forgotten, of which 
 class RequestAuth(Grant):
     """What one middleware, or a guard without a middleware, knows about one request.
 
-    Args:
-        authenticator: The authenticator of the middleware.
-        settings: The settings of the middleware; None if a guard has made this.
-
     Attributes:
-        settings: See above.
+        settings: The settings of the middleware; None if a guard has made this.
         shared: The `RequestAuth` of an outer middleware with an equal authenticator, which has the results and
             connections of both; None if this object has its own.
         outer: The `RequestAuth` of the middleware around this one; None if there is none.
@@ -57,15 +53,14 @@ class RequestAuth(Grant):
         raised: The error that `get_token` has raised for the request; None if it has raised none.
         others: The grants of guards with other authenticators.
         watching: The connections that the request has opened, as each of the middlewares around the application has it.
-        headers: The headers of the scope, as they were when the result was worked out.
-        view: What else our own sources read of it.
-        is_exact: Whether equal headers and views mean equal credentials; None if that has not been looked at yet.
+        view: What our own sources read of the scope, as it was when the result was worked out.
+        is_exact: Whether equal views mean equal credentials; None if that has not been looked at yet.
         untold: A result whose token was let in, and of which an event is still to be told; None if there is none.
         passed: The result that passes where nothing but a valid access token is demanded.
     """
 
     # What few requests have stands in the class as long as it has not been set.
-    __slots__ = ("__dict__", "headers", "is_exact", "outer", "passed", "settings", "shared", "untold", "view")
+    __slots__ = ("__dict__", "is_exact", "outer", "passed", "settings", "shared", "untold", "view")
 
     is_copy = False
     is_exempt = False
@@ -85,16 +80,14 @@ class RequestAuth(Grant):
         self.outer: RequestAuth | None = None
         self.untold: AuthResult | None = None
         self.passed: AuthResult | None = None
-        self.headers: Any = None
         self.view: tuple[Any, ...] | None = None
         self.is_exact: bool | None = None
 
     @classmethod
     def enter(cls, scope: MutableMapping[str, Any], settings: MiddlewareSettings) -> RequestAuth:
-        """Prepare the scope of a request that has reached a middleware.
+        """Prepare the scope of a request that has reached a middleware, and strip a token from the subprotocols.
 
-        The private key is written, and `admit` writes `scope["token"]`, so that nothing found there comes from
-        elsewhere. A token among the subprotocols is stripped.
+        This writes the private key, and `admit` writes `scope["token"]`, so that nothing there comes from elsewhere.
         """
         auth = cls(settings.authenticator, settings)
         if not settings.exempts_none:
@@ -103,24 +96,19 @@ class RequestAuth(Grant):
             auth.protocol = settings.strip_subprotocol(scope)
         if SCOPE_KEY in scope:
             auth.outer = outer = find_request_auth(scope)
-            if outer is not None and auth.authenticator.store is None:
+            if outer is not None:
                 auth.authenticator = auth.authenticator.with_store_of(one.authenticator for one in outer.all_grants())
-            if outer is not None and outer.authenticator == auth.authenticator:
-                # The outer middleware has verified the token already, if the scope still offers the same.
-                found = outer.for_scope(scope)
-                auth.shared, auth.is_accepted = found.shared or found, found.is_accepted
+                if outer.authenticator == auth.authenticator:
+                    # The outer middleware has verified the token already, if the scope still offers the same.
+                    found = outer.for_scope(scope)
+                    auth.shared, auth.is_accepted = found.shared or found, found.is_accepted
         scope[SCOPE_KEY] = auth
         return auth
 
     def admit(self, scope: MutableMapping[str, Any], result: AuthResult | None) -> TokenError | None:
         """Write the token into the scope, if the middleware lets it in; also as its user, if the middleware is to do so.
 
-        Args:
-            scope: The scope of the request.
-            result: The result of the middleware's authenticator; None if the request is exempt.
-
-        Returns:
-            The error to refuse the request with; None if it may go on.
+        `result` is None if the request is exempt. Return the error to refuse the request with; None if it may go on.
         """
         settings, token, error = self.settings, None, None
         guard = OPTIONAL_TOKEN if settings is None else settings.guard
@@ -147,57 +135,41 @@ class RequestAuth(Grant):
     def for_scope(self, scope: MutableMapping[str, Any]) -> RequestAuth:
         """Return this object; or, if the scope offers something else by now, a new one that takes its place there."""
         own = self.shared or self
-        if own.result is None:
-            return self
-        headers, view = scope.get("headers"), _view(scope)
-        if view == own.view and headers == own.headers and (own.is_exact or own.find_exactness()):
+        if own.result is None or (own.has_seen(scope) and own.is_exact):
             return self
         # The rules for cross-site requests are checked for this very scope.
         result = own.authenticator.authenticate(scope, (own.result,))
         if own.result.is_of(*result[:3]):
-            own.remember(result, headers, view)
+            own.remember(result, scope)
             return self
         auth = scope[SCOPE_KEY] = RequestAuth(self.authenticator, self.settings)
         auth.outer, auth.is_accepted, auth.is_copy = self.outer, self.is_accepted, True
-        auth.remember(result, headers, view)
+        auth.remember(result, scope)
         return auth
 
-    def remember(self, result: AuthResult, headers: Any, view: tuple[Any, ...]) -> None:
+    def remember(self, result: AuthResult | None, scope: Mapping[str, Any]) -> None:
         """Remember a result, and the scope that it was worked out from."""
-        self.result = result
-        self.headers = headers[:] if type(headers) is list else headers  # a list may be changed in place
-        self.view = view
-        self.is_exact = None
+        self.result, self.view, self.is_exact = result, _view(scope), None
 
-    def find_exactness(self) -> bool:
-        """Whether equal views mean equal credentials; this saves nearly every guard a search."""
+    def has_seen(self, scope: Mapping[str, Any]) -> bool:
+        """Whether a scope is equal to the one that was seen; also find out if that means anything.
+
+        This saves nearly every guard a search. A pair that is a list may be changed in place, and a source of the
+        application may read anything.
+        """
+        view = cast("tuple[Any, ...]", self.view)
         if self.is_exact is None:
-            # A pair that is a list may be changed in place, and a source of the application may read anything.
-            self.is_exact = (
-                self.authenticator.has_only_our_sources
-                and type(self.headers) in (list, tuple)
-                and _PAIRS.issuperset(map(type, self.headers))
-            )
-        return self.is_exact
-
-    def see(self, scope: Mapping[str, Any]) -> None:
-        """Look at the scope again, into which the value of a form has been written."""
-        self.remember(cast("AuthResult", self.result), scope.get("headers"), _view(scope))
+            are_pairs = type(view[0]) in (list, tuple) and _PAIRS.issuperset(map(type, view[0]))
+            self.is_exact = are_pairs and self.authenticator.has_only_our_sources
+        return view == _view(scope)
 
     def result_for(self, scope: Mapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
-        """Return the result of an authenticator for the scope, which `for_scope` has returned this object for.
-
-        Args:
-            scope: The scope of the request.
-            authenticator: None for that of the middleware.
-        """
+        """Return the result of an authenticator, the middleware's unless told, for the scope that this object is for."""
         own = self.shared or self
         if authenticator is None or authenticator == self.authenticator:
             result = own.result
             if result is None:
                 own.result = result = own.authenticator.authenticate(scope)
-                headers = scope.get("headers")
-                own.headers = headers[:] if type(headers) is list else headers  # a list may be changed in place
                 own.view = _view(scope)
             return result
         grants = self.all_grants()
@@ -207,8 +179,8 @@ class RequestAuth(Grant):
         if result.credentials is not None and result.credentials is not UNREADABLE:
             grant = next((one for one in grants if one.result is result), None) or Grant(authenticator, result)
             if grant not in own.others:
-                kept = own.others if len(own.others) < _MANY else [one for one in own.others if not one.is_refused]
-                own.others = (*kept, grant)
+                is_full = len(own.others) >= _MANY
+                own.others = (*[one for one in own.others if not (is_full and one.is_refused)], grant)
         return result
 
     def all_grants(self) -> list[Grant]:
@@ -224,9 +196,10 @@ class RequestAuth(Grant):
 
     def authenticator_with(self, sources: tuple[Source, ...]) -> Authenticator | None:
         """Return the authenticator with the sources of a guard; None, for this one, if the guard has none."""
-        own = self.authenticator.replace(sources, self.authenticator.store) if sources else None
-        needs_store = own is not None and own.store is None
-        return own and (own.with_store_of(one.authenticator for one in self.all_grants()) if needs_store else own)
+        if not sources:
+            return None
+        authenticator = self.authenticator.replace(sources, self.authenticator.store)
+        return authenticator.with_store_of(one.authenticator for one in self.all_grants())
 
     def scopes_asked_of(self, result: AuthResult) -> list[str]:
         """Return the scopes that the guards demand which have let the token in."""
@@ -234,30 +207,23 @@ class RequestAuth(Grant):
         return [] if grant is None else [scope for guard in grant.guards for scope in guard.policy.scopes]
 
     def grant(self, result: AuthResult, guard: Guard | None = None) -> None:
-        """Record that a request was let in. Does nothing for a request without a token.
+        """Record that a guard has let a token in; None stands for `get_token` and a middleware with `required=False`.
 
-        Args:
-            result: The result that was let in.
-            guard: The guard that has let it in; None for `get_token` and a middleware with `required=False`.
+        Do nothing for a request without a token.
         """
         own = self.shared or self
         grant = own if own.result is result else self.grant_of(result)
         config = result.config
         if grant is None or config is None or result.token is None:
             return
-        if guard is not None:
-            guards = grant.guards
-            if not guards:
-                grant.guards = (guard,)
-            elif guard not in guards:
-                grant.guards = (*guards, guard)
+        if guard is not None and guard not in grant.guards:
+            grant.guards = (*grant.guards, guard)
         if not grant.is_let_in:
             grant.is_let_in = True
             if config.accepted_events:
                 self.untold = result
-            if own.watching:
-                for connection in own.watching:
-                    connection.renew()
+            for connection in own.watching:
+                connection.renew()
 
     async def tell_accepted(self, scope: Mapping[str, Any]) -> None:
         """Tell of the token that was let in, once. Call it after `grant`, if there is something `untold`."""
@@ -267,13 +233,10 @@ class RequestAuth(Grant):
             await notify(result.config.on_event, event)
 
     def grants_for(self, scope: Mapping[str, Any]) -> list[Grant]:
-        """Return what has been let in for this scope: by the middleware's sources, and by those of guards.
-
-        Guards may have found other tokens in copies of the scope; those are not among them.
-        """
+        """Return what has been let in for this scope, and not for a copy of it that has other tokens."""
         own = self.shared or self
-        others = own.others
-        grants = [one for one in others if one.is_let_in and _is_of(one, scope)] if others else []
+        others = [one for one in own.others if one.is_let_in]
+        grants = [one for one in others if one.authenticator.finds(scope, cast("AuthResult", one.result))]
         return [own, *grants] if own.is_let_in else grants
 
     def renew(self, grants: Iterable[Grant], token: Token) -> None:
@@ -308,15 +271,14 @@ class RequestAuth(Grant):
 
 
 def _view(scope: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return all that our own sources read of a scope beside its headers."""
-    get, kind = scope.get, scope.get("type")
+    """Return all that our own sources read of a scope."""
+    get, kind, headers = scope.get, scope.get("type"), scope.get("headers")
+    if type(headers) is list:
+        headers = headers[:]  # it may be changed in place
     if kind != "websocket":
-        return (kind, get("method"), get("scheme"), get(CSRF_TOKEN_KEY))
-    return (kind, get("method"), get("scheme"), get(CSRF_TOKEN_KEY), get("query_string"), offered_protocols(scope))
-
-
-def _is_of(grant: Grant, scope: Mapping[str, Any]) -> bool:
-    return grant.result is not None and grant.authenticator.finds(scope, grant.result)
+        return (headers, kind, get("method"), get("scheme"), get(CSRF_TOKEN_KEY))
+    offered = (get("query_string"), offered_protocols(scope))
+    return (headers, kind, get("method"), get("scheme"), get(CSRF_TOKEN_KEY), *offered)
 
 
 def find_request_auth(scope: Mapping[str, Any]) -> RequestAuth | None:
@@ -339,8 +301,7 @@ def request_auth(scope: MutableMapping[str, Any]) -> RequestAuth:
             "install runs before request middleware with a priority below 100"
         )
     own = auth.shared or auth
-    is_same = own.is_exact and scope.get("headers") == own.headers and _view(scope) == own.view
-    return auth if is_same else auth.for_scope(scope)
+    return auth if own.is_exact and _view(scope) == own.view else auth.for_scope(scope)
 
 
 def forget_error(scope: Mapping[str, Any]) -> None:

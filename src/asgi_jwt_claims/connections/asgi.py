@@ -21,7 +21,7 @@ from .base import Connection
 from .states import CLOSED, ENDING, PENDING, Event
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
+    from asgi_jwt_claims._asgi import ASGIApp, Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.state import RequestAuth
     from asgi_jwt_claims.responses import ErrorResponder
 
@@ -193,6 +193,20 @@ class Refusing:
     def is_replaced(self) -> bool:
         """Whether the answer to a refusal has replaced that of the application."""
         return self._send is _nothing
+
+    async def run(self, app: ASGIApp) -> None:
+        """Call an application, answer the refusal that it lets through, and finish what is watched."""
+        exchange = cast("Any", self)  # with the attributes of the classes that derive from this one
+        try:
+            await app(self._scope, exchange.receive, exchange.send)
+        except Exception as raised:
+            # Swallow only the error that `send` has raised since the end of the connection. A refusal is answered.
+            is_end = exchange.watched is not None and exchange.watched.is_end(raised)
+            if not is_end and not await self.answer_for(raised):
+                raise
+        finally:
+            if exchange.watched is not None:
+                await exchange.watched.finish()
 
     async def answer_for(self, raised: Exception) -> bool:
         """Answer the error that the application has raised, if it is a refusal; whether it is answered, or was before."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
-from asgi_jwt_claims.auth.current import holders_of
-from asgi_jwt_claims.auth.request import scope_of
+from asgi_jwt_claims.auth.request import holders_of, scope_of
 from asgi_jwt_claims.auth.state import find_request_auth
 from asgi_jwt_claims.errors import NotGuardedError, RevokedTokenError, WrongIdentityError
 from asgi_jwt_claims.tokens.digests import digests_of

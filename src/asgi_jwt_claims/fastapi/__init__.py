@@ -17,12 +17,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from asgi_jwt_claims import starlette
 from asgi_jwt_claims.auth import request as core
 from asgi_jwt_claims.auth.guard import annotation_of_token, decorator, is_async_callable, may_be_token
-from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
+from asgi_jwt_claims.auth.options import MiddlewareOptions, takes_options
 from asgi_jwt_claims.auth.routes import mark_path_parameter
 from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.errors import SettingError, TokenError
@@ -56,9 +56,8 @@ __all__ = [
     "jwt_required",
 ]
 
-HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
-
+@takes_options(MiddlewareOptions, MiddlewareSettings)
 def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]) -> None:
     """Put `JWTMiddleware` into `app`, and let guards refuse with the same answers.
 
@@ -83,33 +82,23 @@ def install(app: FastAPI, config: JWTConfig | Iterable[JWTConfig], **options: Un
     describe_guards(app, settings.authenticator.sources)
 
 
-install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, MiddlewareSettings)
-
-
 def _plain_answer(_: Any, error: Exception) -> Response:
     if not isinstance(error, TokenHTTPException):
         raise error
     return starlette.to_response(error.response)
 
 
-def _usable_as_dependency(function: HandlerT) -> HandlerT:
-    """`get_token`, with a signature by which FastAPI gives it the value of `CurrentToken`."""
-
-    @functools.wraps(function)
-    def call(request_or_scope: Any, *, optional: bool = False) -> Token | None:
-        if isinstance(request_or_scope, Token):
-            return request_or_scope
-        return cast("Token | None", function(request_or_scope, optional=optional))
-
-    parameter = inspect.Parameter("request_or_scope", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=CurrentToken)
-    vars(call)["__signature__"] = inspect.Signature([parameter])
-    return cast("HandlerT", call)
+@functools.wraps(core.get_token)
+def _get_token(request_or_scope: Any, *, optional: bool = False) -> Token | None:
+    is_token = isinstance(request_or_scope, Token)  # the value of `CurrentToken`, which FastAPI gives by the signature
+    return request_or_scope if is_token else core.get_token(request_or_scope, optional=optional)
 
 
-get_token = _usable_as_dependency(core.get_token)
+vars(_get_token)["__signature__"] = inspect.Signature(
+    [inspect.Parameter("request_or_scope", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=CurrentToken)]
+)
+get_token = core.get_token if TYPE_CHECKING else _get_token
 """`get_token(request)` as everywhere; and `Depends(get_token)`, which is the same as `CurrentToken`."""
-
 
 _HIDDEN = "jwt_required_token"
 
@@ -124,10 +113,8 @@ def _guard(handler: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
         name += "_"
     parameters.pop(name, None)
     dependency = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[Any, Security(bearer)])
-    is_variadic = [parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()]
-    where = is_variadic.index(True) if True in is_variadic else len(is_variadic)
-    ordered = [*parameters.values()]
-    ordered.insert(where, dependency)
+    # Before `**kwargs`, which come last.
+    ordered = sorted([*parameters.values(), dependency], key=lambda one: one.kind is one.VAR_KEYWORD)
 
     @functools.wraps(handler)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -1,51 +1,107 @@
-"""`JWTBearer`, the security dependency whose value is the token, and its aliases."""
+"""`JWTBearer`, the security dependency whose value is the token; its aliases, and its names in the OpenAPI document."""
 
 # No `from __future__ import annotations` here: FastAPI evaluates the annotations of a dependency's `__call__`, and for
 # an instance it has no module to evaluate them in.
 
 import contextlib
 import inspect
+import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from typing import Annotated, Any, Optional, Self, TypeAlias, Unpack
+from typing import Annotated, Any, NamedTuple, Optional, Self, TypeAlias, Unpack
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
 from asgi_jwt_claims.auth.authenticator import Authenticator
-from asgi_jwt_claims.auth.current import TokenHolder, current_token
-from asgi_jwt_claims.auth.options import Guard, GuardOptions, describe_options, show_options
-from asgi_jwt_claims.auth.request import authenticate_by, complete_request, is_preflight
+from asgi_jwt_claims.auth.options import Guard, GuardOptions, takes_options
+from asgi_jwt_claims.auth.request import (
+    CURRENT_TOKEN,
+    TokenHolder,
+    authenticate_by,
+    complete_request,
+    current_token,
+    is_preflight,
+)
 from asgi_jwt_claims.auth.routes import check_routes
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
 from asgi_jwt_claims.runtime.imports import needs
-from asgi_jwt_claims.sources import DEFAULT_SOURCES
-from asgi_jwt_claims.sources._credentials import Source
-from asgi_jwt_claims.sources.header import BearerHeader
+from asgi_jwt_claims.sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
+from asgi_jwt_claims.sources._credentials import schemes_of
 from asgi_jwt_claims.stores.base import TokenStore
 from asgi_jwt_claims.tokens.issuers import verifier_for
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
 with needs("fastapi"):
     from fastapi import HTTPException, Security, WebSocketException
+    from fastapi.openapi.models import APIKey, HTTPBase, HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows
+    from fastapi.openapi.models import SecurityBase as SchemeModel
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
 
 
-from ._schemes import SCHEME_NAME, Scheme, Wording
-
 __all__ = ["CurrentToken", "JWTBearer", "OptionalToken", "TokenHTTPException", "guards_below"]
+
+
+SCHEME_NAME = re.compile(r"[A-Za-z0-9._-]+")  # OpenAPI Specification 3.1.0 section 4.8.7: the name of a component
+
+
+class Scheme(SecurityBase):
+    """One place where a token may be offered, as the OpenAPI document names it."""
+
+    def __init__(self, scheme_name: str, model: SchemeModel) -> None:
+        self.scheme_name, self.model = scheme_name, model
+
+    async def __call__(self) -> None:
+        """Nothing: `JWTBearer` has looked there."""
+
+
+class Wording(NamedTuple):
+    """What a guard wants the OpenAPI document to say of it."""
+
+    scheme_name: str | None
+    description: str | None
+    token_url: str | None
+
+    def schemes(self, sources: Iterable[Source]) -> list[Scheme]:
+        """The schemes of these sources. OpenAPI describes no WebSockets and no functions; if all are such, the header is named."""
+        models = dict(filter(None, map(self._scheme, sources))) or dict([self._scheme(BearerHeader())])  # type: ignore[list-item]  # which is described
+        names = [*models]
+        if self.scheme_name is not None:
+            names = [self.scheme_name, *(f"{self.scheme_name}-{name}" for name in names[1:])]
+        return [Scheme(name, model) for name, model in zip(names, models.values(), strict=True)]
+
+    def _scheme(self, source: Source) -> tuple[str, SchemeModel] | None:
+        if isinstance(source, Cookie):
+            return _name("JWTCookie", source.name, Cookie().name), self._api_key("cookie", source.name)
+        if not isinstance(source, BearerHeader):
+            return None
+        if source.name != "authorization" or not source.scheme:
+            return _name("JWTHeader", source.name), self._api_key("header", source.name)
+        if source.scheme != "bearer":
+            return _name("JWTHeader", source.scheme), HTTPBase(scheme=source.scheme, description=self.description)
+        if self.token_url is None:
+            return "JWTBearer", HTTPBearer(bearerFormat="JWT", description=self.description)
+        flows = OAuthFlows(password=OAuthFlowPassword(tokenUrl=self.token_url))
+        return _name("JWTPassword", self.token_url), OAuth2(flows=flows, description=self.description)
+
+    def _api_key(self, place: str, name: str) -> SchemeModel:
+        return APIKey.model_validate({"in": place, "name": name, "description": self.description})
+
+
+def _name(kind: str, place: str, default: str | None = None) -> str:
+    return kind if place == default else f"{kind}-{'_'.join(SCHEME_NAME.findall(place))}"
 
 
 class TokenHTTPException(HTTPException):
     """How a dependency refuses.
 
-    FastAPI renders it as any `HTTPException`, `{"detail": {"error": ...}}`, with the right status and
-    `WWW-Authenticate`; after `install`, as the middleware's own answer, `{"error": ...}`.
+    FastAPI renders it as any `HTTPException`, `{"detail": {"error": ...}}`; after `install` it becomes the middleware's
+    own answer, `{"error": ...}`.
 
     Attributes:
         error: Why the request was refused.
@@ -60,13 +116,13 @@ class TokenHTTPException(HTTPException):
         self.response = answer
 
 
+@takes_options(GuardOptions, Guard, AccessPolicy)
 class JWTBearer(SecurityBase):
     """A security dependency whose value is the `Token`.
 
     Works for http and websocket, on routes, routers and applications, below other dependencies, with
-    `Security(..., scopes=[...])`, and with or without a middleware: a token that has been verified under the same
-    configuration is not verified again. The OpenAPI document names each place where the token may be: the bearer scheme
-    for the Authorization header, an API key for a cookie or another header.
+    `Security(..., scopes=[...])`, and with or without a middleware: a token is verified once for each configuration. The
+    OpenAPI document names each place where the token may be.
 
     Two of them with the same arguments are equal, so `app.dependency_overrides[JWTBearer()]` finds `CurrentToken`.
 
@@ -74,13 +130,13 @@ class JWTBearer(SecurityBase):
         config: Keys, parties, times and names; several for several issuers. None: those of the middleware that
             `install` has put in.
         store: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
-        realm: Named in `WWW-Authenticate` where there is no middleware.
-        scheme_name: What the OpenAPI document calls the scheme; None: `JWTBearer`, `JWTCookie`, `JWTPassword-` and the
-            address, or `JWTHeader-` and the header's name. The first of several sources gets the name; those of others begin with it.
+        realm: Named in `WWW-Authenticate` where no middleware has the same configuration.
+        scheme_name: What the OpenAPI document calls the scheme, where the names of further sources begin with it; None:
+            `JWTBearer`, `JWTCookie`, `JWTPassword-` and the address, or `JWTHeader-` and the header's name.
         description: What the document says about it.
-        token_url: The address of the login, relative to the application, that takes a form with `username` and
-            `password` and answers with a `TokenPair` (RFC 6749 section 4.3). The documentation page then logs in by
-            itself. For the Authorization header.
+        token_url: The address, relative to the application, of a login that takes a form with `username` and `password`
+            and answers with a `TokenPair` (RFC 6749 section 4.3), for the documentation page to log in by itself. For
+            the Authorization header.
         options: Those of `GuardOptions`. Beside a `config`, no `sources` means the Authorization header unless a
             middleware looks elsewhere. Without a middleware a connection ends with its token in any case.
 
@@ -105,10 +161,11 @@ class JWTBearer(SecurityBase):
         verifier = None if config is None else verifier_for(config)
         if store is not None and (verifier is None or not isinstance(store, TokenStore)):
             raise SettingError("store must be a TokenStore, beside a config; else it is the middleware's")
-        responder = ErrorResponder(realm, listeners=None if verifier is None else verifier.on_event)
         if scheme_name is not None and (not isinstance(scheme_name, str) or SCHEME_NAME.fullmatch(scheme_name) is None):
             raise SettingError("scheme_name must consist of letters, digits, dots, hyphens and underscores")
         guard = Guard(**options)
+        schemes = schemes_of(guard.sources or DEFAULT_SOURCES)
+        responder = ErrorResponder(realm, listeners=None if verifier is None else verifier.on_event, schemes=schemes)
         wants_header = not guard.sources or BearerHeader() in guard.sources
         if token_url is not None and (not token_url or not isinstance(token_url, str) or not wants_header):
             raise SettingError('token_url must be the address of a login such as "login", for the Authorization header')
@@ -131,13 +188,10 @@ class JWTBearer(SecurityBase):
         self.scheme_name, self.model = first.scheme_name, first.model
         # FastAPI reads from its signature what a dependency depends on, and documents every scheme that it finds there.
         own = [one for one in inspect.signature(self.__call__).parameters.values() if one.kind is not one.VAR_KEYWORD]
-        alternatives = [
-            inspect.Parameter(
-                f"scheme_{number}", inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[None, Security(one)]
-            )
-            for number, one in enumerate(others)
-        ]
-        self.__signature__ = inspect.Signature([*own, *alternatives])
+        kind = inspect.Parameter.KEYWORD_ONLY
+        for number, one in enumerate(others):
+            own.append(inspect.Parameter(f"scheme_{number}", kind, annotation=Annotated[None, Security(one)]))
+        self.__signature__ = inspect.Signature(own)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JWTBearer) and self._identity == other._identity
@@ -157,15 +211,18 @@ class JWTBearer(SecurityBase):
             TokenHTTPException: The request is refused.
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
-        if self._authenticator is not None:  # so there may be no middleware, which would have looked at all routes
-            _check_once(connection.scope.get("app"))
-        scope = connection.scope
+        scope, app = connection.scope, connection.scope.get("app")
         guard = self._guard.with_scopes(security_scopes.scopes)
         if self._authenticator is not None:
-            result = await authenticate_by(scope, self._authenticator, check_revocation=guard.check_revocation)
+            if isinstance(app, Starlette) and app not in _checked:  # there may be no middleware to do so
+                check_routes(app)
+                _checked.add(app)
+            checks = guard.check_revocation
+            result, responder = await authenticate_by(scope, self._authenticator, check_revocation=checks)
             auth = request_auth(scope)
         else:
             auth = request_auth(scope)
+            responder = auth.authenticator.responder
             result = auth.result_for(scope, auth.authenticator_with(guard.sources))
             if result.state.needs is not None:
                 result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
@@ -176,7 +233,7 @@ class JWTBearer(SecurityBase):
             auth.note(None)  # this answer has to stay
             if isinstance(error, MissingScopeError):
                 error = naming_scopes(error, (*self._demanded_by_route(scope), *guard.policy.scopes))
-            answer = await auth.authenticator.responder.respond(error, scope)
+            answer = await responder.respond(error, scope)
             if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
                 raise WebSocketException(close_code(answer.status)) from error
             raise TokenHTTPException(error, answer) from error
@@ -209,17 +266,8 @@ class JWTBearer(SecurityBase):
         return self._wording.schemes(sources)
 
 
-JWTBearer.__doc__ = describe_options(JWTBearer.__doc__, GuardOptions)
-show_options(JWTBearer.__init__, Guard, AccessPolicy)
-
 _checked: weakref.WeakSet[Any] = weakref.WeakSet()
 """The applications whose routes have been looked at."""
-
-
-def _check_once(app: object) -> None:
-    if isinstance(app, Starlette) and app not in _checked:
-        check_routes(app)
-        _checked.add(app)
 
 
 def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
@@ -231,22 +279,17 @@ def _hold_during(scope: MutableMapping[str, Any], token: Token) -> None:
 
 
 def _release(holder: TokenHolder) -> None:
+    holder.token = None
     with contextlib.suppress(ValueError):  # a route class of the application has run the dependencies in another task
-        holder.release()
+        CURRENT_TOKEN.reset(holder.before)
 
 
 CurrentToken: TypeAlias = Annotated[Token, Security(JWTBearer())]
-"""In a handler, `token: CurrentToken` is the access token; without one, the handler does not run.
-
-Short for `token: Annotated[Token, Security(JWTBearer())]`.
-"""
+"""In a handler, `token: CurrentToken` is the access token; without one, the handler does not run."""
 
 
 OptionalToken: TypeAlias = Annotated[Optional[Token], Security(JWTBearer(optional=True))]  # noqa: UP045 -- evaluated, and Token | None is not an alias to every FastAPI
-"""In a handler, `token: OptionalToken` is the access token, or None where none was sent. A bad one is refused.
-
-Short for `token: Annotated[Token | None, Security(JWTBearer(optional=True))]`.
-"""
+"""In a handler, `token: OptionalToken` is the access token, or None where none was sent. A bad one is refused."""
 
 
 def guards_below(dependant: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[JWTBearer, tuple[str, ...]]]:

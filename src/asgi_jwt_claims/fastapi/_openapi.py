@@ -15,8 +15,6 @@ from ._bearer import JWTBearer, guards_below
 
 __all__ = ["describe_guards"]
 
-# The OpenAPI document -------------------------------------------------------------------------------------------------
-
 
 def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -> None:
     """Let the OpenAPI document of `app` say which operations may answer 401 and 403, and where tokens may be.
@@ -46,7 +44,8 @@ def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -
             for method in getattr(route, "methods", None) or ():
                 if guards and method.lower() in operations:
                     replaced |= _describe_operation(document, operations[method.lower()], guards, places)
-        _forget_schemes(document, replaced)
+        for name in replaced.difference(*_requirements_in(document)):  # what nothing in the document names any more
+            _schemes_of(document).pop(name, None)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI wants it
@@ -57,8 +56,7 @@ def _describe_operation(
 ) -> set[str]:
     """Say what an operation answers, and name the sources of the middleware where guards have none of their own.
 
-    Returns:
-        The names of the schemes that those of the middleware take the place of.
+    Return the names of the schemes that those of the middleware take the place of.
     """
     responses = operation.setdefault("responses", {})
     responses.setdefault("401", {"description": "The token is missing, or not valid."})
@@ -74,17 +72,10 @@ def _describe_operation(
         if not found or name in kept:
             alternatives.append(requirement)
         security += [alternative for alternative in alternatives if alternative not in security]
-        for scheme in found:
-            model = jsonable_encoder(scheme.model, by_alias=True, exclude_none=True)
-            _schemes_of(document)[scheme.scheme_name] = model
+        models = {one.scheme_name: jsonable_encoder(one.model, by_alias=True, exclude_none=True) for one in found}
+        _schemes_of(document).update(models)
     requirements[:] = security
     return set(places)
-
-
-def _forget_schemes(document: dict[str, Any], names: set[str]) -> None:
-    """Leave out those of the schemes that nothing in the document names any more."""
-    for name in names.difference(*_requirements_in(document)):
-        _schemes_of(document).pop(name, None)
 
 
 def _requirements_in(part: Any) -> Iterator[Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
-__all__ = ["Background", "run_during"]
+from asgi_jwt_claims.errors import SettingError, UnsupportedScopeError
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims._asgi import ASGIApp
+
+__all__ = ["Background", "run_lifespan"]
 
 
 class Background(Protocol):
@@ -17,17 +22,34 @@ class Background(Protocol):
         """Do the work, until cancelled."""
 
 
-async def run_during(subjects: Iterable[Background], call: Callable[[], Awaitable[object]]) -> None:
-    """Run `subjects` in the background until `call` has ended, and raise what it raises.
+async def run_lifespan(
+    app: ASGIApp, subjects: Collection[Background], check: Callable[[], None], scope: Any, receive: Any, send: Any
+) -> None:
+    """Run the lifespan of an application, with `subjects` in the background, after a check.
 
-    Servers tell by it whether an application has a lifespan at all.
+    Raises:
+        UnsupportedScopeError: The scope is no lifespan.
+        SettingError: `check` raised it.
+        Exception: The application raised it. Servers tell by it whether an application has a lifespan at all.
     """
+    if scope["type"] != "lifespan":
+        raise UnsupportedScopeError(f"scope type {scope['type']!r} is not guarded, so it is not let through")
+    try:
+        check()
+    except SettingError as error:
+        # A server that is told so stops and shows it; one that is not takes this for an application without lifespan.
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise
+    if not subjects:
+        await app(scope, receive, send)
+        return
     failure: Exception | None = None
     async with anyio.create_task_group() as background:
         for subject in subjects:
             background.start_soon(subject.run)
         try:
-            await call()
+            await app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 -- a task group would raise it in a group
             failure = error
         background.cancel_scope.cancel()

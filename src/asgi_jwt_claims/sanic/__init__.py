@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from asgi_jwt_claims.auth.exempt import CORS_INSIDE
-from asgi_jwt_claims.auth.options import MiddlewareOptions, describe_options, show_options
+from asgi_jwt_claims.auth.options import MiddlewareOptions, takes_options
 from asgi_jwt_claims.auth.request import authenticate_request, complete_request, get_token
 from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
 from asgi_jwt_claims.connections.asgi import refusal_in
@@ -64,6 +64,7 @@ _settings: weakref.WeakKeyDictionary[GuardRequest, MiddlewareSettings] = weakref
 _looking_into_groups: weakref.WeakSet[ErrorHandler] = weakref.WeakSet()
 
 
+@takes_options(MiddlewareOptions, MiddlewareSettings)
 def install(
     app: Sanic[Any, Any] | Blueprint, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]
 ) -> None:
@@ -126,10 +127,6 @@ def install(
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.before_server_start(_extend, priority=_FIRST)
     _settings[guard_request] = settings
-
-
-install.__doc__ = describe_options(install.__doc__, MiddlewareOptions)
-show_options(install, MiddlewareSettings)
 
 
 def _keep_background(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:

@@ -16,13 +16,13 @@ from urllib.parse import unquote
 from sanic.http.constants import Stage
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
-from asgi_jwt_claims.auth.current import CURRENT_TOKEN, HOLDERS_KEY, current_token, holders_of
+from asgi_jwt_claims.auth.request import CURRENT_TOKEN, HOLDERS_KEY, current_token, holders_of
 from asgi_jwt_claims.sources._credentials import FIELD_NAME
 
 if TYPE_CHECKING:
     from sanic import Request
 
-    from asgi_jwt_claims.auth.current import HoldsToken
+    from asgi_jwt_claims.auth.request import HoldsToken
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["TASK_KEY", "hold_during", "is_asgi", "is_websocket", "let_go", "parse_head", "prepared_scope"]

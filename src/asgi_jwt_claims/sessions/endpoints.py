@@ -270,14 +270,13 @@ class TokenEndpoints:
     }
 
     async def _for_bearer(self, scope: Any, respond: Callable[[Token], Awaitable[ErrorResponse]]) -> ErrorResponse:
-        result = await authenticate_by(scope, self._authenticator)
-        auth = request_auth(scope)
+        result, responder = await authenticate_by(scope, self._authenticator)
         try:
             token = let_in(scope, result, ACCESS_TOKEN)
-            await auth.tell_accepted(scope)
+            await request_auth(scope).tell_accepted(scope)
             return await respond(cast("Token", token))
         except TokenError as error:
-            return await auth.authenticator.responder.respond(error, scope)
+            return await responder.respond(error, scope)
 
     async def _form(self, scope: Any, read_body: ReadBody) -> dict[str, str]:
         limit = self._config.max_token_size + _MAX_REST

@@ -312,6 +312,20 @@ async def test_other_paths_and_methods(app: Any, method: str, path: str, status:
     assert allowed == answer.headers.get("allow")
 
 
+async def test_below_a_middleware_of_another_configuration(config: JWTConfig, store: MemoryStore) -> None:
+    """The endpoints refuse an access token with their own realm, and tell their own listener, not the middleware's."""
+    told: list[AuthEvent] = []
+    elsewhere: list[AuthEvent] = []
+    app = TokenEndpoints(config.replace(on_event=told.append), store, realm="tokens")
+    other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock, on_event=elsewhere.append)
+    wrapped = JWTMiddleware(app, other, realm="other", required=False)
+    for headers, code in (((), "token_missing"), ((bearer(create_access_token("bob", other)),), "unknown_key")):
+        answer = await drive(wrapped, http_scope("/sessions", *headers))
+        assert answer.headers["www-authenticate"].startswith('Bearer realm="tokens"')
+        assert code == told.pop().code
+    assert [] == [*told, *elsewhere]
+
+
 async def test_below_a_middleware(app: Any, config: JWTConfig, store: MemoryStore) -> None:
     """Its paths are exempt, and what the middleware has verified is not verified again."""
     wrapped = JWTMiddleware(app, config, store=store, exempt=["/refresh", "/logout"])
