@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from sanic import Sanic
+from sanic.http.constants import HTTP
 from sanic.touchup.schemes import BaseScheme
 
 __all__ = ["allow_many"]
 
 _build = BaseScheme.build
-_built: dict[tuple[Any, frozenset[str]], Any] = {}
+_built: dict[Any, Any] = {}
 
 
 def allow_many() -> None:
@@ -25,10 +26,12 @@ def allow_many() -> None:
 
 
 def _build_once(method: Any, module_globals: dict[str, Any], app: Any) -> Any:
-    # Under a server of its own the addresses of all applications matter too.
-    if any(other.state.server_info for other in Sanic._app_registry.values()):
+    for scheme in BaseScheme._registry:
+        scheme(app)  # which may give it the signals of other applications
+    versions = frozenset(info.settings["version"] for info in app.state.server_info)
+    if HTTP.VERSION_3 in versions:  # its port becomes part of the method
         return _build(method, module_globals, app)
-    key = method, frozenset(signal.name for signal in app.signal_router.routes)
+    key = method, versions, frozenset(signal.name for signal in app.signal_router.routes)
     if key not in _built:
         _built[key] = _build(method, module_globals, app)
     return _built[key]
