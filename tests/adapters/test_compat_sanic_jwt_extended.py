@@ -28,6 +28,7 @@ from asgi_jwt_claims.compat.sanic_jwt_extended import exceptions, tokens
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
 from asgi_jwt_claims.sanic import install
 from tests.apps.adapter import asgi_site
+from tests.apps.many_sanics import allow_many
 from tests.apps.sanic_adapter import failure_of
 from tests.raw_asgi import bearer, lifespan, talk
 from tests.support import SECRET
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-sanic.Sanic.test_mode = True  # it rewrites methods of its own once for each application
+allow_many()
 NUMBERS = itertools.count()  # Sanic keeps its applications by name
 LONG_SECRET = "super-secret-and-long-enough-for-HS256-1"
 

@@ -31,6 +31,7 @@ from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
 from asgi_jwt_claims.jwks import FetchPolicy, RemoteKeySet
+from tests.apps.many_sanics import allow_many
 from tests.raw_asgi import bearer, lifespan, websocket_scope
 from tests.unit.jwks.provider import Provider, verifier
 
@@ -238,7 +239,7 @@ async def test_every_adapter_says_503_before_there_are_keys(adapter: Adapter) ->
 
 
 def sanic_app(config: JWTConfig, **options: Any) -> Sanic[Any, Any]:
-    Sanic.test_mode = True
+    allow_many()
     app: Sanic[Any, Any] = Sanic(f"remote-{id(config)}")
     for_sanic.install(app, config, **options)
 

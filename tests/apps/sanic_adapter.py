@@ -18,12 +18,12 @@ from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.sanic import install, jwt_required
 from tests.apps.adapter import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Adapter, Site, Talk, asgi_site, greeting, handlers
+from tests.apps.many_sanics import allow_many
 from tests.raw_asgi import Header
 from tests.sockets import PATIENCE
 from tests.support import serve_sanic
 
-# Sanic rewrites methods of its own for the application that starts first; this makes it start anew for each.
-Sanic.test_mode = True
+allow_many()
 _numbers = itertools.count()
 
 

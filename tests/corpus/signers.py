@@ -60,12 +60,14 @@ _SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 def rsa_encoded(key: rsa.RSAPrivateKey, layout: Callable[[bytes, bytes, int], bytes]) -> Signer:
     """A textbook RSA signature of whatever `layout` makes of the DigestInfo, the digest and the length of the key."""
     numbers = key.private_numbers()
-    modulus = numbers.public_numbers.n
     length = key.key_size // 8
 
     def sign(message: bytes) -> bytes:
         encoded = layout(_SHA256_INFO, hashlib.sha256(message).digest(), length)
-        return pow(int.from_bytes(encoded, "big"), numbers.d, modulus).to_bytes(length, "big")
+        # By the Chinese remainder theorem (RFC 8017 section 5.1.2), which takes a quarter of the time.
+        number = int.from_bytes(encoded, "big")
+        by_p, by_q = pow(number, numbers.dmp1, numbers.p), pow(number, numbers.dmq1, numbers.q)
+        return (by_q + numbers.q * ((by_p - by_q) * numbers.iqmp % numbers.p)).to_bytes(length, "big")
 
     return sign
 

@@ -38,6 +38,7 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims.errors import TokenError
 from asgi_jwt_claims.sanic import install
 from asgi_jwt_claims.sources.csrf import csrf_digest
+from tests.apps.many_sanics import allow_many
 from tests.conftest import HeldClock
 from tests.raw_asgi import App, Exchange, Header, Message, Receive, Scope, Send, finish, lifespan
 from tests.support import SECRET, serve_sanic
@@ -397,7 +398,7 @@ _TOKEN_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 def make_sanic(name: str) -> Sanic[Any, Any]:
     """An application with one handler for everything, which answers with the identity of its request."""
-    Sanic.test_mode = True  # or else Sanic could not start two applications in one process
+    allow_many()
     app: Sanic[Any, Any] = Sanic(name)
     app.config.AUTO_EXTEND = False
     app.config.FALLBACK_ERROR_FORMAT = "text"

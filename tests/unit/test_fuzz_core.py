@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from asgi_jwt_claims import (
     JWTConfig,
-    Key,
     Token,
     create_access_token,
     create_refresh_token,
@@ -32,6 +31,7 @@ from asgi_jwt_claims.tokens.minted_claims import json_copy
 from tests.conftest import HeldClock
 from tests.forging import CLAIMS, HEADER, b64, forge, sealed
 from tests.framing import load_json, load_segment, split_compact
+from tests.keys import make_key
 from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, clock=HeldClock())
@@ -284,7 +284,7 @@ def test_any_lifetime_is_positive_or_refused(lifetime: Any) -> None:
 
 # Any changed byte is refused ------------------------------------------------------------------------------------------
 
-KEYS = {name: Key.generate(name) for name in ("HS256", "ES256", "RS256", "PS256", "EdDSA", "Ed25519", "Ed448")}
+KEYS = {name: make_key(name) for name in ("HS256", "ES256", "RS256", "PS256", "EdDSA", "Ed25519", "Ed448")}
 SIGNED = {
     name: (
         JWTConfig(signing_key=key, clock=HeldClock()),

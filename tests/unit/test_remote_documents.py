@@ -38,10 +38,11 @@ from asgi_jwt_claims.jwks._documents import (
 from asgi_jwt_claims.jwks.fetch import why_not_fetched
 from tests.conftest import NOW
 from tests.forging import b64
+from tests.keys import make_key
 from tests.support import for_each
 
 ISSUER, AUDIENCE, URL = "https://issuer.example/t1", "https://api.example", "https://issuer.example/jwks"
-EC, RSA, ED = (Key.generate(name, kid="k") for name in ("ES256", "RS256", "EdDSA"))
+EC, RSA, ED = (make_key(name, kid="k") for name in ("ES256", "RS256", "EdDSA"))
 
 
 def read(*entries: Any, body: bytes | None = None) -> tuple[KeySet, tuple[str, ...]]:

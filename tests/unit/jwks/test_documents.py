@@ -16,9 +16,9 @@ from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, rea
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS, Schedule
 from asgi_jwt_claims.jwks._urls import check_address, metadata_addresses
 from tests.forging import b64
-from tests.keys import make_key
+from tests.keys import make_public_key
 
-EC, RSA, ED = (make_key(name, kid=name).public_jwk() for name in ("ES256", "RS256", "EdDSA"))
+EC, RSA, ED = (make_public_key(name, kid=name).public_jwk() for name in ("ES256", "RS256", "EdDSA"))
 SECRET_JWK = {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "secret", "alg": "HS256"}
 OTHER_EC = Key.generate("ES256", kid="ES256").public_jwk()
 WEAK_RSA = {**RSA, "kid": "weak", "n": b64(b"\xc1" * 128).decode()}
