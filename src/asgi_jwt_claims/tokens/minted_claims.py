@@ -47,20 +47,21 @@ def json_copy(value: Any, what: str, depth: int = 1) -> Any:
     # Nearly all values are one of these, and need no further check.
     if (kind is str and value.isascii()) or kind is bool or (kind is int and abs(value) <= MAX_SAFE_INTEGER):
         return value
-    is_mapping = kind is dict or isinstance(value, Mapping)
-    if not is_mapping and kind is not list and not isinstance(value, list | tuple):
-        return _json_scalar(plain(value), what)
-    if depth > MAX_JSON_DEPTH:
+    if depth > MAX_JSON_DEPTH and isinstance(value, Mapping | list | tuple):
         _refuse(what, f"more than {MAX_JSON_DEPTH} levels of nesting in the token")
-    if not is_mapping:
+    if kind is dict or isinstance(value, Mapping):
+        members = {
+            name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(
+                member, what, depth + 1
+            )
+            for name, member in value.items()
+        }
+        if len(members) != len(value):
+            _refuse(what, "two names that are the same characters")
+        return members
+    if kind is list or isinstance(value, list | tuple):
         return [json_copy(member, what, depth + 1) for member in value]
-    members = {
-        name if type(name) is str and name.isascii() else _member_name(name, what): json_copy(member, what, depth + 1)
-        for name, member in value.items()
-    }
-    if len(members) != len(value):
-        _refuse(what, "two names that are the same characters")
-    return members
+    return _json_scalar(plain(value), what)
 
 
 def _json_scalar(value: Any, what: str) -> Any:
