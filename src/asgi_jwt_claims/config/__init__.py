@@ -193,7 +193,7 @@ class JWTConfig(_Base):
             )
         address = settings.get("jwks")
         if isinstance(address, str):
-            where = {"issuer": settings.get("issuer")} if address == "discover" else {"url": address}
+            where: dict[str, Any] = {"issuer": settings.get("issuer")} if address == "discover" else {"url": address}
             settings["jwks"] = remote.RemoteKeySet(**where)
         return cls(**settings)
 

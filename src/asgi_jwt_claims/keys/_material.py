@@ -34,6 +34,7 @@ EdwardsKey: TypeAlias = (
     ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey | ed448.Ed448PrivateKey | ed448.Ed448PublicKey
 )
 KeyMaterial: TypeAlias = bytes | RSAKey | ECKey | EdwardsKey
+_PRIVATE = (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
 
 CURVES: dict[str, tuple[str, str, type[ec.EllipticCurve]]] = {
     "secp256r1": ("P-256", "ES256", ec.SECP256R1),
@@ -132,7 +133,7 @@ def algorithms_for(material: KeyMaterial) -> tuple[str, ...]:
 
 def public_of(material: KeyMaterial) -> Any:
     """Return the public half of a pair; the material itself if that has no private half."""
-    return material.public_key() if hasattr(material, "public_key") else material
+    return material.public_key() if isinstance(material, _PRIVATE) else material
 
 
 def signature_length(material: KeyMaterial, algorithm: str) -> int:
