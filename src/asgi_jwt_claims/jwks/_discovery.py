@@ -25,7 +25,7 @@ _OK = 200
 
 
 class Provider:
-    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`; only the addresses are checked here."""
+    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`; only addresses are checked here."""
 
     def __init__(
         self,

@@ -55,8 +55,8 @@ def read_jwks(
 ) -> ReadSet:
     """Read the signature keys of a JWK Set. Entries that cannot be used are skipped (RFC 7517 section 5).
 
-    Keys from `before` that are still there stay the same objects. RSA keys are checked thoroughly for `seconds_to_check`;
-    later ones quickly, and thoroughly when they come again, since the results of earlier checks are remembered.
+    Keys from `before` that are still there stay the same objects. For `seconds_to_check`, RSA keys are checked
+    thoroughly; later ones quickly, and thoroughly when they come again, since results of checks are remembered.
 
     Raises:
         RefusedDocumentError: The document is not a JWK Set, is too long, or has no usable key.

@@ -179,8 +179,7 @@ class SessionContract(ABC):
 
                 async with anyio.create_task_group() as tasks:
                     for number in range(_THREADS):
-                        contend = functools.partial(anyio.run, _contend, stores[number % 2], first, together, won)
-                        tasks.start_soon(anyio.to_thread.run_sync, contend)
+                        tasks.start_soon(_contend_in_a_thread, stores[number % 2], first, together, won)
                 assert len(won) == 1
                 assert await stores[0].session(first.session) == won[0]
 
@@ -208,6 +207,10 @@ async def _contend(
     together.wait()
     if await store.replace_session(before.session, before.current, record):
         won.append(record)
+
+
+async def _contend_in_a_thread(*arguments: Any) -> None:
+    await anyio.to_thread.run_sync(functools.partial(anyio.run, _contend, *arguments))
 
 
 def new_digest() -> bytes:
