@@ -152,8 +152,7 @@ class CommandStore(FeedStore, Generic[ClientT]):
         return abs(float(found))
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        found = await self._fetch([session])
-        return found[0] if found else None
+        return next(iter(await self._fetch([session])), None)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         found: list[SessionRecord] = []

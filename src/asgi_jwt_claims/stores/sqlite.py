@@ -105,12 +105,10 @@ class SQLiteStore(TokenStore):
 
     async def cutoff(self, identity: bytes) -> float:
         query = "SELECT cutoff FROM revoked WHERE until > ? AND digest = ?"
-        found = await self._select(lambda row, _: float(row[0]), query, identity)
-        return found[0] if found else 0.0
+        return next(iter(await self._select(lambda row, _: float(row[0]), query, identity)), 0.0)
 
     async def session(self, session: bytes) -> SessionRecord | None:
-        found = await self._select(_record, f"{_SESSIONS} AND session = ?", session)
-        return found[0] if found else None
+        return next(iter(await self._select(_record, f"{_SESSIONS} AND session = ?", session)), None)
 
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
         query = f"{_SESSIONS} AND identity = ? AND has_ended = 0 AND session > ? ORDER BY session LIMIT ?"
