@@ -201,12 +201,14 @@ class TokenEndpoints:
         self, scope: Any, form: Mapping[str, str], field: str, cookies: Iterable[Cookie]
     ) -> str | bytes | None:
         """The token in the first of `cookies` that there is; None if the form has to have it."""
-        value = form.get(self._config.cookies.csrf_field)
-        with_value = {**scope, CSRF_TOKEN_KEY: value and value.encode()}
-        offered = next(filter(None, (cookie(with_value, self._config.max_token_size) for cookie in cookies)), None)
-        if offered is not None and field in form:
-            raise RepeatedCredentialsError(sources=f"form, {offered.source}")
-        return None if offered is None else offered.token
+        for cookie in cookies:
+            value = form.get(cookie.cookies.csrf_field)
+            offered = cookie({**scope, CSRF_TOKEN_KEY: value and value.encode()}, self._config.max_token_size)
+            if offered is not None and field in form:
+                raise RepeatedCredentialsError(sources=f"form, {offered.source}")
+            if offered is not None:
+                return offered.token
+        return None
 
     async def _verified(self, raw: str | bytes) -> Token | None:
         """A refresh token, or an access token that may have expired; None if it is not good, so that nothing is ended."""
