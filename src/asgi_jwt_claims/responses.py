@@ -26,7 +26,7 @@ from .tokens.token import Token, facts_of
 
 if TYPE_CHECKING:
     from ._asgi import Scope, Send
-    from .config.events import Listeners
+    from .config.events import Listeners, OnAuthEvent
 
 __all__ = [
     "UNAUTHORIZED_CLOSE",
@@ -243,8 +243,10 @@ async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping
     if not verified and isinstance(error, _OF_A_VALID_TOKEN) and isinstance(token, Token):
         verified = facts_of(token)  # a handler raised the error, without saying for which token
     event = AuthEvent(name="refused", code=error.code, **verified, **request)
-    functions: Iterable[Any] = (listeners,)
-    if isinstance(listeners, Mapping):
+    functions: Iterable[OnAuthEvent | None]
+    if not isinstance(listeners, Mapping):
+        functions = (listeners,)
+    else:
         functions = dict.fromkeys(listeners.values()) if event.issuer is None else (listeners.get(event.issuer),)
     for function in functions:
         await notify(function, event)

@@ -249,9 +249,14 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
 
 
 class HoldsToken(Protocol):
-    """An object that has the token of one request; None if there is none, or the request has ended."""
+    """An object that has the token of one request."""
 
-    token: Token | None
+    @property
+    def token(self) -> Token | None:
+        """The token; None if there is none, or the request has ended."""
+
+    @token.setter
+    def token(self, token: Token | None) -> None: ...
 
 
 CURRENT_TOKEN: ContextVar[HoldsToken | None] = ContextVar("asgi_jwt_claims_current_token", default=None)

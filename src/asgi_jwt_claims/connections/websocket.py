@@ -54,7 +54,7 @@ class WebSocketConnection(ASGIConnection, Refusing):
             return self._receive_until_end()
         return self._receive()
 
-    def send(self, message: Message) -> Coroutine[Any, Any, None]:
+    def send(self, message: Message) -> Coroutine[Any, Any, None]:  # pyright: ignore[reportIncompatibleMethodOverride]  # as awaitable
         """See `ASGIConnection`; the first message accepts or refuses the handshake."""
         if self.state is PENDING:
             self.is_started = True

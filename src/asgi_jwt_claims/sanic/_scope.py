@@ -43,10 +43,9 @@ def is_websocket(request: Request) -> bool:
 
 def prepared_scope(request: Request) -> MutableMapping[str, Any]:
     """The scope that the core reads of a request: the server's, or one made for Sanic's own server."""
-    scope: MutableMapping[str, Any] | None = getattr(request.ctx, SCOPE_KEY, None)  # where `scope_of` looks
-    if scope is None:
-        scope = getattr(request.transport, "scope", None) or _scope_from(request)
-        setattr(request.ctx, SCOPE_KEY, scope)
+    if not hasattr(request.ctx, SCOPE_KEY):  # where `scope_of` looks
+        setattr(request.ctx, SCOPE_KEY, getattr(request.transport, "scope", None) or _scope_from(request))
+    scope: MutableMapping[str, Any] = getattr(request.ctx, SCOPE_KEY)
     if request.route is not None:
         scope["path_template"] = request.uri_template
     return scope
