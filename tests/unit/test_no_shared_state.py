@@ -12,7 +12,6 @@ import pytest
 
 from asgi_jwt_claims import JWTConfig, Token, create_access_token, verify_token
 from asgi_jwt_claims.tokens.digests import digests_of
-from asgi_jwt_claims.tokens.token import fields_of
 from tests.conftest import HeldClock
 from tests.support import SECRET
 
@@ -101,7 +100,7 @@ def test_marks_are_made_once_for_each_issuer() -> None:
     elsewhere = config.replace(issuer="https://elsewhere.example")
     assert digests_of(one, config) != digests_of(one, elsewhere)
     assert digests_of(other, elsewhere) is digests_of(one, elsewhere)
-    assert {None, "https://elsewhere.example"} == fields_of(one).digest_cache.keys()
+    assert {None, "https://elsewhere.example"} == one._verified[0].digest_cache.keys()
 
 
 def test_copies_say_the_same(raw: str, config: JWTConfig) -> None:

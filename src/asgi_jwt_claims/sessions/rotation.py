@@ -26,11 +26,11 @@ from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import ends_task
 from asgi_jwt_claims.runtime.values import plain
-from asgi_jwt_claims.stores.base import SessionRecord, TokenStore, is_digest_revoked
+from asgi_jwt_claims.stores.base import SessionRecord, TokenStore, checked_answer
 from asgi_jwt_claims.tokens.digests import TokenDigests, digests_of
 from asgi_jwt_claims.tokens.minted_claims import read_once, scope_text
 from asgi_jwt_claims.tokens.token import Token, about, facts_of
-from asgi_jwt_claims.tokens.verification import verify_token_async
+from asgi_jwt_claims.tokens.verification import check_type, verify_or_fetch
 
 from ._response_encryption import decrypt_response, encrypt_response
 from .login import mint_pair, session_claim_of, session_end
@@ -101,7 +101,7 @@ async def rotate_refresh_token(
     """
     check_arguments(config, store, "rotate_refresh_token(raw, config, store)")
     session_claim_of(config)
-    token = await verify_token_async(raw, config, type="refresh")
+    token = check_type(await verify_or_fetch(raw, config), "refresh")
     try:
         check_client(token, client_id)
         return await _rotate(token, raw, config, store, claims_loader, scope, check)
@@ -189,7 +189,7 @@ async def _move_on(before: SessionRecord, after: SessionRecord, store: TokenStor
 async def _find_session(digests: TokenDigests, config: JWTConfig, store: TokenStore) -> SessionRecord:
     if not digests.session or not digests.token:
         raise errors.MissingClaimError(claim=config.session_claim if not digests.session else "jti")
-    if await is_digest_revoked(store, digests):
+    if checked_answer(await store.is_revoked(digests)):
         raise errors.RevokedTokenError()
     record = await store.session(digests.session)
     if record is None:

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Generic, NamedTuple, Self, TypeVar, get_type_hints
 
@@ -123,7 +123,7 @@ class CommandStore(FeedStore, Generic[ClientT]):
         """Raise a `SettingError` for a client that cannot be used."""
 
     @abstractmethod
-    async def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Any:
+    def _run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str]) -> Awaitable[Any]:
         """Run a script on the server; sent whole, because a server that was just restarted knows none."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from asgi_jwt_claims.errors import StoreUnavailableError
 from asgi_jwt_claims.tokens.digests import Kind, TokenDigests, digests_of
@@ -27,7 +27,7 @@ __all__ = [
     "TokenDigests",
     "TokenStore",
     "ask",
-    "is_digest_revoked",
+    "checked_answer",
     "is_of_session",
 ]
 
@@ -180,7 +180,7 @@ class TokenStore(ABC):
     async def check(self, token: Token, config: JWTConfig) -> bool:
         """Whether `token` is revoked, or is a refresh token whose session has ended."""
         digests = digests_of(token, config)
-        if await is_digest_revoked(self, digests):
+        if checked_answer(await self.is_revoked(digests)):
             return True
         if not is_of_session(token):
             return False
@@ -203,9 +203,8 @@ def ask(store: TokenStore, token: Token, config: JWTConfig) -> Awaitable[object]
     return store.check(token, config)
 
 
-async def is_digest_revoked(store: TokenStore, digests: TokenDigests) -> bool:
-    """Whether `store` says that one of the digests is revoked. An answer that is no bool counts as none."""
-    revoked: Any = await store.is_revoked(digests)
+def checked_answer(revoked: object) -> bool:
+    """Return the answer of `TokenStore.is_revoked`. One that is no bool counts as none."""
     if revoked is not True and revoked is not False:
         raise StoreUnavailableError(reason=f"is_revoked returned {type(revoked).__name__}")
     return revoked

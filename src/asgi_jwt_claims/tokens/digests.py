@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from asgi_jwt_claims.jose.strict_json import dump_json
 
-from .token import fields_of
-
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
 
@@ -82,7 +80,7 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
 
 def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
     """Return the digests of a token, computed once for all requests that bring it."""
-    fields, issuer = fields_of(token), config.issuer
+    fields, issuer = token._verified[0], config.issuer  # noqa: SLF001 -- the fields that all tokens of the same bytes share
     digests: TokenDigests | None = fields.digest_cache.get(issuer)
     if digests is None:
         jti, session, issued_at = fields.jti, fields.session_id, fields.issued_at

@@ -10,7 +10,7 @@ from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.strict_json import copy_json
 from asgi_jwt_claims.runtime.values import Frozen
 
-__all__ = ["Anonymous", "Granted", "NotAParameter", "Token", "TokenFields", "about", "facts_of", "fields_of"]
+__all__ = ["Anonymous", "Granted", "NotAParameter", "Token", "TokenFields", "about", "facts_of"]
 
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
@@ -241,11 +241,6 @@ class NotAParameter:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> NoReturn:
         """Refuse to be read from a request, by raising `SettingError`."""
         raise SettingError(self._message)
-
-
-def fields_of(token: Token[Any]) -> TokenFields:
-    """What a token says, shared by all requests that bring the same bytes."""
-    return token._verified[0]  # noqa: SLF001 -- of this module's own class; handlers must not find it on a token
 
 
 class Granted:

@@ -113,7 +113,8 @@ def verify(
     `source` says where the token was found. `exp` does not count (`heed_exp`) where an expired token names the session
     to end. `framed` holds the token's parts, from `split_compact`, if they are at hand.
     """
-    raw = as_ascii(raw, config.max_token_size)
+    if type(raw) is not bytes or len(raw) > config.max_token_size:
+        raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
     try:
         keys = prepared.key_source.keys  # read once: what one set of keys verifies is never remembered under another
