@@ -59,9 +59,7 @@ class JWTMiddleware:
 
         settings = settings_around(app, config, options)
         self.app, self._settings, self._knows_routes = app, settings, False
-        responder = settings.authenticator.responder
-        self._http = partial(HTTPExchange, challenges=responder, ends=settings.end_with_token)
-        self._websocket = partial(WebSocketConnection, settings=settings, challenges=responder)
+        self._http, self._websocket = HTTPExchange, WebSocketConnection
         self._lifespan = partial(run_lifespan, app, settings.background)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -72,7 +70,8 @@ class JWTMiddleware:
         if not self._knows_routes:
             check_routes(self.app, scope.get("app"))
             self._knows_routes = True
-        auth = RequestAuth.enter(scope, self._settings)
+        settings = self._settings
+        auth = RequestAuth.enter(scope, settings)
         result = None if auth.is_exempt else auth.result_for(scope)
         if result is not None and result.state.needs is not None:
             result, receive = await complete_request(scope, result, receive)
@@ -82,11 +81,22 @@ class JWTMiddleware:
         holder = TokenHolder(scope, scope["token"])
         try:
             if error is not None:
-                await self._settings.refuse(error, scope, receive, send)
-            elif scope["type"] == "http":
-                await self._http(scope, receive, send).run(self.app)
-            else:
-                await self._websocket(scope, receive, send, protocol=auth.protocol).run(self.app)
+                await settings.refuse(error, scope, receive, send)
+                return
+            responder = settings.authenticator.responder
+            connection = (
+                self._http(scope, receive, send, responder, settings.end_with_token)
+                if scope["type"] == "http"
+                else self._websocket(scope, receive, send, settings, auth.protocol, responder)
+            )
+            try:
+                await self.app(scope, connection.receive, connection.send)
+            except Exception as raised:
+                if not await connection.answer_for(raised):
+                    raise
+            finally:
+                if connection.watched is not None:
+                    await connection.watched.finish()
         finally:
             holder.token = None
             CURRENT_TOKEN.reset(holder.before)

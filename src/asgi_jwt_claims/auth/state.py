@@ -60,8 +60,11 @@ class RequestAuth(Grant):
     """
 
     # What few requests have stands in the class as long as it has not been set.
-    __slots__ = ("__dict__", "is_exact", "outer", "passed", "settings", "shared", "untold", "view")
+    __slots__ = ("__dict__", "is_exact", "passed", "settings", "view")
 
+    shared: RequestAuth | None = None
+    outer: RequestAuth | None = None
+    untold: AuthResult | None = None
     is_copy = False
     is_exempt = False
     protocol: str | None = None
@@ -76,9 +79,6 @@ class RequestAuth(Grant):
         self.guards = ()
         self.is_let_in = False
         self.settings = settings
-        self.shared: RequestAuth | None = None
-        self.outer: RequestAuth | None = None
-        self.untold: AuthResult | None = None
         self.passed: AuthResult | None = None
         self.view: tuple[Any, ...] | None = None
         self.is_exact: bool | None = None
@@ -272,13 +272,11 @@ class RequestAuth(Grant):
 
 def _view(scope: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return all that our own sources read of a scope."""
-    get, kind, headers = scope.get, scope.get("type"), scope.get("headers")
+    headers = scope.get("headers")
     if type(headers) is list:
         headers = headers[:]  # it may be changed in place
-    if kind != "websocket":
-        return (headers, kind, get("method"), get("scheme"), get(CSRF_TOKEN_KEY))
-    offered = (get("query_string"), offered_protocols(scope))
-    return (headers, kind, get("method"), get("scheme"), get(CSRF_TOKEN_KEY), *offered)
+    view = (headers, scope.get("type"), scope.get("method"), scope.get("scheme"), scope.get(CSRF_TOKEN_KEY))
+    return view if view[1] != "websocket" else (*view, scope.get("query_string"), offered_protocols(scope))
 
 
 def find_request_auth(scope: Mapping[str, Any]) -> RequestAuth | None:

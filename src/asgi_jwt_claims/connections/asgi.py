@@ -21,7 +21,7 @@ from .base import Connection
 from .states import CLOSED, ENDING, PENDING, Event
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims._asgi import ASGIApp, Message, Receive, Scope, Send
+    from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
     from asgi_jwt_claims.auth.state import RequestAuth
     from asgi_jwt_claims.responses import ErrorResponder
 
@@ -194,22 +194,14 @@ class Refusing:
         """Whether the answer to a refusal has replaced that of the application."""
         return self._send is _nothing
 
-    async def run(self, app: ASGIApp) -> None:
-        """Call an application, answer the refusal that it lets through, and finish what is watched."""
-        exchange = cast("Any", self)  # with the attributes of the classes that derive from this one
-        try:
-            await app(self._scope, exchange.receive, exchange.send)
-        except Exception as raised:
-            # Swallow only the error that `send` has raised since the end of the connection. A refusal is answered.
-            is_end = exchange.watched is not None and exchange.watched.is_end(raised)
-            if not is_end and not await self.answer_for(raised):
-                raise
-        finally:
-            if exchange.watched is not None:
-                await exchange.watched.finish()
-
     async def answer_for(self, raised: Exception) -> bool:
-        """Answer the error that the application has raised, if it is a refusal; whether it is answered, or was before."""
+        """Answer the error that the application has raised, if it is a refusal; whether it is answered, or was before.
+
+        The error that `send` has raised since the end of the connection has been answered by that end.
+        """
+        watched = cast("Any", self).watched  # a slot of one class that derives from this, and a property of the other
+        if watched is not None and watched.is_end(raised):
+            return True
         if self.is_replaced:
             return _stems_from_refusal(raised)
         error = None if self.is_started else refusal_in(raised)

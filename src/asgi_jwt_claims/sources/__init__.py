@@ -58,5 +58,7 @@ def extract_credentials(scope: Mapping[str, Any], sources: tuple[Source, ...], m
 
 def why_absent(scope: Mapping[str, Any], sources: tuple[Source, ...]) -> dict[str, str]:
     """Return the evidence for a `MissingTokenError`: what a header has instead of credentials with the right scheme."""
-    headers = (source.why_absent(scope) for source in sources if isinstance(source, BearerHeader))
-    return next(filter(None, headers), {})
+    for source in sources:
+        if isinstance(source, BearerHeader) and (evidence := source.why_absent(scope)):
+            return evidence
+    return {}
