@@ -60,18 +60,24 @@ class RequestAuth(Grant):
     """
 
     # What few requests have stands in the class as long as it has not been set.
-    __slots__ = ("__dict__", "is_exact", "passed", "settings", "view")
+    __slots__ = (
+        "__dict__",
+        "is_exact",
+        "is_exempt",
+        "outer",
+        "passed",
+        "settings",
+        "shared",
+        "untold",
+        "view",
+        "watching",
+    )
 
-    shared: RequestAuth | None = None
-    outer: RequestAuth | None = None
-    untold: AuthResult | None = None
     is_copy = False
-    is_exempt = False
     protocol: str | None = None
     is_accepted = False
     raised: TokenError | None = None
     others: tuple[Grant, ...] = ()
-    watching: tuple[OpenConnection, ...] = ()
 
     def __init__(self, authenticator: Authenticator, settings: MiddlewareSettings | None = None) -> None:
         self.authenticator = authenticator
@@ -79,6 +85,11 @@ class RequestAuth(Grant):
         self.guards = ()
         self.is_let_in = False
         self.settings = settings
+        self.shared: RequestAuth | None = None
+        self.outer: RequestAuth | None = None
+        self.untold: AuthResult | None = None
+        self.watching: tuple[OpenConnection, ...] = ()
+        self.is_exempt = False
         self.passed: AuthResult | None = None
         self.view: tuple[Any, ...] | None = None
         self.is_exact: bool | None = None
@@ -134,8 +145,13 @@ class RequestAuth(Grant):
 
     def for_scope(self, scope: MutableMapping[str, Any]) -> RequestAuth:
         """Return this object; or, if the scope offers something else by now, a new one that takes its place there."""
-        own = self.shared or self
-        if own.result is None or (own.has_seen(scope) and own.is_exact):
+        own, view = self.shared or self, _view(scope)
+        if own.is_exact is None and own.view is not None:
+            # A pair that is a list may be changed in place, and a source of the application may read anything.
+            headers = own.view[0]
+            are_pairs = type(headers) in (list, tuple) and _PAIRS.issuperset(map(type, headers))
+            own.is_exact = are_pairs and own.authenticator.has_only_our_sources
+        if own.result is None or (own.is_exact and view == own.view):
             return self
         # The rules for cross-site requests are checked for this very scope.
         result = own.authenticator.authenticate(scope, (own.result,))
@@ -150,18 +166,6 @@ class RequestAuth(Grant):
     def remember(self, result: AuthResult | None, scope: Mapping[str, Any]) -> None:
         """Remember a result, and the scope that it was worked out from."""
         self.result, self.view, self.is_exact = result, _view(scope), None
-
-    def has_seen(self, scope: Mapping[str, Any]) -> bool:
-        """Whether a scope is equal to the one that was seen; also find out if that means anything.
-
-        This saves nearly every guard a search. A pair that is a list may be changed in place, and a source of the
-        application may read anything.
-        """
-        view = cast("tuple[Any, ...]", self.view)
-        if self.is_exact is None:
-            are_pairs = type(view[0]) in (list, tuple) and _PAIRS.issuperset(map(type, view[0]))
-            self.is_exact = are_pairs and self.authenticator.has_only_our_sources
-        return view == _view(scope)
 
     def result_for(self, scope: Mapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
         """Return the result of an authenticator, the middleware's unless told, for the scope that this object is for."""
