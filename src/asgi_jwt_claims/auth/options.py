@@ -36,7 +36,7 @@ class MiddlewareOptions(TypedDict, total=False):
     """The options of `JWTMiddleware` and of `install`, all by name.
 
     Attributes:
-        required: False: let every request on, with what was found in its scope, for guards to decide.
+        required: Whether a request without a token is refused. False lets every request on, and guards decide.
         exempt: Paths that need no token: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method
             (`"GET /items"`, which includes HEAD). They are compared with `scope["path"]` without the `root_path` of
             server or mount; a path spelled with needless escapes is not exempt.
@@ -50,12 +50,12 @@ class MiddlewareOptions(TypedDict, total=False):
         sources: Where to look for tokens, in order; the Authorization header unless set.
         set_user: Put the token into `scope["user"]`, and its scopes with `"authenticated"` into `scope["auth"]`, for
             Starlette's `@requires`.
-        store: A `TokenStore` that is asked about every token, optional or not. None: revocation is not checked.
+        store: A `TokenStore` that is asked about every token, optional or not. None if revocation is not checked.
         end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
             added, or when it is revoked and the store has a feed.
         close_code: The code that a WebSocket is closed with then: 3000 to 4999, 1000 or 1008.
         drain: How many bytes of its body are read, within one second, before an http request is refused: with some
-            servers a client that is still sending does not see the response otherwise. 0: none.
+            servers a client that is still sending does not see the response otherwise. 0 if none are.
     """
 
     required: bool
@@ -91,11 +91,11 @@ class GuardOptions(_PolicyOptions, total=False):
         allow: Roles of which the token must have one; a str is one role, an empty collection allows no token.
         deny: Roles of which the token must have none; a str is one role.
         scopes: Scopes that the token must have, all of them; a str is split at spaces.
-        check_revocation: False: do not ask the store whether the token is revoked. Where the middleware demands access
-            tokens, it has asked already, unless the path is `exempt`.
-        sources: Where to look for the token; empty: wherever the middleware looks. A middleware that demands access
+        check_revocation: Whether a revoked token is refused. False does not help where the middleware demands access
+            tokens, since it has asked the store already, unless the path is `exempt`.
+        sources: Where to look for the token; empty for wherever the middleware looks. A middleware that demands access
             tokens has to find one in its own sources first, unless the path is `exempt`.
-        end_with_token: False: a WebSocket, or a `text/event-stream` response, goes on when its token expires or is
+        end_with_token: Whether a WebSocket, or a `text/event-stream` response, ends when its token expires or is
             revoked.
     """
 
@@ -113,7 +113,7 @@ def check_flags(flags: Mapping[str, object]) -> None:
     """
     for name, value in flags.items():
         if not isinstance(value, bool):
-            raise SettingError(f"{name} must be True or False")
+            raise SettingError(f"{name} must be True or False, not {value!r}")
 
 
 class Guard(Frozen):
@@ -145,7 +145,7 @@ class Guard(Frozen):
         check_flags(flags)
         found = tuple(sources) if isinstance(sources, Iterable) else (sources,)
         if not all(map(is_source, found)):
-            raise SettingError("sources must be a list of sources: sources=[BearerHeader()]")
+            raise SettingError(f"sources must be a list of sources: sources=[BearerHeader()], not {sources!r}")
         vars(self).update(policy=AccessPolicy(**rules), sources=found, **flags)
 
     def __eq__(self, other: object) -> bool:

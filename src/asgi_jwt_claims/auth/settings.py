@@ -85,14 +85,14 @@ class MiddlewareSettings(Frozen):
         kept = {"set_user": set_user, "end_with_token": end_with_token}
         check_flags({"required": required, "allow_preflight": allow_preflight, **kept})
         if type(close_code) is not int or close_code not in _CLOSE_CODES:
-            raise SettingError("close_code must be an int from 3000 to 4999, or 1000 or 1008")
+            raise SettingError(f"close_code must be an int from 3000 to 4999, or 1000 or 1008, not {close_code!r}")
         if type(drain) is not int or drain < 0:
-            raise SettingError("drain must be an int of bytes such as 1024 * 1024, or 0")
+            raise SettingError(f"drain must be an int of bytes such as 1024 * 1024, or 0, not {drain!r}")
         if store is not None and not isinstance(store, TokenStore):
-            raise SettingError("store must be a TokenStore such as SQLiteStore(path)")
+            raise SettingError(f"store must be a TokenStore such as SQLiteStore(path), not {type(store).__name__}")
         found = tuple(sources) if isinstance(sources, Iterable) else ()
         if not found or not all(map(is_source, found)):
-            raise SettingError("sources must be one or more sources such as BearerHeader()")
+            raise SettingError(f"sources must be one or more sources such as BearerHeader(), not {sources!r}")
         if sources is not DEFAULT_SOURCES:  # each `Cookie()` looks for the cookies of the configuration
             cookies = {config.cookies for config in configs}
             found = tuple(source.bind(cookies) if isinstance(source, Cookie) else source for source in found)

@@ -108,5 +108,5 @@ def _keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _boolean(config: Mapping[str, Any], name: str) -> bool:
     if not isinstance(config[name], bool):
-        raise SettingError(f"{name} must be True or False")
+        raise SettingError(f"{name} must be True or False, not {config[name]!r}")
     return bool(config[name])
