@@ -28,14 +28,14 @@ class JWTMiddleware:
     """Pure ASGI middleware: authenticates every http and websocket request.
 
     The application finds the `Token` in `scope["token"]`, by `get_token(request)` and by `current_token()`, each None where
-    no token was asked for. Refused requests are answered here. So is a `TokenError` that the application lets go before
-    its response has started, alone or in an `ExceptionGroup` with nothing but such errors, or that a framework turns into
-    an error 500; other exceptions pass untouched. `lifespan` passes, and keys of providers are kept fresh as long as it
-    lasts. Any other type of scope is refused, since it has not been guarded.
+    no token was asked for. Refused requests are answered here, and the application never sees them. A `TokenError` that
+    leaves the application before its response has started, alone or in an `ExceptionGroup` of such errors only, is
+    answered too, also if a framework turns it into an error 500; other exceptions pass untouched. `lifespan` passes, and
+    keys of providers are kept fresh as long as it lasts. Any other type of scope is refused, since it is not guarded.
 
     Args:
         app: The ASGI application to protect, of any framework.
-        config: Keys, parties, times and names; or several, each with an `issuer`, of which the token's own counts.
+        config: Keys, parties, times and names; or several, each with an `issuer`: the `iss` of a token chooses one.
         options: Those of `MiddlewareOptions`.
 
     Raises:

@@ -55,7 +55,13 @@ UNAUTHORIZED_CLOSE = 3000
 
 
 class ErrorResponse(NamedTuple):
-    """A complete HTTP response of any framework: status, headers in the order in which they are sent, encoded body."""
+    """A complete HTTP response, independent of any framework.
+
+    Attributes:
+        status: The status code.
+        headers: The names and values of the headers, in the order in which they are sent.
+        body: The encoded body.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]

@@ -115,7 +115,7 @@ class Authenticator(Frozen):
     def authenticate(self, scope: Mapping[str, Any], known: Iterable[AuthResult] = ()) -> AuthResult:
         """Return what becomes of the credentials of a scope. Never waits, and writes nothing into the scope.
 
-        A result among `known`, those of this request, is returned if it was worked out from the same.
+        `known` holds results of this request; one that was worked out from the same credentials is returned.
         """
         is_safe = scope.get("type") == "http" and scope.get("method") in SAFE_METHODS
         try:

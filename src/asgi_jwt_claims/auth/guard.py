@@ -97,7 +97,7 @@ def check_token_argument(arguments: Mapping[str, Any], kind: type[Any] = Token) 
     """Refuse to replace an argument named `token` that is no `kind` of token, such as a part of the path.
 
     Raises:
-        SettingError: There is one.
+        SettingError: The argument is something else.
     """
     token = arguments.get("token")
     if token is not None and not isinstance(token, kind):

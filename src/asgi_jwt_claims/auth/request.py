@@ -1,6 +1,7 @@
 """Authenticate a request. A token is verified at most once, no matter how many guards ask.
 
-All ask `authenticate_request`; where it is possible to wait, `complete_request` gets what a result still needs.
+Middlewares, guards and `get_token` ask `authenticate_request`. Where it is possible to wait, `complete_request` gets what
+a result still needs.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
             sources = own.sources or (DEFAULT_SOURCES if around.settings is None else base.sources)
             if sources == base.sources and own.store in (None, base.store):
                 return base
-            # Its own store makes a guard without sources look in the header alone, wherever the middleware looks.
+            # A guard with a store of its own, and without sources, looks in the header alone, unlike the middleware.
             answers = own if around.settings is None else base
             store = base.store if own.store is None else own.store
             return Authenticator(own.verifier, own.sources or DEFAULT_SOURCES, store, answers.responder)
@@ -87,7 +88,9 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
 
 
 def authenticate_request(scope: MutableMapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
-    """Return what has become of the credentials of this very scope, by the innermost middleware unless told. Never waits.
+    """Return what has become of the credentials of this very scope. Never waits.
+
+    Without an `authenticator`, that of the innermost middleware counts.
 
     Raises:
         NotGuardedError: There is no middleware.

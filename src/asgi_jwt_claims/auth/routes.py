@@ -34,7 +34,7 @@ _TOKEN_PARAMETER = re.compile(r"\{token[:}]")
 
 
 def note_guarded(handler: Callable[..., Any], guarded: Callable[..., Any] | None = None) -> None:
-    """Remember that `jwt_required` has made `guarded` of `handler`, and of what `functools.wraps` says that it wraps."""
+    """Remember that `guarded` guards `handler`, and also what `functools.wraps` says that `handler` wraps."""
     if guarded is not None:
         _made.add(guarded)
     for one in _with_wrapped(handler):

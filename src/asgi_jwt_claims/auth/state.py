@@ -168,7 +168,7 @@ class RequestAuth(Grant):
         self.result, self.view, self.is_exact = result, _view(scope), None
 
     def result_for(self, scope: Mapping[str, Any], authenticator: Authenticator | None = None) -> AuthResult:
-        """Return the result of an authenticator, the middleware's unless told, for the scope that this object is for."""
+        """Return the result for the scope that this object is for, of `authenticator` or else of the middleware's."""
         own = self.shared or self
         if authenticator is None or authenticator == self.authenticator:
             result = own.result

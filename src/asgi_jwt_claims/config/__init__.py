@@ -54,9 +54,11 @@ class JWTConfig(_Base):
         issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1).
         audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
             (section 4.1.3). If it is not set, a token that carries an `aud` is refused: it is for another application.
-        access_lifetime: The lifetime of an access token; None, if `required_claims` allow that, for no end.
-        refresh_lifetime: The lifetime of a refresh token, and of an idle session. At least `access_lifetime`.
-        session_lifetime: The time from a login until its session ends, even if it is refreshed. None for no limit.
+        access_lifetime: The lifetime of an access token. None if it never expires, which `required_claims` must allow.
+        refresh_lifetime: The lifetime of a refresh token, and of a session that is not refreshed; at least
+            `access_lifetime`.
+        session_lifetime: The time from a login until its session ends, no matter how often it is refreshed. None for
+            no limit.
         refresh_grace: How long after a refresh a client that lost the response may ask for it again; 0 for not at all.
         leeway: The clock difference to forgive in `exp`, `nbf` and `iat`, at most 300 seconds.
         max_age: The age of the oldest acceptable token, counted from `iat`. None for no limit but `exp`.
@@ -68,8 +70,9 @@ class JWTConfig(_Base):
             registered claims, whose names they must not take.
         type_claim: The claim that tells access tokens from refresh tokens. None if tokens carry no such claim (those of
             many identity providers): all of them are then access tokens, unless they show that they are something else.
-        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None. Any service that receives one
-            can use it here, though it is meant for the client that asked for it (OpenID Connect Core 1.0 section 2).
+        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None, for an issuer that has no
+            access tokens. An ID token is meant for the client that asked for it (OpenID Connect Core 1.0 section 2), but
+            any service that receives one can use it here.
         roles_claim: The claim that holds the roles.
         scope_claim: The claim that holds the scopes.
         session_claim: The claim that names the session, shared by all tokens of one login (`sid`, OpenID Connect
@@ -139,7 +142,7 @@ class JWTConfig(_Base):
 
     @property
     def keys(self) -> KeySet:
-        """The keys that verify now. Raises KeysUnavailableError if an identity provider's keys are not in hand."""
+        """The keys that verify now. Raises `KeysUnavailableError` if those of an identity provider are not in hand."""
         return self._prepared.key_source.keys
 
     def replace(self, **changes: Any) -> JWTConfig:
@@ -199,7 +202,12 @@ class JWTConfig(_Base):
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:
-        """Read the settings from environment variables, those of `os.environ` by default, as `from_mapping` does."""
+        """Read the settings from environment variables, those of `os.environ` by default, as `from_mapping` does.
+
+        Raises:
+            SettingError: A setting is unknown or cannot be used.
+            KeyConfigurationError: A key cannot be used.
+        """
         return cls.from_mapping(os.environ if environ is None else environ, prefix)
 
 

@@ -33,7 +33,8 @@ class TokenCookies:
         csrf_name: The cookie that holds the CSRF value. Scripts of the same origin read it.
         refresh_path: The path below which browsers send the refresh token, where `TokenEndpoints` are mounted.
         same_site: `Lax`, `Strict` or `None`: whether other sites can make a browser send the tokens.
-        secure: Whether browsers send them over https or to localhost only. False needs names without prefixes.
+        secure: Whether browsers send them over https only; http://localhost counts as https. False needs names without
+            prefixes.
         partitioned: Whether a page embedded in another site has cookies of its own there (CHIPS).
         csrf_header: The header in which scripts send the CSRF value.
         csrf_field: The form field in which forms send it.

@@ -168,7 +168,7 @@ def _spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 class Refusing:
-    """The part of an http exchange or a WebSocket that answers refusals, as far as no answer has started.
+    """The part of an http exchange or a WebSocket that answers refusals, unless an answer has started.
 
     Applications raise `TokenError`, or `get_token` does for them, and not every framework knows it:
 
@@ -195,7 +195,7 @@ class Refusing:
         return self._send is _nothing
 
     async def answer_for(self, raised: Exception) -> bool:
-        """Answer the error that the application has raised, if it is a refusal; whether it is answered, or was before.
+        """Answer the error that the application has raised, if it is a refusal; return whether it has been answered.
 
         The error that `send` has raised since the end of the connection has been answered by that end.
         """

@@ -31,7 +31,7 @@ _NEVER: tuple[float, Callable[[], float]] = (math.inf, time.time)  # when, by wh
 
 
 class Connection(ABC):
-    """A connection, made when the middleware has authenticated the request; `auth` is the outcome of that.
+    """A connection, made when the middleware has authenticated the request; `auth` is the result.
 
     Attributes:
         state: The state in the table of `states`.

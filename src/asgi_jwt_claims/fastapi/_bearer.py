@@ -127,11 +127,11 @@ class JWTBearer(SecurityBase):
     Two of them with the same arguments are equal, so `app.dependency_overrides[JWTBearer()]` finds `CurrentToken`.
 
     Args:
-        config: Keys, parties, times and names; several for several issuers. None: those of the middleware that
-            `install` has put in.
-        store: What knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
+        config: Keys, parties, times and names; several for several issuers. None for those of the middleware that
+            `install` has added.
+        store: The `TokenStore` that knows which tokens are revoked, beside a `config`. Its background work needs a middleware.
         realm: Named in `WWW-Authenticate` where no middleware has the same configuration.
-        scheme_name: What the OpenAPI document calls the scheme, where the names of further sources begin with it; None:
+        scheme_name: What the OpenAPI document calls the scheme, where the names of further sources begin with it. None for
             `JWTBearer`, `JWTCookie`, `JWTPassword-` and the address, or `JWTHeader-` and the header's name.
         description: What the document says about it.
         token_url: The address, relative to the application, of a login that takes a form with `username` and `password`
@@ -141,7 +141,7 @@ class JWTBearer(SecurityBase):
             middleware looks elsewhere. Without a middleware a connection ends with its token in any case.
 
     Raises:
-        SettingError: Options that make no sense.
+        SettingError: An option cannot be used.
     """
 
     def __init__(

@@ -138,10 +138,10 @@ class Key(Frozen):
         kid: str | None = None,
         password: str | bytes | None = None,
     ) -> Key:
-        """Load a private key, a public key or a certificate from PEM text. An encrypted key needs its password.
+        """Load a private key, a public key or a certificate from PEM text. An encrypted key needs its `password`.
 
-        The `algorithm` is one of the key's. None is RS256 for RSA, EdDSA for Ed25519 and Ed448, and that of the curve
-        for EC.
+        The key is bound to `algorithm`. None means RS256 for RSA, EdDSA for Ed25519 and Ed448, and the algorithm of the
+        curve for EC.
         """
         if not isinstance(pem, str | bytes):
             raise KeyConfigurationError(
@@ -156,7 +156,7 @@ class Key(Frozen):
     ) -> Key:
         """Load a JSON Web Key (RFC 7517), a mapping or JSON text: `oct`, `RSA`, `EC` or `OKP`, public or private.
 
-        The `algorithm` must agree with the JWK's `alg`, which is the default. So is the JWK's `kid`, if it has one.
+        The `algorithm` must agree with the JWK's `alg`; None means that one. A `kid` takes the place of the JWK's own.
         """
         return load_jwk(as_mapping(jwk, "a JWK"), algorithm, kid)
 
@@ -177,12 +177,12 @@ class Key(Frozen):
         return cls(material, algorithm, kid)
 
     def public(self) -> Key:
-        """Return the same key without its private half, or raise KeyConfigurationError if it is a secret."""
+        """Return the same key without its private half, or raise `KeyConfigurationError` if it is a secret."""
         self._refuse_symmetric()
         return Key(_material.public_of(self._loaded), self.algorithm, self.kid)
 
     def public_jwk(self) -> dict[str, str]:
-        """Return the public key as a JWK with `alg`, `use` and `kid`, or raise KeyConfigurationError for a secret."""
+        """Return the public key as a JWK with `alg`, `use` and `kid`, or raise `KeyConfigurationError` for a secret."""
         self._refuse_symmetric()
         members = _material.public_members(self._loaded)
         return {"kty": members["kty"], "kid": self.kid, "use": "sig", "alg": self.algorithm, **members}
@@ -192,7 +192,7 @@ class Key(Frozen):
             raise KeyConfigurationError("a secret has no public half; use an asymmetric key to let others verify")
 
     def sign(self, message: bytes) -> bytes:
-        """Sign `message`, or raise SigningKeyMissingError if this is a public key."""
+        """Sign `message`, or raise `SigningKeyMissingError` if this is a public key."""
         if self._signer is None:
             raise SigningKeyMissingError("a public key cannot sign; load the private key as signing_key")
         return self._signer.sign(message)

@@ -155,7 +155,7 @@ class KeySource(abc.ABC):
         """Start a fetch in the background if it is time for one. Called for every good token; never waits."""
 
     async def fetch_for(self, error: TokenError) -> bool:  # noqa: ARG002 -- for keys that are fetched
-        """Fetch keys if a token cannot be verified without. Return whether it should be verified once more.
+        """Fetch keys if a token cannot be verified without new ones. Return whether to verify it once more.
 
         Called with the error of every refused token where the caller can wait.
 

@@ -58,7 +58,7 @@ class KeyRing(KeySource):
         clock: A function that returns seconds since the epoch, as `time.time` does.
 
     Attributes:
-        publish_ahead, retain: The same as `timedelta`.
+        publish_ahead, retain: The arguments of these names, each as a `timedelta`.
 
     Raises:
         KeyConfigurationError: A key is a secret or public, a kid or a time occurs twice, or no key signs now.
@@ -123,9 +123,9 @@ class KeyRing(KeySource):
         return tuple((entry.key.kid, entry.starts_at) for entry in kept)
 
     def add(self, key: Key, *, starts_at: float | None = None) -> float:
-        """Publish a private key, and return when it starts to sign.
+        """Publish a private key, and return when it starts to sign, in seconds since the epoch.
 
-        This is `starts_at`, in seconds since the epoch, and not earlier than `publish_ahead` from now, the default.
+        That is `starts_at`, which must not be earlier than `publish_ahead` from now; None means exactly then.
 
         Raises:
             SettingError: `starts_at` is too early for verifiers to know the key by then.
@@ -151,7 +151,8 @@ class KeyRing(KeySource):
         """Remove a key at once, because it may have leaked: it is no longer published, and its tokens are refused here.
 
         If it is the key that signs, the next one takes over now, though some verifiers may not know it yet. In
-        `schedule` the next key takes the removed key's time, so that the key before it verifies no shorter.
+        `schedule` the next key takes the removed key's time, so that the key before it
+        verifies for as long as it would have.
 
         Raises:
             KeyConfigurationError: There is no such key, or no other key that signs now or later.

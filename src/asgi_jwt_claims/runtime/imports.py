@@ -24,9 +24,10 @@ def importer(package: str, modules: Mapping[str, tuple[str, ...]]) -> Callable[[
 
 @contextlib.contextmanager
 def needs(package: str, extra: str | None = None) -> Iterator[None]:
-    """Turn a failed import of `package` into the command that installs it, by the `extra` of this name or another one.
+    """Name the command that installs `package` if the import within fails without it.
 
-    An import that fails inside of the package, for example because a third one is missing, keeps its own error.
+    `extra` is the extra that installs it; None if the extra has the name of the package. An import that fails
+    inside of the package, for example because a third one is missing, keeps its own error.
     """
     try:
         yield

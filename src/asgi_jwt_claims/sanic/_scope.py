@@ -126,7 +126,7 @@ class _RequestHolder:
 
     @property
     def token(self) -> Token | None:
-        """The token; None: there is none, or the request has ended."""
+        """The token; None if there is none, or the request has ended."""
         if self._token is not None and self._is_over():
             self._token = None
         return self._token

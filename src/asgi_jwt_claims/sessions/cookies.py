@@ -41,7 +41,7 @@ def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config:
 
     Args:
         response_or_headers: A response of Starlette, FastAPI or Sanic, or a list of ASGI headers.
-        tokens: A pair; or an access token alone, which also removes a refresh token that the browser still has.
+        tokens: A `TokenPair`; or an access token alone (a str), which also removes a refresh token that the browser still has.
         config: The configuration, whose `cookies` name the cookies.
 
     Raises:

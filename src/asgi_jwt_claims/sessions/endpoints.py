@@ -130,7 +130,11 @@ class TokenEndpoints:
         await send_response(answer, scope, send)
 
     async def respond(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
-        """The answer to an http scope, for an adapter that does not speak ASGI."""
+        """Answer an http scope, for an adapter that does not speak ASGI.
+
+        The path of the scope is taken relative to its `root_path`. `read_body` is awaited with the number of bytes that
+        are wanted at most, and returns the body.
+        """
         path, root = scope["path"], scope.get("root_path", "")
         if root and path.startswith(f"{root}/"):
             path = path[len(root) :]

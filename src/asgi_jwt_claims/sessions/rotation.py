@@ -80,7 +80,8 @@ async def rotate_refresh_token(
         raw: The encoded refresh token, from `start_session` or from here.
         config: The configuration that minted it.
         store: The store that keeps its session.
-        claims_loader: A function that looks up the user claims; None to keep those of the refresh token.
+        claims_loader: A function that looks up the user claims; None to keep those of the refresh token. If two requests
+            come at once, one of its results is not used.
         scope: Some of the scopes granted, for the access token alone.
         client_id: The client that sends the token; checked if the session was started for a client.
         check: A function of the new pair, called before the refresh token is used. It raises if the pair cannot be
@@ -97,7 +98,7 @@ async def rotate_refresh_token(
         InvalidTokenError: It is not a valid refresh token of a session.
         ClaimsUnavailableError: `claims_loader` or `check` raised, or the claims cannot be minted. The token is unused.
         KeysUnavailableError: The keys could not be fetched. The token is unused.
-        StoreUnavailableError: The store failed. The token, used or not, can be sent again within the grace.
+        StoreUnavailableError: The store failed, and the token may have been used. It can be sent again within the grace.
     """
     check_arguments(config, store, "rotate_refresh_token(raw, config, store)")
     session_claim_of(config)

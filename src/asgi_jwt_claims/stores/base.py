@@ -70,7 +70,8 @@ class SessionRecord(NamedTuple):
         audience: The audience granted at login, as compact JSON of a str or a list of str; empty for the configuration's.
         repeats: How many rotations in a row were each followed by a repeat of the token that they used.
         was_repeated: Whether `previous` was sent again within the grace.
-        has_ended: Whether the session was ended. Its record is kept, so that its refresh token is refused.
+        has_ended: Whether the session was ended. Its record is kept until `expires_at`, so that its refresh token is
+            refused for as long as it lives.
     """
 
     session: bytes
@@ -125,14 +126,18 @@ class TokenStore(ABC):
     """A store of revocations and sessions.
 
     To write one, subclass this and run `StoreContract` of `asgi_jwt_claims.testing` against it. A method that cannot
-    reach its data raises `StoreUnavailableError`, and nothing else. Once a write has returned, every process sees it.
+    reach its data raises `StoreUnavailableError`, and nothing else. Once a write has returned, it is kept, and every
+    process sees it.
     """
 
     __slots__ = ()
 
     @property
     def feed(self) -> RevocationFeed | None:
-        """The feed of what this process learns of; a store with one also overrides `is_revoked_locally`."""
+        """The feed of the revocations that this process learns of; None if the store cannot learn of them.
+
+        A store with a feed also overrides `is_revoked_locally`, by which open connections check their tokens.
+        """
         return None
 
     @abstractmethod
@@ -153,7 +158,7 @@ class TokenStore(ABC):
 
     @abstractmethod
     async def sessions(self, identity: bytes, *, after: bytes = b"", limit: int = PAGE) -> list[SessionRecord]:
-        """A page of the sessions of an identity that have neither ended nor expired, ordered by their digests.
+        """A page of the sessions of an identity that have neither ended nor expired, in ascending order of their digests.
 
         Args:
             identity: The digest of the identity.
@@ -178,7 +183,7 @@ class TokenStore(ABC):
         return None
 
     async def check(self, token: Token, config: JWTConfig) -> bool:
-        """Whether `token` is revoked, or is a refresh token whose session has ended."""
+        """Whether `token` is revoked, or is a refresh token whose session has ended or is unknown here."""
         digests = digests_of(token, config)
         if checked_answer(await self.is_revoked(digests)):
             return True

@@ -132,7 +132,7 @@ def mint(
 ) -> tuple[str, str]:
     """Mint an access or refresh token of a session, and return it with its `jti`.
 
-    `now` and `expires_at` are seconds since the epoch; a token that expires at infinity never does. `grant` holds
+    `now` and `expires_at` are seconds since the epoch; infinity means that the token never expires. `grant` holds
     `user_claims`, `scope`, `roles` and `audience`. Further `claims` that are None are left out.
     """
     lifetime = None if expires_at == math.inf else expires_at - now

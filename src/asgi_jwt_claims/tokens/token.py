@@ -125,7 +125,7 @@ class Token(Frozen, Generic[ClaimsT]):
 
     @property
     def authenticated_at(self) -> float | None:
-        """When the user logged in: `auth_time` (OpenID Connect Core section 2), else `iat` of a fresh token."""
+        """When the user logged in: `auth_time` (OpenID Connect Core section 2), else `iat` of a fresh token, else None."""
         return self._verified[0].authenticated_at
 
     @property

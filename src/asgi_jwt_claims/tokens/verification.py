@@ -51,7 +51,7 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
 
 
 async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002
-    """Verify a token as `verify_token` does, and fetch the keys of a provider if it cannot be verified without.
+    """Verify a token as `verify_token` does, and fetch the keys of a provider if the token needs them.
 
     Arguments and errors are those of `verify_token`; `KeysUnavailableError` says that the keys could not be fetched.
     With the keys in hand, this never waits.
@@ -61,7 +61,7 @@ async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str =
 
 
 async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool = True) -> Token:
-    """Verify a token as `verify` does, and fetch the keys of a provider if it cannot be verified without."""
+    """Verify a token as `verify` does, and fetch the keys of a provider if the token needs them."""
     key_source = config._prepared.key_source
     try:
         token = verify(raw, config, None, heed_exp=heed_exp)

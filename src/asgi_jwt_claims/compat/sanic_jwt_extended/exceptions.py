@@ -57,7 +57,7 @@ class WrongTokenError(RequestRefused):
 
 
 class RevokedTokenError(RequestRefused):
-    """Never raised, neither here nor by 0.4.4."""
+    """The token has been revoked. Neither 0.4.4 nor this library raises it."""
 
 
 class FreshTokenRequired(RequestRefused):
