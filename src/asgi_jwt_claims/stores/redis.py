@@ -44,7 +44,9 @@ class RedisStore(CommandStore["aioredis.Redis | aioredis.RedisCluster"]):
 
     @staticmethod
     def _connect(url: str, timeout: float) -> aioredis.Redis:
-        pool = aioredis.BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout)
+        pool = aioredis.BlockingConnectionPool.from_url(
+            url, max_connections=_CONNECTIONS, timeout=timeout, socket_connect_timeout=timeout
+        )
         return aioredis.Redis.from_pool(pool)
 
     @staticmethod

@@ -87,10 +87,11 @@ async def test_more_calls_than_connections(library: str, server: Valkey) -> None
 
 
 async def test_waiting_for_a_connection_ends(server: Valkey) -> None:
-    """A call waits for a connection as long as for an answer, and the URL says how many there are."""
+    """A call waits for a free connection, and for a new one, as long as for an answer; the URL says how many there are."""
     pytest.importorskip("redis")
     pools = [make("redis", server, timeout=7)._client.connection_pool for _ in range(2)]
     assert [(32, 7)] * 2 == [(pool.max_connections, pool.timeout) for pool in pools]
+    assert [7, 7] == [pool.connection_kwargs["socket_connect_timeout"] for pool in pools]
     server.url += "?max_connections=3"
     assert 3 == make("redis", server)._client.connection_pool.max_connections
 
