@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -24,11 +25,23 @@ from asgi_jwt_claims.errors import (
     MissingTokenError,
     StoreUnavailableError,
 )
+from asgi_jwt_claims.stores import MemoryStore, TokenDigests
 from tests.raw_asgi import App, Exchange, Header, Message, Receive, Scope, Send, ask, bearer, talk
 
 pytestmark = pytest.mark.anyio
 
 Handler = Callable[[Scope], Awaitable[None]]
+
+
+class OutOfReach(MemoryStore):
+    """A store that cannot be asked."""
+
+    def is_revoked_locally(self, *_: object) -> None:
+        """Nothing is known without asking."""
+
+    async def is_revoked(self, digests: TokenDigests) -> bool:
+        """Fail."""
+        raise StoreUnavailableError(reason="down")
 
 
 @pytest.fixture
@@ -298,6 +311,50 @@ async def test_an_error_of_another_request_is_not_taken(config: JWTConfig, alice
 
     answer = await ask(JWTMiddleware(answers_later(handler), config), "/", alice)
     assert (500, b"own") == (answer.status, answer.body)
+
+
+@pytest.mark.parametrize("exempt", [(), ("/",)], ids=["guarded", "exempt"])
+@pytest.mark.parametrize("is_same", [True, False], ids=["same configuration", "another"])
+async def test_an_error_of_a_part_is_not_taken(config: JWTConfig, alice: Header, is_same: bool, exempt: Any) -> None:
+    """What `get_token` has raised for a part of a batch, below another middleware, leaves the batch its own error 500."""
+
+    async def part(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(TokenError):
+            get_token(scope)
+        await say(send)
+
+    guarded = JWTMiddleware(part, config if is_same else JWTConfig(secret_key="x" * 32), required=False)
+
+    async def batch(scope: Scope, receive: Receive, send: Send) -> None:
+        sent: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            sent.append(message)
+
+        await guarded({**scope, "headers": [bearer("a.b.c")]}, receive, keep)
+        assert 200 == sent[0]["status"]
+        await say(send, 500)
+
+    answer = await ask(JWTMiddleware(batch, config, exempt=exempt), "/", alice)
+    assert (500, b"own") == (answer.status, answer.body)
+
+
+async def test_nested_middlewares_answer_an_outage_once(config: JWTConfig, alice: Header) -> None:
+    """The outer middleware leaves an error 503 of the inner one as it is."""
+    seen: list[str] = []
+
+    def on_error(error: TokenError, answer: ErrorResponse, _: object) -> ErrorResponse | None:
+        seen.append(error.code)
+        return None
+
+    async def reads_and_drops(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(StoreUnavailableError):
+            get_token(scope)
+        await say(send, 500)
+
+    app = JWTMiddleware(reads_and_drops, config, required=False, store=OutOfReach(), on_error=on_error)
+    answer = await ask(JWTMiddleware(app, config, required=False, on_error=on_error), "/", alice)
+    assert (503, ["store_unavailable"]) == (answer.status, seen)
 
 
 async def test_nested_middlewares_answer_once(config: JWTConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from asgi_jwt_claims import (
     Cookie,
     JWTConfig,
     JWTMiddleware,
+    Key,
     TokenError,
     create_access_token,
     create_refresh_token,
@@ -49,6 +51,7 @@ from asgi_jwt_claims.errors import (
     StoreUnavailableError,
     WrongTypeError,
 )
+from asgi_jwt_claims.jwks import FetchResponse, RemoteKeySet
 from asgi_jwt_claims.responses import ErrorResponder
 from asgi_jwt_claims.sessions import revoke_token, start_session
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, Credentials
@@ -218,6 +221,43 @@ def test_a_store_that_another_guard_has_asked(config: JWTConfig, store: MemorySt
         assert RevokedTokenError is type(result.refusal(ACCESS_TOKEN))
 
 
+def test_a_store_of_a_middleware_for_several_issuers(config: JWTConfig, store: MemoryStore) -> None:
+    """A guard for one of the issuers asks the middleware's store, also about a token that only the guard finds."""
+    config = config.replace(issuer="https://issuer.example")
+    raw = create_access_token("alice", config)
+    finish(revoke_token(verify_token(raw, config), config, store))
+    other = JWTConfig(secret_key=SECRET, issuer="https://other.example")
+    scope = http_scope("/", (b"x-token", raw.encode()))
+    ScopeMiddleware([other, config], required=False, store=store).open(scope)
+    own = authenticator_for(scope, authenticator_of(config, sources=(BearerHeader("X-Token", ""),)))
+    assert AuthState.REVOKED is authenticate_request(scope, own).state
+
+
+@pytest.mark.anyio
+async def test_keys_that_another_guard_has_fetched() -> None:
+    """A result that needed keys is worked out again when they are there (trap: 503 with the keys in hand)."""
+    key = Key.generate("ES256", kid="first")
+    fetches: list[str] = []
+
+    async def fetch(url: str, *, max_size: int) -> FetchResponse:
+        fetches.append(url)
+        document = {"keys": [{**key.public_jwk(), "alg": "ES256"}]}
+        return FetchResponse(200, {}, json.dumps(document).encode())
+
+    parties = {"issuer": "https://issuer.example", "audience": "api"}
+    raw = create_access_token("alice", JWTConfig(signing_key=key, **parties))
+    config = JWTConfig(jwks=RemoteKeySet("https://issuer.example/jwks", fetch=fetch), **parties)
+    scope = http_scope("/", bearer(raw), (b"x-token", raw.encode()))
+    first = prepared(scope, config, sources=(BearerHeader("X-Other", ""), BearerHeader("X-Token", "")))
+    own, beside = authenticator_of(config), authenticator_of(config, sources=(BearerHeader("X-Token", ""),))
+    states = [authenticate_request(first, one).state for one in (None, own, beside)]
+    assert [AuthState.NEEDS_KEYS] * 3 == states
+    await complete_request(first, authenticate_request(first, beside))
+    assert "alice" == get_token(first).identity
+    assert [AuthState.ACCEPTED] * 2 == [authenticate_request(first, one).state for one in (None, own)]
+    assert 1 == len(fetches)
+
+
 def test_a_result_that_is_not_of_the_request(config: JWTConfig) -> None:
     """What is unknown to a request is neither recorded nor replaced."""
     raw = create_access_token("alice", config)
@@ -263,7 +303,8 @@ def test_a_copy_below_two_middlewares(config: JWTConfig, store: MemoryStore) -> 
     assert None is scope[SCOPE_KEY].raised is scope[SCOPE_KEY].outer.raised
     with pytest.raises(MissingTokenError) as error:
         get_token(scope)
-    assert error.value is scope[SCOPE_KEY].raised is scope[SCOPE_KEY].outer.raised
+    assert error.value is scope[SCOPE_KEY].raised
+    assert None is scope[SCOPE_KEY].outer.raised
 
 
 # The table -------------------------------------------------------------------------------------------------------------

@@ -106,11 +106,14 @@ class Authenticator(Frozen):
         What a store revokes for one part of an application must not pass in another part, which has named no store.
         """
         for other in others if self.store is None else ():
-            if other.store is not None and other.sources == self.sources:
-                configs = () if isinstance(other.verifier, JWTConfig) else tuple(other.verifier)
-                if other.verifier == self.verifier or any(one is self.verifier for one in configs):
-                    return self.replace(self.sources, other.store)
+            if other.store is not None and other.sources == self.sources and other.accepts_tokens_of(self.verifier):
+                return self.replace(self.sources, other.store)
         return self
+
+    def accepts_tokens_of(self, verifier: Verifier) -> bool:
+        """Whether its verifier is equal to another one, or has that among several configurations."""
+        configs = () if isinstance(self.verifier, JWTConfig) else tuple(self.verifier)
+        return self.verifier == verifier or any(one is verifier for one in configs)
 
     def authenticate(self, scope: Mapping[str, Any], known: Iterable[AuthResult] = ()) -> AuthResult:
         """Return what becomes of the credentials of a scope. Never waits, and writes nothing into the scope.
@@ -125,7 +128,8 @@ class Authenticator(Frozen):
         if credentials is None:
             return make_result((self, None, is_safe, ABSENT, None, None, None, why_absent(scope, self.sources)))
         for result in known:
-            if result.is_of(self, credentials, is_safe):
+            # Keys that were missing then may be in hand by now.
+            if result.state is not NEEDS_KEYS and result.is_of(self, credentials, is_safe):
                 return result
         verifier, config = self.verifier, None
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .result import REFUSED
+from .result import NEEDS_KEYS, REFUSED
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.config import JWTConfig
@@ -73,8 +73,8 @@ class Grant:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the token is bad, so that no guard lets it in."""
-        return self.result is not None and self.result.state is REFUSED
+        """Whether the token is bad, or its key is missing, so that no guard lets it in."""
+        return self.result is not None and self.result.state in (REFUSED, NEEDS_KEYS)
 
     def held(self) -> HeldToken | None:
         """Return the token that was let in, as a connection has to know it; None if none was."""

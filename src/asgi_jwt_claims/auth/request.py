@@ -81,9 +81,10 @@ def authenticator_for(scope: MutableMapping[str, Any], own: Authenticator) -> Au
             store = base.store if own.store is None else own.store
             return Authenticator(own.verifier, own.sources or DEFAULT_SOURCES, store, answers.responder)
         around = around.outer
-    # Another guard with an equal verifier may have asked a store.
-    beside = (grant.authenticator.store for grant in auth.all_grants() if grant.authenticator.verifier == own.verifier)
-    store = own.store or next((store for store in beside if store is not None), None)
+    # A middleware with further configurations, or another guard, may have a store that knows the revoked tokens.
+    beside = (grant.authenticator for grant in auth.all_grants())
+    stores = (one.store for one in beside if one.store is not None and one.accepts_tokens_of(own.verifier))
+    store = next(stores, None) if own.store is None else own.store
     return own.replace(own.sources or DEFAULT_SOURCES, store)
 
 
@@ -240,6 +241,8 @@ def get_token(request_or_scope: Annotated[Any, _NO_DEPENDENCY], *, optional: boo
     auth = request_auth(scope)
     result = (auth.shared or auth).result or auth.result_for(scope)
     if result is not auth.passed or result.token is None:
+        if result.state is NEEDS_KEYS:
+            result = auth.result_for(scope)
         error = result.refusal(OPTIONAL_TOKEN if optional else ACCESS_TOKEN)
         if error is not None:
             auth.note(error)  # the middleware answers with it, where a framework makes an error 500 of it

@@ -19,7 +19,7 @@ from asgi_jwt_claims.tokens.token import Anonymous, Granted, Token, facts_of
 
 from .grant import Grant
 from .options import OPTIONAL_TOKEN
-from .result import ACCEPTED, UNREADABLE, AuthResult
+from .result import ACCEPTED, NEEDS_KEYS, UNREADABLE, AuthResult
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.errors import TokenError
@@ -172,7 +172,7 @@ class RequestAuth(Grant):
         own = self.shared or self
         if authenticator is None or authenticator == self.authenticator:
             result = own.result
-            if result is None:
+            if result is None or result.state is NEEDS_KEYS:  # which may be in hand by now
                 own.result = result = own.authenticator.authenticate(scope)
                 own.view = _view(scope)
             return result
@@ -267,11 +267,8 @@ class RequestAuth(Grant):
         own.watching = tuple([one for one in own.watching if one is not connection])
 
     def note(self, error: TokenError | None) -> None:
-        """Remember the error that `get_token` has raised, or forget it, in all middlewares of the request."""
-        auth: RequestAuth | None = self
-        while auth is not None:
-            auth.raised = error
-            auth = None if auth.is_copy else auth.outer
+        """Remember the error that `get_token` has raised for this request, or forget it."""
+        self.raised = error
 
 
 def _view(scope: Mapping[str, Any]) -> tuple[Any, ...]:

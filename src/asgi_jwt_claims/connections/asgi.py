@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import anyio
 import anyio.lowlevel
 
-from asgi_jwt_claims.auth.state import find_request_auth
+from asgi_jwt_claims.auth.state import find_request_auth, forget_error
 from asgi_jwt_claims.errors import ConnectionEndedError, TokenError
 from asgi_jwt_claims.responses import send_response
 from asgi_jwt_claims.runtime.log import logger
@@ -213,6 +213,7 @@ class Refusing:
     async def _refuse(self, error: TokenError) -> None:
         self.is_started = True  # type: ignore[misc]  # a slot of the classes that derive from this one
         send, self._send = self._send, _nothing
+        forget_error(self._scope)  # a middleware around this one must not answer it once more
         challenges = cast("ErrorResponder", self._challenges)  # where it is None, no refusal is searched for
         await send_response(await challenges.respond(error, self._scope), self._scope, send)
 
