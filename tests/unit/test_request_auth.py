@@ -285,7 +285,7 @@ def test_a_renewal_while_a_store_is_asked(config: JWTConfig) -> None:
     prepared(scope, config, Renewing())
     result, _ = finish(complete_request(scope, authenticate_request(scope)))
     assert result.state is AuthState.ACCEPTED
-    assert result.token is not later is get_token(scope)
+    assert result.token is later is get_token(scope)
 
 
 def test_a_copy_below_two_middlewares(config: JWTConfig, store: MemoryStore) -> None:
@@ -399,6 +399,21 @@ def test_the_table(
         assert (error is None) if expected is None else isinstance(error, expected)
         assert None is error or None is error.__traceback__
     assert (result.state is AuthState.ABSENT) == (None is result.refusal(OPTIONAL_TOKEN) and result.token is None)
+
+
+@pytest.mark.parametrize(("answers", "is_let_in"), [([False, False], True), ([False, True], False)])
+def test_two_guards_that_wait_at_once(answers: list[bool], is_let_in: bool) -> None:
+    """The answer for one of two guards that ask at once is that for both, but a token that turns out revoked is refused."""
+    store = AnyStore(None, False)
+    scope = prepared(scope_with(GOOD, None), CONFIG, store)
+    before = authenticate_request(scope)
+    results = []
+    for answer in answers:  # as if both had asked before either was answered
+        grant = scope[SCOPE_KEY]
+        results.append(grant.replace(before, grant.authenticator.after_question(before, answer)))
+    assert is_let_in == (results[0] is results[1])
+    assert results[1].state is (AuthState.ACCEPTED if is_let_in else AuthState.REVOKED)
+    assert results[0] is scope[SCOPE_KEY].result
 
 
 RAWS = st.sampled_from([None, GOOD, REFRESH, "a.b.c", GOOD[:-2]])

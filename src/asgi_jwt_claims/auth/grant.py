@@ -66,9 +66,15 @@ class Grant:
         self.is_let_in = False
 
     def replace(self, before: AuthResult, after: AuthResult) -> AuthResult:
-        """Put a result in the place of another, unless a renewal has replaced that meanwhile; return the new result."""
-        if self.result is before:
+        """Put a result in the place of another, unless that has been replaced meanwhile; return the one that counts.
+
+        A guard at the same time, or a renewal, may have replaced it. A refusal counts all the same, for its guard.
+        """
+        now = self.result
+        if now is before:
             self.result = after
+        elif after.error is None and now is not None and now.state.needs is None and now.is_of(*before[:3]):
+            return now
         return after
 
     @property

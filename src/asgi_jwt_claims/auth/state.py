@@ -46,7 +46,6 @@ class RequestAuth(Grant):
         shared: The `RequestAuth` of an outer middleware with an equal authenticator, which has the results and
             connections of both; None if this object has its own.
         outer: The `RequestAuth` of the middleware around this one; None if there is none.
-        is_copy: Whether this has taken the place of another one, as the scope offers something else.
         is_exempt: Whether the middleware lets the request on without a token.
         protocol: The subprotocol to answer with, whose token was stripped; None if there was none.
         is_accepted: Whether it is a WebSocket that has been accepted.
@@ -73,7 +72,6 @@ class RequestAuth(Grant):
         "watching",
     )
 
-    is_copy = False
     protocol: str | None = None
     is_accepted = False
     raised: TokenError | None = None
@@ -159,7 +157,7 @@ class RequestAuth(Grant):
             own.remember(result, scope)
             return self
         auth = scope[SCOPE_KEY] = RequestAuth(self.authenticator, self.settings)
-        auth.outer, auth.is_accepted, auth.is_copy = self.outer, self.is_accepted, True
+        auth.outer, auth.is_accepted = self.outer, self.is_accepted
         auth.remember(result, scope)
         return auth
 

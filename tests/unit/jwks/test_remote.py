@@ -60,7 +60,7 @@ async def together(*tasks: Callable[[], Awaitable[Any]]) -> list[Any]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something is so, which other tasks bring about."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not condition():  # noqa: ASYNC110 -- what is waited for tells nobody
             await anyio.sleep(0.01)
 
@@ -302,7 +302,7 @@ async def test_looking_for_unknown_keys_delays_no_refresh() -> None:
     provider.answer = provider.publish
     clock.advance(10.5)
     assert "alice" == await outcome(raw, config)
-    await anyio.sleep(0.05)
+    await until(lambda: keys_of(config)._schedule.next_attempt > clock.now)
     assert tried + 1 == len(provider.fetched)
     assert clock.now + 480 == pytest.approx(keys_of(config)._schedule.next_attempt)
 
