@@ -113,7 +113,7 @@ async def test_a_task_cancelled_by_its_server_cancels_nobody_else() -> None:
     provider.delay = 0.1
     config = verifier(provider)
     tasks = [asyncio.create_task(outcome(provider.token(), config)) for _ in range(5)]
-    await asyncio.sleep(0.02)
+    await until(lambda: provider.fetched)
     tasks[0].cancel()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [asyncio.CancelledError, str, str, str, str] == [type(result) for result in results]
@@ -161,8 +161,7 @@ async def test_who_has_a_known_key_waits_for_nothing() -> None:
     provider.delay = 3600.0
     async with anyio.create_task_group() as group:
         group.start_soon(outcome, unknown_token(1, like=raw), config)
-        await anyio.sleep(0.01)
-        assert 2 == len(provider.fetched)
+        await until(lambda: 2 == len(provider.fetched))
         for _ in range(100):
             assert "alice" == verify_token(provider.token(), config).identity
         group.cancel_scope.cancel()
@@ -530,7 +529,7 @@ async def test_without_a_lifespan_the_refresh_is_begun_by_a_request_that_does_no
     for _ in range(10):
         assert "alice" == await outcome(raw, config)
     assert 0.0 == keys_of(config)._schedule.failures
-    await anyio.sleep(0.2)
+    await until(lambda: keys_of(config)._schedule.next_attempt > clock.now)
     assert 2 == len(provider.fetched)
     assert clock.now + 480 == keys_of(config)._schedule.next_attempt
 
