@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.values import Frozen, plain
-from asgi_jwt_claims.tokens.claims import SCOPE_TOKEN
-from asgi_jwt_claims.tokens.token import about
+from asgi_jwt_claims.tokens.reading import SCOPE_TOKEN
+from asgi_jwt_claims.tokens.token import about, fields_of
 from asgi_jwt_claims.tokens.verification import check_type
 
 if TYPE_CHECKING:
@@ -99,12 +99,16 @@ class AccessPolicy(Frozen):
             _check_freshness(token, fresh)
         if scopes and not scopes <= token.scopes:
             missing = " ".join(sorted(scopes - token.scopes))
-            raise about(MissingScopeError(scope=self._scope_text, missing=missing), token)
+            raise about(MissingScopeError(scope=self._scope_text, missing=missing, **_unread(token, "scopes")), token)
         if allow is None and deny is None:
             return
-        roles = token.roles
-        if not roles or (allow is not None and allow.isdisjoint(roles)) or (deny is not None and deny & roles):
-            raise about(RoleRefusedError(roles=", ".join(sorted(roles))), token)
+        roles, unread = token.roles, _unread(token, "roles")
+        if (
+            not roles
+            or (allow is not None and allow.isdisjoint(roles))
+            or (deny is not None and (unread or deny & roles))
+        ):
+            raise about(RoleRefusedError(roles=", ".join(sorted(roles)), **unread), token)
 
 
 def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingScopeError:
@@ -114,7 +118,16 @@ def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingSco
     return named
 
 
+def _unread(token: Token, use: str) -> dict[str, Any]:
+    """The evidence that a claim for `use` could not be read; empty if all could be."""
+    unreadable = fields_of(token).unreadable
+    names = [name for of, name in unreadable if of == use] if unreadable else []
+    return {"claim": ", ".join(names), "reason": "cannot be read"} if names else {}
+
+
 def _check_freshness(token: Token, fresh: bool | timedelta) -> None:
+    if unread := _unread(token, "fresh"):
+        raise about(FreshTokenRequiredError(**unread), token)
     if isinstance(fresh, bool):
         if not token.fresh:
             raise about(FreshTokenRequiredError(), token)

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_jwt_claims import jwks as remote
 from asgi_jwt_claims.errors import SettingError
@@ -18,12 +18,20 @@ from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 
 from . import _environment
+from ._claim_paths import ClaimPath
 from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
 from .events import AuthEvent, OnAuthEvent
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
+
+_Place: TypeAlias = str | ClaimPath | list[str | ClaimPath] | tuple[ClaimPath, ...]
+_Value: TypeAlias = str | float
+_Demanded: TypeAlias = _Value | frozenset[_Value] | set[str] | set[int] | Callable[[Any], object] | None
+
+_OF_PROVIDERS = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
+"""What the tokens of an identity provider differ in from those that are minted here."""
 
 __all__ = ["MAX_GRACE", "MAX_LEEWAY", "AuthEvent", "JWTConfig", "OnAuthEvent", "TokenCookies", "check_config"]
 
@@ -104,14 +112,14 @@ class JWTConfig(_Base):
     leeway: timedelta | float = timedelta(seconds=10)
     max_age: timedelta | float | None = None
     max_lifetime: timedelta | float | None = None
-    identity_claim: str = "sub"
+    identity_claim: _Place = "sub"
     user_claims_claim: str | None = "user_claims"
     type_claim: str | None = "type"
     accept_id_tokens: bool = False
-    roles_claim: str = "roles"
-    scope_claim: str = "scope"
+    roles_claim: _Place = "roles"
+    scope_claim: _Place = "scope"
     session_claim: str | None = "sid"
-    required_claims: Iterable[str] = ("exp", "iat", "jti")
+    required_claims: Iterable[str | ClaimPath] | Mapping[str | ClaimPath, _Demanded] = ("exp", "iat", "jti")
     send_kid: bool = True
     max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
     signature_cache_size: int = 1024
@@ -151,7 +159,7 @@ class JWTConfig(_Base):
 
     @classmethod
     def for_issuer(
-        cls, issuer: str, *, audience: str | Iterable[str], jwks: KeySource | None = None, **settings: Any
+        cls, issuer: str, *, audience: str | Iterable[str] | None, jwks: KeySource | None = None, **settings: Any
     ) -> JWTConfig:
         """Verify the access tokens of an OpenID or OAuth provider (RFC 9068 section 4).
 
@@ -169,8 +177,7 @@ class JWTConfig(_Base):
         """
         if jwks is None:
             jwks = remote.RemoteKeySet(issuer=issuer)
-        defaults = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
-        return cls(issuer=issuer, audience=audience, jwks=jwks, **{**defaults, **settings})
+        return cls(issuer=issuer, audience=audience, jwks=jwks, **{**_OF_PROVIDERS, **settings})
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:
@@ -195,7 +202,7 @@ class JWTConfig(_Base):
         if isinstance(address, str):
             where: dict[str, Any] = {"issuer": settings.get("issuer")} if address == "discover" else {"url": address}
             settings["jwks"] = remote.RemoteKeySet(**where)
-        return cls(**settings)
+        return cls(**(settings if address is None else {**_OF_PROVIDERS, **settings}))
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
@@ -13,12 +13,11 @@ from asgi_jwt_claims.keys.key_set import FixedKeys
 __all__ = ["key_source_for"]
 
 
-def key_source_for(
-    settings: dict[str, Any], audiences: Collection[str], leeway: float, longest: float | None
-) -> KeySource:
+def key_source_for(settings: dict[str, Any], leeway: float, longest: float | None, *, is_addressed: bool) -> KeySource:
     """Check the keys of a configuration, and return the source of those that verify.
 
-    `leeway` and the `longest` lifetime of a token are in seconds; `longest` is None if tokens never expire.
+    `leeway` and the `longest` lifetime of a token are in seconds; `longest` is None if tokens never expire. `is_addressed`
+    says that the settings demand that a token is for this application.
     """
     jwks, ring = settings["jwks"], settings["key_ring"]
     if jwks is None and ring is None:
@@ -32,7 +31,7 @@ def key_source_for(
         )
     settings["verification_keys"] = ()
     if jwks is not None:
-        return _check_jwks(jwks, settings["issuer"], audiences)
+        return _check_jwks(jwks, settings["issuer"], is_addressed=is_addressed)
     return _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
 
 
@@ -66,12 +65,15 @@ def _check_own_keys(settings: dict[str, Any]) -> KeySource:
     return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
 
 
-def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> KeySource:
+def _check_jwks(jwks: object, issuer: str | None, *, is_addressed: bool) -> KeySource:
     if not isinstance(jwks, KeySource):
         raise SettingError(f"jwks must be a RemoteKeySet, not {type(jwks).__name__}")
     # RFC 8725 sections 3.8 and 3.9: the keys alone do not say that a token is from this issuer and for this audience.
-    if issuer is None or not audiences:
-        raise SettingError("jwks needs issuer and audience: its keys sign tokens for other audiences, too")
+    if issuer is None or not is_addressed:
+        raise SettingError(
+            "jwks needs issuer and audience: its keys sign tokens for other applications, too. For tokens without aud, "
+            'demand the value of a claim that names their client, resource or owner: required_claims={"client_id": "..."}'
+        )
     expected = getattr(jwks, "issuer", None)
     if expected is not None and expected != issuer:
         raise SettingError(f"jwks finds the keys of {expected!r}, but issuer is {issuer!r}; give both the same issuer")

@@ -30,6 +30,7 @@ class AuthEvent:
         identity: Whom the token speaks for. This is personal data: think before writing it to a log.
         jti: The identifier of the token.
         session_id: The session that the token belongs to.
+        unreadable: The claims of the token that could not be read, and so grant nothing; see `Token.unreadable`.
         revoked: How much a `revoked` event has ended: `token`, `session` or `identity`.
         method: The method of a `refused` or `accepted` request, as the next three; None for a websocket.
         path: The template of the path, such as `/items/{id}`, relative to where the route's application is mounted;
@@ -46,6 +47,7 @@ class AuthEvent:
     identity: Any = None
     jti: str | None = None
     session_id: str | None = None
+    unreadable: tuple[str, ...] = ()
     revoked: Literal["token", "session", "identity"] | None = None
     method: str | None = None
     path: str | None = None

@@ -214,7 +214,7 @@ def mint_pair(
 
 
 def _digest_of_identity(identity: Any, config: JWTConfig) -> bytes:
-    return digest("identity", config.issuer, check_identity(identity, config.identity_claim))
+    return digest("identity", config.issuer, check_identity(identity, config._prepared.identity_name))
 
 
 async def _after(cutoff: float, config: JWTConfig) -> int:

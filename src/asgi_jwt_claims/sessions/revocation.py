@@ -118,7 +118,7 @@ async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore) -
         StoreUnavailableError: Some tokens may not have been revoked; call this again.
     """
     check_arguments(config, store, "revoke_identity(identity, config, store)")
-    return await end_identity(check_identity(identity, config.identity_claim), config, store)
+    return await end_identity(check_identity(identity, config._prepared.identity_name), config, store)
 
 
 async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:

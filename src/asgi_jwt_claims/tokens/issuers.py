@@ -16,7 +16,7 @@ from asgi_jwt_claims.jose.compact import Framed, split_compact
 from asgi_jwt_claims.jose.strict_json import load_json
 from asgi_jwt_claims.runtime.values import Frozen
 
-from .claims import read_string
+from .reading import read_string
 
 __all__ = ["MultiIssuerVerifier", "Verifier", "verifier_for"]
 

@@ -1,0 +1,163 @@
+"""Check `required_claims`: which claims a token must carry, and which of their values are accepted."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from asgi_jwt_claims.errors import InvalidClaimError, MissingClaimError, SettingError
+from asgi_jwt_claims.jose.strict_json import copy_json
+from asgi_jwt_claims.runtime.log import logger
+from asgi_jwt_claims.runtime.values import plain
+
+from ._claim_paths import ABSENT, ClaimPath, as_path, find, name_of
+
+__all__ = ["Demand", "Demands", "read_demands"]
+
+_SET_ELSEWHERE = {
+    "iss": "issuer=...",
+    "aud": "audience=...",
+    "exp": "max_lifetime=...",
+    "nbf": "leeway=...",
+    "iat": "max_age=...",
+}
+# Each of these is the same for many clients, resources and owners, so a value of it does not say for whom a token is.
+_COMMON = frozenset(
+    {"iss", "nbf", "jti", "sid", "nonce", "auth_time", "fresh", "acr", "acrs", "amr", "aal", "azpacr", "appidacr"}
+    | {"typ", "type", "token_use", "token_type", "tokenType", "tokenName", "idtyp", "gty", "ver", "v", "version"}
+    | {"role", "roles", "groups", "is_anonymous", "is_private_email", "email_verified", "phone_number_verified"}
+    | {"locale", "zoneinfo", "gender", "birthdate", "updated_at"}
+)
+
+
+class Demand(NamedTuple):
+    """What a claim must be. `values` are those accepted, with whether each is a bool; None means that any is.
+
+    `accepts` is the function that decides, asked for every request; None if there is none.
+    """
+
+    path: ClaimPath
+    values: frozenset[tuple[bool, Any]] | None = None
+    accepts: Callable[[Any], object] | None = None
+
+    @property
+    def names_a_party(self) -> bool:
+        """Whether the demand says for whom a token must be: the client, the resource or the owner."""
+        return (self.values is not None or self.accepts is not None) and self.path[0] not in _COMMON
+
+    def find(self, claims: Mapping[str, Any]) -> Any:
+        """Return the value of the claim. It is not converted: 3 and "3" differ, and so do 1 and true.
+
+        Raises:
+            MissingClaimError: The claim is absent.
+            InvalidClaimError: It is null, or has another value.
+        """
+        value = find(claims, self.path)
+        if value is ABSENT:
+            raise MissingClaimError(claim=name_of(self.path))
+        if value is None:
+            raise InvalidClaimError(claim=name_of(self.path), reason="null")
+        if self.values is not None and (
+            not isinstance(value, str | int | float) or (isinstance(value, bool), value) not in self.values
+        ):
+            raise InvalidClaimError(claim=name_of(self.path), reason="not a value that is accepted")
+        return value
+
+    def judge(self, value: Any) -> None:
+        """Ask the function about a value. It gets a copy, since it could change a container.
+
+        Raises:
+            InvalidClaimError: The answer is anything but True, or the function has failed.
+        """
+        name = name_of(self.path)
+        try:
+            answer = self.accepts(copy_json(value)) if self.accepts is not None else True
+        except Exception:  # noqa: BLE001 -- a function of the application may raise anything
+            logger().exception("the function of required_claims for %s failed; the token is refused", name)
+            raise InvalidClaimError(claim=name, reason="the function of required_claims failed") from None
+        if inspect.iscoroutine(answer):
+            answer.close()
+        if answer is not True:
+            raise InvalidClaimError(claim=name, reason="not a value that is accepted")
+
+
+class Demands(NamedTuple):
+    """What tokens must carry: the claims `names`, and claims of which a value or a place is demanded.
+
+    `values` are checked once for a token, `functions` for every request, since their answer may change.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Demand, ...]
+    functions: tuple[Demand, ...]
+
+    @property
+    def paths(self) -> frozenset[ClaimPath]:
+        """Every claim that is named."""
+        return frozenset([*((name,) for name in self.names), *(one.path for one in (*self.values, *self.functions))])
+
+
+def read_demands(settings: dict[str, Any]) -> Demands:
+    """Read `required_claims`, and add the claims that other settings need.
+
+    Raises:
+        SettingError: A name, a value or a function cannot be used.
+    """
+    found = _read(settings)
+    if any(demand.path == ("exp",) for demand in found) and _is_endless(settings):
+        raise SettingError("a token that never expires lacks 'exp': take it out of required_claims to allow that")
+    names = [name for name in (settings["identity_claim"], settings["type_claim"]) if isinstance(name, str)]
+    names += [claim for claim, name in (("iss", "issuer"), ("aud", "audience")) if settings[name] is not None]
+    is_plain = [len(one.path) == 1 and one.values is None and one.accepts is None for one in found]
+    plain_names = [one.path[0] for one, only_name in zip(found, is_plain, strict=True) if only_name]
+    others = [one for one, only_name in zip(found, is_plain, strict=True) if not only_name]
+    return Demands(
+        tuple(dict.fromkeys([*plain_names, *names])),
+        tuple(one for one in others if one.accepts is None),
+        tuple(one for one in others if one.accepts is not None),
+    )
+
+
+def _read(settings: dict[str, Any]) -> list[Demand]:
+    required = settings["required_claims"]
+    if isinstance(required, Mapping):
+        demands = {as_path(key, "required_claims"): value for key, value in required.items()}
+        if len(demands) != len(required):
+            raise SettingError(f"required_claims must name each claim once, not {list(required)!r}")
+        if not _is_endless(settings):
+            demands.setdefault(("exp",), None)
+        found = [_demand(path, value) for path, value in demands.items()]
+        settings["required_claims"] = MappingProxyType({one.path: demands[one.path] for one in found})
+        return found
+    if isinstance(required, str) or not isinstance(required, Iterable):
+        raise SettingError(
+            'required_claims must be a list of claim names such as ["exp", "iat"], or a mapping from names to the '
+            f"values that are accepted, not {required!r}"
+        )
+    required = settings["required_claims"] = tuple(map(plain, required))
+    return [Demand(as_path(key, "required_claims")) for key in required]
+
+
+def _demand(path: ClaimPath, value: Any) -> Demand:
+    name = name_of(path)
+    if value is not None and path[0] in _SET_ELSEWHERE:
+        raise SettingError(f"required_claims[{name!r}] must be None: write {_SET_ELSEWHERE[path[0]]} instead")
+    if value is None:
+        return Demand(path)
+    if callable(value):
+        if inspect.iscoroutinefunction(value):
+            raise SettingError(f"required_claims[{name!r}] must be a sync function; an async one cannot be asked here")
+        return Demand(path, accepts=value)
+    values = [plain(one) for one in (value if isinstance(value, set | frozenset) else (value,))]
+    if not values or not all(isinstance(one, str | int | float) for one in values):
+        raise SettingError(
+            f"required_claims[{name!r}] must be a str, a number, a bool, a non-empty set of them, a function or None, "
+            f"not {value!r}"
+        )
+    return Demand(path, frozenset((isinstance(one, bool), one) for one in values))
+
+
+def _is_endless(settings: dict[str, Any]) -> bool:
+    return settings["access_lifetime"] is None or settings["refresh_lifetime"] is None
