@@ -358,7 +358,7 @@ def test_a_configuration_shows_its_settings_and_nothing_that_follows_from_them()
     """The fields of a configuration are its settings, and so are its public names but for what it can be asked."""
     settings = {name for name in JWTConfig.__dataclass_fields__ if name not in ("secret_key", "algorithm")}
     assert settings == {field.name for field in dataclasses.fields(JWTConfig)}
-    methods = {"for_issuer", "from_env", "from_mapping", "is_remote", "keys", "replace"}
+    methods = {"for_issuer", "for_provider", "from_env", "from_mapping", "is_remote", "keys", "replace"}
     public = {name for name in dir(JWTConfig(secret_key=SECRET)) if not name.startswith("_")}
     assert settings | methods == public - {"secret_key", "algorithm"}
 

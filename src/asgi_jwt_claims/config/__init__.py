@@ -17,7 +17,7 @@ from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 
-from . import _environment
+from . import _environment, _providers
 from ._claim_paths import ClaimPath
 from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
@@ -178,6 +178,27 @@ class JWTConfig(_Base):
         if jwks is None:
             jwks = remote.RemoteKeySet(issuer=issuer)
         return cls(issuer=issuer, audience=audience, jwks=jwks, **{**_OF_PROVIDERS, **settings})
+
+    @classmethod
+    def for_provider(cls, name: str, **arguments: Any) -> JWTConfig:
+        """Verify the tokens of a well-known identity provider.
+
+        `docs/how-to/identity-providers.md` lists the providers, what each needs, and what it demands of a token.
+
+        Args:
+            name: The name of the provider, such as `"keycloak"`.
+            arguments: What the provider needs, such as `realm`, and any settings. What the preset demands of claims
+                cannot be taken away: `required_claims` come on top. `fetch`, `policy` and `loopback_http` are those of
+                `RemoteKeySet`.
+
+        Raises:
+            SettingError: The provider is not known, an argument is missing, or one cannot be used.
+        """
+        from ._provider_table import PROVIDERS, UNSUPPORTED  # noqa: PLC0415 -- loaded where it is needed
+
+        fields = JWTConfig.__dataclass_fields__
+        settings = _providers.settings_for(name, arguments, PROVIDERS, UNSUPPORTED, fields)
+        return cls(**{**_OF_PROVIDERS, **settings})
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:

@@ -69,7 +69,7 @@ def _check_jwks(jwks: object, issuer: str | None, *, is_addressed: bool) -> KeyS
     if not isinstance(jwks, KeySource):
         raise SettingError(f"jwks must be a RemoteKeySet, not {type(jwks).__name__}")
     # RFC 8725 sections 3.8 and 3.9: the keys alone do not say that a token is from this issuer and for this audience.
-    if issuer is None or not is_addressed:
+    if issuer is None or not (is_addressed or jwks.is_for_one_client):
         raise SettingError(
             "jwks needs issuer and audience: its keys sign tokens for other applications, too. For tokens without aud, "
             'demand the value of a claim that names their client, resource or owner: required_claims={"client_id": "..."}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, TokenError, UnknownKeyError
 from asgi_jwt_claims.runtime.values import Frozen
@@ -136,9 +136,16 @@ class KeySet(Frozen):
 
 
 class KeySource(abc.ABC):
-    """Keys that change while the application runs: those of an issuer (`RemoteKeySet`) or one's own (`KeyRing`)."""
+    """Keys that change while the application runs: those of an issuer (`RemoteKeySet`) or one's own (`KeyRing`).
+
+    Attributes:
+        is_for_one_client: Whether the issuer signs the tokens of one client only with these keys, so that no claim has to
+            say for whom a token is.
+    """
 
     __slots__ = ()
+
+    is_for_one_client: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
