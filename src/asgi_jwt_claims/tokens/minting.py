@@ -144,7 +144,8 @@ def mint(
 def _common_claims(
     identity: Any, config: JWTConfig, kind: str, now: int, grant: Mapping[str, Any], lifetime: timedelta | float | None
 ) -> dict[str, Any]:
-    claims: dict[str, Any] = {} if config.issuer is None else {"iss": config.issuer}
+    issuer = config._prepared.issuers.canonical
+    claims: dict[str, Any] = {} if issuer is None else {"iss": issuer}
     claims[config.identity_claim] = check_identity(identity, config.identity_claim)
     aud = config._prepared.minted_audience
     if grant["audience"] is not None:
