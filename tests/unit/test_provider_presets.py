@@ -21,7 +21,6 @@ from tests.support import ROOT, for_each
 pytestmark = pytest.mark.anyio
 
 NAMES = sorted(PROVIDERS)
-NAMES = [n for n in NAMES if n not in ("google", "workos", "entra_multi_tenant")]  # TEMP
 PAGE = ROOT / "docs" / "how-to" / "identity-providers.md"
 
 ASKED = {

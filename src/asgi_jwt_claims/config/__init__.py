@@ -22,6 +22,7 @@ from ._claim_paths import ClaimPath
 from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
 from .events import AuthEvent, OnAuthEvent
+from .issuer_template import IssuerTemplate, key_sets_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
@@ -33,7 +34,16 @@ _Demanded: TypeAlias = _Value | frozenset[_Value] | set[str] | set[int] | Callab
 _OF_PROVIDERS = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
 """What the tokens of an identity provider differ in from those that are minted here."""
 
-__all__ = ["MAX_GRACE", "MAX_LEEWAY", "AuthEvent", "JWTConfig", "OnAuthEvent", "TokenCookies", "check_config"]
+__all__ = [
+    "MAX_GRACE",
+    "MAX_LEEWAY",
+    "AuthEvent",
+    "IssuerTemplate",
+    "JWTConfig",
+    "OnAuthEvent",
+    "TokenCookies",
+    "check_config",
+]
 
 
 class _Base:
@@ -59,7 +69,8 @@ class JWTConfig(_Base):
         key_ring: Keys that sign one after the other, in place of `signing_key`; see `asgi_jwt_claims.keys.KeyRing`.
         jwks: The keys of an identity provider, in place of any other key; see `asgi_jwt_claims.jwks.RemoteKeySet`. It
             needs `issuer` and `audience`, since such a provider signs for many applications.
-        issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1).
+        issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1). Several values are
+            the names of one issuer, of which the first is minted. An `IssuerTemplate` stands for the tenants of a provider.
         audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
             (section 4.1.3). If it is not set, a token that carries an `aud` is refused: it is for another application.
         access_lifetime: The lifetime of an access token; None, if `required_claims` allow that, for no end.
@@ -103,7 +114,7 @@ class JWTConfig(_Base):
     verification_keys: KeySet | Iterable[Key] = ()
     key_ring: KeyRing | None = None
     jwks: KeySource | None = None
-    issuer: str | None = None
+    issuer: str | Iterable[str] | IssuerTemplate | None = None
     audience: str | Iterable[str] | None = None
     access_lifetime: timedelta | float | None = timedelta(minutes=15)
     refresh_lifetime: timedelta | float | None = timedelta(days=14)
@@ -159,7 +170,12 @@ class JWTConfig(_Base):
 
     @classmethod
     def for_issuer(
-        cls, issuer: str, *, audience: str | Iterable[str] | None, jwks: KeySource | None = None, **settings: Any
+        cls,
+        issuer: str | Iterable[str] | IssuerTemplate,
+        *,
+        audience: str | Iterable[str] | None,
+        jwks: KeySource | None = None,
+        **settings: Any,
     ) -> JWTConfig:
         """Verify the access tokens of an OpenID or OAuth provider (RFC 9068 section 4).
 
@@ -167,6 +183,7 @@ class JWTConfig(_Base):
 
         Args:
             issuer: The provider's identifier, exactly as it stands in its metadata and its tokens; an https URL.
+                Several names of it, the one of the metadata first, or an `IssuerTemplate`.
             audience: The name of this application, as the provider writes it in `aud`.
             jwks: A `RemoteKeySet` that fetches the keys in another way. None to find them through the metadata.
             settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None, and
@@ -175,8 +192,10 @@ class JWTConfig(_Base):
         Raises:
             SettingError: A setting cannot be used.
         """
+        if not isinstance(issuer, str | IssuerTemplate | None):
+            issuer = tuple(issuer)
         if jwks is None:
-            jwks = remote.RemoteKeySet(issuer=issuer)
+            jwks = key_sets_of(issuer)
         return cls(issuer=issuer, audience=audience, jwks=jwks, **{**_OF_PROVIDERS, **settings})
 
     @classmethod
@@ -221,8 +240,8 @@ class JWTConfig(_Base):
             )
         address = settings.get("jwks")
         if isinstance(address, str):
-            where: dict[str, Any] = {"issuer": settings.get("issuer")} if address == "discover" else {"url": address}
-            settings["jwks"] = remote.RemoteKeySet(**where)
+            is_discovered = address == "discover"
+            settings["jwks"] = key_sets_of(settings.get("issuer")) if is_discovered else remote.RemoteKeySet(address)
         return cls(**(settings if address is None else {**_OF_PROVIDERS, **settings}))
 
     @classmethod

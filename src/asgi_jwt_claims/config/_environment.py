@@ -45,7 +45,7 @@ def _from_text(field: dataclasses.Field[Any], text: str, key: str) -> Any:
         return None
     if field.name == "required_claims" and text.strip().lower() in ("", "none"):
         return ()
-    if field.name in ("audience", "required_claims"):
+    if field.name in ("issuer", "audience", "required_claims"):
         return tuple(part.strip() for part in text.split(","))
     if kind == "bool":
         if text.lower() not in _BOOLEANS:

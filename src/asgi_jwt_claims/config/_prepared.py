@@ -16,10 +16,12 @@ from asgi_jwt_claims.runtime.values import plain
 from ._cache import SignerCache, VerifiedTokenCache
 from ._claim_paths import ABSENT, ClaimPath, as_paths, find, is_name
 from ._demands import Demands, read_demands
-from ._keys import key_source_for
+from ._keys import algorithms_of, key_source_for, tenant_sets_of
 from .cookies import TokenCookies
+from .issuer_template import Issuers
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims.jwks import TenantKeySets
     from asgi_jwt_claims.keys.key_set import KeySource
 
 __all__ = ["MAX_GRACE", "MAX_LEEWAY", "ClaimNames", "Prepared", "prepare"]
@@ -65,17 +67,21 @@ class ClaimNames(NamedTuple):
 class Prepared:
     """What follows from the settings of one configuration. Read for every token.
 
-    `audiences` are all names of this application, `minted_audience` is the `aud` of minted tokens, and `demands` are
-    what every token must carry, with the names alone in `required`. The `*_seconds` are the durations in seconds; None
-    means that there is no limit. `longest_seconds`, the longest lifetime that is minted, is then infinity.
+    `tenant_sets` is the key source if each tenant of a template has keys of its own. `algorithms` are those that keys may
+    be for. `audiences` are all names of this application, `minted_audience` is the `aud` of minted tokens, and `demands`
+    are what every token must carry, with the names alone in `required`. The `*_seconds` are the durations in seconds;
+    None means that there is no limit. `longest_seconds`, the longest lifetime that is minted, is then infinity.
 
     `is_lenient` says that the tokens are another party's, so that a claim which decides nothing refuses none. The
     `*_name` are the one claim at the top that holds identity, roles or scopes; empty if a path or several are set.
     """
 
     key_source: KeySource
+    tenant_sets: TenantKeySets | None
     token_cache: VerifiedTokenCache[Any]
     signer_cache: SignerCache
+    issuers: Issuers
+    algorithms: frozenset[str]
     audiences: frozenset[str]
     minted_audience: str | list[str] | None
     required: tuple[str, ...]
@@ -104,19 +110,24 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     the key that signs.
     """
     settings.update({name: plain(value) for name, value in settings.items()})
+    issuers = Issuers.read(settings)
     audiences = _check_parties(settings)
     seconds = _check_times(settings)
     longest = seconds["access_seconds" if settings["type_claim"] is None else "refresh_seconds"]
     places = {name: as_paths(settings[name], name) for name in _PLACED_CLAIMS}
     demands = read_demands(settings)
     is_addressed = bool(audiences) or any(one.names_a_party for one in (*demands.values, *demands.functions))
-    key_source = key_source_for(settings, seconds["leeway_seconds"], longest, is_addressed=is_addressed)
+    key_source = key_source_for(settings, issuers, seconds["leeway_seconds"], longest, is_addressed=is_addressed)
+    tenant_sets = None if settings["jwks"] is None else tenant_sets_of(key_source, issuers)
     claim_names = _check_claims(settings, places)
     _check_rest(settings)
     return Prepared(
         key_source=key_source,
-        token_cache=VerifiedTokenCache(settings["signature_cache_size"]),
+        tenant_sets=tenant_sets,
+        token_cache=VerifiedTokenCache(settings["signature_cache_size"], has_one_set=tenant_sets is None),
         signer_cache=SignerCache(settings["key_ring"] or settings["signing_key"], send_kid=settings["send_kid"]),
+        issuers=issuers,
+        algorithms=algorithms_of(key_source),
         audiences=frozenset(audiences),
         # RFC 7519 section 4.1.3: a single name may stand as a string of its own.
         minted_audience=list(audiences) if len(audiences) > 1 else next(iter(audiences), None),
@@ -135,9 +146,7 @@ def prepare(settings: dict[str, Any]) -> Prepared:
 
 
 def _check_parties(settings: dict[str, Any]) -> tuple[str, ...]:
-    issuer, audience = settings["issuer"], settings["audience"]
-    if issuer is not None and not is_name(issuer):
-        raise SettingError(f"issuer must be a non-empty str, exactly as it stands in the tokens, not {issuer!r}")
+    audience = settings["audience"]
     if audience is not None and not isinstance(audience, str):
         audience = settings["audience"] = tuple(map(plain, audience if isinstance(audience, Iterable) else (audience,)))
     names: tuple[str, ...] = (audience,) if isinstance(audience, str) else audience or ()

@@ -13,6 +13,7 @@ from asgi_jwt_claims.jwks import RemoteKeySet
 from asgi_jwt_claims.runtime.values import plain
 
 from ._claim_paths import as_path, is_name, name_of
+from .issuer_template import IssuerTemplate
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys.key_set import KeySource
@@ -208,8 +209,6 @@ def _check_values(row: Provider, given: Mapping[str, Any], call: str) -> None:
 def _issuer(row: Provider, given: Mapping[str, Any]) -> Any:
     issuer = row.issuer.format_map(given)
     if "tenants" in row.needs:
-        from .issuer_template import IssuerTemplate
-
         return IssuerTemplate(issuer, allow=given["tenants"])
     return [issuer, *row.aliases] if row.aliases else issuer
 
@@ -243,7 +242,9 @@ def _demands(row: Provider, given: Mapping[str, Any], call: str) -> dict[tuple[s
         raise SettingError(
             f"required_claims must be a list of claims, or a mapping of them to values, not {required!r}"
         )
-    more: list[tuple[Any, Any]] = list(required.items()) if isinstance(required, Mapping) else [(claim, None) for claim in required]
+    more: list[tuple[Any, Any]] = (
+        list(required.items()) if isinstance(required, Mapping) else [(claim, None) for claim in required]
+    )
     for claim, value in more:
         path = as_path(claim, "required_claims")
         if value is not None and demands.get(path) is not None:

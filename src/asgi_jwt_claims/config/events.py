@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-__all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "notify", "request_facts"]
+if TYPE_CHECKING:
+    from .issuer_template import Issuers
+
+__all__ = ["AuthEvent", "IssuerListeners", "Listeners", "OnAuthEvent", "notify", "request_facts"]
 
 _WORD = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quotes and backslashes
 
@@ -61,8 +64,22 @@ OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
 An async function is cancelled after one second; a sync one cannot be, and blocks the event loop.
 """
 
-Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
-"""The function of one configuration, or the functions of several, each by its issuer."""
+
+class IssuerListeners:
+    """The functions of several configurations, each with the issuers whose events it gets."""
+
+    __slots__ = ("_functions",)
+
+    def __init__(self, functions: Iterable[tuple[Issuers, OnAuthEvent]]) -> None:
+        self._functions = tuple(functions)
+
+    def of(self, issuer: str | None) -> Iterable[OnAuthEvent]:
+        """Return the functions for an event about an issuer, each once; all of them if it is unknown."""
+        return dict.fromkeys(one for issuers, one in self._functions if issuer is None or issuers.has(issuer))
+
+
+Listeners: TypeAlias = OnAuthEvent | IssuerListeners | None
+"""The function of one configuration, or the functions of several by their issuers."""
 
 
 async def notify(on_event: OnAuthEvent | None, event: AuthEvent) -> None:

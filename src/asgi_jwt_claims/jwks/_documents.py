@@ -50,6 +50,23 @@ class ReadSet(NamedTuple):
     """Why entries are not used, one reason for each."""
 
 
+class KeysOfIssuers(KeySet):
+    """Keys of which some are for the tokens of one issuer alone: those whose JWK has the member `issuer` of Entra ID."""
+
+    __slots__ = ("issuers",)
+
+    issuers: dict[tuple[str, str], str]
+    """The issuers, by the `kid` and the algorithm of the keys."""
+
+    def __init__(self, keys: KeySet, issuers: dict[tuple[str, str], str]) -> None:
+        super().__init__(keys)
+        object.__setattr__(self, "issuers", issuers)
+
+    def issuer_of(self, key: Key) -> str | None:
+        """See `KeySet`."""
+        return self.issuers.get((key.kid, key.algorithm))
+
+
 def read_jwks(
     body: bytes, algorithms: tuple[str, ...], max_keys: int, before: KeySet | None, seconds_to_check: float = 1.0
 ) -> ReadSet:
@@ -69,13 +86,17 @@ def read_jwks(
         raise RefusedDocumentError(f"the JWK Set has more than {max_keys} keys")
     skipped: list[str] = []
     by_name: dict[tuple[str, str], Key | None] = {}
+    issuers: dict[tuple[str, str], str] = {}
     for entry in entries:
         try:
             key = _key(entry, algorithms, thorough=time.monotonic() < end)
         except (KeyConfigurationError, RecursionError) as error:  # the latter by an entry nested as deep as Python goes
             skipped.append(str(error)[:_MAX_REASON])
             continue
-        known = by_name.setdefault((key.kid, key.algorithm), key)
+        name, issuer = (key.kid, key.algorithm), entry.get("issuer") if type(entry) is dict else None
+        if isinstance(issuer, str) and (name not in issuers or "{" in issuers[name]):
+            issuers[name] = issuer  # the one that is for less tenants, if a key stands there twice
+        known = by_name.setdefault(name, key)
         if known is None or known.public_jwk() != key.public_jwk():
             # RFC 7517 section 4.5: only keys of several kinds may have one kid, and `alg` says which of those is meant.
             # Which of two keys of one algorithm is meant cannot be known, so neither is used.
@@ -85,7 +106,10 @@ def read_jwks(
     if not found:
         why = f"; {len(skipped)} were skipped, the last because: {skipped[-1]}" if skipped else ""
         raise RefusedDocumentError(f"the JWK Set has no key that can be used{why}", skipped=tuple(skipped))
-    return ReadSet(_with_known(found, before), tuple(skipped))
+    keys = _with_known(found, before)
+    if issuers != (keys.issuers if isinstance(keys, KeysOfIssuers) else {}):
+        keys = KeysOfIssuers(keys, issuers)
+    return ReadSet(keys, tuple(skipped))
 
 
 def _key(entry: Any, algorithms: tuple[str, ...], *, thorough: bool) -> Key:

@@ -60,6 +60,7 @@ class RemoteKeySet(KeySource):
     Attributes:
         issuer: The issuer; None if `url` was given.
         policy: The policy.
+        algorithms: The only `alg` values; empty for all but those of secrets.
 
     Raises:
         SettingError: An address must not be asked, or an option cannot be used.
@@ -93,13 +94,14 @@ class RemoteKeySet(KeySource):
             raise SettingError("monotonic must be a callable that returns seconds, as time.monotonic does")
         self.issuer = issuer
         self.policy = policy
+        self.algorithms = _checked_algorithms(algorithms)
         self._where = url or issuer or ""
         self._provider = Provider(
             url,
             issuer,
             fetch=HTTPXFetch() if fetch is None else fetch,
             policy=policy,
-            algorithms=_checked_algorithms(algorithms),
+            algorithms=self.algorithms,
             loopback_http=loopback_http,
         )
         self._on_event = on_event
@@ -126,7 +128,7 @@ class RemoteKeySet(KeySource):
             raise self._unavailable()
         return keys
 
-    def refresh_if_due(self) -> None:
+    def refresh_if_due(self, issuer: str | None = None) -> None:  # noqa: ARG002 -- all keys are of one set
         """Start a scheduled fetch in the background if it is time for one, and an event loop runs. Never waits."""
         if self._schedule.is_due(self._monotonic()) and in_event_loop():
             self._fetching.start()

@@ -121,6 +121,10 @@ class KeySet(Frozen):
         """Whether any key has this name."""
         return kid in self._kids
 
+    def issuer_of(self, key: Key) -> str | None:  # noqa: ARG002 -- for sets that say so
+        """Return the issuer whose tokens alone a key may verify; None, or text with `{`, if it may verify those of all."""
+        return None
+
     def get_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
         """Return key and parsed header for an encoded header that once came with a good signature, else None."""
         return self._header_cache.get(segment)
@@ -158,8 +162,11 @@ class KeySource(abc.ABC):
             KeysUnavailableError: There are no keys, or none that may still be used.
         """
 
-    def refresh_if_due(self) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
-        """Start a fetch in the background if it is time for one. Called for every good token; never waits."""
+    def refresh_if_due(self, issuer: str | None = None) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
+        """Start a fetch in the background if it is time for one. Never waits.
+
+        Called for every good token, with its `issuer`, since each tenant of a provider may have keys of its own.
+        """
 
     async def fetch_for(self, error: TokenError) -> bool:  # noqa: ARG002 -- for keys that are fetched
         """Fetch keys if a token cannot be verified without. Return whether it should be verified once more.

@@ -82,7 +82,9 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
 
 def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
     """Return the digests of a token, computed once for all requests that bring it."""
-    fields, issuer = fields_of(token), config.issuer
+    fields, issuers = fields_of(token), config._prepared.issuers
+    # Each tenant has an `alice` of its own, and an issuer with two names has one.
+    issuer = issuers.canonical if issuers.template is None else fields.issuer
     digests: TokenDigests | None = fields.digest_cache.get(issuer)
     if digests is None:
         jti, session, issued_at = fields.jti, fields.session_id, fields.issued_at

@@ -144,8 +144,9 @@ def mint(
 def _common_claims(
     identity: Any, config: JWTConfig, kind: str, now: int, grant: Mapping[str, Any], lifetime: timedelta | float | None
 ) -> dict[str, Any]:
-    claims: dict[str, Any] = {} if config.issuer is None else {"iss": config.issuer}
     prepared = config._prepared
+    issuer = prepared.issuers.canonical
+    claims: dict[str, Any] = {} if issuer is None else {"iss": issuer}
     claims[prepared.identity_name] = check_identity(identity, prepared.identity_name)
     aud = prepared.minted_audience
     if grant["audience"] is not None:

@@ -26,6 +26,7 @@ from asgi_jwt_claims.keys.key_set import KeySet
 
 from .claims import accepted_typ, check_claims, parse_claims
 from .token import Token, about, facts_of
+from .unverified import fetch_keys, issuer_of
 
 __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_token", "verify_token_async"]
 
@@ -67,10 +68,10 @@ async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool
     try:
         token = verify(raw, config, None, heed_exp=heed_exp)
     except errors.TokenError as error:
-        if not await key_source.fetch_for(error):
+        if not await fetch_keys(raw, config, error):
             raise
         return verify(raw, config, None, heed_exp=heed_exp)
-    key_source.refresh_if_due()
+    key_source.refresh_if_due(token.issuer)
     return token
 
 
@@ -116,8 +117,15 @@ def verify(
     """
     raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
+    sets, issuer = prepared.tenant_sets, None
+    if sets is not None:
+        issuer = sets.issuer_cache.get(hash(raw))
+        if issuer is None:
+            framed = framed or split_compact(raw)
+            issuer = issuer_of(framed)
     try:
-        keys = prepared.key_source.keys  # read once: what one set of keys verifies is never remembered under another
+        key_source = prepared.key_source if sets is None or issuer is None else sets.of(issuer)
+        keys = key_source.keys  # read once: what one set of keys verifies is never remembered under another
     except errors.KeysUnavailableError:
         _read_header((framed or split_compact(raw))[0])  # a token that no key could verify is malformed, not unchecked
         raise
@@ -133,11 +141,16 @@ def verify(
     try:
         text, claims = load_json(payload)
         fields = parse_claims(claims, header, text, config)
+        template = prepared.issuers.template
+        if template is not None and fields.issuer is not None:
+            template.check_claims(fields.issuer, claims, keys.issuer_of(key))
         verified_at = check_claims(fields, config, heed_exp=heed_exp)
     except errors.TokenError as error:
         error.verified = _facts(claims, config) if fields is None else facts_of(Token(fields, 0.0))
         raise
     prepared.token_cache.remember(raw, key, keys, fields)
+    if sets is not None and issuer is not None:
+        sets.remember(raw, issuer)
     return Token(fields, verified_at, source)
 
 
