@@ -17,7 +17,7 @@ from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 
-from . import _environment, _providers
+from . import _environment
 from ._claim_paths import ClaimPath
 from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
@@ -213,10 +213,10 @@ class JWTConfig(_Base):
         Raises:
             SettingError: The provider is not known, an argument is missing, or one cannot be used.
         """
-        from ._provider_table import PROVIDERS, UNSUPPORTED  # noqa: PLC0415 -- loaded where it is needed
+        from ._provider_table import PROVIDERS, UNSUPPORTED  # noqa: PLC0415 -- loads anyio, as the next one
+        from ._providers import settings_for  # noqa: PLC0415
 
-        fields = JWTConfig.__dataclass_fields__
-        settings = _providers.settings_for(name, arguments, PROVIDERS, UNSUPPORTED, fields)
+        settings = settings_for(name, arguments, PROVIDERS, UNSUPPORTED, JWTConfig.__dataclass_fields__)
         return cls(**{**_OF_PROVIDERS, **settings})
 
     @classmethod
