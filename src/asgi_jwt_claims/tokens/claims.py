@@ -199,14 +199,14 @@ def _judged(claims: dict[str, Any], prepared: Prepared) -> tuple[Any, ...]:
 
 
 def _read_identity(claims: dict[str, Any], prepared: Prepared) -> Any:
-    names = prepared.claim_names
-    identity = names.find_identity(claims)
+    paths = prepared.claim_names.identity
+    path, identity = prepared.claim_names.find_identity(claims)
     if identity is ABSENT:
-        tried = [path for path in names.identity if find(claims, path) is not ABSENT]
-        if tried:
-            raise errors.InvalidClaimError(claim=name_of(tried[0]), reason="null or empty")
-        raise errors.MissingClaimError(claim=name_of(names.identity[0]))
-    if identity is claims.get("sub") and ("sub",) in names.identity:
+        empty = [name_of(path) for path in paths if find(claims, path) is not ABSENT]
+        if empty:
+            raise errors.InvalidClaimError(claim=empty[0], reason="null or empty")
+        raise errors.MissingClaimError(claim=" or ".join(map(name_of, paths)))
+    if path == ("sub",):
         read_string(claims, "sub")  # RFC 7519 section 4.1.2
     # A handler could change a container, so that each token parses its own when asked.
     return None if isinstance(identity, dict | list) else identity
