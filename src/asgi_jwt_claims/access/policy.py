@@ -102,13 +102,13 @@ class AccessPolicy(Frozen):
             raise about(MissingScopeError(scope=self._scope_text, missing=missing, **_unread(token, "scopes")), token)
         if allow is None and deny is None:
             return
-        roles, unread = token.roles, _unread(token, "roles")
+        roles = token.roles
         if (
             not roles
             or (allow is not None and allow.isdisjoint(roles))
-            or (deny is not None and (unread or deny & roles))
+            or (deny is not None and (deny & roles or _unread(token, "roles")))
         ):
-            raise about(RoleRefusedError(roles=", ".join(sorted(roles)), **unread), token)
+            raise about(RoleRefusedError(roles=", ".join(sorted(roles)), **_unread(token, "roles")), token)
 
 
 def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingScopeError:

@@ -43,6 +43,11 @@ class Demand(NamedTuple):
     accepts: Callable[[Any], object] | None = None
 
     @property
+    def is_name(self) -> bool:
+        """Whether a claim at the top has to be there, with any value."""
+        return self == Demand(self.path[:1])
+
+    @property
     def names_a_party(self) -> bool:
         """Whether the demand says for whom a token must be: the client, the resource or the owner."""
         return (self.values is not None or self.accepts is not None) and self.path[0] not in _COMMON
@@ -84,19 +89,16 @@ class Demand(NamedTuple):
 
 
 class Demands(NamedTuple):
-    """What tokens must carry: the claims `names`, and claims of which a value or a place is demanded.
+    """What tokens must carry: the claims `names`, and claims of which a value or a path is demanded.
 
-    `values` are checked once for a token, `functions` for every request, since their answer may change.
+    `values` are checked once for a token, `functions` for every request, since their answer may change. `paths` are all
+    claims that are named.
     """
 
     names: tuple[str, ...]
     values: tuple[Demand, ...]
     functions: tuple[Demand, ...]
-
-    @property
-    def paths(self) -> frozenset[ClaimPath]:
-        """Every claim that is named."""
-        return frozenset([*((name,) for name in self.names), *(one.path for one in (*self.values, *self.functions))])
+    paths: frozenset[ClaimPath]
 
 
 def read_demands(settings: dict[str, Any], identity_name: str) -> Demands:
@@ -112,13 +114,12 @@ def read_demands(settings: dict[str, Any], identity_name: str) -> Demands:
         raise SettingError("a token that never expires lacks 'exp': take it out of required_claims to allow that")
     names = [name for name in (identity_name, settings["type_claim"]) if name]
     names += [claim for claim, name in (("iss", "issuer"), ("aud", "audience")) if settings[name] is not None]
-    is_plain = [len(one.path) == 1 and one.values is None and one.accepts is None for one in found]
-    plain_names = [one.path[0] for one, only_name in zip(found, is_plain, strict=True) if only_name]
-    others = [one for one, only_name in zip(found, is_plain, strict=True) if not only_name]
+    others = [one for one in found if not one.is_name]
     return Demands(
-        tuple(dict.fromkeys([*plain_names, *names])),
+        tuple(dict.fromkeys([*(one.path[0] for one in found if one.is_name), *names])),
         tuple(one for one in others if one.accepts is None),
         tuple(one for one in others if one.accepts is not None),
+        frozenset([*((name,) for name in names), *(one.path for one in found)]),
     )
 
 
