@@ -102,13 +102,13 @@ class AccessPolicy(Frozen):
             raise about(MissingScopeError(scope=self._scope_text, missing=missing, **_unread(token, "scopes")), token)
         if allow is None and deny is None:
             return
-        roles, unread = token.roles, _unread(token, "roles")
+        roles = token.roles
         if (
             not roles
             or (allow is not None and allow.isdisjoint(roles))
-            or (deny is not None and (unread or deny & roles))
+            or (deny is not None and (deny & roles or _unread(token, "roles")))
         ):
-            raise about(RoleRefusedError(roles=", ".join(sorted(roles)), **unread), token)
+            raise about(RoleRefusedError(roles=", ".join(sorted(roles)), **_unread(token, "roles")), token)
 
 
 def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingScopeError:
@@ -126,15 +126,14 @@ def _unread(token: Token, use: str) -> dict[str, Any]:
 
 
 def _check_freshness(token: Token, fresh: bool | timedelta) -> None:
-    if unread := _unread(token, "fresh"):
-        raise about(FreshTokenRequiredError(**unread), token)
+    unread = _unread(token, "fresh")
     if isinstance(fresh, bool):
-        if not token.fresh:
-            raise about(FreshTokenRequiredError(), token)
+        if unread or not token.fresh:
+            raise about(FreshTokenRequiredError(**unread), token)
         return
     age, max_age = token.login_age, fresh.total_seconds()
-    if age is None or age > max_age:
-        raise about(FreshTokenRequiredError(max_age=int(max_age), age=age), token)
+    if unread or age is None or age > max_age:
+        raise about(FreshTokenRequiredError(max_age=int(max_age), age=age, **unread), token)
 
 
 def _roles(roles: str | Iterable[str] | None, what: str) -> frozenset[str] | None:

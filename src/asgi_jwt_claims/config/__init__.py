@@ -68,7 +68,8 @@ class JWTConfig(_Base):
         verification_keys: Further keys that only verify: the previous key after a rotation, or keys of other issuers.
         key_ring: Keys that sign one after the other, in place of `signing_key`; see `asgi_jwt_claims.keys.KeyRing`.
         jwks: The keys of an identity provider, in place of any other key; see `asgi_jwt_claims.jwks.RemoteKeySet`. It
-            needs `issuer` and `audience`, since such a provider signs for many applications.
+            needs `issuer` and `audience`, since such a provider signs for many applications. In place of the audience,
+            `required_claims` may demand the value of a claim that names a client, resource or owner.
         issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1). Several values are
             the names of one issuer, of which the first is minted. An `IssuerTemplate` stands for the tenants of a provider.
         audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
@@ -81,19 +82,23 @@ class JWTConfig(_Base):
         max_age: The age of the oldest acceptable token, counted from `iat`. None for no limit but `exp`.
         max_lifetime: The longest span from `iat` to `exp` that is minted or accepted. Revocations are kept for so long.
             None if nothing longer than `refresh_lifetime` is minted, and tokens of other issuers may live longer.
-        identity_claim: The claim that says whom the token speaks for. `sub` is always a non-empty string; a claim of
-            another name may hold any JSON value but null.
+        identity_claim: The claim that says whom the token speaks for; a list for the first of several that is neither
+            null nor empty. `sub` is a non-empty string; a claim of another name may hold any JSON value but null and "".
         user_claims_claim: The claim that holds the application's own claims, an object. None if they stand beside the
             registered claims, whose names they must not take.
         type_claim: The claim that tells access tokens from refresh tokens. None if tokens carry no such claim (those of
             many identity providers): all of them are then access tokens, unless they show that they are something else.
         accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None. Any service that receives one
             can use it here, though it is meant for the client that asked for it (OpenID Connect Core 1.0 section 2).
-        roles_claim: The claim that holds the roles.
-        scope_claim: The claim that holds the scopes.
+        roles_claim: The claim that holds the roles: its name, its path as a tuple such as ("realm_access", "roles"), or
+            a list of either for the roles of all of them. A tuple of one is a name with a dot in it. Where tokens are
+            minted, one name, as for scopes and identity.
+        scope_claim: The claim that holds the scopes, written as for the roles.
         session_claim: The claim that names the session, shared by all tokens of one login (`sid`, OpenID Connect
             Front-Channel Logout 1.0 section 3). None if no token has one.
-        required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set.
+        required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set. A
+            mapping also demands values: a name or path to a str, number or bool, to a set of them, to None for any
+            value, or to a sync function that must return True, asked for every request. It demands `exp` as well.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: The longest token that is accepted or minted, in characters.
         signature_cache_size: How many verified tokens, of at most 4,096 characters, are remembered, so that the
@@ -184,7 +189,8 @@ class JWTConfig(_Base):
         Args:
             issuer: The provider's identifier, exactly as it stands in its metadata and its tokens; an https URL.
                 Several names of it, the one of the metadata first, or an `IssuerTemplate`.
-            audience: The name of this application, as the provider writes it in `aud`.
+            audience: The name of this application, as the provider writes it in `aud`. None for tokens without `aud`;
+                `required_claims` must then demand the value of a claim that names a client, resource or owner.
             jwks: A `RemoteKeySet` that fetches the keys in another way. None to find them through the metadata.
             settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None, and
                 `required_claims` are `exp` and `iat`, as suits the tokens of providers.
@@ -225,7 +231,7 @@ class JWTConfig(_Base):
 
         Members without the `prefix` are left alone; one with the prefix that names no setting is an error. Text is
         converted: seconds for durations, commas in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys
-        (`JWT_ALGORITHM` then says which algorithm).
+        (`JWT_ALGORITHM` then says which algorithm). With `JWT_JWKS` the defaults are those of `for_issuer`.
 
         Raises:
             SettingError: A setting is unknown or cannot be used.

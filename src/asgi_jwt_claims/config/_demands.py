@@ -43,6 +43,11 @@ class Demand(NamedTuple):
     accepts: Callable[[Any], object] | None = None
 
     @property
+    def is_name(self) -> bool:
+        """Whether a claim at the top has to be there, with any value."""
+        return self == Demand(self.path[:1])
+
+    @property
     def names_a_party(self) -> bool:
         """Whether the demand says for whom a token must be: the client, the resource or the owner."""
         return (self.values is not None or self.accepts is not None) and self.path[0] not in _COMMON
@@ -84,23 +89,22 @@ class Demand(NamedTuple):
 
 
 class Demands(NamedTuple):
-    """What tokens must carry: the claims `names`, and claims of which a value or a place is demanded.
+    """What tokens must carry: the claims `names`, and claims of which a value or a path is demanded.
 
-    `values` are checked once for a token, `functions` for every request, since their answer may change.
+    `values` are checked once for a token, `functions` for every request, since their answer may change. `paths` are all
+    claims that are named.
     """
 
     names: tuple[str, ...]
     values: tuple[Demand, ...]
     functions: tuple[Demand, ...]
-
-    @property
-    def paths(self) -> frozenset[ClaimPath]:
-        """Every claim that is named."""
-        return frozenset([*((name,) for name in self.names), *(one.path for one in (*self.values, *self.functions))])
+    paths: frozenset[ClaimPath]
 
 
-def read_demands(settings: dict[str, Any]) -> Demands:
+def read_demands(settings: dict[str, Any], identity_name: str) -> Demands:
     """Read `required_claims`, and add the claims that other settings need.
+
+    `identity_name` is the claim that alone holds the identity; empty if another place may.
 
     Raises:
         SettingError: A name, a value or a function cannot be used.
@@ -108,28 +112,27 @@ def read_demands(settings: dict[str, Any]) -> Demands:
     found = _read(settings)
     if any(demand.path == ("exp",) for demand in found) and _is_endless(settings):
         raise SettingError("a token that never expires lacks 'exp': take it out of required_claims to allow that")
-    names = [name for name in (settings["identity_claim"], settings["type_claim"]) if isinstance(name, str)]
+    names = [name for name in (identity_name, settings["type_claim"]) if name]
     names += [claim for claim, name in (("iss", "issuer"), ("aud", "audience")) if settings[name] is not None]
-    is_plain = [len(one.path) == 1 and one.values is None and one.accepts is None for one in found]
-    plain_names = [one.path[0] for one, only_name in zip(found, is_plain, strict=True) if only_name]
-    others = [one for one, only_name in zip(found, is_plain, strict=True) if not only_name]
+    others = [one for one in found if not one.is_name]
     return Demands(
-        tuple(dict.fromkeys([*plain_names, *names])),
+        tuple(dict.fromkeys([*(one.path[0] for one in found if one.is_name), *names])),
         tuple(one for one in others if one.accepts is None),
         tuple(one for one in others if one.accepts is not None),
+        frozenset([*((name,) for name in names), *(one.path for one in found)]),
     )
 
 
 def _read(settings: dict[str, Any]) -> list[Demand]:
     required = settings["required_claims"]
     if isinstance(required, Mapping):
-        demands = {as_path(key, "required_claims"): value for key, value in required.items()}
-        if len(demands) != len(required):
-            raise SettingError(f"required_claims must name each claim once, not {list(required)!r}")
-        if not _is_endless(settings):
-            demands.setdefault(("exp",), None)
-        found = [_demand(path, value) for path, value in demands.items()]
-        settings["required_claims"] = MappingProxyType({one.path: demands[one.path] for one in found})
+        values = {plain(key): frozenset(value) if isinstance(value, set) else value for key, value in required.items()}
+        if "exp" not in values and ("exp",) not in values and not _is_endless(settings):
+            values["exp"] = None  # a list replaces the default, but a value is demanded in addition to it
+        settings["required_claims"] = MappingProxyType(values)
+        found = [_demand(as_path(key, "required_claims"), value) for key, value in values.items()]
+        if len({one.path for one in found}) != len(found):
+            raise SettingError(f"required_claims must name each claim once, not {list(values)!r}")
         return found
     if isinstance(required, str) or not isinstance(required, Iterable):
         raise SettingError(
@@ -150,7 +153,7 @@ def _demand(path: ClaimPath, value: Any) -> Demand:
         if inspect.iscoroutinefunction(value):
             raise SettingError(f"required_claims[{name!r}] must be a sync function; an async one cannot be asked here")
         return Demand(path, accepts=value)
-    values = [plain(one) for one in (value if isinstance(value, set | frozenset) else (value,))]
+    values = [plain(one) for one in (value if isinstance(value, frozenset) else (value,))]
     if not values or not all(isinstance(one, str | int | float) for one in values):
         raise SettingError(
             f"required_claims[{name!r}] must be a str, a number, a bool, a non-empty set of them, a function or None, "

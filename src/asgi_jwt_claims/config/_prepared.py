@@ -47,13 +47,13 @@ class ClaimNames(NamedTuple):
     user_claims: str | None
     reserved: frozenset[str]
 
-    def find_identity(self, claims: dict[str, Any]) -> Any:
-        """The first identity that is neither null nor empty; `ABSENT` if there is none."""
+    def find_identity(self, claims: dict[str, Any]) -> tuple[ClaimPath, Any]:
+        """The first identity that is neither null nor empty, and where it stands; `ABSENT`, and nowhere, if none is."""
         for path in self.identity:
             value = find(claims, path)
             if value is not ABSENT and value is not None and value != "":
-                return value
-        return ABSENT
+                return path, value
+        return (), ABSENT
 
     def own(self, claims: dict[str, Any]) -> dict[str, Any]:
         """The application's own among all claims."""
@@ -115,7 +115,8 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     seconds = _check_times(settings)
     longest = seconds["access_seconds" if settings["type_claim"] is None else "refresh_seconds"]
     places = {name: as_paths(settings[name], name) for name in _PLACED_CLAIMS}
-    demands = read_demands(settings)
+    identity_name = _only_name(places["identity_claim"])
+    demands = read_demands(settings, identity_name)
     is_addressed = bool(audiences) or any(one.names_a_party for one in (*demands.values, *demands.functions))
     key_source = key_source_for(settings, issuers, seconds["leeway_seconds"], longest, is_addressed=is_addressed)
     tenant_sets = None if settings["jwks"] is None else tenant_sets_of(key_source, issuers)
@@ -136,7 +137,7 @@ def prepare(settings: dict[str, Any]) -> Prepared:
         claim_names=claim_names,
         is_lenient=settings["jwks"] is not None
         or (settings["type_claim"] is None and settings["user_claims_claim"] is None),
-        identity_name=_only_name(places["identity_claim"]),
+        identity_name=identity_name,
         roles_name=_only_name(places["roles_claim"]),
         scope_name=_only_name(places["scope_claim"]),
         roles_paths=places["roles_claim"],

@@ -42,6 +42,7 @@ _ACCESS_MEDIA_TYPES = _JWT_MEDIA_TYPES | _ACCESS_ONLY_MEDIA_TYPES
 
 # Of Cognito, Keycloak, this library, Simple JWT, Casdoor and PingAM.
 _KIND_CLAIMS = ("token_use", "typ", "type", "token_type", "tokenType", "tokenName")
+_ACCESS_KIND_CLAIMS = ("token_use", "typ")
 _OTHER_KINDS = frozenset({"refresh", "offline", "logout"})
 _ACCESS_KINDS = frozenset({"access", "bearer"})
 # OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1: hashes of what came beside an ID
@@ -198,14 +199,14 @@ def _judged(claims: dict[str, Any], prepared: Prepared) -> tuple[Any, ...]:
 
 
 def _read_identity(claims: dict[str, Any], prepared: Prepared) -> Any:
-    names = prepared.claim_names
-    identity = names.find_identity(claims)
+    paths = prepared.claim_names.identity
+    path, identity = prepared.claim_names.find_identity(claims)
     if identity is ABSENT:
-        tried = [path for path in names.identity if find(claims, path) is not ABSENT]
-        if tried:
-            raise errors.InvalidClaimError(claim=name_of(tried[0]), reason="null or empty")
-        raise errors.MissingClaimError(claim=name_of(names.identity[0]))
-    if identity is claims.get("sub") and ("sub",) in names.identity:
+        empty = [name_of(path) for path in paths if find(claims, path) is not ABSENT]
+        if empty:
+            raise errors.InvalidClaimError(claim=empty[0], reason="null or empty")
+        raise errors.MissingClaimError(claim=" or ".join(map(name_of, paths)))
+    if path == ("sub",):
         read_string(claims, "sub")  # RFC 7519 section 4.1.2
     # A handler could change a container, so that each token parses its own when asked.
     return None if isinstance(identity, dict | list) else identity
@@ -246,7 +247,7 @@ def sign_of_another_kind(
     # Section 2: an ID token carries the nonce of its request. Some issuers also put it into access tokens, which show
     # in another way what they are.
     if "nonce" in claims and not (
-        _ACCESS_KINDS.intersection(words.values())
+        any(words.get(name) in _ACCESS_KINDS for name in _ACCESS_KIND_CLAIMS)
         or any(name in claims for name in _ACCESS_TOKEN_CLAIMS)
         or str(header.get("typ", "")).lower() in _ACCESS_ONLY_MEDIA_TYPES
     ):

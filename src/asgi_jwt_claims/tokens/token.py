@@ -219,7 +219,7 @@ class Token(Frozen, Generic[ClaimsT]):
 
 
 _CONTAINERS: dict[str, Callable[[TokenFields], Any]] = {
-    "identity": lambda fields: fields.claim_names.find_identity(json.loads(fields.payload)),
+    "identity": lambda fields: fields.claim_names.find_identity(json.loads(fields.payload))[1],
     "user_claims": lambda fields: fields.claim_names.own(json.loads(fields.payload)),
     "claims": lambda fields: json.loads(fields.payload),
     "headers": lambda fields: copy_json(fields.headers),

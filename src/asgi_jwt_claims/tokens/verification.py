@@ -18,7 +18,6 @@ from typing import Any
 
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.config import JWTConfig, check_config
-from asgi_jwt_claims.config._claim_paths import ABSENT
 from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE, Framed, as_ascii, b64url_decode, split_compact
 from asgi_jwt_claims.jose.strict_json import MAX_HEADER_COMMAS, copy_json, load_json
 from asgi_jwt_claims.keys.key import Key, is_kid
@@ -197,7 +196,7 @@ def _facts(claims: Any, config: JWTConfig) -> dict[str, Any]:
     names = {"type": config.type_claim, "issuer": "iss", "jti": "jti", "session_id": config.session_claim}
     found = claims if type(claims) is dict else {}
     facts = {fact: found[name] for fact, name in names.items() if isinstance(found.get(name), str)}
-    identity = config._prepared.claim_names.find_identity(found)
-    if isinstance(identity, str) or (config._prepared.identity_name != "sub" and identity is not ABSENT):
+    path, identity = config._prepared.claim_names.find_identity(found)
+    if isinstance(identity, str) or (path not in ((), ("sub",))):
         facts["identity"] = identity
     return facts
