@@ -89,16 +89,18 @@ class Published:
 
     Attributes:
         asked: The URLs that were asked.
+        members: Further members of each key.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, **members: Any) -> None:
         self.shape = shape
+        self.members = members
         self.asked: list[str] = []
 
     async def __call__(self, url: str, *, max_size: int) -> FetchResponse:
         self.asked.append(url)
         issuer = self.shape.claims["iss"]
-        document: dict[str, Any] = {"keys": [jwk_for(self.shape.algorithm)]}
+        document: dict[str, Any] = {"keys": [{**jwk_for(self.shape.algorithm), **self.members}]}
         if url.endswith("/.well-known/openid-configuration"):
             document = {"issuer": issuer, "jwks_uri": f"{issuer.removesuffix('/')}/keys"}
         return FetchResponse(200, {}, json.dumps(document).encode())

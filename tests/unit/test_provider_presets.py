@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 
 NAMES = sorted(PROVIDERS)
 PAGE = ROOT / "docs" / "how-to" / "identity-providers.md"
+TABLE = ROOT / "src" / "asgi_jwt_claims" / "config" / "_provider_table.py"
 
 ASKED = {
     "auth0": "https://acme.eu.auth0.com/.well-known/openid-configuration",
@@ -101,7 +102,7 @@ async def test_tokens_of_other_tenants_are_refused(name: str) -> None:
 
 
 @for_each("name", NAMES)
-async def test_tokens_for_other_clients_are_refused(name: str) -> None:
+async def test_tokens_for_other_clients_are_refused(name: str) -> None:  # S56
     """A token for another client, another repository or another API passes no preset that can name its own."""
     shape = SHAPES[name]
     config = configured(name, **(shape.client or {}))
@@ -112,7 +113,7 @@ async def test_tokens_for_other_clients_are_refused(name: str) -> None:
 
 
 @for_each("name", NAMES)
-async def test_id_tokens_are_refused(name: str) -> None:  # S178
+async def test_id_tokens_are_refused(name: str) -> None:  # S43
     """An ID token, or another token of the provider, does not pass in place of an access token."""
     shape, config = SHAPES[name], configured(name)
     assert (
@@ -321,6 +322,35 @@ async def test_hosted_domains() -> None:
         assert await refuses(mint(shape, {"hd": value}), config)
 
 
+async def test_keys_of_one_tenant_sign_for_that_tenant() -> None:
+    """A key of Entra that names its issuer is of use for that tenant alone; one with a placeholder serves all of them."""
+    shape = SHAPES["entra_multi_tenant"]
+    consumers = "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"
+    shared = Published(shape, issuer="https://login.microsoftonline.com/{tenantid}/v2.0")
+    assert "u1" == (await read(mint(shape), configured("entra_multi_tenant", fetch=shared))).identity
+    config = configured("entra_multi_tenant", fetch=Published(shape, issuer=consumers), tenants=lambda tid: True)
+    assert await refuses(mint(shape), config)
+    assert "u1" == (await read(mint(shape, {"iss": consumers, "tid": ...}), config)).identity
+
+
+async def test_tenants_by_a_function() -> None:
+    """Tenants may be decided by an async function, which is asked before the keys are fetched."""
+    shape = SHAPES["entra_multi_tenant"]
+    asked = []
+
+    async def allow(tid: str) -> bool:
+        asked.append(tid)
+        return tid == shape.claims["tid"]
+
+    fetch = Published(shape)
+    config = configured("entra_multi_tenant", tenants=allow, fetch=fetch)
+    for changes in shape.tenants[:2]:
+        assert await refuses(mint(shape, changes), config)
+    assert [] == fetch.asked
+    assert "u1" == (await read(mint(shape), config)).identity
+    assert (3, 1) == (len(asked), len(fetch.asked))
+
+
 async def test_groups_that_stand_elsewhere_refuse_what_asks_for_roles() -> None:
     """Roles that Entra leaves out because there are too many are unreadable, and not absent."""
     token = await read(mint(SHAPES["entra"], {"roles": ..., "_claim_names": {"roles": "src1"}}), configured("entra"))
@@ -332,7 +362,7 @@ async def test_groups_that_stand_elsewhere_refuse_what_asks_for_roles() -> None:
 
 def test_the_table_is_data() -> None:
     """The table holds literals only: no function, no condition, and nothing that is worked out."""
-    tree = ast.parse((ROOT / "src/asgi_jwt_claims/config/_provider_table.py").read_text())
+    tree = ast.parse(TABLE.read_text())
     allowed = (ast.ImportFrom, ast.Expr, ast.Assign, ast.AnnAssign)
     assert [] == [node for node in tree.body if not isinstance(node, allowed)]
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -341,30 +371,29 @@ def test_the_table_is_data() -> None:
 
 def test_every_row_has_its_sources() -> None:
     """Every row names sources, every source that is named is listed, and every listed one is named."""
-    path = ROOT / "src/asgi_jwt_claims/config/_provider_table.py"
-    with tokenize.open(path) as file:
-        comments = [
-            (token.start[0], token.string)
+    with tokenize.open(TABLE) as file:
+        comments = {
+            token.start[0]: token.string
             for token in tokenize.generate_tokens(file.readline)
             if token.type == tokenize.COMMENT
-        ]
-    listed = {
-        found[1]
-        for _, text in comments
-        if ((found := re.match(r"# \[(\d+)\] \S", text)) and "http" in text) or "programs" in text
+        }
+    listed = [found[1] for text in comments.values() if (found := re.match(r"# \[(\d+)\] [a-z]", text))]
+    named: dict[int, set[str]] = {
+        line: set(re.findall(r"\[(\d+)\]", text))
+        for line, text in comments.items()
+        if not re.match(r"# \[\d+\] [a-z]", text)
     }
-    tree = ast.parse(path.read_text())
-    rows = next(
-        node.value for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "PROVIDERS"
+    assert [str(number) for number in range(1, len(listed) + 1)] == listed
+    assert set(listed) == {number for numbers in named.values() for number in numbers}
+    (rows,) = (
+        node.value
+        for node in ast.parse(TABLE.read_text()).body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "PROVIDERS"
     )
     assert isinstance(rows, ast.Dict)
-    named: set[str] = set()
-    for key, row in zip(rows.keys, rows.values, strict=True):
-        texts = [text for line, text in comments if row.lineno <= line <= (row.end_lineno or 0)]
-        found = {number for text in texts for number in re.findall(r"\[(\d+)\]", text)}
-        assert (ast.unparse(key or row), True) == (ast.unparse(key or row), bool(found))
-        named |= found
-    assert set() == named - listed
+    for name, row in zip(PROVIDERS, rows.values, strict=True):
+        lines = range(row.lineno, (row.end_lineno or 0) + 1)
+        assert (name, True) == (name, any(named.get(line) for line in lines))
 
 
 def test_what_goes_into_addresses_must_be_given() -> None:
