@@ -196,6 +196,11 @@ MISUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"audience": iter(["account"])},
         "must not be 'account'",
     ),
+    "the audience of all clients, from a view": (
+        "keycloak",
+        {"audience": {"account": 1}.keys()},
+        "must not be 'account'",
+    ),
     "the audience of the API server": ("kubernetes", {"audience": "https://k8s.example.com"}, "every pod"),
     "roles that users write": ("supabase", {"roles_claim": ("user_metadata", "roles")}, "users write it"),
     "roles that users write too": (
@@ -245,8 +250,9 @@ def test_an_unknown_provider_is_refused() -> None:
         JWTConfig.for_provider("keycloack")
     with pytest.raises(SettingError, match=r"it knows apple, auth0, .* zitadel"):
         JWTConfig.for_provider("?")
-    with pytest.raises(SettingError, match="knows no None"):
-        JWTConfig.for_provider(None)  # type: ignore[arg-type]
+    for name in (None, ["keycloak"], b"keycloak"):
+        with pytest.raises(SettingError, match="knows no"):
+            JWTConfig.for_provider(name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", sorted(UNSUPPORTED))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import string
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from asgi_jwt_claims.errors import SettingError
@@ -110,8 +110,10 @@ def settings_for(
     Raises:
         SettingError: There is no such row, or an argument is missing, unknown, or cannot be used.
     """
-    row = _find_row(plain(name), providers, unsupported)
-    arguments = {key: tuple(value) if isinstance(value, Iterator) else value for key, value in arguments.items()}
+    row = _find_row(str(plain(name)), providers, unsupported)
+    audience = arguments.get("audience")
+    if isinstance(audience, Iterable) and not isinstance(audience, str):
+        arguments = {**arguments, "audience": tuple(audience)}
     call = f'for_provider("{name}")'
     given = {key: plain(value) for key, value in arguments.items() if value is not None}
     _check_names(row, arguments, fields, call)
@@ -131,12 +133,12 @@ def settings_for(
     }
 
 
-def _find_row(name: Any, providers: Mapping[str, Provider], unsupported: Mapping[str, str]) -> Provider:
+def _find_row(name: str, providers: Mapping[str, Provider], unsupported: Mapping[str, str]) -> Provider:
     if name in providers:
         return providers[name]
     if name in unsupported:
         raise SettingError(f'for_provider("{name}") is not supported: {unsupported[name]}')
-    close = difflib.get_close_matches(str(name), providers, n=1)
+    close = difflib.get_close_matches(name, providers, n=1)
     raise SettingError(
         f"for_provider knows no {name!r}"
         + (f"; did you mean {close[0]!r}?" if close else f"; it knows {', '.join(sorted(providers))}")
@@ -193,8 +195,8 @@ def _check_values(row: Provider, given: Mapping[str, Any], call: str) -> None:
         pattern, meaning = ARGUMENTS.get(name, ARGUMENTS[""])
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
             raise SettingError(f"{call}: {name} must be {meaning}, not {value!r}")
-    for name in _in_claims(row):
-        values = _several(given.get(name, "absent"))
+    for name in given.keys() & _in_claims(row):
+        values = _several(given[name])
         if not values or not all(map(is_name, values)):
             raise SettingError(
                 f"{call}: {name} must be a non-empty str, or several of them, since tokens have it as text, not "
