@@ -235,14 +235,14 @@ def claims(reading: Reading, config: JWTConfig, kind: str) -> dict[str, Any]:
 
 
 def _is_of_another_kind(payload: dict[str, Any]) -> bool:
-    words = {name: value.lower().replace("-", "_") for name, value in payload.items() if isinstance(value, str)}
+    words = {
+        name: re.sub(r"[-_]*(token)?\Z", "", value.lower()) for name, value in payload.items() if isinstance(value, str)
+    }
     decisive = {"at_hash", "c_hash", "s_hash", "events"}
-    accessible = {kind + suffix for kind in ("access", "bearer") for suffix in ("", "_token")}
-    if not accessible.intersection({words.get("token_use"), words.get("typ")}):
+    if not {"access", "bearer"}.intersection({words.get("token_use"), words.get("typ")}):
         decisive.add("nonce")
     kinds = {words.get(name) for name in ("token_use", "typ", "type", "token_type", "tokenType", "tokenName")}
-    others = {kind + suffix for kind in ("id", "refresh", "offline", "logout") for suffix in ("", "_token")}
-    return bool(decisive & payload.keys()) or bool(others & kinds)
+    return bool(decisive & payload.keys()) or bool({"id", "refresh", "offline", "logout"} & kinds)
 
 
 def _is_name(value: Any) -> bool:

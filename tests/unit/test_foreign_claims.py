@@ -22,7 +22,7 @@ from asgi_jwt_claims.errors import (
     TokenError,
     WrongAudienceError,
 )
-from asgi_jwt_claims.tokens.reading import SCOPE_TOKEN, read_granted
+from asgi_jwt_claims.tokens.reading import SCOPE_TOKEN, Unread, read_granted
 from tests.conftest import NOW, HeldClock
 from tests.forging import forge
 from tests.raw_asgi import Recorder, ask, bearer
@@ -281,10 +281,11 @@ def test_own_tokens_may_have_paths_too() -> None:
 def test_any_value_can_be_read(roles: Any, scope: Any) -> None:
     """Any JSON value is read or noted; scopes hold characters of scopes only, and roles are never empty."""
     claims = {"a": roles, "scope": scope}
-    names, unreadable = read_granted(claims, (("a",), ("a", "b")), bool)
+    unread: list[Unread] = []
+    names = read_granted(claims, (("a",), ("a", "b")), "roles", unread)
     assert all(isinstance(name, str) and name for name in names)
-    assert set(unreadable) <= {("a",), ("a", "b")}
-    scopes, _ = read_granted(claims, (("scope",),), SCOPE_TOKEN.fullmatch)
+    assert set(unread) <= {("roles", ("a",)), ("roles", ("a", "b"))}
+    scopes = read_granted(claims, (("scope",),), "scopes", [])
     assert all(map(SCOPE_TOKEN.fullmatch, scopes))
     token = read(claims, roles_claim=["a", ("a", "b")])
     assert (names, scopes) == (token.roles, token.scopes)

@@ -33,13 +33,13 @@ _COMMON = frozenset(
 
 
 class Demand(NamedTuple):
-    """What a claim must be. `values` are those accepted, with whether each is a bool; None means that any is.
+    """What a claim must be. `values` are those accepted, numbers and bools with whether they are bools; None means any.
 
     `accepts` is the function that decides, asked for every request; None if there is none.
     """
 
     path: ClaimPath
-    values: frozenset[tuple[bool, Any]] | None = None
+    values: frozenset[str | tuple[bool, float]] | None = None
     accepts: Callable[[Any], object] | None = None
 
     @property
@@ -59,15 +59,16 @@ class Demand(NamedTuple):
             MissingClaimError: The claim is absent.
             InvalidClaimError: It is null, or has another value.
         """
-        value = find(claims, self.path)
+        path, values, _ = self
+        value = claims.get(path[0], ABSENT) if len(path) == 1 else find(claims, path)
+        if type(value) is str and (values is None or value in values):
+            return value
         if value is ABSENT:
-            raise MissingClaimError(claim=name_of(self.path))
+            raise MissingClaimError(claim=name_of(path))
         if value is None:
-            raise InvalidClaimError(claim=name_of(self.path), reason="null")
-        if self.values is not None and (
-            not isinstance(value, str | int | float) or (isinstance(value, bool), value) not in self.values
-        ):
-            raise InvalidClaimError(claim=name_of(self.path), reason="not a value that is accepted")
+            raise InvalidClaimError(claim=name_of(path), reason="null")
+        if values is not None and (not isinstance(value, int | float) or (type(value) is bool, value) not in values):
+            raise InvalidClaimError(claim=name_of(path), reason="not a value that is accepted")
         return value
 
     def judge(self, value: Any) -> None:
@@ -159,7 +160,7 @@ def _demand(path: ClaimPath, value: Any) -> Demand:
             f"required_claims[{name!r}] must be a str, a number, a bool, a non-empty set of them, a function or None, "
             f"not {value!r}"
         )
-    return Demand(path, frozenset((isinstance(one, bool), one) for one in values))
+    return Demand(path, frozenset(one if isinstance(one, str) else (isinstance(one, bool), one) for one in values))
 
 
 def _is_endless(settings: dict[str, Any]) -> bool:

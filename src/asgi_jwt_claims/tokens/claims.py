@@ -14,7 +14,7 @@ from asgi_jwt_claims import errors
 from asgi_jwt_claims.config._claim_paths import ABSENT, ClaimPath, find, name_of
 
 from .reading import (
-    SCOPE_TOKEN,
+    Unread,
     read_fresh,
     read_granted,
     read_numeric_date,
@@ -41,13 +41,14 @@ _ACCESS_ONLY_MEDIA_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _ACCESS_MEDIA_TYPES = _JWT_MEDIA_TYPES | _ACCESS_ONLY_MEDIA_TYPES
 
 # Of Cognito, Keycloak, this library, Simple JWT, Casdoor and PingAM.
-_KIND_CLAIMS = ("token_use", "typ", "type", "token_type", "tokenType", "tokenName")
+_KIND_CLAIMS = frozenset({"token_use", "typ", "type", "token_type", "tokenType", "tokenName"})
 _ACCESS_KIND_CLAIMS = ("token_use", "typ")
 _OTHER_KINDS = frozenset({"refresh", "offline", "logout"})
 _ACCESS_KINDS = frozenset({"access", "bearer"})
 # OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1: hashes of what came beside an ID
 # token.
 _ID_TOKEN_CLAIMS = ("at_hash", "c_hash", "s_hash")
+_SIGNS = frozenset({*_KIND_CLAIMS, *_ID_TOKEN_CLAIMS, "events", "nonce"})
 _ACCESS_TOKEN_CLAIMS = ("scope", "scp")  # RFC 9068 section 2.2.3; of Okta and of Entra ID
 
 
@@ -134,61 +135,69 @@ def _united(
 def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
     """Read the token of another party: a claim of the wrong type is noted, unless it decides or is demanded."""
     prepared = config._prepared
-    strict = prepared.demands.paths
-    unreadable: list[tuple[str, str]] = []
-
-    def note(use: str, path: ClaimPath, error: errors.InvalidClaimError) -> None:
-        if path in strict:
-            raise error
-        unreadable.append((use, name_of(path)))
-
-    def read(use: str, reader: Callable[[dict[str, Any], str], Any], name: str) -> Any:
-        try:
-            return reader(claims, name) if name in claims else None
-        except errors.InvalidClaimError as error:
-            note(use, (name,), error)
-
-    def granted(use: str, paths: tuple[ClaimPath, ...], is_name: Callable[[str], object]) -> frozenset[str]:
-        names, places = read_granted(claims, paths, is_name)
-        for path in places:
-            note(use, path, errors.InvalidClaimError(claim=name_of(path), reason=f"not {use}"))
-        return names
-
-    issued_at = read_numeric_date(claims, "iat")
-    fresh = read("fresh", lambda claims, _: read_fresh(claims), "fresh")
-    authenticated_at = read("fresh", read_numeric_date, "auth_time")
-    if fresh and "auth_time" not in claims:
-        authenticated_at = issued_at
-    session = config.session_claim
     for name in prepared.required:
         if claims[name] is None:
             raise errors.InvalidClaimError(claim=name, reason="null")
+    subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
+    issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
+    if prepared.identity_name != "sub" or type(subject) is not str or not subject:
+        subject = _read_identity(claims, prepared)
+    unread: list[Unread] = []
+    fresh = _unless_odd(read_fresh, claims, "fresh", "fresh", unread) if "fresh" in claims else None
+    authenticated_at = None
+    if "auth_time" in claims:
+        authenticated_at = _unless_odd(read_numeric_date, claims, "auth_time", "fresh", unread)
+    elif fresh:
+        authenticated_at = read_numeric_date(claims, "iat")
+    session = config.session_claim
     return TokenFields(
-        _read_identity(claims, prepared),
+        subject,
         _type(claims, header, config),
         fresh,
         authenticated_at,
-        None if session is None else read("session_id", read_string, session),
-        read("jti", read_string, "jti"),
-        read_string(claims, "iss"),
+        _unless_odd(read_string, claims, session, "session_id", unread) if session in claims else None,
+        jti if type(jti) is str and jti else _unless_odd(read_string, claims, "jti", "jti", unread),
+        issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
         _foreign_audience(claims, prepared),
-        granted("scopes", prepared.scope_paths, SCOPE_TOKEN.fullmatch),
-        granted("roles", prepared.roles_paths, bool),
-        issued_at,
-        read_numeric_date(claims, "nbf"),
-        read_numeric_date(claims, "exp"),
+        read_granted(claims, prepared.scope_paths, "scopes", unread),
+        read_granted(claims, prepared.roles_paths, "roles", unread),
+        issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
+        not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
+        expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
         payload,
         header,
         prepared.claim_names,
         {},
-        tuple(unreadable),
+        tuple([(use, name_of(path)) for use, path in unread if not _is_demanded(path, use, prepared)])
+        if unread
+        else (),
         _judged(claims, prepared) if prepared.demands.functions else (),
     )
 
 
+def _unless_odd(
+    read: Callable[[dict[str, Any], str], Any], claims: dict[str, Any], name: Any, use: str, unread: list[Unread]
+) -> Any:
+    try:
+        return read(claims, name)
+    except errors.InvalidClaimError:
+        unread.append((use, (name,)))
+        return None
+
+
+def _is_demanded(path: ClaimPath, use: str, prepared: Prepared) -> bool:
+    """Refuse what is demanded and cannot be read; False for any other claim."""
+    if path in prepared.demands.paths:
+        raise errors.InvalidClaimError(claim=name_of(path), reason=f"cannot be read as {use}")
+    return False
+
+
 def _foreign_audience(claims: dict[str, Any], prepared: Prepared) -> tuple[str, ...]:
     """Read `aud`. An empty array, which names no recipient, counts as absent."""
-    audience = () if claims.get("aud") == [] else read_strings(claims, "aud")
+    audience = claims.get("aud")
+    if type(audience) is str and audience:
+        return (audience,)
+    audience = () if audience == [] else read_strings(claims, "aud")
     if not audience and "aud" in prepared.required:
         raise errors.MissingClaimError(claim="aud")
     return audience
@@ -233,20 +242,22 @@ def sign_of_another_kind(
 
     With `accept_id_tokens`, an ID token counts as an access token.
     """
-    words = {name: _word(claims[name]) for name in _KIND_CLAIMS if isinstance(claims.get(name), str)}
-    for name, word in words.items():
-        if word in _OTHER_KINDS or (word == "id" and not accept_id_tokens):
-            return name
-    if "events" in claims:  # RFC 8417 section 2.2: a security event, such as a logout
+    signs = _SIGNS.intersection(claims)
+    words = {}
+    for name in signs & _KIND_CLAIMS:
+        if isinstance(claims[name], str):
+            word = words[name] = _word(claims[name])
+            if word in _OTHER_KINDS or (word == "id" and not accept_id_tokens):
+                return name
+    if "events" in signs:  # RFC 8417 section 2.2: a security event, such as a logout
         return "events"
     if accept_id_tokens:
         return None
-    for name in _ID_TOKEN_CLAIMS:
-        if name in claims:
-            return name
+    if hashes := signs.intersection(_ID_TOKEN_CLAIMS):
+        return min(hashes)
     # Section 2: an ID token carries the nonce of its request. Some issuers also put it into access tokens, which show
     # in another way what they are.
-    if "nonce" in claims and not (
+    if "nonce" in signs and not (
         any(words.get(name) in _ACCESS_KINDS for name in _ACCESS_KIND_CLAIMS)
         or any(name in claims for name in _ACCESS_TOKEN_CLAIMS)
         or str(header.get("typ", "")).lower() in _ACCESS_ONLY_MEDIA_TYPES
@@ -257,7 +268,7 @@ def sign_of_another_kind(
 
 def _word(kind: str) -> str:
     """Bring the name of a kind of token into one form: `Refresh`, `refresh-token` and `refresh_token` are one."""
-    return kind.lower().replace("-", "_").removesuffix("_token")
+    return kind.lower().removesuffix("token").rstrip("-_")
 
 
 def check_claims(fields: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> float:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.config._claim_paths import ABSENT, ClaimPath, find
 
 __all__ = [
     "SCOPE_TOKEN",
+    "Unread",
     "read_fresh",
     "read_granted",
     "read_numeric_date",
@@ -27,7 +28,11 @@ __all__ = [
 
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 3.3
 
+Unread: TypeAlias = tuple[str, ClaimPath]
+"""What could not be read, such as `roles`, and where."""
+
 _NONE: frozenset[str] = frozenset()
+_IS_NAME: dict[str, Callable[[str], object]] = {"scopes": SCOPE_TOKEN.fullmatch, "roles": bool}
 
 
 def read_numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
@@ -83,57 +88,56 @@ def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
     return frozenset(scopes)
 
 
-def read_fresh(claims: Mapping[str, Any]) -> float:
+def read_fresh(claims: Mapping[str, Any], name: str = "fresh") -> float:
     """Read `fresh`, the NumericDate until which the token is fresh: infinity for true, 0 for false or if absent."""
-    value = claims.get("fresh", False)
+    value = claims.get(name, False)
     if isinstance(value, bool):
         return math.inf if value else 0
-    return read_numeric_date(claims, "fresh") or 0
+    return read_numeric_date(claims, name) or 0
 
 
 def read_granted(
-    claims: Mapping[str, Any], paths: tuple[ClaimPath, ...], is_name: Callable[[str], object]
-) -> tuple[frozenset[str], list[ClaimPath]]:
-    """Read the roles or scopes that stand at several places together, and find the places that cannot be read.
+    claims: dict[str, Any], paths: tuple[ClaimPath, ...], use: Literal["scopes", "roles"], unread: list[Unread]
+) -> frozenset[str]:
+    """Read the roles or scopes that stand at several places together, and add the places that cannot be read to a list.
 
     A string holds names separated by spaces, an array holds names, and an object has them as its keys, unless their
-    value is false or null. Null, and what is not there, are no names. A place where something else stands, or a name
-    that `is_name` refuses, cannot be read; what can be read there counts nevertheless.
+    value is false or null. Null, and what is not there, are no names. A place where something else stands, such as a
+    scope of other characters, cannot be read; what can be read there counts nevertheless.
     """
-    names: set[str] = set()
-    unreadable = []
+    is_name = _IS_NAME[use]
+    names: list[str] = []
     for path in paths:
-        value = find(claims, path)
+        value = claims.get(path[0], ABSENT) if len(path) == 1 else find(claims, path)
         if value is ABSENT:
             if _is_elsewhere(claims, path):
-                unreadable.append(path)
+                unread.append((use, path))
             continue
         found = _names_in(value)
-        if found is None:
-            unreadable.append(path)
-            continue
-        good = [name for name in found if isinstance(name, str) and is_name(name)]
-        names.update(good)
+        good = [name for name in found if type(name) is str and is_name(name)]
+        names += good
         if len(good) != len(found):
-            unreadable.append(path)
-    return frozenset(names), unreadable
+            unread.append((use, path))
+    return frozenset(names) if names else _NONE
 
 
-def _names_in(value: Any) -> list[Any] | None:
-    if isinstance(value, str):
-        return [name for name in value.split(" ") if name]
-    if isinstance(value, dict):
-        return [name for name, member in value.items() if member is not False and member is not None]
-    if isinstance(value, list):
+def _names_in(value: Any) -> list[Any]:
+    """Return the names in a value. One that cannot be read is a name of another type, as in an array."""
+    if type(value) is list:
         return value
-    return [] if value is None else None
+    if type(value) is str:
+        names = value.split(" ")
+        return [name for name in names if name] if "" in names else names
+    if type(value) is dict:
+        return [name for name, member in value.items() if member is not False and member is not None]
+    return [] if value is None else [value]
 
 
 def _is_elsewhere(claims: Mapping[str, Any], path: ClaimPath) -> bool:
     """Whether a claim that is not there may exist all the same."""
     # OpenID Connect Core 1.0 section 5.6.2: a claim that has to be fetched, such as the groups of a user with many.
     names = claims.get("_claim_names")
-    if isinstance(names, dict) and path[0] in names:
+    if type(names) is dict and path[0] in names:
         return True
     parents = [find(claims, path[:length]) for length in range(1, len(path))]
     return not all(isinstance(parent, dict) or parent is None or parent is ABSENT for parent in parents)
