@@ -176,7 +176,10 @@ def test_other_headers_are_ignored(config: JWTConfig) -> None:
         "jku": "https://evil.example/jwks.json",
         "x5u": "https://evil.example/chain.pem",
         "x5c": ["MIIB"],
-        **{"x5t": "AAAA", "x5t#S256": "AAAA", "nonce": "n", "x": [1]},
+        "x5t": "AAAA",
+        "x5t#S256": "AAAA",
+        "nonce": "n",
+        "x": [1],
     }
     assert {**HEADER, **extra} == verify_token(forge(header=extra), config).headers
 

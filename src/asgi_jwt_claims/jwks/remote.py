@@ -139,7 +139,8 @@ class RemoteKeySet(KeySource):
                 key: the fetch failed, or too many tokens with unknown keys came before.
         """
         if isinstance(error, UnknownKeyError):
-            return await self._look_for(str(error.evidence.get("kid", "")), self._monotonic())
+            name = error.evidence.get("kid", error.evidence.get("thumbprint", ""))
+            return await self._look_for(name, self._monotonic())
         self.refresh_if_due()
         fetching = self._fetching.current
         if fetching is None or not isinstance(error, KeysUnavailableError):
@@ -195,8 +196,8 @@ class RemoteKeySet(KeySource):
             unknown_kids_refused=self._unknown_kids_refused,
         )
 
-    async def _look_for(self, kid: str, now: float) -> bool:
-        """Fetch because of an unknown key, if that is within the budget.
+    async def _look_for(self, name: str, now: float) -> bool:
+        """Fetch because of an unknown key, if that is within the budget. Its `name` is a kid, a thumbprint or "".
 
         The key may be a new one, so the token is refused only after a fetch that began when it was already there.
         """
@@ -205,11 +206,11 @@ class RemoteKeySet(KeySource):
         if running is not None:
             # It began before this token came, and may have been answered before the key was published.
             await self._ended(running)
-            if not kid or (self._keys is not None and self._keys.has_kid(kid)):
+            if not name or (self._keys is not None and self._keys.has_name(name)):
                 return True
         schedule = self._schedule
         if self._fetching.current is None and not schedule.is_due(now):
-            is_unknown = schedule.is_known_to_be_unknown(kid, now)
+            is_unknown = schedule.is_known_to_be_unknown(name, now)
             if schedule.failures or is_unknown or now < schedule.next_look:
                 self._unknown_kids_refused += 1
                 if schedule.failures:
@@ -219,7 +220,7 @@ class RemoteKeySet(KeySource):
                 raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
             schedule.look(now)
         await self._ended(self._fetching.start())
-        schedule.note_unknown(kid, now)
+        schedule.note_unknown(name, now)
         return True
 
     async def _ended(self, fetching: Fetching) -> None:

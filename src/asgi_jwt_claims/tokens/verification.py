@@ -147,7 +147,7 @@ def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any]
     known = keys.get_header(encoded_header)
     if known is None:
         header = _read_header(encoded_header)
-        key = keys.find(header.get("kid"), header["alg"])
+        key = keys.find(header.get("kid"), header["alg"], header.get("x5t#S256", header.get("x5t")))
     else:
         key, header = known
     if not key.verify(signing_input, signature):

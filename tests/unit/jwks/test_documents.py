@@ -92,7 +92,7 @@ def test_algorithms_are_those_wanted() -> None:
         (b"", "the JWK Set: not JSON"),
         (b"<html>Service unavailable</html>", "the JWK Set: not JSON"),
         (b'{"keys": [', "the JWK Set: not JSON"),
-        (b"\xff", "the JWK Set: not UTF-8"),
+        (b"\xff", "the JWK Set: not JSON"),
         (b"[]", "the JWK Set is not a JSON object"),
         (b"{}", "the JWK Set has no array of keys"),
         (b'{"keys": {}}', "the JWK Set has no array of keys"),
