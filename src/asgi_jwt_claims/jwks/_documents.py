@@ -142,8 +142,11 @@ def _with_known(found: list[Key], before: KeySet | None) -> KeySet:
     return KeySet(keys)
 
 
-def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
-    """Read the `jwks_uri` of a metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2)."""
+def read_metadata(body: bytes, issuer: str, **plain_http: Any) -> str:
+    """Read the `jwks_uri` of a metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
+
+    `plain_http` are the options of `check_address`.
+    """
     document = _object(body, "metadata")
     # RFC 8414 section 3.3, code point for code point: or one issuer could speak for another.
     named = document.get("issuer")
@@ -155,7 +158,7 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
             )
         shown = repr(named[:_MAX_REASON]) if isinstance(named, str) else "none that is a string"
         raise RefusedDocumentError(f"the metadata is of another issuer: it names {shown}")
-    problem = check_address(document.get("jwks_uri"), loopback_http=loopback_http)
+    problem = check_address(document.get("jwks_uri"), **plain_http)
     if problem is not None:
         raise RefusedDocumentError(f"the jwks_uri of the metadata {problem}")
     return str(document["jwks_uri"])

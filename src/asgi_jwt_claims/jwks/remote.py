@@ -26,6 +26,7 @@ from ._discovery import Provider
 from ._documents import ReadSet, RefusedDocumentError
 from ._schedule import Schedule
 from ._single_flight import Fetching, SingleFlight
+from ._urls import checked_hosts
 from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
 from .fetch import Fetch, HTTPXFetch, why_not_fetched
 from .policy import FetchPolicy
@@ -48,13 +49,15 @@ class RemoteKeySet(KeySource):
     Args:
         url: The https URL of the JWK Set.
         issuer: The issuer whose metadata says where its keys are (OpenID Connect Discovery 1.0 section 4, else RFC 8414
-            section 3), in place of `url`; exactly as it stands in the metadata and in the tokens.
+            section 3.1), in place of `url`; exactly as it stands in the metadata and in the tokens.
         algorithms: The only `alg` values that keys may be for. A key that does not name its own is bound to the first
             that fits it. If empty, all but those of secrets, and RS256 for an RSA key that does not name its own.
         policy: When to fetch, and how much of a response to read.
         fetch: The function that fetches; None for `HTTPXFetch()`.
         on_event: A function that receives every `KeySetEvent`; sync, or async and cancelled after one second.
         loopback_http: Whether an address on loopback may also be http.
+        insecure_http_hosts: Hosts of a private network that may also be asked by http, such as `["keycloak"]`. Anyone
+            who can answer in their place can forge tokens.
         monotonic: A clock in seconds that never jumps.
 
     Attributes:
@@ -75,6 +78,7 @@ class RemoteKeySet(KeySource):
         fetch: Fetch | None = None,
         on_event: OnKeySetEvent | None = None,
         loopback_http: bool = False,
+        insecure_http_hosts: Iterable[str] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         url, issuer = plain(url), plain(issuer)
@@ -101,6 +105,7 @@ class RemoteKeySet(KeySource):
             policy=policy,
             algorithms=_checked_algorithms(algorithms),
             loopback_http=loopback_http,
+            insecure_http_hosts=checked_hosts(insecure_http_hosts),
         )
         self._on_event = on_event
         self._monotonic = monotonic
