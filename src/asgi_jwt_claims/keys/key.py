@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from asgi_jwt_claims.errors import KeyConfigurationError, SigningKeyMissingError
 from asgi_jwt_claims.jose import algorithms as _jose
 from asgi_jwt_claims.jose.compact import b64url_encode
-from asgi_jwt_claims.runtime.values import Frozen, plain
+from asgi_jwt_claims.runtime.values import Frozen, HiddenSecret, plain, revealed
 
 from . import _loading, _material
 from ._secrets import check_secret
@@ -134,32 +134,39 @@ class Key(Frozen):
 
     @classmethod
     @keeps_no_secret
-    def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
-        """Load a secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512. A str counts as UTF-8."""
-        if not isinstance(secret, str | bytes):
-            raise KeyConfigurationError(f"a secret must be str or bytes, not {type(secret).__name__}")
-        return cls(_as_bytes(secret), algorithm, kid)
+    def from_secret(
+        cls, secret: str | bytes | HiddenSecret, algorithm: str = "HS256", *, kid: str | None = None
+    ) -> Key:
+        """Load a secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512. A str counts as UTF-8.
+
+        Instead of str or bytes it may be pydantic's `SecretStr` or `SecretBytes`, like PEM text and passwords.
+        """
+        text = revealed(secret)
+        if not isinstance(text, str | bytes):
+            raise KeyConfigurationError(f"a secret must be str or bytes, not {type(text).__name__}")
+        return cls(_as_bytes(text), algorithm, kid)
 
     @classmethod
     @keeps_no_secret
     def from_pem(
         cls,
-        pem: str | bytes,
+        pem: str | bytes | HiddenSecret,
         algorithm: str | None = None,
         *,
         kid: str | None = None,
-        password: str | bytes | None = None,
+        password: str | bytes | HiddenSecret | None = None,
     ) -> Key:
         """Load a private key, a public key or a certificate from PEM text. An encrypted key needs its password.
 
         The `algorithm` is one of the key's. None is RS256 for RSA, EdDSA for Ed25519 and Ed448, and that of the curve
         for EC.
         """
-        if not isinstance(pem, str | bytes):
+        text, opener = revealed(pem), revealed(password)
+        if not isinstance(text, str | bytes):
             raise KeyConfigurationError(
-                f"PEM must be str or bytes, not {type(pem).__name__}; to read a file: path.read_text()"
+                f"PEM must be str or bytes, not {type(text).__name__}; to read a file: path.read_text()"
             )
-        return load_pem(_as_bytes(pem), algorithm, kid, None if password is None else _as_bytes(password))
+        return load_pem(_as_bytes(text), algorithm, kid, None if opener is None else _as_bytes(opener))
 
     @classmethod
     @keeps_no_secret
