@@ -102,6 +102,9 @@ def headed() -> Iterator[Oddity]:
     yield Oddity("only alg", "S30, S43", HS.seal(b'{"alg":"HS256"}', PAYLOAD), "Nothing else is needed.")
     # S39
     others: dict[str, Any] = {
+        "jku": "https://mallory.example/jwks.json",
+        "x5u": "https://mallory.example/certificate.pem",
+        "x5c": ["MIIB"],
         "x5t": "dGhpcyBpcyBhIFNIQTEgdGVzdCE",
         "x5t#S256": b64(bytes(32)).decode(),
         "x": {"nested": [1, None]},

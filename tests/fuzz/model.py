@@ -153,7 +153,7 @@ def _check_text_and_depth(value: Any, levels: int) -> None:
 
 # Tokens ---------------------------------------------------------------------------------------------------------------
 
-REFUSED_HEADERS = {"crit", "b64", "zip", "jwk", "jku", "x5u", "x5c", "cty"}
+REFUSED_HEADERS = {"crit", "b64", "zip", "jwk", "cty"}
 TYPES_OF_JWT = {"jwt", "application/jwt"}
 TYPES_OF_ACCESS_TOKENS = TYPES_OF_JWT | {"at+jwt", "application/at+jwt"}
 

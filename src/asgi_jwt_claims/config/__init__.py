@@ -26,6 +26,7 @@ from .issuer_template import IssuerTemplate, key_sets_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
+    from asgi_jwt_claims.runtime.values import HiddenSecret
 
 _Place: TypeAlias = str | ClaimPath | list[str | ClaimPath] | tuple[ClaimPath, ...]
 _Value: TypeAlias = str | float
@@ -62,7 +63,7 @@ class JWTConfig(_Base):
     `verification_keys` or `jwks` to verify; minting then raises `SigningKeyMissingError`.
 
     Args:
-        secret_key: A shared secret (str or bytes) that signs and verifies.
+        secret_key: A shared secret (str or bytes, or pydantic's `SecretStr`) that signs and verifies.
         algorithm: The algorithm of `secret_key`: HS256 (the default), HS384 or HS512.
         signing_key: The `Key` that signs. It verifies too.
         verification_keys: Further keys that only verify: the previous key after a rotation, or keys of other issuers.
@@ -113,7 +114,7 @@ class JWTConfig(_Base):
         KeyConfigurationError: A key cannot be used.
     """
 
-    secret_key: dataclasses.InitVar[str | bytes | None] = None
+    secret_key: dataclasses.InitVar[str | bytes | HiddenSecret | None] = None
     algorithm: dataclasses.InitVar[str | None] = None
     signing_key: Key | None = None
     verification_keys: KeySet | Iterable[Key] = ()
@@ -144,7 +145,7 @@ class JWTConfig(_Base):
     on_event: OnAuthEvent | None = None
     accepted_events: bool = False
 
-    def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
+    def __post_init__(self, secret_key: str | bytes | HiddenSecret | None, algorithm: str | None) -> None:
         settings = self._settings() | {"secret_key": secret_key, "algorithm": algorithm}
         object.__setattr__(self, "_prepared", prepare(settings))
         for field in dataclasses.fields(self):
@@ -230,14 +231,17 @@ class JWTConfig(_Base):
         """Read the settings from a mapping such as Sanic's `app.config`: `JWT_SECRET_KEY`, `JWT_ISSUER` and so on.
 
         Members without the `prefix` are left alone; one with the prefix that names no setting is an error. Text is
-        converted: seconds for durations, commas in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys
-        (`JWT_ALGORITHM` then says which algorithm). With `JWT_JWKS` the defaults are those of `for_issuer`.
+        converted: seconds for durations, commas or JSON in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set
+        for keys (`JWT_ALGORITHM` then says which algorithm). `JWT_SECRET_KEY_FILE`, `JWT_SIGNING_KEY_FILE` and
+        `JWT_VERIFICATION_KEYS_FILE` are paths of files with them. `JWT_COOKIES_SECURE` and the like are arguments of
+        `TokenCookies`, `JWT_JWKS_TIMEOUT` and the like those of `RemoteKeySet`, `FetchPolicy` and `HTTPXFetch`. With
+        `JWT_JWKS` the defaults are those of `for_issuer`.
 
         Raises:
-            SettingError: A setting is unknown or cannot be used.
+            SettingError: A setting is unknown or cannot be used, or a file cannot be read.
             KeyConfigurationError: A key cannot be used.
         """
-        settings = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__)
+        settings, options = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__)
         keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")
         if all(settings.get(name) is None for name in keys):
             raise SettingError(
@@ -247,7 +251,10 @@ class JWTConfig(_Base):
         address = settings.get("jwks")
         if isinstance(address, str):
             is_discovered = address == "discover"
-            settings["jwks"] = key_sets_of(settings.get("issuer")) if is_discovered else remote.RemoteKeySet(address)
+            issuer = settings.get("issuer")
+            settings["jwks"] = (
+                key_sets_of(issuer, **options) if is_discovered else remote.RemoteKeySet(address, **options)
+            )
         return cls(**(settings if address is None else {**_OF_PROVIDERS, **settings}))
 
     @classmethod

@@ -222,11 +222,15 @@ def is_unasked(error: TokenError) -> bool:
     return error.evidence.get("reason") == _UNASKED
 
 
-def key_sets_of(issuer: Any) -> KeySource:
-    """Return what finds the keys of an issuer, or of each tenant of a template, through metadata."""
+def key_sets_of(issuer: Any, **options: Any) -> KeySource:
+    """Return what finds the keys of an issuer, or of each tenant of a template, through metadata.
+
+    `options` are those of `RemoteKeySet`.
+    """
     if isinstance(issuer, IssuerTemplate):
-        return jwks.TenantKeySets()
-    return jwks.RemoteKeySet(issuer=issuer if isinstance(issuer, str | None) else next(iter(issuer), None))
+        return jwks.TenantKeySets((lambda one: jwks.RemoteKeySet(issuer=one, **options)) if options else None)
+    issuer = issuer if isinstance(issuer, str | None) else next(iter(issuer), None)
+    return jwks.RemoteKeySet(issuer=issuer, **options)
 
 
 class Issuers(NamedTuple):

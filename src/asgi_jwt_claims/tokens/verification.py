@@ -29,9 +29,11 @@ from .unverified import fetch_keys, issuer_of
 
 __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_token", "verify_token_async"]
 
-# RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A key that
-# comes with the token proves nothing (RFC 8725 section 3.10), so a token that brings one is refused, not just ignored.
-_REFUSED_HEADERS = ("crit", "b64", "zip", "jwk", "jku", "x5u", "x5c")
+# RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A token that
+# brings a bare key (`jwk`) expects to be verified with it, which proves nothing (RFC 8725 section 3.10). Addresses of keys
+# and certificates (`jku`, `x5u`, `x5c`) are optional hints (RFC 7515 sections 4.1.2, 4.1.5 and 4.1.6), which some issuers
+# always write: they are ignored, so nothing is fetched from there, and no key is taken from them.
+_REFUSED_HEADERS = ("crit", "b64", "zip", "jwk")
 
 
 def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- its name
@@ -158,7 +160,7 @@ def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any]
     known = keys.get_header(encoded_header)
     if known is None:
         header = _read_header(encoded_header)
-        key = keys.find(header.get("kid"), header["alg"])
+        key = keys.find(header.get("kid"), header["alg"], header.get("x5t#S256", header.get("x5t")))
     else:
         key, header = known
     if not key.verify(signing_input, signature):
