@@ -180,7 +180,7 @@ def test_what_cannot_be_set_is_named(environ: dict[str, Any], match: str) -> Non
 )
 def test_lists_may_be_json(name: str, text: str, value: Any) -> None:
     """In JSON an inner list is a path, and an object of required claims demands their values."""
-    settings, _ = _environment.read({f"JWT_{name.upper()}": text}, "JWT_", FIELDS)
+    settings, _ = _environment.read({f"JWT_{name.upper()}": text}, "JWT_", FIELDS, {})
     assert value == settings[name]
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import tokenize
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, TokenError
 from asgi_jwt_claims.config import _providers
@@ -150,8 +154,8 @@ def test_every_argument_that_is_needed_must_be_given(name: str) -> None:
         with pytest.raises(SettingError, match=rf'for_provider\("{name}"\) needs .*{names[0]}=\.\.\.') as caught:
             configured(name, **dict.fromkeys(names, ...))
         assert row.hint in str(caught.value)
-        for given in names:  # one of them is enough
-            assert configured(name, **{**dict.fromkeys(names, ...), given: arguments.get(given, "x")}).is_remote
+        for one in names:  # one of them is enough
+            assert configured(name, **{**dict.fromkeys(names, ...), one: arguments.get(one, "x")}).is_remote
     with pytest.raises(SettingError, match=rf'for_provider\("{name}"\) needs'):
         JWTConfig.for_provider(name)
 
@@ -180,6 +184,18 @@ def test_what_becomes_part_of_an_address_is_checked(name: str) -> None:
         for value in ("", "a b", "a/../b?", "evil.example/#", "{x}", "a@b", "a\n", 7, ["a"], "ä.example", ".."):
             with pytest.raises(SettingError, match=rf"{key} must be|needs"):
                 configured(name, **{key: value})
+
+
+@given(value=st.text(max_size=12) | st.from_regex(r"[a-zA-Z0-9._~:/@?#-]{1,12}", fullmatch=True))
+def test_an_argument_stays_in_its_place(value: str) -> None:
+    """Any text either becomes one host or one part of a path, or the preset is not built."""
+    with contextlib.suppress(SettingError):
+        parts = urlsplit(str(configured("auth0", domain=value).issuer))
+        assert ("https", value, "/", "", "") == tuple(parts)
+    with contextlib.suppress(SettingError):
+        parts = urlsplit(str(configured("keycloak", realm=value).issuer))
+        assert ("sso.example.com", f"/realms/{value}", "", "") == tuple(parts)[1:]
+        assert ".." != value
 
 
 MISUSED: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -361,6 +377,58 @@ async def test_groups_that_stand_elsewhere_refuse_what_asks_for_roles() -> None:
     """Roles that Entra leaves out because there are too many are unreadable, and not absent."""
     token = await read(mint(SHAPES["entra"], {"roles": ..., "_claim_names": {"roles": "src1"}}), configured("entra"))
     assert ({"roles"}, frozenset()) == (set(token.unreadable), token.roles)
+
+
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "keycloak": {"URL": "https://sso.example.com", "REALM": "staff", "AUDIENCE": "books,api", "CLIENT_ID": "web"},
+    "github_actions": {"AUDIENCE": "https://api.example.com", "REPOSITORY_ID": "41,42", "REPOSITORY_OWNER_ID": "7"},
+    "entra_multi_tenant": {
+        "TENANTS": "11111111-2222-3333-4444-555555555555",
+        "AUDIENCE": "aaaaaaaa-2222-3333-4444-555555555555",
+    },
+    "kubernetes": {"ISSUER": "https://k8s.example.com", "AUDIENCE": "books", "NAMESPACE": "shop"},
+    "google": {"AUDIENCE": "c1.apps.googleusercontent.com", "ACCEPT_ID_TOKENS": "true"},
+    "clerk": {"FRONTEND_API": "clerk.example.com", "AUTHORIZED_PARTIES": "https://app.example.com", "LEEWAY": "5"},
+    "workos": {"CLIENT_ID": "client_1", "REQUIRED_CLAIMS": '{"org_id": "org_1"}'},
+}
+
+
+@for_each("name", [*ENVIRONMENTS])
+async def test_a_preset_from_the_environment(name: str) -> None:
+    """JWT_PROVIDER names a preset, and its arguments are variables like any setting."""
+    shape = SHAPES[name]
+    environ = {"JWT_PROVIDER": name, **{f"JWT_{key}": value for key, value in ENVIRONMENTS[name].items()}}
+    built = JWTConfig.from_env(environ=environ)
+    config = built.replace(jwks=RemoteKeySet("https://keys.example.com", fetch=Published(shape)))
+    assert (name, shape.identity) == (name, (await read(mint(shape), config)).identity)
+    for changes in (*shape.tenants, *shape.id_tokens):
+        assert (name, changes, True) == (name, changes, await refuses(mint(shape, changes), config))
+
+
+def test_a_preset_from_the_environment_is_checked_like_any_other() -> None:
+    """A misspelt preset, a missing argument and an argument of another preset are refused, and keys may be tuned."""
+    for environ, match in (
+        ({"JWT_PROVIDER": "keycloack"}, "did you mean 'keycloak'"),
+        ({"JWT_PROVIDER": "aws_alb"}, "not supported"),
+        ({"JWT_PROVIDER": "apple", "JWT_AUDIENCE": "x"}, "accept_id_tokens=True"),
+        ({"JWT_PROVIDER": "cognito", "JWT_REALM": "x"}, "JWT_REALM is not a setting"),
+        ({"JWT_REALM": "x"}, "JWT_REALM is not a setting"),
+        ({"JWT_PROVIDER": "github_actions", "JWT_AUDIENCE": "x"}, "needs repository=... or"),
+    ):
+        with pytest.raises(SettingError, match=match):
+            JWTConfig.from_env(environ=environ)
+    environ = {"JWT_PROVIDER": "apple", "JWT_AUDIENCE": "x", "JWT_ACCEPT_ID_TOKENS": "true"}
+    tuned = JWTConfig.from_env(environ={**environ, "JWT_JWKS_TIMEOUT": "1"}).jwks
+    assert isinstance(tuned, RemoteKeySet)
+    assert 1 == tuned.policy.timeout
+    other = JWTConfig.from_env(
+        environ={**environ, "JWT_JWKS": "https://keys.example.com", "JWT_JWKS_TIMEOUT": "1"}
+    ).jwks
+    assert "https://keys.example.com" in repr(other)
+    mapping = {"jwt_provider": "workos", "jwt_client_id": "client_1"}
+    assert JWTConfig.from_mapping(mapping, "jwt_").is_remote
+    with pytest.raises(SettingError, match="did you mean JWT_PROVIDER"):
+        JWTConfig.from_mapping({"JWT_provider": "workos", "JWT_CLIENT_ID": "client_1"})
 
 
 # The table ------------------------------------------------------------------------------------------------------------

@@ -214,16 +214,16 @@ class JWTConfig(_Base):
         Args:
             name: The name of the provider, such as `"keycloak"`.
             arguments: What the provider needs, such as `realm`, and any settings. What the preset demands of claims
-                cannot be taken away: `required_claims` come on top. `fetch`, `policy` and `loopback_http` are those of
-                `RemoteKeySet`.
+                cannot be taken away: `required_claims` come on top. `fetch`, `policy`, `loopback_http` and
+                `insecure_http_hosts` are those of `RemoteKeySet`.
 
         Raises:
             SettingError: The provider is not known, an argument is missing, or one cannot be used.
         """
-        from ._provider_table import PROVIDERS, UNSUPPORTED  # noqa: PLC0415 -- loads anyio, as the next one
+        from . import _provider_table as table  # noqa: PLC0415 -- loads anyio, as the next one
         from ._providers import settings_for  # noqa: PLC0415
 
-        settings = settings_for(name, arguments, PROVIDERS, UNSUPPORTED, JWTConfig.__dataclass_fields__)
+        settings = settings_for(name, arguments, table.PROVIDERS, table.UNSUPPORTED, JWTConfig.__dataclass_fields__)
         return cls(**{**_OF_PROVIDERS, **settings})
 
     @classmethod
@@ -235,14 +235,17 @@ class JWTConfig(_Base):
         for keys (`JWT_ALGORITHM` then says which algorithm). `JWT_SECRET_KEY_FILE`, `JWT_SIGNING_KEY_FILE` and
         `JWT_VERIFICATION_KEYS_FILE` are paths of files with them. `JWT_COOKIES_SECURE` and the like are arguments of
         `TokenCookies`, `JWT_JWKS_TIMEOUT` and the like those of `RemoteKeySet`, `FetchPolicy` and `HTTPXFetch`. With
-        `JWT_JWKS` the defaults are those of `for_issuer`.
+        `JWT_JWKS` the defaults are those of `for_issuer`. `JWT_PROVIDER` names the provider of `for_provider`, whose
+        arguments are then `JWT_REALM` and the like.
 
         Raises:
             SettingError: A setting is unknown or cannot be used, or a file cannot be read.
             KeyConfigurationError: A key cannot be used.
         """
-        settings, options = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__)
-        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")
+        provider = mapping.get(f"{prefix}PROVIDER", mapping.get(f"{prefix}provider"))
+        arguments = {"provider": "str", **({} if provider is None else _kinds_of_arguments(provider))}
+        settings, options = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__, arguments)
+        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks", "provider")
         if all(settings.get(name) is None for name in keys):
             raise SettingError(
                 f"no key: set {prefix}SECRET_KEY, {prefix}SIGNING_KEY, {prefix}VERIFICATION_KEYS or {prefix}JWKS; make "
@@ -255,12 +258,21 @@ class JWTConfig(_Base):
             settings["jwks"] = (
                 key_sets_of(issuer, **options) if is_discovered else remote.RemoteKeySet(address, **options)
             )
+        if provider is not None:
+            return cls.for_provider(**{"name": settings.pop("provider"), **settings, **({} if address else options)})
         return cls(**(settings if address is None else {**_OF_PROVIDERS, **settings}))
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:
         """Read the settings from environment variables, those of `os.environ` by default, as `from_mapping` does."""
         return cls.from_mapping(os.environ if environ is None else environ, prefix)
+
+
+def _kinds_of_arguments(provider: Any) -> dict[str, str]:
+    from . import _provider_table as table  # noqa: PLC0415 -- loads anyio, as the next one
+    from ._providers import kinds_of_arguments  # noqa: PLC0415
+
+    return kinds_of_arguments(provider, table.PROVIDERS, table.UNSUPPORTED)
 
 
 def check_config(config: object, call: str) -> None:

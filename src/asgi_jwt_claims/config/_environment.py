@@ -81,17 +81,18 @@ _OTHER_NAMES = {
 
 
 def read(
-    mapping: Mapping[str, Any], prefix: str, fields: Mapping[str, dataclasses.Field[Any]]
+    mapping: Mapping[str, Any], prefix: str, fields: Mapping[str, dataclasses.Field[Any]], arguments: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the settings among a mapping's members, and convert text as the types and defaults of `fields` say.
 
-    Returns the settings, and the further arguments of the `RemoteKeySet` at the address `jwks`.
+    `arguments` are further names with their types: those of a preset. Returns the settings with these arguments, and the
+    further arguments of the `RemoteKeySet`.
 
     Raises:
         SettingError: A member with the prefix names no setting, or its text cannot be converted.
         KeyConfigurationError: The text of a key cannot be used.
     """
-    kinds = {name: str(field.type) for name, field in fields.items()}
+    kinds = {**{name: str(field.type) for name, field in fields.items()}, **arguments}
     policy = {field.name: str(field.type) for field in dataclasses.fields(remote.FetchPolicy)}
     cookies = {field.name: str(field.type) for field in dataclasses.fields(TokenCookies)}
     for group, options in (("jwks", {**policy, **_OF_KEY_SET, **_OF_FETCH}), ("cookies", cookies)):
@@ -109,13 +110,13 @@ def read(
         shown = _contents(value, key) if named != name else revealed(value)
         given[name] = _from_text(name, kinds[name], shown, key, may_be_none) if isinstance(shown, str) else shown
         written[name] = key
-    settings = {name: value for name, value in given.items() if name in fields}
+    settings = {name: value for name, value in given.items() if name in fields or name in arguments}
     groups = {group: _group(given, group, fields) for group in ("jwks", "cookies")}
     if groups["cookies"]:
         if "cookies" in settings:
             raise SettingError(f"{written['cookies']} and {prefix}COOKIES_... are both set; keep one of them")
         settings["cookies"] = TokenCookies(**groups["cookies"])
-    if groups["jwks"] and not isinstance(settings.get("jwks"), str):
+    if groups["jwks"] and "provider" not in settings and not isinstance(settings.get("jwks"), str):
         raise SettingError(f"{prefix}JWKS_... needs {prefix}JWKS to be the URL of a JWK Set, or discover")
     _load_keys(settings, written)
     return settings, _remote_options(groups["jwks"], policy)

@@ -18,7 +18,7 @@ from .issuer_template import IssuerTemplate
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys.key_set import KeySource
 
-__all__ = ["Provider", "settings_for"]
+__all__ = ["Provider", "kinds_of_arguments", "settings_for"]
 
 Claim: TypeAlias = str | tuple[str, ...]
 """The name of a claim, or the path to one."""
@@ -84,7 +84,7 @@ class _KeysOfOneClient(RemoteKeySet):
     is_for_one_client = True
 
 
-_OF_KEYS: Final = ("fetch", "policy", "loopback_http")
+_OF_KEYS: Final = ("fetch", "policy", "loopback_http", "insecure_http_hosts")
 """Arguments that are those of the `RemoteKeySet`."""
 
 _DECIDED: Final = ("issuer", "type_claim", "user_claims_claim")
@@ -133,6 +133,18 @@ def settings_for(
     }
 
 
+def kinds_of_arguments(
+    name: object, providers: Mapping[str, Provider], unsupported: Mapping[str, str]
+) -> dict[str, str]:
+    """The arguments of a row that are no settings, each with its type, for those that come as text.
+
+    Raises:
+        SettingError: There is no such row.
+    """
+    row = _find_row(str(plain(name)), providers, unsupported)
+    return {**dict.fromkeys(_own(row), "Iterable[str]"), **dict.fromkeys(_in_addresses(row), "str")}
+
+
 def _find_row(name: str, providers: Mapping[str, Provider], unsupported: Mapping[str, str]) -> Provider:
     if name in providers:
         return providers[name]
@@ -158,8 +170,14 @@ def _in_claims(row: Provider) -> dict[str, None]:
     return _names_in(*row.claims.values())
 
 
+def _own(row: Provider) -> dict[str, None]:
+    """All arguments of a row that are no settings."""
+    tenants = {"tenants": None} if "tenants" in row.needs else {}
+    return {**_in_addresses(row), **_in_claims(row), **tenants}
+
+
 def _check_names(row: Provider, arguments: Mapping[str, Any], fields: Collection[str], call: str) -> None:
-    own = {**_in_addresses(row), **_in_claims(row), **({"tenants": None} if "tenants" in row.needs else {})}
+    own = _own(row)
     known = {*own, *_OF_KEYS, *fields} - (set(_DECIDED) - set(own))
     for name in arguments:
         if name not in known:
