@@ -69,8 +69,9 @@ class Prepared:
 
     `tenant_sets` is the key source if each tenant of a template has keys of its own. `algorithms` are those that keys may
     be for. `audiences` are all names of this application, `minted_audience` is the `aud` of minted tokens, and `demands`
-    are what every token must carry, with the names alone in `required`. The `*_seconds` are the durations in seconds;
-    None means that there is no limit. `longest_seconds`, the longest lifetime that is minted, is then infinity.
+    are what every token must carry, of which `required` are the names alone and `has_demands` says whether there is more.
+    The `*_seconds` are the durations in seconds; None means that there is no limit. `longest_seconds`, the longest
+    lifetime that is minted, is then infinity.
 
     `is_lenient` says that the tokens are another party's, so that a claim which decides nothing refuses none. The
     `*_name` are the one claim at the top that holds identity, roles or scopes; empty if a path or several are set.
@@ -86,6 +87,7 @@ class Prepared:
     minted_audience: str | list[str] | None
     required: tuple[str, ...]
     demands: Demands
+    has_demands: bool
     claim_names: ClaimNames
     is_lenient: bool
     identity_name: str
@@ -134,6 +136,7 @@ def prepare(settings: dict[str, Any]) -> Prepared:
         minted_audience=list(audiences) if len(audiences) > 1 else next(iter(audiences), None),
         required=demands.names,
         demands=demands,
+        has_demands=bool(demands.values or demands.functions),
         claim_names=claim_names,
         is_lenient=settings["jwks"] is not None
         or (settings["type_claim"] is None and settings["user_claims_claim"] is None),

@@ -78,13 +78,8 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
     own = config.user_claims_claim
     if own is not None and not isinstance(claims.get(own, {}), dict):
         raise errors.InvalidClaimError(claim=own, reason="not an object")
-    for demand in prepared.demands.values:
-        demand.find(claims)
-    return (_parse_foreign if prepared.is_lenient else _parse_own)(claims, header, payload, config)
-
-
-def _parse_own(claims: dict[str, Any], header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
-    prepared = config._prepared
+    if prepared.is_lenient:
+        return _parse_foreign(claims, header, payload, config)
     # Nearly every token carries whole seconds and non-empty strings, which need no further check.
     subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
     issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
@@ -121,7 +116,7 @@ def _parse_own(claims: dict[str, Any], header: dict[str, Any], payload: str, con
         prepared.claim_names,
         {},
         (),
-        _judged(claims, prepared) if prepared.demands.functions else (),
+        _demanded(claims, prepared) if prepared.has_demands else (),
     )
 
 
@@ -171,7 +166,7 @@ def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str,
         tuple([(use, name_of(path)) for use, path in unread if not _is_demanded(path, use, prepared)])
         if unread
         else (),
-        _judged(claims, prepared) if prepared.demands.functions else (),
+        _demanded(claims, prepared) if prepared.has_demands else (),
     )
 
 
@@ -203,7 +198,10 @@ def _foreign_audience(claims: dict[str, Any], prepared: Prepared) -> tuple[str, 
     return audience
 
 
-def _judged(claims: dict[str, Any], prepared: Prepared) -> tuple[Any, ...]:
+def _demanded(claims: dict[str, Any], prepared: Prepared) -> tuple[Any, ...]:
+    """Check the values that are demanded, and return those that functions judge."""
+    for demand in prepared.demands.values:
+        demand.find(claims)
     return tuple([demand.find(claims) for demand in prepared.demands.functions])
 
 

@@ -228,7 +228,8 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
     for name in config._prepared.required:
         if name not in claims:
             raise MintingError(f"required_claims names {name!r}, which this token would not carry")
-    _check_demands(claims, config)
+    if config._prepared.has_demands:
+        _check_demands(claims, config)
     jose_header = default_header if headers is None else {**default_header, **_extra_headers(headers, kind)}
     if config.type_claim is None:
         sign = sign_of_another_kind(claims, jose_header, accept_id_tokens=config.accept_id_tokens)
