@@ -330,6 +330,16 @@ async def test_without_waiting_an_async_function_cannot_be_asked() -> None:
 
 
 @KINDS
+async def test_without_waiting_a_function_that_fails_lets_in_no_token(kind: str) -> None:
+    """`verify_token` answers the error of a sync function with 503 too, and does not wait for an async one."""
+    provider = Provider()
+    config = of_tenants(provider, asking({"acme": OSError("down")}, [], kind))
+    await config.jwks.fetch_now()  # type: ignore[union-attr]  # a RemoteKeySet
+    with pytest.raises(KeysUnavailableError):
+        verify_token(token_of(provider, "acme"), config)
+
+
+@KINDS
 async def test_the_middleware_waits_for_the_function(kind: str) -> None:
     """A request of a new tenant is let in at once, one of a foreign tenant refused; other errors cause no question."""
     provider, asked = Provider(), list[str]()

@@ -274,13 +274,11 @@ def _demands(row: Provider, given: Mapping[str, Any], call: str) -> dict[tuple[s
 
 
 def _paths(claims: tuple[Claim, ...], given: Mapping[str, Any]) -> tuple[Claim, ...]:
-    """The claims of a row; one with `{audience}` in it stands for one claim for each audience."""
+    """The claims of a row as paths; one with `{audience}` in it stands for one claim for each audience."""
     found: dict[Claim, None] = {}
-    for claim in claims:
-        path = _path(claim)
+    for path in map(_path, claims):
         for audience in _several(given["audience"]) if _names_in(*path) else ("",):
-            parts = tuple(part.format_map({"audience": audience}) for part in path)
-            found[parts if len(parts) > 1 else parts[0]] = None
+            found[tuple(part.format_map({"audience": audience}) for part in path)] = None
     return tuple(found)
 
 

@@ -162,8 +162,7 @@ class IssuerTemplate(Frozen):
         except Exception as error:  # noqa: BLE001 -- of the application
             raise _failed(error) from None
         if inspect.isawaitable(answer):  # of a lambda around an async function, for example
-            if inspect.iscoroutine(answer):
-                answer.close()
+            getattr(answer, "close", int)()  # or Python warns that it was never awaited
             raise KeysUnavailableError(_UNASKED, iss=issuer)
         return self._keep(issuer, answer)
 

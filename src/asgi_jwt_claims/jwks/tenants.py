@@ -102,14 +102,12 @@ class TenantKeySets(KeySource):
 
     def refresh_if_due(self, issuer: str | None = None) -> None:
         """Do so for the set of the issuer, which has just verified a token."""
-        issuer = issuer or ""
-        tenant = self._tenants.get(issuer)
-        if tenant is None:
-            return
         with self._lock:
+            tenant = self._tenants.get(issuer or "")
+            if tenant is None:
+                return
             tenant.used_at = time.monotonic()
-            if issuer in self._tenants:  # another thread may have just taken it away
-                self._tenants.move_to_end(issuer)
+            self._tenants.move_to_end(issuer or "")
         tenant.keys.refresh_if_due()
 
     async def fetch_of(self, issuer: str, error: TokenError) -> bool:

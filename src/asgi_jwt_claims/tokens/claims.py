@@ -290,9 +290,8 @@ def check_claims(fields: TokenFields, config: JWTConfig, *, heed_exp: bool = Tru
     if prepared.max_age_seconds is not None or prepared.max_lifetime_seconds is not None:
         _check_age(issued_at, expires_at, prepared, now)
     # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
-    issuers = prepared.issuers
-    if fields.issuer != issuers.canonical:
-        issuers.check(fields.issuer)
+    if fields.issuer != prepared.issuers.canonical:
+        prepared.issuers.check(fields.issuer)
     # RFC 7519 section 4.1.3: a recipient that no value of a present aud names must refuse the token.
     audience = fields.audience
     if audience and prepared.audiences.isdisjoint(audience):

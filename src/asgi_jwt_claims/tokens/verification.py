@@ -118,15 +118,17 @@ def verify(
     """
     raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
-    sets, issuer = prepared.tenant_sets, None
-    if sets is not None:
-        issuer = sets.issuer_cache.get(hash(raw))
-        if issuer is None:
-            framed = framed or split_compact(raw)
-            issuer = issuer_of(framed)
+    sets = prepared.tenant_sets
     try:
-        key_source = prepared.key_source if sets is None or issuer is None else sets.of(issuer)
-        keys = key_source.keys  # read once: what one set of keys verifies is never remembered under another
+        # Read once: what one set of keys verifies is never remembered under another.
+        if sets is None:
+            keys = prepared.key_source.keys
+        else:
+            issuer = sets.issuer_cache.get(hash(raw))
+            if issuer is None:
+                framed = framed or split_compact(raw)
+                issuer = issuer_of(framed)
+            keys = sets.of(issuer).keys
     except errors.KeysUnavailableError:
         _read_header((framed or split_compact(raw))[0])  # a token that no key could verify is malformed, not unchecked
         raise
@@ -150,8 +152,8 @@ def verify(
         error.verified = _facts(claims, config) if fields is None else facts_of(Token(fields, 0.0))
         raise
     prepared.token_cache.remember(raw, key, keys, fields)
-    if sets is not None and issuer is not None:
-        sets.remember(raw, issuer)
+    if sets is not None and fields.issuer is not None:
+        sets.remember(raw, fields.issuer)
     return Token(fields, verified_at, source)
 
 

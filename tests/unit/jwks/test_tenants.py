@@ -228,6 +228,20 @@ async def test_a_set_that_cannot_be_made(caplog: pytest.LogCaptureFixture) -> No
     assert 2 == caplog.text.count("no key set could be made for an issuer")
 
 
+async def test_issuers_of_tokens_are_remembered_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only verified tokens are remembered, and no more than there is room for; one remembered wrongly is only refused."""
+    monkeypatch.setattr(tenants, "_MAX_ISSUERS", 3)
+    of = Tenants()
+    for number in range(10):
+        await of.verdict(token_of("acme", jti=str(number)))
+        await of.verdict(token_of("acme", OTHER, jti=str(number)))
+        assert 1 <= len(of.sets.issuer_cache) <= 3
+    await of.verdict(token_of("other", OTHER))
+    raw = token_of("acme")
+    of.sets.remember(raw.encode(), issuer("other"))
+    assert "invalid_signature" == await of.verdict(raw)
+
+
 async def test_discovery_at_each_tenant() -> None:
     """Without a function, the keys are found through the metadata of each tenant; `for_issuer` does so by itself."""
     template = IssuerTemplate("https://{tenant}.example", allow={"acme"})
