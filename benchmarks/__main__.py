@@ -21,6 +21,7 @@ SECTIONS: Final = (
     "anonymous",
     "growth",
     "remote",
+    "tenants",
     "revocation",
     "connections",
     "imports",

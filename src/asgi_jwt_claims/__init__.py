@@ -10,6 +10,7 @@ from .auth.request import current_token, get_token
 from .config import JWTConfig
 from .config.cookies import TokenCookies
 from .config.events import AuthEvent
+from .config.issuer_template import IssuerTemplate
 from .connections.renewal import renew_token
 from .errors import ConfigurationError, JWTError, TokenError
 from .keys.key import Key
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigurationError",
     "Cookie",
     "ErrorResponse",
+    "IssuerTemplate",
     "JWTConfig",
     "JWTError",
     "JWTMiddleware",

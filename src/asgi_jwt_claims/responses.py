@@ -8,10 +8,10 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from .config.events import AuthEvent, notify, request_facts
+from .config.events import AuthEvent, IssuerListeners, notify, request_facts
 from .errors import (
     ForbiddenError,
     FreshTokenRequiredError,
@@ -26,7 +26,7 @@ from .tokens.token import Token, facts_of
 
 if TYPE_CHECKING:
     from ._asgi import Scope, Send
-    from .config.events import Listeners, OnAuthEvent
+    from .config.events import Listeners
 
 __all__ = [
     "UNAUTHORIZED_CLOSE",
@@ -235,9 +235,8 @@ async def send_response(response: ErrorResponse, scope: Scope, send: Send) -> No
 async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping[str, Any]) -> None:
     """Log a refused request, and report it to the listeners.
 
-    If the token's signature is valid, only the listener of its configuration gets the event. Otherwise each listener
-    gets it once, since the issuer of the token is unknown. `listeners` are those of one configuration or, by issuer, of
-    several.
+    If the token's signature is valid, only the listeners for its issuer get the event. Otherwise each listener gets it
+    once, since the issuer of the token is unknown. `listeners` are those of one configuration or, by issuer, of several.
     """
     log, level = logger(), _DEBUG if isinstance(error, MissingTokenError) else _INFO
     if listeners is None and not log.isEnabledFor(level):
@@ -249,10 +248,6 @@ async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping
     if not verified and isinstance(error, _OF_A_VALID_TOKEN) and isinstance(token, Token):
         verified = facts_of(token)  # a handler raised the error, without saying for which token
     event = AuthEvent(name="refused", code=error.code, **verified, **request)
-    functions: Iterable[OnAuthEvent | None]
-    if not isinstance(listeners, Mapping):
-        functions = (listeners,)
-    else:
-        functions = dict.fromkeys(listeners.values()) if event.issuer is None else (listeners.get(event.issuer),)
+    functions = listeners.of(event.issuer) if isinstance(listeners, IssuerListeners) else (listeners,)
     for function in functions:
         await notify(function, event)

@@ -82,9 +82,6 @@ def absent() -> Iterator[Entry]:
     # S57: an identity under another name
     yield claimed("no identity", "S57", {}, MISSING, "The claim that names somebody.", "provider", "identity")
     yield claimed("identity: null", "S57", {"identity": None}, INVALID, "Nobody.", "provider")
-    yield claimed(
-        "sub: a number beside the identity", "S57", {"sub": 1}, INVALID, "RFC 7519 section 4.1.2.", "provider"
-    )
 
 
 def times() -> Iterator[Entry]:
@@ -148,9 +145,6 @@ def scopes() -> Iterator[Entry]:
     for kind, value in values.items():
         why = "Scopes are one string, divided by single spaces, of RFC 6749's characters."
         yield claimed(f"scope: {kind}", "S59", {"scope": value}, INVALID, why)
-    arrays = {"a space within": ["read write"], "a number within": [1], "an empty name": [""], "an array within": [[]]}
-    for kind, value in arrays.items():
-        yield claimed(f"scp: {kind}", "S59", {"scp": value}, INVALID, "Each of them is one scope.", "provider")
 
 
 def confirmations() -> Iterator[Entry]:

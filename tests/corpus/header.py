@@ -82,11 +82,11 @@ def refused() -> Iterator[Entry]:
         "x5c": [base64.b64encode(spki(RSA)).decode()],
     }
     for name, value in keys.items():
-        raw = HS.token(header={name: value}, sign=MALLORY)
-        yield Entry(f"{name} of the forger", "S39", raw, INVALID, "A key that comes with the token proves nothing.")
-        raw = HS.token(header={name: value})
-        yield Entry(f"{name} beside a good signature", "S39", raw, INVALID, "It is refused, not just ignored.")
-        yield Entry(f"{name}: null", "S39", HS.token(header={name: None}), INVALID, "Null is there all the same.")
+        raw, code = HS.token(header={name: value}, sign=MALLORY), INVALID if name == "jwk" else SIGNATURE
+        yield Entry(f"{name} of the forger", "S39", raw, code, "A key that comes with the token proves nothing.")
+    raw = HS.token(header={"jwk": jwk})
+    yield Entry("jwk beside a good signature", "S39", raw, INVALID, "It is refused, not just ignored.")
+    yield Entry("jwk: null", "S39", HS.token(header={"jwk": None}), INVALID, "Null is there all the same.")
     # S40
     for number, crit in enumerate(
         (["exp"], ["b64"], ["x"], ["alg"], [], ["x", "x"], ["y"], [1], "exp", {}, None, True, 0)

@@ -102,6 +102,9 @@ def headed() -> Iterator[Oddity]:
     yield Oddity("only alg", "S30, S43", HS.seal(b'{"alg":"HS256"}', PAYLOAD), "Nothing else is needed.")
     # S39
     others: dict[str, Any] = {
+        "jku": "https://mallory.example/jwks.json",
+        "x5u": "https://mallory.example/certificate.pem",
+        "x5c": ["MIIB"],
         "x5t": "dGhpcyBpcyBhIFNIQTEgdGVzdCE",
         "x5t#S256": b64(bytes(32)).decode(),
         "x": {"nested": [1, None]},
@@ -173,6 +176,16 @@ def claimed() -> Iterator[Oddity]:
         ("one scope twice", "hs256", "S59", {"scope": "read read"}),
         ("scp as text", "provider", "S59", {"scp": "read write"}),
         ("scp empty", "provider", "S59", {"scp": []}),
+        # S59, S60: of another party, and asked for by nothing
+        ("scp with a space within", "provider", "S59", {"scp": ["read write"]}),
+        ("scp with a number within", "provider", "S59", {"scp": [1]}),
+        ("scp with an empty name", "provider", "S59", {"scp": [""]}),
+        ("scp with an array within", "provider", "S59", {"scp": [[]]}),
+        ("scp null", "provider", "S59", {"scp": None}),
+        ("sub: a number beside the identity", "provider", "S57", {"sub": 1}),
+        ("roles of another shape", "provider", "S60", {"roles": [{"name": "ADMIN"}]}),
+        ("fresh of another shape", "provider", "S60", {"fresh": "yes", "auth_time": "yesterday"}),
+        ("jti and sid of another shape", "provider", "S62", {"jti": 1, "sid": None}),
         ("scp where it is no claim of ours", "hs256", "S59", {"scp": [1, None]}),
         # S60
         ("no user claims", "hs256", "S60", {"user_claims": {}}),

@@ -153,7 +153,7 @@ def _check_text_and_depth(value: Any, levels: int) -> None:
 
 # Tokens ---------------------------------------------------------------------------------------------------------------
 
-REFUSED_HEADERS = {"crit", "b64", "zip", "jwk", "jku", "x5u", "x5c", "cty"}
+REFUSED_HEADERS = {"crit", "b64", "zip", "jwk", "cty"}
 TYPES_OF_JWT = {"jwt", "application/jwt"}
 TYPES_OF_ACCESS_TOKENS = TYPES_OF_JWT | {"at+jwt", "application/at+jwt"}
 
@@ -190,11 +190,17 @@ def claims(reading: Reading, config: JWTConfig, kind: str) -> dict[str, Any]:
     """The claims of a token that is to be accepted as `kind`."""
     payload = strict_json(reading.payload)
     _demand(isinstance(payload, dict) and "cnf" not in payload)
+    # The tokens of another party: what decides nothing refuses nothing.
+    is_lenient = config.type_claim is None and config.user_claims_claim is None
     _demand(config.type_claim is not None or not _is_of_another_kind(payload))
     needed = {*config.required_claims, config.identity_claim, config.type_claim}
     needed |= {"iss"} if config.issuer else set()
     needed |= {"aud"} if config.audience else set()
     _demand(needed - {None} <= payload.keys())
+    _demand(not is_lenient or all(payload[name] is not None for name in needed - {None}))
+    if is_lenient and payload.get("aud") == []:
+        _demand("aud" not in needed)
+        payload = {name: value for name, value in payload.items() if name != "aud"}
     now, leeway = config.clock(), config._prepared.leeway_seconds
     for name in {"exp", "nbf", "iat"} & payload.keys():
         _demand(type(payload[name]) in (int, float))
@@ -207,18 +213,21 @@ def claims(reading: Reading, config: JWTConfig, kind: str) -> dict[str, Any]:
     )
     if config._prepared.max_lifetime_seconds is not None:
         _demand(iat is not None and exp is not None and exp - iat <= config._prepared.max_lifetime_seconds)
-    for name in {"sub", "iss", "jti", config.type_claim} & payload.keys():
+    strict = set(config.required_claims) & {"jti"} if is_lenient else {"sub", "jti"}
+    strict |= {"sub"} if config.identity_claim == "sub" else set()
+    for name in ({"iss", config.type_claim} | strict) & payload.keys():
         _demand(_is_name(payload[name]))
-    _demand(payload[config.identity_claim] is not None)
+    _demand(payload[config.identity_claim] not in (None, ""))
     _demand(config.issuer is None or payload["iss"] == config.issuer)
     if "aud" in payload:
         names = payload["aud"] if isinstance(payload["aud"], list) else [payload["aud"]]
         _demand(bool(names) and all(map(_is_name, names)) and not config._prepared.audiences.isdisjoint(names))
     _demand(isinstance(payload.get(config.user_claims_claim, {}), dict))
-    _demand(type(payload.get("fresh", False)) in (bool, int, float))
-    roles = payload.get(config.roles_claim, [])
-    _demand(all(map(_is_name, roles if isinstance(roles, list) else [roles])))
-    _demand(_are_scopes(payload.get(config.scope_claim, ""), may_be_array=config.scope_claim != "scope"))
+    if not is_lenient:
+        _demand(type(payload.get("fresh", False)) in (bool, int, float))
+        roles = payload.get(config.roles_claim, [])
+        _demand(all(map(_is_name, roles if isinstance(roles, list) else [roles])))
+        _demand(_are_scopes(payload.get(config.scope_claim, ""), may_be_array=config.scope_claim != "scope"))
     token_type = "access" if config.type_claim is None else payload[config.type_claim]
     _demand(token_type == kind)
     _demand(kind == "access" or "typ" not in reading.header or _is_type(reading.header["typ"], TYPES_OF_JWT))
@@ -226,11 +235,14 @@ def claims(reading: Reading, config: JWTConfig, kind: str) -> dict[str, Any]:
 
 
 def _is_of_another_kind(payload: dict[str, Any]) -> bool:
-    words = [str(payload.get(name)).lower() for name in ("token_use", "typ") if isinstance(payload.get(name), str)]
+    words = {
+        name: re.sub(r"[-_]*(token)?\Z", "", value.lower()) for name, value in payload.items() if isinstance(value, str)
+    }
     decisive = {"at_hash", "c_hash", "s_hash", "events"}
-    if not {"access", "bearer"}.intersection(words):
+    if not {"access", "bearer"}.intersection({words.get("token_use"), words.get("typ")}):
         decisive.add("nonce")
-    return bool(decisive & payload.keys()) or bool({"id", "refresh", "offline", "logout"}.intersection(words))
+    kinds = {words.get(name) for name in ("token_use", "typ", "type", "token_type", "tokenType", "tokenName")}
+    return bool(decisive & payload.keys()) or bool({"id", "refresh", "offline", "logout"} & kinds)
 
 
 def _is_name(value: Any) -> bool:

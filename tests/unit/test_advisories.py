@@ -137,7 +137,7 @@ def test_the_operator_cannot_ask_for_unsigned_tokens() -> None:
 
 # S39
 def test_key_from_the_header(config: JWTConfig, rsa_key: Key) -> None:
-    """A token signed with the key that its own header brings is refused for bringing one.
+    """A token signed with the key that its own header brings or names is refused: the key is not used.
 
     2026-27962 (authlib), 2024-21643 (Microsoft IdentityModel, `jku`).
     """
@@ -151,7 +151,7 @@ def test_key_from_the_header(config: JWTConfig, rsa_key: Key) -> None:
         {"x5u": "https://mallory.example/cert.pem"},
         {"x5c": ["MIIB"]},
     ):
-        with pytest.raises(InvalidHeaderError):
+        with pytest.raises(InvalidHeaderError if "jwk" in header else InvalidSignatureError):
             verify_token(forge(header=header, secret=mallory), config)
 
 
@@ -193,15 +193,15 @@ def test_issuer_by_containment(issuer: str, config: JWTConfig) -> None:
 
 # S55
 def test_issuer_as_a_list(config: JWTConfig) -> None:
-    """An array that holds the expected issuer is refused, and so is a setting that is one.
+    """An array that holds the expected issuer is refused, also where the setting is a list of the issuer's names.
 
     2025-30144 (fast-jwt).
     """
     expected = "https://accounts.example"
     with pytest.raises(InvalidClaimError):
         verify_token(forge({"iss": ["https://evil.example", expected]}), config.replace(issuer=expected))
-    with pytest.raises(SettingError):
-        config.replace(issuer=[expected])
+    with pytest.raises(InvalidClaimError):
+        verify_token(forge({"iss": ["https://evil.example", expected]}), config.replace(issuer=[expected]))
 
 
 # S56

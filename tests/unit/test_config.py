@@ -358,7 +358,7 @@ def test_a_configuration_shows_its_settings_and_nothing_that_follows_from_them()
     """The fields of a configuration are its settings, and so are its public names but for what it can be asked."""
     settings = {name for name in JWTConfig.__dataclass_fields__ if name not in ("secret_key", "algorithm")}
     assert settings == {field.name for field in dataclasses.fields(JWTConfig)}
-    methods = {"for_issuer", "from_env", "from_mapping", "is_remote", "keys", "replace"}
+    methods = {"for_issuer", "for_provider", "from_env", "from_mapping", "is_remote", "keys", "replace"}
     public = {name for name in dir(JWTConfig(secret_key=SECRET)) if not name.startswith("_")}
     assert settings | methods == public - {"secret_key", "algorithm"}
 
@@ -419,7 +419,9 @@ PRIVATE = Key.generate("ES256", kid="mine")
             r"holds the private key 'mine'; pass its public half: key\.public\(\)",
         ),
         ({"issuer": ""}, "issuer must be a non-empty str"),
-        ({"issuer": ["a"]}, "issuer must be a non-empty str"),
+        ({"issuer": ["a", 7]}, "issuer must be a non-empty str"),
+        ({"issuer": []}, "issuer must be a non-empty str"),
+        ({"issuer": 7}, "issuer must be a non-empty str"),
         ({"audience": ""}, "audience must be a non-empty str"),
         ({"audience": []}, "audience must be a non-empty str"),
         ({"audience": ["a", ""]}, "audience must be a non-empty str"),
@@ -455,8 +457,8 @@ PRIVATE = Key.generate("ES256", kid="mine")
         ({"user_claims_claim": "type"}, "must be different names"),
         ({"required_claims": "exp"}, "required_claims must be a list of claim names"),
         ({"required_claims": None}, "required_claims must be a list of claim names"),
-        ({"required_claims": ["exp", ""]}, "required_claims must hold non-empty str only"),
-        ({"required_claims": ["exp", 1]}, "required_claims must hold non-empty str only"),
+        ({"required_claims": ["exp", ""]}, "required_claims must be a non-empty str, or a tuple of them"),
+        ({"required_claims": ["exp", 1]}, "required_claims must be a non-empty str, or a tuple of them"),
         ({"send_kid": None}, "send_kid must be True or False"),
         ({"send_kid": 1}, "send_kid must be True or False"),
         ({"type_claim": None, "accept_id_tokens": 1}, "accept_id_tokens must be True or False"),

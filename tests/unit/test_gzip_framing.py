@@ -38,6 +38,21 @@ def test_a_body_is_read_however_it_is_cut(data: bytes, places: list[int], coding
     assert data == read("", *cut(data, places))
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "none", "aws-chunked", "identity", "UTF-8, identity", " , "])
+def test_a_word_that_is_no_coding_changes_nothing(coding: str) -> None:
+    """Servers leave other words in Content-Encoding; the body is as it stands, or gzip where the header says that too."""
+    assert TEXT == read(coding, TEXT)
+    assert TEXT == read(f"{coding}, gzip", gzip.compress(TEXT))
+    assert TEXT == read(f"GZIP,{coding}", gzip.compress(TEXT))
+
+
+@pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "gzip, gzip", "gzip, br", "aws-chunked, compress"])
+def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
+    """What is compressed in another way, or twice, is not read."""
+    with pytest.raises(RefusedDocumentError, match="compressed in a way that was not asked for"):
+        read(coding, TEXT)
+
+
 @given(st.binary(min_size=1, max_size=100), st.lists(st.integers(0, 10_000), max_size=6))
 def test_what_follows_the_end_is_refused(tail: bytes, places: list[int]) -> None:
     """In the same piece or in a later one, and also where it is compressed data again."""

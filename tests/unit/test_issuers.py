@@ -31,7 +31,8 @@ from asgi_jwt_claims.errors import (
     WrongIssuerError,
 )
 from asgi_jwt_claims.jose.compact import split_compact
-from asgi_jwt_claims.tokens.issuers import _MAX_CACHED_TOKENS, MultiIssuerVerifier, _issuer_in, verifier_for
+from asgi_jwt_claims.tokens.issuers import _MAX_CACHED_TOKENS, MultiIssuerVerifier, verifier_for
+from asgi_jwt_claims.tokens.unverified import issuer_in
 from tests.conftest import NOW
 from tests.forging import b64, sealed
 from tests.raw_asgi import Recorder, ask
@@ -159,7 +160,7 @@ def test_the_issuer_is_the_one_that_a_parser_finds(
     payload = json.dumps(claims, indent=indent, ensure_ascii=ascii_only).encode()
     payload = payload.replace(b'"iss"', b'"' + spelled + b'"', 1)  # the first of them, so that both spellings meet
     try:
-        found = _issuer_in(payload)
+        found = issuer_in(payload)
     except InvalidTokenError:
         found = None
     named = claims.get("iss") if isinstance(claims, dict) else None
@@ -228,7 +229,7 @@ async def test_every_listener_hears_of_a_refusal() -> None:
     ]
     assert 401 == (await ask(JWTMiddleware(Recorder(), configs))).status
     assert ["first token_missing", "second token_missing"] == told
-    assert {} == MultiIssuerVerifier([CONFIG_A, CONFIG_B]).on_event
+    assert {} == MultiIssuerVerifier([CONFIG_A, CONFIG_B]).on_event.of(None)
 
 
 async def test_absence_is_absence_for_all_of_them() -> None:

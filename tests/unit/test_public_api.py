@@ -27,6 +27,7 @@ NAMES = {
     *(
         "ErrorResponse",
         "AuthEvent",
+        "IssuerTemplate",
         "BearerHeader",
         "ConfigurationError",
         "Cookie",

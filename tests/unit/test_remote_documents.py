@@ -27,6 +27,7 @@ from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
     KeyConfigurationError,
     KeysUnavailableError,
+    SettingError,
 )
 from asgi_jwt_claims.jwks import FetchResponse, KeySetEvent, RemoteKeySet
 from asgi_jwt_claims.jwks._documents import (
@@ -251,6 +252,7 @@ def test_a_connection_that_fails_says_why(error: BaseException, reason: str) -> 
 
 OPENID = "https://issuer.example/t1/.well-known/openid-configuration"
 OAUTH = "https://issuer.example/.well-known/oauth-authorization-server/t1"
+BESIDE = "https://issuer.example/.well-known/openid-configuration/t1"
 METADATA = json.dumps({"issuer": ISSUER, "jwks_uri": URL}).encode()
 
 
@@ -289,6 +291,39 @@ async def test_discovery_goes_on(first: FetchResponse | RefusedDocumentError) ->
     assert "alice" == (await verify_token_async(minted(EC), config)).identity
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("first", [None, *NO_METADATA.values()], ids=["not found", *NO_METADATA])
+async def test_discovery_goes_on_to_the_third_place(first: FetchResponse | RefusedDocumentError | None) -> None:
+    """If RFC 8414's address has no metadata either, OpenID Connect's document is looked for beside it."""  # S98
+    documents: dict[str, FetchResponse | RefusedDocumentError] = {BESIDE: FetchResponse(200, {}, METADATA)}
+    keys = site(documents if first is None else {OPENID: first, OAUTH: first, **documents})
+    config = JWTConfig.for_issuer(ISSUER, audience=AUDIENCE, jwks=keys, clock=lambda: NOW, type_claim="type")
+    assert "alice" == (await verify_token_async(minted(EC), config)).identity
+
+
+@pytest.mark.anyio
+async def test_metadata_inside_a_private_network() -> None:
+    """A named host may be issuer and have the keys without TLS; an address elsewhere may not be http."""  # S96
+    issuer, asked = "http://keycloak:8080/realms/a", list[str]()
+    places = {"good": "http://keycloak:8080/jwks", "bad": "http://evil.example/jwks"}
+
+    def keys_at(place: str) -> RemoteKeySet:
+        async def fetch(url: str, *, max_size: int) -> FetchResponse:
+            asked.append(url)
+            document = {"issuer": issuer, "jwks_uri": place, "keys": [EC.public_jwk()]}
+            return FetchResponse(200, {}, json.dumps(document).encode())
+
+        return RemoteKeySet(issuer=issuer, fetch=fetch, insecure_http_hosts=["keycloak"])
+
+    await keys_at(places["good"]).fetch_now()
+    with pytest.raises(KeysUnavailableError):
+        await keys_at(places["bad"]).fetch_now()
+    assert places["good"] in asked
+    assert places["bad"] not in asked
+    with pytest.raises(SettingError, match="the issuer is http"):
+        RemoteKeySet(issuer=issuer)
+
+
 @pytest.mark.parametrize(
     ("named", "shown"),
     [
@@ -314,7 +349,7 @@ async def test_when_discovery_finds_nothing_each_reason_is_said() -> None:
     with pytest.raises(KeysUnavailableError) as refused:
         await keys.fetch_now()
     assert (
-        "the metadata is of another issuer: it names 'https://issuer.example', then the request for the metadata was answered with status 503"
+        "the metadata is of another issuer: it names 'https://issuer.example', then the request for the metadata was answered with status 503, then the request for the metadata was answered with status 404"
         == keys.status().last_failure
     )
     assert 120 <= (refused.value.retry_after or 0) <= 133

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import pickle
 from typing import Any
 
 import pytest
@@ -219,6 +220,23 @@ def test_the_query_is_no_source() -> None:
     """A token in the query string is not looked at."""  # S8
     scope = {"headers": [], "query_string": b"access_token=a.b.c&token=a.b.c&jwt=a.b.c"}
     assert None is extract_credentials(scope, DEFAULT_SOURCES, MAX)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "value", "phrase"),
+    [
+        (BearerHeader("X-Access-Token", ""), b"x-access-token", b"a b", "The x-access-token header is malformed."),
+        (BearerHeader("X-Access-Token", ""), b"x-access-token", b"", "The x-access-token header is malformed."),
+        (BearerHeader("X-Token"), b"x-token", b"\x00 a", "The x-token header is malformed."),
+        (BearerHeader("AUTHORIZATION"), b"authorization", b"Bearer a b", "The Authorization header is malformed."),
+    ],
+)
+def test_a_refusal_names_the_header(source: BearerHeader, name: bytes, value: bytes, phrase: str) -> None:
+    """A malformed value of another header is not called one of Authorization, also after pickling."""
+    with pytest.raises(MalformedCredentialsError) as caught:
+        source({"headers": [(name, value)]}, MAX)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert (phrase, phrase, name.decode()) == (str(error), error.description, error.evidence["header"])
 
 
 @pytest.mark.parametrize(

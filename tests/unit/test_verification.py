@@ -157,9 +157,6 @@ def test_a_header_over_its_limit_is_refused(config: JWTConfig) -> None:
         # S39
         ("jwk", {"kty": "oct", "k": b64(SECRET.encode()).decode()}),
         ("jwk", None),
-        ("jku", "https://evil.example/jwks.json"),
-        ("x5u", "https://evil.example/chain.pem"),
-        ("x5c", ["MIIB"]),
         # S44
         ("cty", "JWT"),
         ("cty", "jwt"),
@@ -173,9 +170,17 @@ def test_headers_that_nobody_here_understands_are_refused(name: str, value: Any,
 
 
 def test_other_headers_are_ignored(config: JWTConfig) -> None:
-    """Parameters that decide nothing are carried along, certificate thumbprints among them."""
+    """Parameters that decide nothing are carried along: addresses of keys, certificates and thumbprints among them."""
     # S39
-    extra = {"x5t": "AAAA", "x5t#S256": "AAAA", "nonce": "n", "x": [1]}
+    extra = {
+        "jku": "https://evil.example/jwks.json",
+        "x5u": "https://evil.example/chain.pem",
+        "x5c": ["MIIB"],
+        "x5t": "AAAA",
+        "x5t#S256": "AAAA",
+        "nonce": "n",
+        "x": [1],
+    }
     assert {**HEADER, **extra} == verify_token(forge(header=extra), config).headers
 
 
@@ -185,14 +190,11 @@ def test_verifying_opens_no_socket(config: JWTConfig, monkeypatch: pytest.Monkey
     opened: list[Any] = []
     monkeypatch.setattr(socket, "socket", lambda *args, **_: opened.append(args))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **_: opened.append(args))
-    for header in (
-        {"jku": "https://evil.example/jwks"},
-        {"x5u": "https://evil.example/x"},
-        {"kid": "https://evil.example/kid"},
-        {"kid": "../../../../dev/null"},
-    ):
+    for header in ({"kid": "https://evil.example/kid"}, {"kid": "../../../../dev/null"}):
         with pytest.raises(InvalidTokenError):
             verify_token(forge(header=header), config)
+    for header in ({"jku": "https://evil.example/jwks"}, {"x5u": "https://evil.example/x"}):
+        assert "alice" == verify_token(forge(header=header), config).identity
     verify_token(forge({"iss": "https://evil.example"}), config)
     assert [] == opened
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.values import Frozen, plain
-from asgi_jwt_claims.tokens.claims import SCOPE_TOKEN
+from asgi_jwt_claims.tokens.reading import SCOPE_TOKEN
 from asgi_jwt_claims.tokens.token import about
 from asgi_jwt_claims.tokens.verification import check_type
 
@@ -99,12 +99,16 @@ class AccessPolicy(Frozen):
             _check_freshness(token, fresh)
         if scopes and not scopes <= token.scopes:
             missing = " ".join(sorted(scopes - token.scopes))
-            raise about(MissingScopeError(scope=self._scope_text, missing=missing), token)
+            raise about(MissingScopeError(scope=self._scope_text, missing=missing, **_unread(token, "scopes")), token)
         if allow is None and deny is None:
             return
         roles = token.roles
-        if not roles or (allow is not None and allow.isdisjoint(roles)) or (deny is not None and deny & roles):
-            raise about(RoleRefusedError(roles=", ".join(sorted(roles))), token)
+        if (
+            not roles
+            or (allow is not None and allow.isdisjoint(roles))
+            or (deny is not None and (deny & roles or _unread(token, "roles")))
+        ):
+            raise about(RoleRefusedError(roles=", ".join(sorted(roles)), **_unread(token, "roles")), token)
 
 
 def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingScopeError:
@@ -114,14 +118,22 @@ def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingSco
     return named
 
 
+def _unread(token: Token, use: str) -> dict[str, Any]:
+    """The evidence that a claim for `use` could not be read; empty if all could be."""
+    unreadable = token._verified[0].unreadable  # noqa: SLF001 -- the places that these were read from are for no handler
+    names = [name for of, name in unreadable if of == use] if unreadable else []
+    return {"claim": ", ".join(names), "reason": "cannot be read"} if names else {}
+
+
 def _check_freshness(token: Token, fresh: bool | timedelta) -> None:
+    unread = _unread(token, "fresh")
     if isinstance(fresh, bool):
-        if not token.fresh:
-            raise about(FreshTokenRequiredError(), token)
+        if unread or not token.fresh:
+            raise about(FreshTokenRequiredError(**unread), token)
         return
     age, max_age = token.login_age, fresh.total_seconds()
-    if age is None or age > max_age:
-        raise about(FreshTokenRequiredError(max_age=int(max_age), age=age), token)
+    if unread or age is None or age > max_age:
+        raise about(FreshTokenRequiredError(max_age=int(max_age), age=age, **unread), token)
 
 
 def _roles(roles: str | Iterable[str] | None, what: str) -> frozenset[str] | None:

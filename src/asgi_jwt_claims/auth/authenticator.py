@@ -147,7 +147,7 @@ class Authenticator(Frozen):
             state = NEEDS_KEYS if is_for_keys else REFUSED
             return AuthResult(self, credentials, is_safe, state, None, error.with_traceback(None), config)
         if self.is_remote:
-            config._prepared.key_source.refresh_if_due()
+            config._prepared.key_source.refresh_if_due(token.issuer)
         if self.store is None and credentials.csrf_field is None:
             return make_result((self, credentials, is_safe, ACCEPTED, token, None, config, None))
         return self._with_store(AuthResult(self, credentials, is_safe, NEEDS_STORE, token, None, config), token, config)

@@ -18,6 +18,7 @@ from asgi_jwt_claims.sources.forms import peek_form_field
 from asgi_jwt_claims.stores.base import ask
 from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
+from asgi_jwt_claims.tokens.unverified import fetch_keys
 
 from .authenticator import Authenticator
 from .options import ACCESS_TOKEN, OPTIONAL_TOKEN
@@ -125,10 +126,10 @@ async def complete_request(
     if grant is None:
         return result, receive
     authenticator, state, config = grant.authenticator, result.state, result.config
-    if state is NEEDS_KEYS and config is not None:
+    if state is NEEDS_KEYS and config is not None and result.credentials is not None:
         error = result.error
         try:
-            if error is not None and await config._prepared.key_source.fetch_for(error):
+            if error is not None and await fetch_keys(result.credentials.token, config, error):
                 error = None
         except TokenError as unavailable:
             error = unavailable.with_traceback(None)

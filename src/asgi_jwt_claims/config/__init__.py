@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from asgi_jwt_claims import jwks as remote
 from asgi_jwt_claims.errors import SettingError
@@ -18,14 +18,33 @@ from asgi_jwt_claims.jose.compact import DEFAULT_MAX_TOKEN_SIZE
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 
 from . import _environment
+from ._claim_paths import ClaimPath
 from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
 from .events import AuthEvent, OnAuthEvent
+from .issuer_template import IssuerTemplate, key_sets_of
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
+    from asgi_jwt_claims.runtime.values import HiddenSecret
 
-__all__ = ["MAX_GRACE", "MAX_LEEWAY", "AuthEvent", "JWTConfig", "OnAuthEvent", "TokenCookies", "check_config"]
+_Place: TypeAlias = str | ClaimPath | list[str | ClaimPath] | tuple[ClaimPath, ...]
+_Value: TypeAlias = str | float
+_Demanded: TypeAlias = _Value | frozenset[_Value] | set[str] | set[int] | Callable[[Any], object] | None
+
+_OF_PROVIDERS = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
+"""What the tokens of an identity provider differ in from those that are minted here."""
+
+__all__ = [
+    "MAX_GRACE",
+    "MAX_LEEWAY",
+    "AuthEvent",
+    "IssuerTemplate",
+    "JWTConfig",
+    "OnAuthEvent",
+    "TokenCookies",
+    "check_config",
+]
 
 
 class _Base:
@@ -44,14 +63,16 @@ class JWTConfig(_Base):
     `verification_keys` or `jwks` to verify; minting then raises `SigningKeyMissingError`.
 
     Args:
-        secret_key: A shared secret (str or bytes) that signs and verifies.
+        secret_key: A shared secret (str or bytes, or pydantic's `SecretStr`) that signs and verifies.
         algorithm: The algorithm of `secret_key`: HS256 (the default), HS384 or HS512.
         signing_key: The `Key` that signs. It verifies too.
         verification_keys: Further keys that only verify: the previous key after a rotation, or keys of other issuers.
         key_ring: Keys that sign one after the other, in place of `signing_key`; see `asgi_jwt_claims.keys.KeyRing`.
         jwks: The keys of an identity provider, in place of any other key; see `asgi_jwt_claims.jwks.RemoteKeySet`. It
-            needs `issuer` and `audience`, since such a provider signs for many applications.
-        issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1).
+            needs `issuer` and `audience`, since such a provider signs for many applications. In place of the audience,
+            `required_claims` may demand the value of a claim that names a client, resource or owner.
+        issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1). Several values are
+            the names of one issuer, of which the first is minted. An `IssuerTemplate` stands for the tenants of a provider.
         audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
             (section 4.1.3). If it is not set, a token that carries an `aud` is refused: it is for another application.
         access_lifetime: The lifetime of an access token. None if it never expires, which `required_claims` must allow.
@@ -64,20 +85,23 @@ class JWTConfig(_Base):
         max_age: The age of the oldest acceptable token, counted from `iat`. None for no limit but `exp`.
         max_lifetime: The longest span from `iat` to `exp` that is minted or accepted. Revocations are kept for so long.
             None if nothing longer than `refresh_lifetime` is minted, and tokens of other issuers may live longer.
-        identity_claim: The claim that says whom the token speaks for. `sub` is always a non-empty string; a claim of
-            another name may hold any JSON value but null.
+        identity_claim: The claim that says whom the token speaks for; a list for the first of several that is neither
+            null nor empty. `sub` is a non-empty string; a claim of another name may hold any JSON value but null and "".
         user_claims_claim: The claim that holds the application's own claims, an object. None if they stand beside the
             registered claims, whose names they must not take.
         type_claim: The claim that tells access tokens from refresh tokens. None if tokens carry no such claim (those of
             many identity providers): all of them are then access tokens, unless they show that they are something else.
-        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None, for an issuer that has no
-            access tokens. An ID token is meant for the client that asked for it (OpenID Connect Core 1.0 section 2), but
-            any service that receives one can use it here.
-        roles_claim: The claim that holds the roles.
-        scope_claim: The claim that holds the scopes.
+        accept_id_tokens: Whether ID tokens pass as access tokens if `type_claim` is None. Any service that receives one
+            can use it here, though it is meant for the client that asked for it (OpenID Connect Core 1.0 section 2).
+        roles_claim: The claim that holds the roles: its name, its path as a tuple such as ("realm_access", "roles"), or
+            a list of either for the roles of all of them. A tuple of one is a name with a dot in it. Where tokens are
+            minted, one name, as for scopes and identity.
+        scope_claim: The claim that holds the scopes, written as for the roles.
         session_claim: The claim that names the session, shared by all tokens of one login (`sid`, OpenID Connect
             Front-Channel Logout 1.0 section 3). None if no token has one.
-        required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set.
+        required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set. A
+            mapping also demands values: a name or path to a str, number or bool, to a set of them, to None for any
+            value, or to a sync function that must return True, asked for every request. It demands `exp` as well.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: The longest token that is accepted or minted, in characters.
         signature_cache_size: How many verified tokens, of at most 4,096 characters, are remembered, so that the
@@ -92,13 +116,13 @@ class JWTConfig(_Base):
         KeyConfigurationError: A key cannot be used.
     """
 
-    secret_key: dataclasses.InitVar[str | bytes | None] = None
+    secret_key: dataclasses.InitVar[str | bytes | HiddenSecret | None] = None
     algorithm: dataclasses.InitVar[str | None] = None
     signing_key: Key | None = None
     verification_keys: KeySet | Iterable[Key] = ()
     key_ring: KeyRing | None = None
     jwks: KeySource | None = None
-    issuer: str | None = None
+    issuer: str | Iterable[str] | IssuerTemplate | None = None
     audience: str | Iterable[str] | None = None
     access_lifetime: timedelta | float | None = timedelta(minutes=15)
     refresh_lifetime: timedelta | float | None = timedelta(days=14)
@@ -107,14 +131,14 @@ class JWTConfig(_Base):
     leeway: timedelta | float = timedelta(seconds=10)
     max_age: timedelta | float | None = None
     max_lifetime: timedelta | float | None = None
-    identity_claim: str = "sub"
+    identity_claim: _Place = "sub"
     user_claims_claim: str | None = "user_claims"
     type_claim: str | None = "type"
     accept_id_tokens: bool = False
-    roles_claim: str = "roles"
-    scope_claim: str = "scope"
+    roles_claim: _Place = "roles"
+    scope_claim: _Place = "scope"
     session_claim: str | None = "sid"
-    required_claims: Iterable[str] = ("exp", "iat", "jti")
+    required_claims: Iterable[str | ClaimPath] | Mapping[str | ClaimPath, _Demanded] = ("exp", "iat", "jti")
     send_kid: bool = True
     max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
     signature_cache_size: int = 1024
@@ -123,7 +147,7 @@ class JWTConfig(_Base):
     on_event: OnAuthEvent | None = None
     accepted_events: bool = False
 
-    def __post_init__(self, secret_key: str | bytes | None, algorithm: str | None) -> None:
+    def __post_init__(self, secret_key: str | bytes | HiddenSecret | None, algorithm: str | None) -> None:
         settings = self._settings() | {"secret_key": secret_key, "algorithm": algorithm}
         object.__setattr__(self, "_prepared", prepare(settings))
         for field in dataclasses.fields(self):
@@ -154,7 +178,12 @@ class JWTConfig(_Base):
 
     @classmethod
     def for_issuer(
-        cls, issuer: str, *, audience: str | Iterable[str], jwks: KeySource | None = None, **settings: Any
+        cls,
+        issuer: str | Iterable[str] | IssuerTemplate,
+        *,
+        audience: str | Iterable[str] | None,
+        jwks: KeySource | None = None,
+        **settings: Any,
     ) -> JWTConfig:
         """Verify the access tokens of an OpenID or OAuth provider (RFC 9068 section 4).
 
@@ -162,7 +191,9 @@ class JWTConfig(_Base):
 
         Args:
             issuer: The provider's identifier, exactly as it stands in its metadata and its tokens; an https URL.
-            audience: The name of this application, as the provider writes it in `aud`.
+                Several names of it, the one of the metadata first, or an `IssuerTemplate`.
+            audience: The name of this application, as the provider writes it in `aud`. None for tokens without `aud`;
+                `required_claims` must then demand the value of a claim that names a client, resource or owner.
             jwks: A `RemoteKeySet` that fetches the keys in another way. None to find them through the metadata.
             settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None, and
                 `required_claims` are `exp` and `iat`, as suits the tokens of providers.
@@ -170,25 +201,53 @@ class JWTConfig(_Base):
         Raises:
             SettingError: A setting cannot be used.
         """
+        if not isinstance(issuer, str | IssuerTemplate | None):
+            issuer = tuple(issuer)
         if jwks is None:
-            jwks = remote.RemoteKeySet(issuer=issuer)
-        defaults = {"type_claim": None, "user_claims_claim": None, "required_claims": ("exp", "iat")}
-        return cls(issuer=issuer, audience=audience, jwks=jwks, **{**defaults, **settings})
+            jwks = key_sets_of(issuer)
+        return cls(issuer=issuer, audience=audience, jwks=jwks, **{**_OF_PROVIDERS, **settings})
+
+    @classmethod
+    def for_provider(cls, name: str, **arguments: Any) -> JWTConfig:
+        """Verify the tokens of a well-known identity provider.
+
+        `docs/how-to/identity-providers.md` lists the providers, what each needs, and what it demands of a token.
+
+        Args:
+            name: The name of the provider, such as `"keycloak"`.
+            arguments: What the provider needs, such as `realm`, and any settings. What the preset demands of claims
+                cannot be taken away: `required_claims` come on top. `fetch`, `policy`, `loopback_http` and
+                `insecure_http_hosts` are those of `RemoteKeySet`.
+
+        Raises:
+            SettingError: The provider is not known, an argument is missing, or one cannot be used.
+        """
+        from . import _provider_table as table  # noqa: PLC0415 -- loads anyio, as the next one
+        from ._providers import settings_for  # noqa: PLC0415
+
+        settings = settings_for(name, arguments, table.PROVIDERS, table.UNSUPPORTED, JWTConfig.__dataclass_fields__)
+        return cls(**{**_OF_PROVIDERS, **settings})
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:
         """Read the settings from a mapping such as Sanic's `app.config`: `JWT_SECRET_KEY`, `JWT_ISSUER` and so on.
 
         Members without the `prefix` are left alone; one with the prefix that names no setting is an error. Text is
-        converted: seconds for durations, commas in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set for keys
-        (`JWT_ALGORITHM` then says which algorithm).
+        converted: seconds for durations, commas or JSON in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set
+        for keys (`JWT_ALGORITHM` then says which algorithm). `JWT_SECRET_KEY_FILE`, `JWT_SIGNING_KEY_FILE` and
+        `JWT_VERIFICATION_KEYS_FILE` are paths of files with them. `JWT_COOKIES_SECURE` and the like are arguments of
+        `TokenCookies`, `JWT_JWKS_TIMEOUT` and the like those of `RemoteKeySet`, `FetchPolicy` and `HTTPXFetch`. With
+        `JWT_JWKS` the defaults are those of `for_issuer`. `JWT_PROVIDER` names the provider of `for_provider`, whose
+        arguments are then `JWT_REALM` and the like.
 
         Raises:
-            SettingError: A setting is unknown or cannot be used.
+            SettingError: A setting is unknown or cannot be used, or a file cannot be read.
             KeyConfigurationError: A key cannot be used.
         """
-        settings = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__)
-        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks")
+        provider = mapping.get(f"{prefix}PROVIDER", mapping.get(f"{prefix}provider"))
+        arguments = {"provider": "str", **({} if provider is None else _kinds_of_arguments(provider))}
+        settings, options = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__, arguments)
+        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks", "provider")
         if all(settings.get(name) is None for name in keys):
             raise SettingError(
                 f"no key: set {prefix}SECRET_KEY, {prefix}SIGNING_KEY, {prefix}VERIFICATION_KEYS or {prefix}JWKS; make "
@@ -196,9 +255,14 @@ class JWTConfig(_Base):
             )
         address = settings.get("jwks")
         if isinstance(address, str):
-            where: dict[str, Any] = {"issuer": settings.get("issuer")} if address == "discover" else {"url": address}
-            settings["jwks"] = remote.RemoteKeySet(**where)
-        return cls(**settings)
+            is_discovered = address == "discover"
+            issuer = settings.get("issuer")
+            settings["jwks"] = (
+                key_sets_of(issuer, **options) if is_discovered else remote.RemoteKeySet(address, **options)
+            )
+        if provider is not None:
+            return cls.for_provider(**{"name": settings.pop("provider"), **settings, **({} if address else options)})
+        return cls(**(settings if address is None else {**_OF_PROVIDERS, **settings}))
 
     @classmethod
     def from_env(cls, prefix: str = "JWT_", environ: Mapping[str, str] | None = None) -> JWTConfig:
@@ -209,6 +273,13 @@ class JWTConfig(_Base):
             KeyConfigurationError: A key cannot be used.
         """
         return cls.from_mapping(os.environ if environ is None else environ, prefix)
+
+
+def _kinds_of_arguments(provider: Any) -> dict[str, str]:
+    from . import _provider_table as table  # noqa: PLC0415 -- loads anyio, as the next one
+    from ._providers import kinds_of_arguments  # noqa: PLC0415
+
+    return kinds_of_arguments(provider, table.PROVIDERS, table.UNSUPPORTED)
 
 
 def check_config(config: object, call: str) -> None:

@@ -35,13 +35,16 @@ class _Entry(NamedTuple, Generic[FieldsT]):
 class VerifiedTokenCache(Generic[FieldsT]):
     """At most `size` verified tokens. When the cache is full, the token seen least recently is forgotten first.
 
+    Without `has_one_set`, tokens of several sets of keys share it. A token is then verified again after its set has changed.
+
     Threads may share it: each step on a container is one operation, and no step relies on another.
     """
 
-    __slots__ = ("_candidates", "_entries", "_keys", "_size")
+    __slots__ = ("_candidates", "_entries", "_has_one_set", "_keys", "_size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, has_one_set: bool = True) -> None:
         self._size = size
+        self._has_one_set = has_one_set
         # By Python's hash, which costs little and only narrows the search; the digest decides.
         self._entries: OrderedDict[int, _Entry[FieldsT]] = OrderedDict()
         self._candidates: set[int] = set()
@@ -83,6 +86,8 @@ class VerifiedTokenCache(Generic[FieldsT]):
 
     def _change_keys(self, keys: KeySet) -> None:
         self._keys = keys
+        if not self._has_one_set:
+            return
         for found_by, entry in list(self._entries.items()):
             if entry.key in keys:
                 self._entries[found_by] = entry._replace(keys=keys)

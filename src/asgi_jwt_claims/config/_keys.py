@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
 from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
+from asgi_jwt_claims.keys.key import ASYMMETRIC_ALGORITHMS
 from asgi_jwt_claims.keys.key_set import FixedKeys
 
-__all__ = ["key_source_for"]
+if TYPE_CHECKING:
+    from asgi_jwt_claims.jwks import TenantKeySets
+
+    from .issuer_template import Issuers
+
+__all__ = ["algorithms_of", "key_source_for", "tenant_sets_of"]
 
 
 def key_source_for(
-    settings: dict[str, Any], audiences: Collection[str], leeway: float, longest: float | None
+    settings: dict[str, Any], issuers: Issuers, leeway: float, longest: float | None, *, is_addressed: bool
 ) -> KeySource:
     """Check the keys of a configuration, and return the source of those that verify.
 
-    `leeway` and the `longest` lifetime of a token are in seconds; `longest` is None if tokens never expire.
+    `leeway` and the `longest` lifetime of a token are in seconds; `longest` is None if tokens never expire. `is_addressed`
+    says that the settings demand that a token is for this application.
     """
     jwks, ring = settings["jwks"], settings["key_ring"]
     if jwks is None and ring is None:
@@ -32,7 +39,7 @@ def key_source_for(
         )
     settings["verification_keys"] = ()
     if jwks is not None:
-        return _check_jwks(jwks, settings["issuer"], audiences)
+        return _check_jwks(jwks, issuers, is_addressed=is_addressed)
     return _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
 
 
@@ -66,16 +73,48 @@ def _check_own_keys(settings: dict[str, Any]) -> KeySource:
     return FixedKeys(KeySet(others if signing_key is None else (signing_key, *others)))
 
 
-def _check_jwks(jwks: object, issuer: str | None, audiences: Collection[str]) -> KeySource:
+def _check_jwks(jwks: object, issuers: Issuers, *, is_addressed: bool) -> KeySource:
     if not isinstance(jwks, KeySource):
         raise SettingError(f"jwks must be a RemoteKeySet, not {type(jwks).__name__}")
     # RFC 8725 sections 3.8 and 3.9: the keys alone do not say that a token is from this issuer and for this audience.
-    if issuer is None or not audiences:
-        raise SettingError("jwks needs issuer and audience: its keys sign tokens for other audiences, too")
+    is_of_issuer = issuers.canonical is not None or issuers.template is not None
+    if not is_of_issuer or not (is_addressed or jwks.is_for_one_client):
+        raise SettingError(
+            "jwks needs issuer and audience: its keys sign tokens for other applications, too. For tokens without aud, "
+            'demand the value of a claim that names their client, resource or owner: required_claims={"client_id": "..."}'
+        )
     expected = getattr(jwks, "issuer", None)
-    if expected is not None and expected != issuer:
-        raise SettingError(f"jwks finds the keys of {expected!r}, but issuer is {issuer!r}; give both the same issuer")
+    if expected is not None and issuers.template is not None:
+        raise SettingError(
+            f"jwks finds the keys of {expected!r} alone, but issuer is an IssuerTemplate: write RemoteKeySet(url) for keys "
+            "that all tenants share, or TenantKeySets() if each has its own"
+        )
+    if expected is not None and expected != issuers.canonical:
+        raise SettingError(
+            f"jwks finds the keys of {expected!r}, but issuer is {issuers.canonical!r}; give both the same issuer"
+        )
     return jwks
+
+
+def algorithms_of(key_source: KeySource) -> frozenset[str]:
+    """Return the algorithms that its keys may ever be for."""
+    if isinstance(key_source, FixedKeys):
+        return frozenset(key.algorithm for key in key_source.keys)
+    return frozenset(getattr(key_source, "algorithms", ()) or ASYMMETRIC_ALGORITHMS)
+
+
+def tenant_sets_of(key_source: KeySource, issuers: Issuers) -> TenantKeySets | None:
+    """Return the key source if it has a set of keys for each tenant, after making that of an example; else None."""
+    from asgi_jwt_claims.jwks.tenants import TenantKeySets  # noqa: PLC0415 -- it imports anyio
+
+    if not isinstance(key_source, TenantKeySets):
+        return None
+    if issuers.template is None:
+        raise SettingError(
+            "TenantKeySets needs an IssuerTemplate as issuer; for one issuer write RemoteKeySet(issuer=...)"
+        )
+    key_source.make(issuers.template.example)
+    return key_source
 
 
 def _check_key_ring(key_ring: object, leeway: float, longest: float | None, *, send_kid: object) -> KeySource:

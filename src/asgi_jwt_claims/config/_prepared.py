@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.names import REGISTERED_CLAIMS
-from asgi_jwt_claims.jose.strict_json import has_lone_surrogate
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
 from asgi_jwt_claims.runtime.values import plain
 
 from ._cache import SignerCache, VerifiedTokenCache
-from ._keys import key_source_for
+from ._claim_paths import ABSENT, ClaimPath, as_paths, find, is_name
+from ._demands import Demands, read_demands
+from ._keys import algorithms_of, key_source_for, tenant_sets_of
 from .cookies import TokenCookies
+from .issuer_template import Issuers
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims.jwks import TenantKeySets
     from asgi_jwt_claims.keys.key_set import KeySource
 
 __all__ = ["MAX_GRACE", "MAX_LEEWAY", "ClaimNames", "Prepared", "prepare"]
@@ -29,8 +32,8 @@ MAX_LEEWAY: Final = timedelta(seconds=300)
 MAX_GRACE: Final = timedelta(seconds=60)
 """The longest time in which a spent refresh token may still be answered."""
 
-_CLAIMS = ("identity_claim", "user_claims_claim", "type_claim", "roles_claim", "scope_claim", "session_claim")
-_OPTIONAL_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
+_NAMED_CLAIMS = ("user_claims_claim", "type_claim", "session_claim")
+_PLACED_CLAIMS = ("identity_claim", "roles_claim", "scope_claim")
 _TAKEN_CLAIMS = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf", "auth_time", "client_id"}
 
 
@@ -40,9 +43,17 @@ class ClaimNames(NamedTuple):
     They stand in the claim `user_claims`; if that is None, beside the registered claims.
     """
 
-    identity: str
+    identity: tuple[ClaimPath, ...]
     user_claims: str | None
     reserved: frozenset[str]
+
+    def find_identity(self, claims: dict[str, Any]) -> tuple[ClaimPath, Any]:
+        """The first identity that is neither null nor empty, and where it stands; `ABSENT`, and nowhere, if none is."""
+        for path in self.identity:
+            value = find(claims, path)
+            if value is not ABSENT and value is not None and value != "":
+                return path, value
+        return (), ABSENT
 
     def own(self, claims: dict[str, Any]) -> dict[str, Any]:
         """The application's own among all claims."""
@@ -56,18 +67,34 @@ class ClaimNames(NamedTuple):
 class Prepared:
     """What follows from the settings of one configuration. Read for every token.
 
-    `audiences` are all names of this application, `minted_audience` is the `aud` of minted tokens, and `required` are
-    the claims that every token must carry. The `*_seconds` are the durations in seconds; None means that there is no
-    limit. `longest_seconds`, the longest lifetime that is minted, is then infinity.
+    `tenant_sets` is the key source if each tenant of a template has keys of its own. `algorithms` are those that keys may
+    be for. `audiences` are all names of this application, `minted_audience` is the `aud` of minted tokens, and `demands`
+    are what every token must carry, of which `required` are the names alone and `has_demands` says whether there is more.
+    The `*_seconds` are the durations in seconds; None means that there is no limit. `longest_seconds`, the longest
+    lifetime that is minted, is then infinity.
+
+    `is_lenient` says that the tokens are another party's, so that a claim which decides nothing refuses none. The
+    `*_name` are the one claim at the top that holds identity, roles or scopes; empty if a path or several are set.
     """
 
     key_source: KeySource
+    tenant_sets: TenantKeySets | None
     token_cache: VerifiedTokenCache[Any]
     signer_cache: SignerCache
+    issuers: Issuers
+    algorithms: frozenset[str]
     audiences: frozenset[str]
     minted_audience: str | list[str] | None
     required: tuple[str, ...]
+    demands: Demands
+    has_demands: bool
     claim_names: ClaimNames
+    is_lenient: bool
+    identity_name: str
+    roles_name: str
+    scope_name: str
+    roles_paths: tuple[ClaimPath, ...]
+    scope_paths: tuple[ClaimPath, ...]
     access_seconds: int | None
     refresh_seconds: int | None
     session_seconds: int | None
@@ -85,34 +112,49 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     the key that signs.
     """
     settings.update({name: plain(value) for name, value in settings.items()})
+    issuers = Issuers.read(settings)
     audiences = _check_parties(settings)
     seconds = _check_times(settings)
     longest = seconds["access_seconds" if settings["type_claim"] is None else "refresh_seconds"]
-    key_source = key_source_for(settings, audiences, seconds["leeway_seconds"], longest)
-    claim_names = _check_claims(settings)
-    required = _check_required(settings)
+    places = {name: as_paths(settings[name], name) for name in _PLACED_CLAIMS}
+    identity_name = _only_name(places["identity_claim"])
+    demands = read_demands(settings, identity_name)
+    is_addressed = bool(audiences) or any(one.names_a_party for one in (*demands.values, *demands.functions))
+    key_source = key_source_for(settings, issuers, seconds["leeway_seconds"], longest, is_addressed=is_addressed)
+    tenant_sets = None if settings["jwks"] is None else tenant_sets_of(key_source, issuers)
+    claim_names = _check_claims(settings, places)
     _check_rest(settings)
     return Prepared(
         key_source=key_source,
-        token_cache=VerifiedTokenCache(settings["signature_cache_size"]),
+        tenant_sets=tenant_sets,
+        token_cache=VerifiedTokenCache(settings["signature_cache_size"], has_one_set=tenant_sets is None),
         signer_cache=SignerCache(settings["key_ring"] or settings["signing_key"], send_kid=settings["send_kid"]),
+        issuers=issuers,
+        algorithms=algorithms_of(key_source),
         audiences=frozenset(audiences),
         # RFC 7519 section 4.1.3: a single name may stand as a string of its own.
         minted_audience=list(audiences) if len(audiences) > 1 else next(iter(audiences), None),
-        required=required,
+        required=demands.names,
+        demands=demands,
+        has_demands=bool(demands.values or demands.functions),
         claim_names=claim_names,
+        is_lenient=settings["jwks"] is not None
+        or (settings["type_claim"] is None and settings["user_claims_claim"] is None),
+        identity_name=identity_name,
+        roles_name=_only_name(places["roles_claim"]),
+        scope_name=_only_name(places["scope_claim"]),
+        roles_paths=places["roles_claim"],
+        scope_paths=places["scope_claim"],
         **seconds,
     )
 
 
 def _check_parties(settings: dict[str, Any]) -> tuple[str, ...]:
-    issuer, audience = settings["issuer"], settings["audience"]
-    if issuer is not None and not _is_name(issuer):
-        raise SettingError(f"issuer must be a non-empty str, exactly as it stands in the tokens, not {issuer!r}")
+    audience = settings["audience"]
     if audience is not None and not isinstance(audience, str):
         audience = settings["audience"] = tuple(map(plain, audience if isinstance(audience, Iterable) else (audience,)))
     names: tuple[str, ...] = (audience,) if isinstance(audience, str) else audience or ()
-    if (audience is not None and not names) or not all(map(_is_name, names)):
+    if (audience is not None and not names) or not all(map(is_name, names)):
         raise SettingError(f"audience must be a non-empty str, or a list of them, not {audience!r}")
     return names
 
@@ -147,38 +189,36 @@ def _check_times(settings: dict[str, Any]) -> dict[str, Any]:
     return {**seconds, "longest_seconds": math.inf if longest is None else longest}
 
 
-def _check_claims(settings: dict[str, Any]) -> ClaimNames:
-    for name in _CLAIMS:
-        value, is_optional = settings[name], name in _OPTIONAL_CLAIMS
-        if not (_is_name(value) or (value is None and is_optional)):
-            raise SettingError(f"{name} must be a non-empty str{' or None' * is_optional}, not {value!r}")
-    given = [settings[name] for name in _CLAIMS if settings[name] is not None]
-    # `sub` is always read as a string (RFC 7519 section 4.1.2), so it can only be the identity.
-    if (
-        len(set(given)) != len(given)
-        or not _TAKEN_CLAIMS.isdisjoint(given)
-        or ("sub" in given and settings["identity_claim"] != "sub")
-    ):
+def _check_claims(settings: dict[str, Any], places: dict[str, tuple[ClaimPath, ...]]) -> ClaimNames:
+    for name in _NAMED_CLAIMS:
+        if settings[name] is not None and not is_name(settings[name]):
+            raise SettingError(f"{name} must be a non-empty str or None, not {settings[name]!r}")
+    can_mint = settings["signing_key"] is not None or settings["key_ring"] is not None
+    for name, paths in places.items():
+        if isinstance(settings[name], list):
+            settings[name] = paths
+        if can_mint and not _only_name(paths):
+            raise SettingError(
+                f"{name} must be one name, not {settings[name]!r}, where tokens are minted: they carry it once"
+            )
+    named = [(settings[name],) for name in _NAMED_CLAIMS if settings[name] is not None]
+    given = [*named, *(path for paths in places.values() for path in paths)]
+    taken = {("client_id",)} if not can_mint else set()
+    decisive = [
+        path for path in given if path[0] in _TAKEN_CLAIMS and not (path in places["identity_claim"] and path in taken)
+    ]
+    # `sub` is a string (RFC 7519 section 4.1.2), so it can only be the identity.
+    if len(set(given)) != len(given) or decisive or ("sub",) in set(given).difference(places["identity_claim"]):
         raise SettingError(
-            f"{', '.join(_CLAIMS)} must be different names, and none of {', '.join(sorted(_TAKEN_CLAIMS))}; "
-            "only identity_claim may be sub"
+            f"{', '.join((*_PLACED_CLAIMS, *_NAMED_CLAIMS))} must be different names, and none of "
+            f"{', '.join(sorted(_TAKEN_CLAIMS))}; only identity_claim may be sub, or where no token is minted client_id"
         )
-    return ClaimNames(settings["identity_claim"], settings["user_claims_claim"], REGISTERED_CLAIMS.union(given))
+    whole = [path[0] for path in given if len(path) == 1]
+    return ClaimNames(places["identity_claim"], settings["user_claims_claim"], REGISTERED_CLAIMS.union(whole))
 
 
-def _check_required(settings: dict[str, Any]) -> tuple[str, ...]:
-    """The claims that a token must carry: those of `required_claims`, and those that other settings need."""
-    required = settings["required_claims"]
-    if isinstance(required, str) or not isinstance(required, Iterable):
-        raise SettingError(f'required_claims must be a list of claim names such as ["exp", "iat"], not {required!r}')
-    required = settings["required_claims"] = tuple(map(plain, required))
-    if not all(map(_is_name, required)):
-        raise SettingError(f"required_claims must hold non-empty str only, not {required!r}")
-    if "exp" in required and (settings["access_lifetime"] is None or settings["refresh_lifetime"] is None):
-        raise SettingError("a token that never expires lacks 'exp': take it out of required_claims to allow that")
-    needed = [settings[name] for name in ("identity_claim", "type_claim") if settings[name] is not None]
-    needed += [claim for claim, name in (("iss", "issuer"), ("aud", "audience")) if settings[name] is not None]
-    return tuple(dict.fromkeys([*required, *needed]))
+def _only_name(paths: tuple[ClaimPath, ...]) -> str:
+    return paths[0][0] if len(paths) == 1 and len(paths[0]) == 1 else ""
 
 
 def _check_rest(settings: dict[str, Any]) -> None:
@@ -202,7 +242,3 @@ def _check_rest(settings: dict[str, Any]) -> None:
 
 def _unless_none(convert: Callable[[timedelta], float], value: timedelta | None) -> float | None:
     return None if value is None else convert(value)
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and bool(value) and not has_lone_surrogate(value)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-__all__ = ["AuthEvent", "Listeners", "OnAuthEvent", "notify", "request_facts"]
+if TYPE_CHECKING:
+    from .issuer_template import Issuers
+
+__all__ = ["AuthEvent", "IssuerListeners", "Listeners", "OnAuthEvent", "notify", "request_facts"]
 
 _WORD = re.compile(r"[!#-\[\]-~]{1,128}")  # visible ASCII without quotes and backslashes
 
@@ -30,6 +33,7 @@ class AuthEvent:
         identity: Whom the token speaks for. This is personal data: think before writing it to a log.
         jti: The identifier of the token.
         session_id: The session that the token belongs to.
+        unreadable: The claims of the token that could not be read, and so grant nothing; see `Token.unreadable`.
         revoked: How much a `revoked` event has ended: `token`, `session` or `identity`.
         method: The method of a `refused` or `accepted` request, as the next three; None for a websocket.
         path: The template of the path, such as `/items/{id}`, relative to where the route's application is mounted;
@@ -46,6 +50,7 @@ class AuthEvent:
     identity: Any = None
     jti: str | None = None
     session_id: str | None = None
+    unreadable: tuple[str, ...] = ()
     revoked: Literal["token", "session", "identity"] | None = None
     method: str | None = None
     path: str | None = None
@@ -59,8 +64,22 @@ OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
 An async function is cancelled after one second; a sync one cannot be, and blocks the event loop.
 """
 
-Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
-"""The function of one configuration, or the functions of several, each by its issuer."""
+
+class IssuerListeners:
+    """The functions of several configurations, each with the issuers whose events it gets."""
+
+    __slots__ = ("_functions",)
+
+    def __init__(self, functions: Iterable[tuple[Issuers, OnAuthEvent]]) -> None:
+        self._functions = tuple(functions)
+
+    def of(self, issuer: str | None) -> Iterable[OnAuthEvent]:
+        """Return the functions for an event about an issuer, each once; all of them if it is unknown."""
+        return dict.fromkeys(one for issuers, one in self._functions if issuer is None or issuers.has(issuer))
+
+
+Listeners: TypeAlias = OnAuthEvent | IssuerListeners | None
+"""The function of one configuration, or the functions of several by their issuers."""
 
 
 async def notify(on_event: OnAuthEvent | None, event: AuthEvent) -> None:

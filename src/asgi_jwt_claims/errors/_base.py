@@ -48,7 +48,7 @@ class TokenError(JWTError):
 
     status: ClassVar[int] = 401
     error: ClassVar[str | None] = "invalid_token"
-    description: ClassVar[str] = "The token is not acceptable."
+    description: str = "The token is not acceptable."
 
     def __init__(self, reason: str | None = None, /, **evidence: Any) -> None:
         super().__init__(self.description)

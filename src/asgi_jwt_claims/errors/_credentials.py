@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._base import TokenError
 
 
@@ -23,10 +25,18 @@ class InvalidRequestError(TokenError):
 
 
 class MalformedCredentialsError(InvalidRequestError):
-    """The Authorization header is not `Bearer` followed by a token (RFC 6750 section 2.1)."""
+    """The Authorization header is not `Bearer` followed by a token (RFC 6750 section 2.1), or another header is none.
+
+    The description names the `header`, in lower case unless it is Authorization.
+    """
 
     code = "malformed_credentials"
     description = "The Authorization header is malformed."
+
+    def __init__(self, reason: str | None = None, /, *, header: str = "authorization", **evidence: Any) -> None:
+        if header != "authorization":
+            self.description = f"The {header} header is malformed."
+        super().__init__(reason, header=header, **evidence)
 
 
 class RepeatedCredentialsError(InvalidRequestError):

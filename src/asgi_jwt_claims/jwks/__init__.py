@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .fetch import Fetch, FetchResponse, HTTPXFetch
     from .policy import FetchPolicy
     from .remote import RemoteKeySet
+    from .tenants import TenantKeySets
 
 __all__ = [
     "Fetch",
@@ -23,6 +24,7 @@ __all__ = [
     "KeySetStatus",
     "OnKeySetEvent",
     "RemoteKeySet",
+    "TenantKeySets",
 ]
 
 __getattr__ = importer(
@@ -33,5 +35,6 @@ __getattr__ = importer(
         "fetch": ("Fetch", "FetchResponse", "HTTPXFetch"),
         "policy": ("FetchPolicy",),
         "remote": ("RemoteKeySet",),
+        "tenants": ("TenantKeySets",),
     },
 )

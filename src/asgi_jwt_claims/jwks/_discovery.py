@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -25,7 +25,10 @@ _OK = 200
 
 
 class Provider:
-    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`; only addresses are checked here."""
+    """Where the keys of one issuer are. The arguments are those of `RemoteKeySet`; only addresses are checked here.
+
+    `plain_http` are the options of `check_address`.
+    """
 
     def __init__(
         self,
@@ -35,10 +38,10 @@ class Provider:
         fetch: Fetch,
         policy: FetchPolicy,
         algorithms: tuple[str, ...],
-        loopback_http: bool,
+        **plain_http: Any,
     ) -> None:
         for name, address in (("url", url), ("issuer", issuer)):
-            problem = None if address is None else check_address(address, loopback_http=loopback_http)
+            problem = None if address is None else check_address(address, **plain_http)
             if problem is not None:
                 raise SettingError(f"the {name} {problem}")
         if issuer is not None and "?" in issuer:  # RFC 8414 section 2
@@ -48,7 +51,7 @@ class Provider:
         self._fetch = fetch
         self._policy = policy
         self._algorithms = algorithms
-        self._loopback_http = loopback_http
+        self._plain_http = plain_http
         self._discovered: str | None = None
         self._discovered_at = 0.0
 
@@ -76,9 +79,9 @@ class Provider:
         for address in metadata_addresses(issuer):
             try:
                 response = await self._get(address, "metadata")
-                self._discovered = read_metadata(response.body, issuer, loopback_http=self._loopback_http)
+                self._discovered = read_metadata(response.body, issuer, **self._plain_http)
             except RefusedDocumentError as error:
-                # RFC 8414 section 3: an issuer may have its metadata at the other address, and a page at this one.
+                # RFC 8414 section 3: an issuer may have its metadata at another address, and a page at this one.
                 problems.append(error)
             else:
                 self._discovered_at = now

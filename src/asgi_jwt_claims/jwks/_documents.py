@@ -1,7 +1,7 @@
 """Read what an issuer sends: a JWK Set, a metadata document, `Cache-Control`, `Retry-After`. No I/O, no trust.
 
-Documents are read leniently, since no signature depends on their spelling: a byte order mark, any number, and a
-repeated member (the last one counts) do no harm.
+Documents are read leniently, since no signature depends on their spelling: a byte order mark, any number, a byte that
+is not UTF-8, and a repeated member (the last one counts) do no harm.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import email.utils
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from asgi_jwt_claims.errors import KeyConfigurationError
 from asgi_jwt_claims.keys._loading import PRIVATE_MEMBERS
-from asgi_jwt_claims.keys.key import Key, load_jwk, without_empty
+from asgi_jwt_claims.keys.key import Key, is_same_key, load_jwk, load_pem, without_empty
 from asgi_jwt_claims.keys.key_set import KeySet
 
 from ._urls import check_address
@@ -50,11 +50,29 @@ class ReadSet(NamedTuple):
     """Why entries are not used, one reason for each."""
 
 
+class KeysOfIssuers(KeySet):
+    """Keys of which some are for the tokens of one issuer alone: those whose JWK has the member `issuer` of Entra ID."""
+
+    __slots__ = ("issuers",)
+
+    issuers: dict[tuple[str, str], str]
+    """The issuers, by the `kid` and the algorithm of the keys."""
+
+    def __init__(self, keys: KeySet, issuers: dict[tuple[str, str], str]) -> None:
+        super().__init__(keys)
+        object.__setattr__(self, "issuers", issuers)
+
+    def issuer_of(self, key: Key) -> str | None:
+        """See `KeySet`."""
+        return self.issuers.get((key.kid, key.algorithm))
+
+
 def read_jwks(
     body: bytes, algorithms: tuple[str, ...], max_keys: int, before: KeySet | None, seconds_to_check: float = 1.0
 ) -> ReadSet:
     """Read the signature keys of a JWK Set. Entries that cannot be used are skipped (RFC 7517 section 5).
 
+    The set may also be an object of PEM texts by `kid`, certificates or public keys, as Google publishes some.
     Keys from `before` that are still there stay the same objects. For `seconds_to_check`, RSA keys are checked
     thoroughly; later ones quickly, and thoroughly when they come again, since results of checks are remembered.
 
@@ -62,21 +80,28 @@ def read_jwks(
         RefusedDocumentError: The document is not a JWK Set, is too long, or has no usable key.
     """
     end = time.monotonic() + seconds_to_check
-    entries = _object(body, "JWK Set").get("keys")
+    document = _object(body, "JWK Set")
+    entries: Any = document.get("keys")
+    if "keys" not in document and any(map(_is_pem, document.values())):
+        entries = [*document.items()]
     if type(entries) is not list:
         raise RefusedDocumentError("the JWK Set has no array of keys")
     if len(entries) > max_keys:
         raise RefusedDocumentError(f"the JWK Set has more than {max_keys} keys")
     skipped: list[str] = []
     by_name: dict[tuple[str, str], Key | None] = {}
+    issuers: dict[tuple[str, str], str] = {}
     for entry in entries:
         try:
             key = _key(entry, algorithms, thorough=time.monotonic() < end)
         except (KeyConfigurationError, RecursionError) as error:  # the latter by an entry nested as deep as Python goes
             skipped.append(str(error)[:_MAX_REASON])
             continue
-        known = by_name.setdefault((key.kid, key.algorithm), key)
-        if known is None or known.public_jwk() != key.public_jwk():
+        name, issuer = (key.kid, key.algorithm), entry.get("issuer") if type(entry) is dict else None
+        if isinstance(issuer, str) and (name not in issuers or "{" in issuers[name]):
+            issuers[name] = issuer  # the one that is for less tenants, if a key stands there twice
+        known = by_name.setdefault(name, key)
+        if known is None or not is_same_key(known, key):
             # RFC 7517 section 4.5: only keys of several kinds may have one kid, and `alg` says which of those is meant.
             # Which of two keys of one algorithm is meant cannot be known, so neither is used.
             skipped.append(f"several keys have the kid {key.kid!r} and the algorithm {key.algorithm}")
@@ -85,10 +110,15 @@ def read_jwks(
     if not found:
         why = f"; {len(skipped)} were skipped, the last because: {skipped[-1]}" if skipped else ""
         raise RefusedDocumentError(f"the JWK Set has no key that can be used{why}", skipped=tuple(skipped))
-    return ReadSet(_with_known(found, before), tuple(skipped))
+    keys = _with_known(found, before)
+    if issuers != (keys.issuers if isinstance(keys, KeysOfIssuers) else {}):
+        keys = KeysOfIssuers(keys, issuers)
+    return ReadSet(keys, tuple(skipped))
 
 
 def _key(entry: Any, algorithms: tuple[str, ...], *, thorough: bool) -> Key:
+    if type(entry) is tuple:
+        return _key_from_pem(entry, algorithms, thorough=thorough)
     if type(entry) is not dict:
         raise KeyConfigurationError("not a JSON object")
     entry = without_empty(entry)
@@ -101,24 +131,46 @@ def _key(entry: Any, algorithms: tuple[str, ...], *, thorough: bool) -> Key:
         if algorithms and entry["alg"] not in algorithms:
             raise KeyConfigurationError("for an algorithm that is not accepted here")
         return load_jwk(entry, thorough=thorough)
+    return _first_that_fits(algorithms, lambda algorithm: load_jwk(entry, algorithm, thorough=thorough))
+
+
+def _key_from_pem(entry: tuple[str, object], algorithms: tuple[str, ...], *, thorough: bool) -> Key:
+    kid, pem = entry
+    if not isinstance(pem, str) or not _is_pem(pem):
+        raise KeyConfigurationError("not PEM text, as other members of the object are")
+    if "PRIVATE KEY-----" in pem:
+        raise KeyConfigurationError("a private key, which is private no longer")
+    data = pem.encode("utf-8", "replace")
+    return _first_that_fits(algorithms or (None,), lambda algorithm: load_pem(data, algorithm, kid, thorough=thorough))
+
+
+def _is_pem(value: object) -> bool:
+    return isinstance(value, str) and "-----BEGIN " in value
+
+
+def _first_that_fits(algorithms: tuple[str | None, ...], load: Callable[[str | None], Key]) -> Key:
+    """Load a key that does not name its algorithm, for the first of `algorithms` that goes with it."""
     for algorithm in algorithms[:-1]:
         with contextlib.suppress(KeyConfigurationError):
-            return load_jwk(entry, algorithm, thorough=thorough)
-    return load_jwk(entry, algorithms[-1], thorough=thorough)
+            return load(algorithm)
+    return load(algorithms[-1])
 
 
 def _with_known(found: list[Key], before: KeySet | None) -> KeySet:
     """Make a set of the keys, each the same object as before; return the set from before if nothing has changed."""
     known = {(key.kid, key.algorithm): key for key in before or ()}
     pairs = ((known.get((key.kid, key.algorithm), key), key) for key in found)
-    keys = [old if old.public_jwk() == new.public_jwk() else new for old, new in pairs]
+    keys = [old if is_same_key(old, new) else new for old, new in pairs]
     if before is not None and len(keys) == len(before) and all(key in before for key in keys):
         return before
     return KeySet(keys)
 
 
-def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
-    """Read the `jwks_uri` of a metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2)."""
+def read_metadata(body: bytes, issuer: str, **plain_http: Any) -> str:
+    """Read the `jwks_uri` of a metadata document (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
+
+    `plain_http` are the options of `check_address`.
+    """
     document = _object(body, "metadata")
     # RFC 8414 section 3.3, code point for code point: or one issuer could speak for another.
     named = document.get("issuer")
@@ -130,7 +182,7 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
             )
         shown = repr(named[:_MAX_REASON]) if isinstance(named, str) else "none that is a string"
         raise RefusedDocumentError(f"the metadata is of another issuer: it names {shown}")
-    problem = check_address(document.get("jwks_uri"), loopback_http=loopback_http)
+    problem = check_address(document.get("jwks_uri"), **plain_http)
     if problem is not None:
         raise RefusedDocumentError(f"the jwks_uri of the metadata {problem}")
     return str(document["jwks_uri"])
@@ -139,9 +191,8 @@ def read_metadata(body: bytes, issuer: str, *, loopback_http: bool) -> str:
 def _object(body: bytes, what: str) -> dict[str, Any]:
     try:
         # No member that counts is a number, so it does not matter that float is not exact. `int` refuses long ones.
-        document = json.loads(body.decode("utf-8-sig"), parse_int=float)
-    except UnicodeDecodeError:
-        raise RefusedDocumentError(f"the {what}: not UTF-8") from None
+        # Nor does one hold the replacement character: addresses and base64url are ASCII.
+        document = json.loads(body.decode("utf-8-sig", "replace"), parse_int=float)
     except ValueError:
         raise RefusedDocumentError(f"the {what}: not JSON") from None
     except RecursionError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import RunVar, RunvarToken
 
 from asgi_jwt_claims.runtime.tasks import spawn
 
@@ -25,6 +25,7 @@ class Fetching:
         self.done = anyio.Event()
         self.failed = True  # until it has brought keys
         self.cancel: Callable[[], object]
+        self.unset: RunvarToken[Fetching | None]
 
 
 class SingleFlight:
@@ -50,14 +51,15 @@ class SingleFlight:
         if fetching is None:
             self.started += 1
             fetching = Fetching()
-            self._current.set(fetching)
+            fetching.unset = self._current.set(fetching)
             fetching.cancel = spawn(functools.partial(self._fetch, fetching))
         return fetching
 
     def finish(self, fetching: Fetching) -> None:
         """Mark a fetch as ended: waiting callers continue, and the next fetch may start."""
         if self._current.get() is fetching:
-            self._current.set(None)
+            # Unset, so that nothing stays on the event loop of a set of keys that is given up.
+            self._current.reset(fetching.unset)
         fetching.done.set()
 
     def cancel(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
@@ -15,12 +16,18 @@ import anyio
 import anyio.to_thread
 
 from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.runtime.values import plain
 
 from ._documents import RefusedDocumentError
 
 __all__ = ["Fetch", "FetchResponse", "HTTPXFetch", "why_not_fetched"]
 
 _GZIP = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3: two names for one coding
+# Codings that change the body. Other words in the header (`utf-8`, `none`, `aws-chunked`) stay there by mistake.
+_CODINGS = (*_GZIP, "br", "compress", "dcb", "dcz", "deflate", "exi", "pack200-gzip", "x-compress", "zstd")
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "asgi-jwt-claims"}
+_FIXED_HEADERS = ("host", "accept-encoding", "connection", "content-length", "transfer-encoding")
+_FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _GOES_ON = "the answer goes on after the end of its compressed data"
 
 
@@ -60,14 +67,24 @@ class HTTPXFetch:
     It follows no redirects, keeps no cookies and no connections, and ignores proxies of the environment.
 
     Args:
-        ssl_context: The certificates to trust; None for httpx2's default, made off the event loop when first needed.
+        headers: Headers to send besides its own, such as `{"Authorization": f"Bearer {token}"}` for Kubernetes; or a
+            function that returns them, called on the event loop before each request, for a token that is renewed. They
+            go to the issuer, and to the address of keys that its metadata names.
+        verify: The certificates to trust: the path of a PEM file with those of a private CA, which are then the only ones,
+            or an `ssl.SSLContext`. None for httpx2's default, made off the event loop when first needed.
         proxy: The URL of a proxy; None for no proxy.
 
     Raises:
-        SettingError: httpx2 is not installed.
+        SettingError: An option cannot be used, or httpx2 is not installed.
     """
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, proxy: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = None,
+        verify: ssl.SSLContext | str | os.PathLike[str] | None = None,
+        proxy: str | None = None,
+    ) -> None:
         try:
             import httpx2  # noqa: PLC0415 -- an optional dependency, and half of the time that importing this would take
         except ModuleNotFoundError as error:
@@ -77,7 +94,8 @@ class HTTPXFetch:
                 'fetching keys needs httpx2: pip install "asgi-jwt-claims[jwks]", or pass a fetch of your own'
             ) from None
         self._httpx = httpx2
-        self._ssl_context = ssl_context
+        self._headers = headers if callable(headers) else _checked_headers(headers or {})
+        self._ssl_context = _checked_context(verify)
         self._proxy = proxy
 
     async def __call__(self, url: str, *, max_size: int) -> FetchResponse:
@@ -87,6 +105,7 @@ class HTTPXFetch:
             self._ssl_context = await anyio.to_thread.run_sync(
                 self._httpx.create_ssl_context, limiter=anyio.CapacityLimiter(1)
             )
+        headers = _checked_headers(self._headers()) if callable(self._headers) else self._headers
         # When all of it has passed the fetch is cancelled, which would leave the socket of a TLS handshake unclosed.
         time_left = anyio.current_effective_deadline() - anyio.current_time()
         client = self._httpx.AsyncClient(
@@ -95,13 +114,42 @@ class HTTPXFetch:
             trust_env=False,
             follow_redirects=False,
             timeout=self._httpx.Timeout(None, connect=None if math.isinf(time_left) else 0.9 * time_left),
-            headers={"accept": "application/json", "accept-encoding": "gzip", "user-agent": "asgi-jwt-claims"},
+            headers={**_HEADERS, **headers},
         )
         async with client, client.stream("GET", url) as response:
             body = b""
             if response.status_code == HTTPStatus.OK:  # no other body is of any use
                 body = await _read(response.aiter_raw(), response.headers.get("content-encoding", ""), max_size)
             return FetchResponse(response.status_code, response.headers, body)
+
+
+def _checked_headers(headers: object) -> dict[str, str]:
+    """Return the headers by their names in lower case, or raise SettingError, which does not show their values."""
+    if not isinstance(headers, Mapping):
+        raise SettingError(f"headers must be a mapping or a function that returns one, not {type(headers).__name__}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or _FIELD_NAME.fullmatch(name) is None or name.lower() in _FIXED_HEADERS:
+            raise SettingError(f"headers: {name!r} is not the name of a header that can be added")
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or value != value.strip():
+            raise SettingError(f"headers: the value of {name} must be one line of ASCII without white space around it")
+    return {plain(name).lower(): plain(value) for name, value in headers.items()}
+
+
+def _checked_context(verify: object) -> ssl.SSLContext | None:
+    if verify is None or isinstance(verify, ssl.SSLContext):
+        return verify
+    if not isinstance(verify, str | os.PathLike):
+        raise SettingError(
+            f"verify must be the path of a file with certificates, or an ssl.SSLContext, not {verify!r}; keys are never "
+            "fetched without checking the certificate"
+        )
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except ssl.SSLError:
+        reason = "it holds no PEM certificates"
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+    raise SettingError(f"verify: {os.fspath(verify)!r} cannot be used: {reason}")
 
 
 def why_not_fetched(error: BaseException) -> str:
@@ -155,14 +203,17 @@ class _Body:
     """A body of at most `max_size` bytes, in pieces that may be compressed."""
 
     def __init__(self, coding: str, max_size: int) -> None:
-        self._coding = coding.strip().lower()
+        codings = [name for name in re.split(r"[\s,]+", coding.lower()) if name in _CODINGS]
+        if codings and (len(codings) > 1 or codings[0] not in _GZIP):
+            raise RefusedDocumentError("the answer is compressed in a way that was not asked for")
+        self._is_gzip = bool(codings)
         self._max_size = max_size
         self._received = bytearray()
         self._gzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
 
     def feed(self, chunk: bytes) -> None:
         """Add a piece; refuse one that makes the body too long, or is not what the coding says."""
-        if self._coding in _GZIP:
+        if self._is_gzip:
             if self._gzip.eof and chunk:
                 # zlib would keep all of it.
                 raise RefusedDocumentError(_GOES_ON)
@@ -172,14 +223,12 @@ class _Body:
                 raise RefusedDocumentError("the answer is not gzip, as it says") from None
             if self._gzip.unused_data:
                 raise RefusedDocumentError(_GOES_ON)
-        elif self._coding not in ("", "identity"):
-            raise RefusedDocumentError("the answer is compressed in a way that was not asked for")
         self._received += chunk
         if len(self._received) > self._max_size:
             raise RefusedDocumentError(f"the answer is longer than {self._max_size} bytes")
 
     def whole(self) -> bytes:
         """Return the complete body; refuse compressed data that has not ended."""
-        if self._coding in _GZIP and not self._gzip.eof:
+        if self._is_gzip and not self._gzip.eof:
             raise RefusedDocumentError("the answer ends before its compressed data does")
         return bytes(self._received)

@@ -26,6 +26,7 @@ from ._discovery import Provider
 from ._documents import ReadSet, RefusedDocumentError
 from ._schedule import Schedule
 from ._single_flight import Fetching, SingleFlight
+from ._urls import checked_hosts
 from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
 from .fetch import Fetch, HTTPXFetch, why_not_fetched
 from .policy import FetchPolicy
@@ -48,18 +49,21 @@ class RemoteKeySet(KeySource):
     Args:
         url: The https URL of the JWK Set.
         issuer: The issuer whose metadata says where its keys are (OpenID Connect Discovery 1.0 section 4, else RFC 8414
-            section 3), in place of `url`; exactly as it stands in the metadata and in the tokens.
+            section 3.1), in place of `url`; exactly as it stands in the metadata and in the tokens.
         algorithms: The only `alg` values that keys may be for. A key that does not name its own is bound to the first
             that fits it. If empty, all but those of secrets, and RS256 for an RSA key that does not name its own.
         policy: When to fetch, and how much of a response to read.
         fetch: The function that fetches; None for `HTTPXFetch()`.
         on_event: A function that receives every `KeySetEvent`; sync, or async and cancelled after one second.
         loopback_http: Whether an address on loopback may also be http.
+        insecure_http_hosts: Hosts of a private network that may also be asked by http, such as `["keycloak"]`. Anyone
+            who can answer in their place can forge tokens.
         monotonic: A clock in seconds that never jumps.
 
     Attributes:
         issuer: The issuer; None if `url` was given.
         policy: The policy.
+        algorithms: The only `alg` values; empty for all but those of secrets.
 
     Raises:
         SettingError: An address must not be asked, or an option cannot be used.
@@ -75,6 +79,7 @@ class RemoteKeySet(KeySource):
         fetch: Fetch | None = None,
         on_event: OnKeySetEvent | None = None,
         loopback_http: bool = False,
+        insecure_http_hosts: Iterable[str] = (),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         url, issuer = plain(url), plain(issuer)
@@ -93,14 +98,16 @@ class RemoteKeySet(KeySource):
             raise SettingError("monotonic must be a callable that returns seconds, as time.monotonic does")
         self.issuer = issuer
         self.policy = policy
+        self.algorithms = _checked_algorithms(algorithms)
         self._where = url or issuer or ""
         self._provider = Provider(
             url,
             issuer,
             fetch=HTTPXFetch() if fetch is None else fetch,
             policy=policy,
-            algorithms=_checked_algorithms(algorithms),
+            algorithms=self.algorithms,
             loopback_http=loopback_http,
+            insecure_http_hosts=checked_hosts(insecure_http_hosts),
         )
         self._on_event = on_event
         self._monotonic = monotonic
@@ -126,7 +133,7 @@ class RemoteKeySet(KeySource):
             raise self._unavailable()
         return keys
 
-    def refresh_if_due(self) -> None:
+    def refresh_if_due(self, issuer: str | None = None) -> None:  # noqa: ARG002 -- all keys are of one set
         """Start a scheduled fetch in the background if it is time for one, and an event loop runs. Never waits."""
         if self._schedule.is_due(self._monotonic()) and in_event_loop():
             self._fetching.start()
@@ -139,7 +146,8 @@ class RemoteKeySet(KeySource):
                 key: the fetch failed, or too many tokens with unknown keys came before.
         """
         if isinstance(error, UnknownKeyError):
-            return await self._look_for(str(error.evidence.get("kid", "")), self._monotonic())
+            name = error.evidence.get("kid", error.evidence.get("thumbprint", ""))
+            return await self._look_for(name, self._monotonic())
         self.refresh_if_due()
         fetching = self._fetching.current
         if fetching is None or not isinstance(error, KeysUnavailableError):
@@ -195,8 +203,8 @@ class RemoteKeySet(KeySource):
             unknown_kids_refused=self._unknown_kids_refused,
         )
 
-    async def _look_for(self, kid: str, now: float) -> bool:
-        """Fetch because of an unknown key, if that is within the budget.
+    async def _look_for(self, name: str, now: float) -> bool:
+        """Fetch because of an unknown key, if that is within the budget. Its `name` is a kid, a thumbprint or "".
 
         The key may be a new one, so the token is refused only after a fetch that began when it was already there.
         """
@@ -205,11 +213,11 @@ class RemoteKeySet(KeySource):
         if running is not None:
             # It began before this token came, and may have been answered before the key was published.
             await self._ended(running)
-            if not kid or (self._keys is not None and self._keys.has_kid(kid)):
+            if not name or (self._keys is not None and self._keys.has_name(name)):
                 return True
         schedule = self._schedule
         if self._fetching.current is None and not schedule.is_due(now):
-            is_unknown = schedule.is_known_to_be_unknown(kid, now)
+            is_unknown = schedule.is_known_to_be_unknown(name, now)
             if schedule.failures or is_unknown or now < schedule.next_look:
                 self._unknown_kids_refused += 1
                 if schedule.failures:
@@ -219,7 +227,7 @@ class RemoteKeySet(KeySource):
                 raise self._unavailable(schedule.next_look, "too many tokens with unknown keys")
             schedule.look(now)
         await self._ended(self._fetching.start())
-        schedule.note_unknown(kid, now)
+        schedule.note_unknown(name, now)
         return True
 
     async def _ended(self, fetching: Fetching) -> None:

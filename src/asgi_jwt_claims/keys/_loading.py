@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +15,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from asgi_jwt_claims.errors import KeyConfigurationError, MalformedTokenError
-from asgi_jwt_claims.jose.compact import b64url_decode
+from asgi_jwt_claims.jose.compact import b64url_decode, b64url_encode
 
 from ._material import CURVES, EDWARDS, KeyMaterial, check_strength, coordinate_size, public_members
 
-__all__ = ["PRIVATE_MEMBERS", "from_jwk_members", "from_pem"]
+__all__ = ["PRIVATE_MEMBERS", "from_jwk_members", "from_pem", "thumbprints_of_jwk", "thumbprints_of_pem"]
 
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 """Members of a JWK that no public key has (RFC 7518 sections 6.2.2, 6.3.2 and 6.4)."""
+
+_KEY_MEMBERS = frozenset({"n", "e", "x", "y", "d"})
 
 _SSH = re.compile(rb"BEGIN (?:OPENSSH|SSH2) |^\s*(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ +AAAA|PuTTY-User-Key-File")
 
@@ -30,8 +35,11 @@ _CURVE_BY_NAME = {name: curve for name, _, curve in CURVES.values()}
 _EDWARDS_BY_NAME = {edwards.name: edwards for edwards in EDWARDS}
 
 
-def from_pem(pem: bytes, password: bytes | None) -> KeyMaterial:
-    """Load a private key, a public key or a certificate from PEM text, or raise KeyConfigurationError."""
+def from_pem(pem: bytes, password: bytes | None, *, thorough: bool = True) -> KeyMaterial:
+    """Load a private key, a public key or a certificate from PEM text, or raise KeyConfigurationError.
+
+    `thorough` is that of `check_strength`.
+    """
     try:
         if b"PRIVATE KEY-----" in pem:
             key: Any = serialization.load_pem_private_key(pem, password=password)
@@ -45,7 +53,40 @@ def from_pem(pem: bytes, password: bytes | None) -> KeyMaterial:
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise KeyConfigurationError(_why_not_read(pem)) from None
-    return check_strength(key)
+    return check_strength(key, thorough=thorough)
+
+
+def thumbprints_of_pem(pem: bytes) -> frozenset[str]:
+    """Return how tokens may name a certificate that `from_pem` has loaded (RFC 7515 sections 4.1.7 and 4.1.8)."""
+    if b"-----BEGIN CERTIFICATE-----" not in pem or b"PRIVATE KEY-----" in pem:
+        return frozenset()
+    return _thumbprints(x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER))
+
+
+def thumbprints_of_jwk(jwk: Mapping[str, Any]) -> frozenset[str]:
+    """Return how tokens may name the certificate of a JWK (RFC 7517 sections 4.7 to 4.9).
+
+    They find a key and prove nothing, so those that the JWK itself names count as well, in any spelling.
+    """
+    named = {jwk[name] for name in ("x5t", "x5t#S256") if isinstance(jwk.get(name), str)}
+    certificate = _first_certificate(jwk)
+    return frozenset(named) if certificate is None else _thumbprints(certificate) | named
+
+
+def _thumbprints(certificate: bytes) -> frozenset[str]:
+    digests = hashlib.sha1(certificate, usedforsecurity=False), hashlib.sha256(certificate)
+    return frozenset(b64url_encode(digest.digest()).decode() for digest in digests)
+
+
+def _first_certificate(jwk: Mapping[str, Any]) -> bytes | None:
+    """Decode the first certificate of `x5c`, in base64 and not base64url (RFC 7517 section 4.7); None without one."""
+    chain = jwk.get("x5c")
+    if not isinstance(chain, list) or not chain or not isinstance(chain[0], str):
+        return None
+    try:
+        return base64.b64decode(chain[0])  # white space in it does no harm
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _why_not_read(pem: bytes) -> str:
@@ -81,6 +122,8 @@ def from_jwk_members(jwk: Mapping[str, Any], *, thorough: bool = True) -> KeyMat
     load = {"RSA": _rsa_from_jwk, "EC": _ec_from_jwk, "OKP": _okp_from_jwk}.get(str(kty))
     if load is None:
         raise KeyConfigurationError(f"the JWK has kty {kty!r}; supported are 'oct', 'RSA', 'EC' and 'OKP'")
+    if "x5c" in jwk and _KEY_MEMBERS.isdisjoint(jwk):
+        load = _certified_from_jwk
     try:
         return check_strength(load(jwk), thorough=thorough)
     except KeyConfigurationError:
@@ -89,6 +132,26 @@ def from_jwk_members(jwk: Mapping[str, Any], *, thorough: bool = True) -> KeyMat
         raise KeyConfigurationError(f"the {kty} JWK is of a kind that this build of OpenSSL does not support") from None
     except (ValueError, OverflowError):
         raise KeyConfigurationError(f"the {kty} JWK is not a consistent key") from None
+
+
+def _certified_from_jwk(jwk: Mapping[str, Any]) -> KeyMaterial:
+    """Load the key of the first certificate, for a JWK that has no other members for it.
+
+    The JWK Set is trusted for where it comes from. No trust is taken from the certificate: neither its issuer nor its
+    times are looked at.
+    """
+    certificate = _first_certificate(jwk)
+    if certificate is None:
+        raise KeyConfigurationError("the first certificate of the JWK's x5c is not base64")
+    try:
+        key: Any = x509.load_der_x509_certificate(certificate).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyConfigurationError("the first certificate of the JWK's x5c cannot be read") from None
+    members = public_members(check_strength(key, thorough=False))
+    if any(jwk.get(name, members.get(name)) != members.get(name) for name in ("kty", "crv")):
+        raise KeyConfigurationError(f"the JWK has kty {jwk['kty']!r}, but its certificate has a key of another kind")
+    material: KeyMaterial = key
+    return material
 
 
 def _octets(jwk: Mapping[str, Any], name: str) -> bytes:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from asgi_jwt_claims.errors import KeyConfigurationError, SigningKeyMissingError
 from asgi_jwt_claims.jose import algorithms as _jose
 from asgi_jwt_claims.jose.compact import b64url_encode
-from asgi_jwt_claims.runtime.values import Frozen, plain
+from asgi_jwt_claims.runtime.values import Frozen, HiddenSecret, plain, revealed
 
 from . import _loading, _material
 from ._secrets import check_secret
@@ -71,9 +71,13 @@ class Key(Frozen):
         kid: The key identifier; the RFC 7638 SHA-256 thumbprint unless one was given.
         can_sign: Whether this key can sign, because it is a secret or a private key.
         is_symmetric: Whether this key is a secret.
+        thumbprints: How tokens may name its certificate: by `x5t` or `x5t#S256`; empty without one.
     """
 
-    __slots__ = ("_loaded", "_signature_length", "_signer", "_verifier", "algorithm", "can_sign", "is_symmetric", "kid")
+    __slots__ = (
+        *("_loaded", "_signature_length", "_signer", "_verifier"),
+        *("algorithm", "can_sign", "is_symmetric", "kid", "thumbprints"),
+    )
 
     algorithm: str
     kid: str
@@ -82,9 +86,16 @@ class Key(Frozen):
     _loaded: _material.KeyMaterial
     _signature_length: int
     _signer: _jose.JoseKey | None
+    thumbprints: frozenset[str]
     _verifier: _jose.JoseKey
 
-    def __init__(self, material: _material.KeyMaterial, algorithm: str | None, kid: str | None) -> None:
+    def __init__(
+        self,
+        material: _material.KeyMaterial,
+        algorithm: str | None,
+        kid: str | None,
+        thumbprints: frozenset[str] = frozenset(),
+    ) -> None:
         possible = _material.algorithms_for(material)
         algorithm, kid = possible[0] if algorithm is None else plain(algorithm), plain(kid)
         if algorithm not in possible:
@@ -105,6 +116,7 @@ class Key(Frozen):
         set_once(self, "is_symmetric", isinstance(material, bytes))
         set_once(self, "can_sign", isinstance(material, bytes) or public is not material)
         set_once(self, "_loaded", material)
+        set_once(self, "thumbprints", thumbprints)
         set_once(self, "_signature_length", _material.signature_length(material, algorithm))
         try:
             set_once(self, "_signer", _jose.build(material, algorithm) if self.can_sign else None)
@@ -122,32 +134,39 @@ class Key(Frozen):
 
     @classmethod
     @keeps_no_secret
-    def from_secret(cls, secret: str | bytes, algorithm: str = "HS256", *, kid: str | None = None) -> Key:
-        """Load a secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512. A str counts as UTF-8."""
-        if not isinstance(secret, str | bytes):
-            raise KeyConfigurationError(f"a secret must be str or bytes, not {type(secret).__name__}")
-        return cls(_as_bytes(secret), algorithm, kid)
+    def from_secret(
+        cls, secret: str | bytes | HiddenSecret, algorithm: str = "HS256", *, kid: str | None = None
+    ) -> Key:
+        """Load a secret for HMAC: at least 32, 48 or 64 bytes for HS256, HS384 or HS512. A str counts as UTF-8.
+
+        Instead of str or bytes it may be pydantic's `SecretStr` or `SecretBytes`, like PEM text and passwords.
+        """
+        text = revealed(secret)
+        if not isinstance(text, str | bytes):
+            raise KeyConfigurationError(f"a secret must be str or bytes, not {type(text).__name__}")
+        return cls(_as_bytes(text), algorithm, kid)
 
     @classmethod
     @keeps_no_secret
     def from_pem(
         cls,
-        pem: str | bytes,
+        pem: str | bytes | HiddenSecret,
         algorithm: str | None = None,
         *,
         kid: str | None = None,
-        password: str | bytes | None = None,
+        password: str | bytes | HiddenSecret | None = None,
     ) -> Key:
         """Load a private key, a public key or a certificate from PEM text. An encrypted key needs its `password`.
 
         The key is bound to `algorithm`. None means RS256 for RSA, EdDSA for Ed25519 and Ed448, and the algorithm of the
         curve for EC.
         """
-        if not isinstance(pem, str | bytes):
+        text, opener = revealed(pem), revealed(password)
+        if not isinstance(text, str | bytes):
             raise KeyConfigurationError(
-                f"PEM must be str or bytes, not {type(pem).__name__}; to read a file: path.read_text()"
+                f"PEM must be str or bytes, not {type(text).__name__}; to read a file: path.read_text()"
             )
-        return cls(_loading.from_pem(_as_bytes(pem), None if password is None else _as_bytes(password)), algorithm, kid)
+        return load_pem(_as_bytes(text), algorithm, kid, None if opener is None else _as_bytes(opener))
 
     @classmethod
     @keeps_no_secret
@@ -179,7 +198,7 @@ class Key(Frozen):
     def public(self) -> Key:
         """Return the same key without its private half, or raise `KeyConfigurationError` if it is a secret."""
         self._refuse_symmetric()
-        return Key(_material.public_of(self._loaded), self.algorithm, self.kid)
+        return Key(_material.public_of(self._loaded), self.algorithm, self.kid, self.thumbprints)
 
     def public_jwk(self) -> dict[str, str]:
         """Return the public key as a JWK with `alg`, `use` and `kid`, or raise `KeyConfigurationError` for a secret."""
@@ -214,6 +233,19 @@ def _thumbprint(material: _material.KeyMaterial) -> str:
     return b64url_encode(hashlib.sha256(canonical.encode()).digest()).decode()
 
 
+def load_pem(
+    pem: bytes,
+    algorithm: str | None = None,
+    kid: str | None = None,
+    password: bytes | None = None,
+    *,
+    thorough: bool = True,
+) -> Key:
+    """Load a key as `Key.from_pem` does; `thorough=False` leaves out the checks of an RSA key that take long."""
+    material = _loading.from_pem(pem, password, thorough=thorough)
+    return Key(material, algorithm, kid, _loading.thumbprints_of_pem(pem))
+
+
 def load_jwk(
     jwk: Mapping[str, Any], algorithm: str | None = None, kid: str | None = None, *, thorough: bool = True
 ) -> Key:
@@ -225,12 +257,19 @@ def load_jwk(
     if algorithm is not None and own is not None and own != algorithm:
         raise KeyConfigurationError(f"the JWK is for alg {own!r}, not {algorithm!r}")
     material = _loading.from_jwk_members(jwk, thorough=thorough)
-    return Key(material, algorithm or own, jwk.get("kid") if kid is None else kid)
+    kid = jwk.get("kid") if kid is None else kid
+    return Key(material, algorithm or own, kid, _loading.thumbprints_of_jwk(jwk))
+
+
+def is_same_key(one: Key, other: Key) -> bool:
+    """Whether two public keys have the same material, names and certificates."""
+    return one.public_jwk() == other.public_jwk() and one.thumbprints == other.thumbprints
 
 
 def why_not_for_signatures(jwk: Mapping[str, Any]) -> str | None:
     """Say why a JWK must not be used for signatures (RFC 7517 sections 4.2 and 4.3); None if it may be."""
-    if jwk.get("use", "sig") != "sig":
+    # SPIFFE, Trust Domain and Bundle section 4.2.2: `jwt-svid` is the use of keys that verify its JWTs.
+    if jwk.get("use", "sig") not in ("sig", "jwt-svid"):
         return f"its use is {jwk['use']!r}"
     if jwk.get("crv") in ("X25519", "X448"):  # RFC 8037 section 3.2
         return f"its curve {jwk['crv']} is for key agreement"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from asgi_jwt_claims.errors import AlgorithmRefusedError, KeyConfigurationError, TokenError, UnknownKeyError
 from asgi_jwt_claims.runtime.values import Frozen
 
 from ._loading import PRIVATE_MEMBERS
-from .key import Key, as_mapping, keeps_no_secret, why_not_for_signatures, without_empty
+from .key import Key, as_mapping, is_kid, keeps_no_secret, why_not_for_signatures, without_empty
 
 __all__ = ["FixedKeys", "KeySet", "KeySource"]
 
@@ -29,9 +29,10 @@ class KeySet(Frozen):
         KeyConfigurationError: The keys break one of these rules.
     """
 
-    __slots__ = ("_by_name", "_header_cache", "_kids")
+    __slots__ = ("_by_name", "_header_cache", "_kid_by_thumbprint", "_kids")
 
     _by_name: dict[tuple[str, str], Key]
+    _kid_by_thumbprint: dict[str, str]
     _kids: frozenset[str]
     _header_cache: dict[bytes, tuple[Key, dict[str, Any]]]
 
@@ -56,6 +57,13 @@ class KeySet(Frozen):
         set_once = object.__setattr__
         set_once(self, "_by_name", by_name)
         set_once(self, "_kids", frozenset(kid for kid, _ in by_name))
+        kids: dict[str, set[str]] = {}
+        for key in by_name.values():
+            for thumbprint in key.thumbprints:
+                kids.setdefault(thumbprint, set()).add(key.kid)
+        # Which of two keys of one certificate is meant cannot be known, so the certificate names neither.
+        names = {thumbprint: named.pop() for thumbprint, named in kids.items() if len(named) == 1}
+        set_once(self, "_kid_by_thumbprint", names)
         set_once(self, "_header_cache", {})
 
     @classmethod
@@ -95,31 +103,40 @@ class KeySet(Frozen):
             return "<KeySet, not built>"  # a local variable of an error about it
         return f"<KeySet of {len(self)}: {', '.join(map(repr, self))}>"
 
-    def find(self, kid: str | None, algorithm: str) -> Key:
+    def find(self, kid: str | None, algorithm: str, thumbprint: object = None) -> Key:
         """Return the one key with the `kid` and `alg` of a token's header, by which the token may be verified.
 
-        The `algorithm` must be that of the key, and never chooses one. If the header has no `kid`, there must be
+        The `algorithm` must be that of the key; it only tells keys of one `kid` apart. If the header has no `kid`, the
+        `thumbprint` of a certificate (`x5t#S256` or `x5t`, of any type) finds the key. Without either, there must be
         exactly one key of the `algorithm`.
 
         Raises:
             UnknownKeyError: There is no such key, or more than one.
             AlgorithmRefusedError: The keys of that name are for other algorithms.
         """
+        if kid is None and is_kid(thumbprint):
+            kid = self._kid_by_thumbprint.get(str(thumbprint))
         if kid is not None:
             key = self._by_name.get((kid, algorithm))
             if key is not None:
                 return key
             raise AlgorithmRefusedError(alg=algorithm, kid=kid) if kid in self._kids else UnknownKeyError(kid=kid)
         candidates = [key for key in self if key.algorithm == algorithm]
+        if is_kid(thumbprint) and any(key.thumbprints for key in candidates):
+            raise UnknownKeyError(thumbprint=thumbprint, reason="no kid, and a certificate that no key has")
         if len(candidates) == 1:
             return candidates[0]
         if candidates:
             raise UnknownKeyError(reason="no kid, and several keys could be meant")
         raise AlgorithmRefusedError(alg=algorithm)
 
-    def has_kid(self, kid: str) -> bool:
-        """Whether any key has this name."""
-        return kid in self._kids
+    def has_name(self, name: str) -> bool:
+        """Whether any key has this `kid`, or a certificate with this thumbprint."""
+        return name in self._kids or name in self._kid_by_thumbprint
+
+    def issuer_of(self, key: Key) -> str | None:  # noqa: ARG002 -- for sets that say so
+        """Return the issuer whose tokens alone a key may verify; None, or text with `{`, if it may verify those of all."""
+        return None
 
     def get_header(self, segment: bytes) -> tuple[Key, dict[str, Any]] | None:
         """Return key and parsed header for an encoded header that once came with a good signature, else None."""
@@ -136,9 +153,16 @@ class KeySet(Frozen):
 
 
 class KeySource(abc.ABC):
-    """Keys that change while the application runs: those of an issuer (`RemoteKeySet`) or one's own (`KeyRing`)."""
+    """Keys that change while the application runs: those of an issuer (`RemoteKeySet`) or one's own (`KeyRing`).
+
+    Attributes:
+        is_for_one_client: Whether the issuer signs the tokens of one client only with these keys, so that no claim has to
+            say for whom a token is.
+    """
 
     __slots__ = ()
+
+    is_for_one_client: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod
@@ -151,8 +175,11 @@ class KeySource(abc.ABC):
             KeysUnavailableError: There are no keys, or none that may still be used.
         """
 
-    def refresh_if_due(self) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
-        """Start a fetch in the background if it is time for one. Called for every good token; never waits."""
+    def refresh_if_due(self, issuer: str | None = None) -> None:  # noqa: B027 -- nothing to do, except for keys that are fetched
+        """Start a fetch in the background if it is time for one. Never waits.
+
+        Called for every good token, with its `issuer`, since each tenant of a provider may have keys of its own.
+        """
 
     async def fetch_for(self, error: TokenError) -> bool:  # noqa: ARG002 -- for keys that are fetched
         """Fetch keys if a token cannot be verified without new ones. Return whether to verify it once more.

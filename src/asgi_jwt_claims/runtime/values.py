@@ -1,10 +1,10 @@
-"""Make instances that cannot be changed, and reduce values of subclasses of str, int and float to what they hold."""
+"""Make instances that cannot be changed, and reduce values of other classes to what they hold."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-__all__ = ["Frozen", "plain"]
+__all__ = ["Frozen", "HiddenSecret", "plain", "revealed"]
 
 
 class Frozen:
@@ -30,3 +30,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, int):
         return value if isinstance(value, bool) else int.__int__(value)
     return float.__float__(value) if isinstance(value, float) else value
+
+
+class HiddenSecret(Protocol):
+    """A secret that does not show itself, such as pydantic's `SecretStr` and `SecretBytes`."""
+
+    def get_secret_value(self) -> str | bytes:
+        """Return the secret."""
+        raise NotImplementedError
+
+
+def revealed(value: Any) -> Any:
+    """Return the secret that a `HiddenSecret` holds, and any other value as it is."""
+    reveal = getattr(value, "get_secret_value", None)
+    return reveal() if callable(reveal) else value

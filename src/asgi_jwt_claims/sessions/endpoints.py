@@ -254,7 +254,7 @@ class TokenEndpoints:
         return json_response(200, {"sessions": shown})
 
     async def _end_session(self, token: Token, session_id: str) -> ErrorResponse:
-        issuer = self._config.issuer
+        issuer = self._config._prepared.issuers.canonical
         # Only what can be an id is looked up, so that a long one takes no time.
         is_id = _SESSION_ID.fullmatch(session_id) is not None
         record = await self._store.session(digest("session", issuer, session_id)) if is_id else None

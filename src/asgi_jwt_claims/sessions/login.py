@@ -109,7 +109,7 @@ async def start_session(  # noqa: PLR0913 -- keyword arguments
         fresh = now + whole_seconds(as_duration(fresh, "fresh"))
     minted = mint_pair(identity, config, now, now, grant, claims, fresh=fresh)
     record = SessionRecord(
-        session=digest("session", config.issuer, session_id),
+        session=digest("session", config._prepared.issuers.canonical, session_id),
         identity=owner,
         session_id=session_id,
         current=minted.digest,
@@ -125,7 +125,7 @@ async def start_session(  # noqa: PLR0913 -- keyword arguments
         audience="" if audience is None else dump_json(grant["audience"]).decode(),
     )
     await store.replace_session(record.session, b"", record)
-    issuer = config.issuer
+    issuer = config._prepared.issuers.canonical
     await notify(config.on_event, AuthEvent(name="issued", issuer=issuer, identity=identity, session_id=session_id))
     if max_sessions is not None:
         await _end_oldest(max_sessions - 1, record, config, store)
@@ -210,11 +210,12 @@ def mint_pair(
     refresh, jti = mint(identity, config, "refresh", now, refresh_end, {**grant, "audience": None}, claims)
     expires_in = None if access_end == math.inf else int(access_end - now)
     pair = TokenPair(access, refresh, expires_in=expires_in, scope=scope)
-    return MintedPair(pair, access_end, refresh_end, digest("token", config.issuer, jti))
+    return MintedPair(pair, access_end, refresh_end, digest("token", config._prepared.issuers.canonical, jti))
 
 
 def _digest_of_identity(identity: Any, config: JWTConfig) -> bytes:
-    return digest("identity", config.issuer, check_identity(identity, config.identity_claim))
+    prepared = config._prepared
+    return digest("identity", prepared.issuers.canonical, check_identity(identity, prepared.identity_name))
 
 
 async def _after(cutoff: float, config: JWTConfig) -> int:

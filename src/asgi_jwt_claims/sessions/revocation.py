@@ -17,7 +17,7 @@ from asgi_jwt_claims.config.events import notify
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.stores.base import PAGE, Revocation, SessionRecord, TokenStore
-from asgi_jwt_claims.tokens.digests import digest
+from asgi_jwt_claims.tokens.digests import digest, digests_of
 from asgi_jwt_claims.tokens.minted_claims import check_identity
 from asgi_jwt_claims.tokens.token import Token
 
@@ -58,23 +58,26 @@ async def revoke_token(token: Token, config: JWTConfig, store: TokenStore) -> No
     if not token.jti:
         raise SettingError("token has no jti to revoke it by; revoke its session or its identity")
     until = _outlasting(math.inf if token.expires_at is None else token.expires_at, config)
-    await store.revoke([Revocation("token", digest("token", config.issuer, token.jti), until)])
-    await _tell("token", config, identity=token.identity, jti=token.jti, session_id=token.session_id)
+    await store.revoke([Revocation("token", digests_of(token, config).token, until)])
+    facts = {"issuer": token.issuer, "identity": token.identity, "jti": token.jti, "session_id": token.session_id}
+    await _tell("token", config, **facts)
 
 
-async def revoke_session(session_id: str, config: JWTConfig, store: TokenStore) -> int:
+async def revoke_session(session_id: str, config: JWTConfig, store: TokenStore, *, issuer: str | None = None) -> int:
     """End a session: revoke all tokens that come from its login.
 
     Args:
         session_id: The `id` of a `Session`, or the `session_id` of one of its tokens.
         config: The configuration of its tokens.
         store: The store that keeps the session.
+        issuer: The `issuer` of its tokens. It must be given if the configuration has an `IssuerTemplate`.
 
     Returns:
         1 if the session has ended; 0 if it had ended before, or the store has none. Its tokens are revoked in any case.
 
     Raises:
-        SettingError: An argument is of another type, or `session_id` is empty.
+        SettingError: An argument is of another type, `session_id` is empty, or `issuer` is missing or of another
+            configuration.
         StoreUnavailableError: The session may not have ended; call this again.
     """
     check_arguments(config, store, "revoke_session(session_id, config, store)")
@@ -84,21 +87,24 @@ async def revoke_session(session_id: str, config: JWTConfig, store: TokenStore) 
             f"session_id must be a non-empty str, not {session_id!r}; if the token has none, revoke the token or its "
             "identity"
         )
-    return await end_session(session_id, config, store)
+    return await end_session(session_id, config, store, issuer=issuer)
 
 
-async def end_session(session_id: str, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:
+async def end_session(
+    session_id: str, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0, issuer: str | None = None
+) -> int:
     """As `revoke_session`, but keep the revocation until `expires_at` at least, the `exp` of a token at hand."""
-    session = digest("session", config.issuer, session_id)
+    issuer = config._prepared.issuers.of_revocation(issuer)
+    session = digest("session", issuer, session_id)
     record = await store.session(session)
     # The record first, so that a refresh under way issues no token that the record does not know of.
     state = None if record is None else await _close(record, store)
     await store.revoke([_of_session(session, state, config, expires_at)])
-    await _tell("session", config, session_id=session_id)
+    await _tell("session", config, issuer=issuer, session_id=session_id)
     return int(state is not None and not state.has_ended)
 
 
-async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore) -> int:
+async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore, *, issuer: str | None = None) -> int:
     """Log `identity` out everywhere: revoke all of its tokens that have been issued up to now.
 
     Its live sessions are also ended one by one, and a token without a session counts as issued a leeway before its `iat`,
@@ -108,22 +114,27 @@ async def revoke_identity(identity: Any, config: JWTConfig, store: TokenStore) -
         identity: The identity that the tokens were minted for, as it was given then.
         config: The configuration of the tokens.
         store: The store that keeps the sessions.
+        issuer: The `issuer` of the tokens. It must be given if the configuration has an `IssuerTemplate`, since `alice` of
+            one tenant is not `alice` of another.
 
     Returns:
         How many sessions have ended. Tokens without a session are revoked too, and not counted.
 
     Raises:
         MintingError: No token can be minted for `identity`.
-        SettingError: `config` or `store` is of another type.
+        SettingError: `config` or `store` is of another type, or `issuer` is missing or of another configuration.
         StoreUnavailableError: Some tokens may not have been revoked; call this again.
     """
     check_arguments(config, store, "revoke_identity(identity, config, store)")
-    return await end_identity(check_identity(identity, config.identity_claim), config, store)
+    return await end_identity(check_identity(identity, config._prepared.identity_name), config, store, issuer=issuer)
 
 
-async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0) -> int:
+async def end_identity(
+    identity: Any, config: JWTConfig, store: TokenStore, *, expires_at: float = 0.0, issuer: str | None = None
+) -> int:
     """As `revoke_identity`, but keep the revocation until `expires_at` at least, as `end_session` does."""
-    owner = digest("identity", config.issuer, identity)
+    issuer = config._prepared.issuers.of_revocation(issuer)
+    owner = digest("identity", issuer, identity)
     until = _outlasting(max(expires_at, _issued_now(config, config._prepared.longest_seconds)), config)
     cutoff = config.clock()
     # With this one write the tokens are refused, also if the rest fails.
@@ -145,7 +156,7 @@ async def end_identity(identity: Any, config: JWTConfig, store: TokenStore, *, e
         if moved:
             await store.revoke(moved)
         page = await page_after(page, owner, store)
-    await _tell("identity", config, identity=identity)
+    await _tell("identity", config, issuer=issuer, identity=identity)
     return ended
 
 
@@ -155,7 +166,7 @@ async def page_after(page: list[SessionRecord], identity: bytes, store: TokenSto
 
 
 async def _tell(revoked: Literal["token", "session", "identity"], config: JWTConfig, **facts: Any) -> None:
-    await notify(config.on_event, AuthEvent(name="revoked", revoked=revoked, issuer=config.issuer, **facts))
+    await notify(config.on_event, AuthEvent(name="revoked", revoked=revoked, **facts))
 
 
 async def _close(record: SessionRecord, store: TokenStore) -> SessionRecord | None:

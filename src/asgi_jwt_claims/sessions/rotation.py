@@ -137,8 +137,8 @@ async def _rotate(
     granted = token.claims
     grant = {
         "user_claims": loaded.user_claims,
-        "scope": scope_text(granted[config.scope_claim]) if token.scopes else None,
-        "roles": granted.get(config.roles_claim) if loaded.roles is None else read_once(loaded.roles),
+        "scope": scope_text(granted[config._prepared.scope_name]) if token.scopes else None,
+        "roles": granted.get(config._prepared.roles_name) if loaded.roles is None else read_once(loaded.roles),
         "audience": json.loads(record.audience) if record.audience else None,
     }
     claims = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from asgi_jwt_claims.errors import InvalidRequestError, TokenTooLargeError
@@ -82,13 +82,13 @@ class ComparableSource:
 
 
 def check_b64token(
-    token: bytes, max_size: int, source: str, error: type[InvalidRequestError] = InvalidRequestError
+    token: bytes, max_size: int, source: str, error: Callable[..., InvalidRequestError] = InvalidRequestError
 ) -> None:
     """Check the length and the characters of a token (RFC 6750 section 2.1: b64token).
 
     Raises:
         TokenTooLargeError: The token has more than `max_size` characters.
-        InvalidRequestError: The token is empty, or has a character that no token has. The class can be another `error`.
+        InvalidRequestError: The token is empty, or has a character that no token has. Another `error` can be made of the evidence.
     """
     if len(token) > max_size:
         raise TokenTooLargeError(size=len(token), max_size=max_size)

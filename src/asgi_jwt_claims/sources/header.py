@@ -73,7 +73,7 @@ class BearerHeader(ComparableSource):
             token = self._token(found, max_size)
         if token is None:
             return None
-        check_b64token(token, max_size, "header", MalformedCredentialsError)
+        check_b64token(token, max_size, "header", self._malformed)
         return _new_credentials((token, "header", "Bearer", None))
 
     def why_absent(self, scope: Mapping[str, Any]) -> dict[str, str]:
@@ -96,6 +96,9 @@ class BearerHeader(ComparableSource):
         shown = {"scheme": found.decode()} if found.isalpha() and len(found) <= _MAX_SCHEME else {}
         return {**evidence, **shown, "reason": f"another scheme: send {wanted}"}
 
+    def _malformed(self, **evidence: Any) -> MalformedCredentialsError:
+        return MalformedCredentialsError(header=self.name, **evidence)
+
     def _token(self, value: bytes, max_size: int) -> bytes | None:
         """Return what follows the scheme; None for another scheme."""
         if not self._scheme:
@@ -105,7 +108,7 @@ class BearerHeader(ComparableSource):
         scheme, _, credentials = head.partition(b" ")
         if scheme.lower() != self._scheme:
             if _CREDENTIALS.fullmatch(head) is None:
-                raise MalformedCredentialsError(reason="not a scheme followed by credentials")
+                raise self._malformed(reason="not a scheme followed by credentials")
             return None
         if len(head) < len(value):
             raise TokenTooLargeError(size=len(value), max_size=max_size)

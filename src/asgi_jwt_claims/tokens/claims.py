@@ -1,17 +1,28 @@
 """Read the claims of a token and check them, in the order in which that happens.
 
-One rule holds throughout: a claim of the wrong type is wrong, never absent (`InvalidClaimError`).
+A claim of the wrong type is wrong, never absent (`InvalidClaimError`). In the tokens of other parties that holds for the
+claims that decide: times, parties, identity, type, confirmation, and what the configuration demands. Any other refuses
+only the requests for which it would matter.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims import errors
+from asgi_jwt_claims.config._claim_paths import ABSENT, ClaimPath, find, name_of
 
+from .reading import (
+    Unread,
+    read_fresh,
+    read_granted,
+    read_numeric_date,
+    read_roles,
+    read_scopes,
+    read_string,
+    read_strings,
+)
 from .token import TokenFields
 
 if TYPE_CHECKING:
@@ -20,9 +31,7 @@ if TYPE_CHECKING:
 
     from .token import Token
 
-__all__ = ["SCOPE_TOKEN", "accepted_typ", "check_claims", "parse_claims", "sign_of_another_kind", "valid_until"]
-
-SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 3.3
+__all__ = ["accepted_typ", "check_claims", "parse_claims", "sign_of_another_kind", "valid_until"]
 
 _NONE: frozenset[str] = frozenset()
 
@@ -31,12 +40,15 @@ _JWT_MEDIA_TYPES = frozenset({"jwt", "application/jwt"})
 _ACCESS_ONLY_MEDIA_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _ACCESS_MEDIA_TYPES = _JWT_MEDIA_TYPES | _ACCESS_ONLY_MEDIA_TYPES
 
-_KIND_CLAIMS = ("token_use", "typ")  # of Cognito and of Keycloak
+# Of Cognito, Keycloak, this library, Simple JWT, Casdoor and PingAM.
+_KIND_CLAIMS = frozenset({"token_use", "typ", "type", "token_type", "tokenType", "tokenName"})
+_ACCESS_KIND_CLAIMS = ("token_use", "typ")
 _OTHER_KINDS = frozenset({"refresh", "offline", "logout"})
 _ACCESS_KINDS = frozenset({"access", "bearer"})
 # OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11, FAPI 1.0 part 2 section 5.1: hashes of what came beside an ID
 # token.
 _ID_TOKEN_CLAIMS = ("at_hash", "c_hash", "s_hash")
+_SIGNS = frozenset({*_KIND_CLAIMS, *_ID_TOKEN_CLAIMS, "events", "nonce"})
 _ACCESS_TOKEN_CLAIMS = ("scope", "scp")  # RFC 9068 section 2.2.3; of Okta and of Entra ID
 
 
@@ -66,6 +78,8 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
     own = config.user_claims_claim
     if own is not None and not isinstance(claims.get(own, {}), dict):
         raise errors.InvalidClaimError(claim=own, reason="not an object")
+    if prepared.is_lenient:
+        return _parse_foreign(claims, header, payload, config)
     # Nearly every token carries whole seconds and non-empty strings, which need no further check.
     subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
     issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
@@ -77,10 +91,10 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
         authenticated_at = read_numeric_date(claims, "auth_time")
     elif fresh:
         authenticated_at = read_numeric_date(claims, "iat")
-    session = config.session_claim
+    session, scope, roles = config.session_claim, prepared.scope_name, prepared.roles_name
     # In the order of the fields: a call that names them takes more than twice as long.
     return TokenFields(
-        subject if config.identity_claim == "sub" else _other_identity(claims, config.identity_claim),
+        subject if prepared.identity_name == "sub" else _read_identity(claims, prepared),
         _type(claims, header, config),
         fresh,
         authenticated_at,
@@ -88,8 +102,12 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
         jti if type(jti) is str and jti else read_string(claims, "jti"),
         issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
         read_strings(claims, "aud"),
-        read_scopes(claims, config.scope_claim) if config.scope_claim in claims else _NONE,
-        read_roles(claims, config.roles_claim) if config.roles_claim in claims else _NONE,
+        (read_scopes(claims, scope) if scope in claims else _NONE)
+        if scope
+        else _united(claims, prepared.scope_paths, read_scopes),
+        (read_roles(claims, roles) if roles in claims else _NONE)
+        if roles
+        else _united(claims, prepared.roles_paths, read_roles),
         issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
         not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
         expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
@@ -97,13 +115,106 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
         header,
         prepared.claim_names,
         {},
+        (),
+        _demanded(claims, prepared) if prepared.has_demands else (),
     )
 
 
-def _other_identity(claims: dict[str, Any], name: str) -> Any:
-    identity = claims[name]
-    if identity is None or identity == "":
-        raise errors.InvalidClaimError(claim=name, reason="null or empty")
+def _united(
+    claims: dict[str, Any], paths: tuple[ClaimPath, ...], read: Callable[[dict[str, Any], str], frozenset[str]]
+) -> frozenset[str]:
+    found = [(name_of(path), find(claims, path)) for path in paths]
+    return _NONE.union(*[read({name: value}, name) for name, value in found if value is not ABSENT])
+
+
+def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
+    """Read the token of another party: a claim of the wrong type is noted, unless it decides or is demanded."""
+    prepared = config._prepared
+    for name in prepared.required:
+        if claims[name] is None:
+            raise errors.InvalidClaimError(claim=name, reason="null")
+    subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
+    issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
+    if prepared.identity_name != "sub" or type(subject) is not str or not subject:
+        subject = _read_identity(claims, prepared)
+    unread: list[Unread] = []
+    fresh = _unless_odd(read_fresh, claims, "fresh", "fresh", unread) if "fresh" in claims else None
+    authenticated_at = None
+    if "auth_time" in claims:
+        authenticated_at = _unless_odd(read_numeric_date, claims, "auth_time", "fresh", unread)
+    elif fresh:
+        authenticated_at = read_numeric_date(claims, "iat")
+    session = config.session_claim
+    return TokenFields(
+        subject,
+        _type(claims, header, config),
+        fresh,
+        authenticated_at,
+        _unless_odd(read_string, claims, session, "session_id", unread) if session in claims else None,
+        jti if type(jti) is str and jti else _unless_odd(read_string, claims, "jti", "jti", unread),
+        issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
+        _foreign_audience(claims, prepared),
+        read_granted(claims, prepared.scope_paths, "scopes", unread),
+        read_granted(claims, prepared.roles_paths, "roles", unread),
+        issued_at if type(issued_at) is int else read_numeric_date(claims, "iat"),
+        not_before if type(not_before) is int else read_numeric_date(claims, "nbf"),
+        expires_at if type(expires_at) is int else read_numeric_date(claims, "exp"),
+        payload,
+        header,
+        prepared.claim_names,
+        {},
+        tuple([(use, name_of(path)) for use, path in unread if not _is_demanded(path, use, prepared)])
+        if unread
+        else (),
+        _demanded(claims, prepared) if prepared.has_demands else (),
+    )
+
+
+def _unless_odd(
+    read: Callable[[dict[str, Any], str], Any], claims: dict[str, Any], name: Any, use: str, unread: list[Unread]
+) -> Any:
+    try:
+        return read(claims, name)
+    except errors.InvalidClaimError:
+        unread.append((use, (name,)))
+        return None
+
+
+def _is_demanded(path: ClaimPath, use: str, prepared: Prepared) -> bool:
+    """Refuse what is demanded and cannot be read; False for any other claim."""
+    if path in prepared.demands.paths:
+        raise errors.InvalidClaimError(claim=name_of(path), reason=f"cannot be read as {use}")
+    return False
+
+
+def _foreign_audience(claims: dict[str, Any], prepared: Prepared) -> tuple[str, ...]:
+    """Read `aud`. An empty array, which names no recipient, counts as absent."""
+    audience = claims.get("aud")
+    if type(audience) is str and audience:
+        return (audience,)
+    audience = () if audience == [] else read_strings(claims, "aud")
+    if not audience and "aud" in prepared.required:
+        raise errors.MissingClaimError(claim="aud")
+    return audience
+
+
+def _demanded(claims: dict[str, Any], prepared: Prepared) -> tuple[Any, ...]:
+    """Check the values that are demanded, and return those that functions judge."""
+    for demand in prepared.demands.values:
+        demand.find(claims)
+    return tuple([demand.find(claims) for demand in prepared.demands.functions])
+
+
+def _read_identity(claims: dict[str, Any], prepared: Prepared) -> Any:
+    paths = prepared.claim_names.identity
+    path, identity = prepared.claim_names.find_identity(claims)
+    if identity is ABSENT:
+        empty = [name_of(path) for path in paths if find(claims, path) is not ABSENT]
+        if empty:
+            raise errors.InvalidClaimError(claim=empty[0], reason="null or empty")
+        raise errors.MissingClaimError(claim=" or ".join(map(name_of, paths)))
+    if path == ("sub",):
+        read_string(claims, "sub")  # RFC 7519 section 4.1.2
     # A handler could change a container, so that each token parses its own when asked.
     return None if isinstance(identity, dict | list) else identity
 
@@ -129,21 +240,23 @@ def sign_of_another_kind(
 
     With `accept_id_tokens`, an ID token counts as an access token.
     """
-    words = {name: claims[name].lower() for name in _KIND_CLAIMS if isinstance(claims.get(name), str)}
-    for name, word in words.items():
-        if word in _OTHER_KINDS or (word == "id" and not accept_id_tokens):
-            return name
-    if "events" in claims:  # RFC 8417 section 2.2: a security event, such as a logout
+    signs = _SIGNS.intersection(claims)
+    words = {}
+    for name in signs & _KIND_CLAIMS:
+        if isinstance(claims[name], str):
+            word = words[name] = _word(claims[name])
+            if word in _OTHER_KINDS or (word == "id" and not accept_id_tokens):
+                return name
+    if "events" in signs:  # RFC 8417 section 2.2: a security event, such as a logout
         return "events"
     if accept_id_tokens:
         return None
-    for name in _ID_TOKEN_CLAIMS:
-        if name in claims:
-            return name
+    if hashes := signs.intersection(_ID_TOKEN_CLAIMS):
+        return min(hashes)
     # Section 2: an ID token carries the nonce of its request. Some issuers also put it into access tokens, which show
     # in another way what they are.
-    if "nonce" in claims and not (
-        _ACCESS_KINDS.intersection(words.values())
+    if "nonce" in signs and not (
+        any(words.get(name) in _ACCESS_KINDS for name in _ACCESS_KIND_CLAIMS)
         or any(name in claims for name in _ACCESS_TOKEN_CLAIMS)
         or str(header.get("typ", "")).lower() in _ACCESS_ONLY_MEDIA_TYPES
     ):
@@ -151,65 +264,9 @@ def sign_of_another_kind(
     return None
 
 
-def read_numeric_date(claims: Mapping[str, Any], name: str) -> float | None:
-    """Read a NumericDate (RFC 7519 section 2), a JSON number of seconds since the epoch; None if it is absent."""
-    value = claims.get(name)
-    # A bool is an int to isinstance, and no number in JSON.
-    if name in claims and type(value) not in (int, float):
-        raise errors.InvalidClaimError(claim=name, reason="not a number")
-    return value
-
-
-def read_string(claims: Mapping[str, Any], name: str) -> str | None:
-    """Read a non-empty string; None if it is absent."""
-    value = claims.get(name)
-    if name in claims and not (isinstance(value, str) and value):
-        raise errors.InvalidClaimError(claim=name, reason="not a non-empty string")
-    return value
-
-
-def read_strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Read one or several non-empty strings, as in `aud` (RFC 7519 section 4.1.3); empty if the claim is absent."""
-    values = claims.get(name)
-    if isinstance(values, str) and values:
-        return (values,)
-    if isinstance(values, list) and values and all(isinstance(item, str) and item for item in values):
-        return tuple(values)
-    if name not in claims:
-        return ()
-    raise errors.InvalidClaimError(claim=name, reason="neither a non-empty string nor an array of them")
-
-
-def read_roles(claims: Mapping[str, Any], name: str) -> frozenset[str]:
-    """Read roles: a string is one role, an array several; empty if the claim is absent or an empty array."""
-    return _NONE if claims.get(name) == [] else frozenset(read_strings(claims, name))
-
-
-def read_scopes(claims: Mapping[str, Any], name: str) -> frozenset[str]:
-    """Read scopes, one string separated by single spaces (RFC 8693 section 4.2); empty if absent or an empty string.
-
-    A claim of another name than `scope` (`scp` of some providers) may also be an array.
-    """
-    value = claims.get(name, "")
-    if value == "":
-        return _NONE
-    if isinstance(value, list) and name != "scope" and all(isinstance(item, str) for item in value):
-        scopes = value
-    elif isinstance(value, str):
-        scopes = value.split(" ")
-    else:
-        raise errors.InvalidClaimError(claim=name, reason="not a string")
-    if not all(SCOPE_TOKEN.fullmatch(scope) for scope in scopes):
-        raise errors.InvalidClaimError(claim=name, reason="not scopes divided by single spaces")
-    return frozenset(scopes)
-
-
-def read_fresh(claims: Mapping[str, Any]) -> float:
-    """Read `fresh`, the NumericDate until which the token is fresh: infinity for true, 0 for false or if absent."""
-    value = claims.get("fresh", False)
-    if isinstance(value, bool):
-        return math.inf if value else 0
-    return read_numeric_date(claims, "fresh") or 0
+def _word(kind: str) -> str:
+    """Bring the name of a kind of token into one form: `Refresh`, `refresh-token` and `refresh_token` are one."""
+    return kind.lower().removesuffix("token").rstrip("-_")
 
 
 def check_claims(fields: TokenFields, config: JWTConfig, *, heed_exp: bool = True) -> float:
@@ -233,12 +290,15 @@ def check_claims(fields: TokenFields, config: JWTConfig, *, heed_exp: bool = Tru
     if prepared.max_age_seconds is not None or prepared.max_lifetime_seconds is not None:
         _check_age(issued_at, expires_at, prepared, now)
     # RFC 8725 section 3.8; code point for code point, no normalisation of any kind.
-    if config.issuer is not None and fields.issuer != config.issuer:
-        raise errors.WrongIssuerError(iss=fields.issuer)
+    if fields.issuer != prepared.issuers.canonical:
+        prepared.issuers.check(fields.issuer)
     # RFC 7519 section 4.1.3: a recipient that no value of a present aud names must refuse the token.
     audience = fields.audience
     if audience and prepared.audiences.isdisjoint(audience):
         raise errors.WrongAudienceError(aud=", ".join(audience))
+    if fields.judged:
+        for demand, value in zip(prepared.demands.functions, fields.judged, strict=True):
+            demand.judge(value)
     return now
 
 

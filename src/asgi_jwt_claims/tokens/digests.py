@@ -80,7 +80,9 @@ def _begun(kind: Kind, issuer: str | None) -> hashlib.blake2b:
 
 def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
     """Return the digests of a token, computed once for all requests that bring it."""
-    fields, issuer = token._verified[0], config.issuer  # noqa: SLF001 -- the fields that all tokens of the same bytes share
+    fields, issuers = token._verified[0], config._prepared.issuers  # noqa: SLF001 -- what all tokens of the same bytes share
+    # Each tenant has an `alice` of its own, and an issuer with two names has one.
+    issuer = issuers.canonical if issuers.template is None else fields.issuer
     digests: TokenDigests | None = fields.digest_cache.get(issuer)
     if digests is None:
         jti, session, issued_at = fields.jti, fields.session_id, fields.issued_at

@@ -1,4 +1,4 @@
-"""Accept the tokens of several issuers: choose the configuration by the token's `iss`.
+"""Accept the tokens of several issuers: choose the configuration by the token's `iss`, and if needed `alg` and `aud`.
 
 The issuer is read before anything is verified. It decides only whose rules and keys the token is then checked against,
 completely: a token that names another issuer than the one that signed it is checked with keys that did not sign it.
@@ -6,29 +6,28 @@ completely: a token that names another issuer than the one that signed it is che
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from asgi_jwt_claims.config import JWTConfig, OnAuthEvent
-from asgi_jwt_claims.errors import MalformedTokenError, MissingClaimError, SettingError, WrongIssuerError
+from asgi_jwt_claims.config import JWTConfig
+from asgi_jwt_claims.config.events import IssuerListeners
+from asgi_jwt_claims.errors import SettingError, WrongIssuerError
 from asgi_jwt_claims.jose.compact import Framed, split_compact
-from asgi_jwt_claims.jose.strict_json import load_json
 from asgi_jwt_claims.runtime.values import Frozen
 
-from .claims import read_string
+from .unverified import fitting_config, issuer_of
 
 __all__ = ["MultiIssuerVerifier", "Verifier", "verifier_for"]
 
 _MAX_CACHED_TOKENS = 1024
-_MAX_COMMAS = 256  # of a short payload that is parsed before its signature is verified
-_BYTES_FOR_A_COMMA = 24  # of a longer one; groups are often named by identifiers of 36 characters
-_ISSUER = re.compile(rb'"iss"[ \t\n\r]*:[ \t\n\r]*"(?:[^"\\]|\\.){1,2048}"', re.DOTALL)
-_ESCAPED_LETTERS = (rb"\u0069", rb"\u0073")  # with which the name of the claim could be spelled in another way
 
 
 class MultiIssuerVerifier(Frozen):
-    """Two or more configurations, each for an issuer of its own. Frozen; those with the same configurations are equal.
+    """Two or more configurations. Frozen; those with the same configurations are equal.
+
+    The issuer that a token names chooses one of them. Configurations of one issuer must differ in their algorithms or
+    audiences, by which the token then chooses; a token that fits two is refused.
 
     Attributes:
         is_remote: Whether any of them has keys that may have to be fetched first.
@@ -36,50 +35,63 @@ class MultiIssuerVerifier(Frozen):
         on_event: The `on_event` functions of those that have one, by issuer.
 
     Raises:
-        SettingError: A configuration has no issuer, or the issuer of another one.
+        SettingError: A configuration has no issuer, or cannot be told apart from another one.
     """
 
-    __slots__ = ("_by_issuer", "_issuer_cache", "is_remote", "max_token_size", "on_event")
+    __slots__ = ("_by_issuer", "_configs", "_issuer_cache", "_templates", "is_remote", "max_token_size", "on_event")
 
-    _by_issuer: dict[str, JWTConfig]
+    _by_issuer: dict[str, tuple[JWTConfig, ...]]
+    _configs: tuple[JWTConfig, ...]
     _issuer_cache: dict[int, JWTConfig]
+    _templates: tuple[JWTConfig, ...]
     is_remote: bool
     max_token_size: int
-    on_event: dict[str, OnAuthEvent]
+    on_event: IssuerListeners
 
     def __init__(self, configs: Iterable[JWTConfig]) -> None:
-        by_issuer: dict[str, JWTConfig] = {}
+        configs = tuple(configs)
         for config in configs:
             if not isinstance(config, JWTConfig):
                 raise SettingError(f"config must be a JWTConfig or a list of them, not {type(config).__name__}")
             if config.issuer is None:
                 raise SettingError("each of several configurations needs an issuer, by which its tokens are recognised")
-            if config.issuer in by_issuer:
-                raise SettingError(f"two configurations have the issuer {config.issuer!r}; keep one of them")
-            by_issuer[config.issuer] = config
+        for one, other in itertools.combinations(configs, 2):
+            _check_differ(one, other)
+        templates = tuple(config for config in configs if config._prepared.issuers.template is not None)
+        names = {name for config in configs for name in config._prepared.issuers.names}
         set_once = object.__setattr__
-        set_once(self, "_by_issuer", by_issuer)
+        set_once(self, "_configs", configs)
+        set_once(self, "_templates", templates)
+        set_once(
+            self,
+            "_by_issuer",
+            {name: tuple(one for one in configs if one._prepared.issuers.has(name)) for name in names},
+        )
         set_once(self, "_issuer_cache", {})
         set_once(self, "is_remote", any(config.is_remote for config in self))
         set_once(self, "max_token_size", max(config.max_token_size for config in self))
-        set_once(self, "on_event", {config.issuer: config.on_event for config in self if config.on_event is not None})
+        set_once(
+            self,
+            "on_event",
+            IssuerListeners((one._prepared.issuers, one.on_event) for one in configs if one.on_event is not None),
+        )
 
     def __iter__(self) -> Iterator[JWTConfig]:
-        return iter(self._by_issuer.values())
+        return iter(self._configs)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, MultiIssuerVerifier) and self._by_issuer == other._by_issuer
+        return isinstance(other, MultiIssuerVerifier) and frozenset(self) == frozenset(other)
 
     def __hash__(self) -> int:
-        return hash(tuple(self))
+        return hash(frozenset(self))
 
     def config_for(self, raw: bytes) -> tuple[JWTConfig, Framed | None]:
-        """Choose the configuration whose issuer an unverified token names, and return it with the token's parts.
+        """Choose the configuration that an unverified token names, and return it with the token's parts.
 
         The parts are None if the token did not have to be split.
 
         Raises:
-            InvalidTokenError: It is not a token, or names none of the issuers.
+            InvalidTokenError: It is not a token, names none of the issuers, or does not fit exactly one configuration.
         """
         # By Python's hash. If two tokens ever share one, the second is refused for its issuer: choosing a configuration
         # lets no token in.
@@ -87,12 +99,13 @@ class MultiIssuerVerifier(Frozen):
         if config is not None:
             return config, None
         framed = split_compact(raw)
-        issuer = _issuer_in(framed[1])
-        if issuer is None:
-            raise MissingClaimError(claim="iss")
-        if issuer not in self._by_issuer:
+        issuer = issuer_of(framed)
+        fitting = self._by_issuer.get(issuer) or tuple(
+            one for one in self._templates if one._prepared.issuers.has(issuer)
+        )
+        if not fitting:
             raise WrongIssuerError(iss=issuer)
-        return self._by_issuer[issuer], framed
+        return fitting[0] if len(fitting) == 1 else fitting_config(fitting, framed), framed
 
     def remember(self, raw: bytes, config: JWTConfig) -> None:
         """Remember the issuer of a token once it has been verified, so that forged tokens do not fill the cache."""
@@ -101,21 +114,24 @@ class MultiIssuerVerifier(Frozen):
         self._issuer_cache[hash(raw)] = config
 
 
-def _issuer_in(payload: bytes) -> str | None:
-    """Return the issuer that an unverified payload names; None if it names none.
+def _check_differ(one: JWTConfig, other: JWTConfig) -> None:
+    """Refuse two configurations of one issuer, unless the algorithm or the audience of a token tells them apart.
 
-    Parsing a payload can take longer than all other checks of a forged token. It is not parsed if the name of the claim
-    occurs in it exactly once, so that no other member can have that name.
+    Whether two templates have issuers in common shows with the tokens: one that fits both is refused.
     """
-    is_named_once = payload.count(b'"iss"') == 1 and not any(escape in payload for escape in _ESCAPED_LETTERS)
-    if is_named_once and (found := _ISSUER.search(payload)) is not None:
-        payload = b"{" + found[0] + b"}"
-    if payload.count(b",") > max(_MAX_COMMAS, len(payload) // _BYTES_FOR_A_COMMA):
-        raise MalformedTokenError(reason="too many members to look for an issuer among them")
-    _, claims = load_json(payload)
-    if type(claims) is not dict:
-        raise MalformedTokenError(reason="payload is not a JSON object")
-    return read_string(claims, "iss")
+    shared = [name for name in one._prepared.issuers.names if other._prepared.issuers.has(name)]
+    shared += [name for name in other._prepared.issuers.names if one._prepared.issuers.has(name)]
+    mine, others = one._prepared, other._prepared
+    # Without any audience, nothing in `aud` tells them apart.
+    has_audience = bool(mine.audiences or others.audiences)
+    differ = mine.algorithms.isdisjoint(others.algorithms) or (
+        has_audience and mine.audiences.isdisjoint(others.audiences)
+    )
+    if shared and not differ:
+        raise SettingError(
+            f"two configurations have the issuer {shared[0]!r}, and no algorithm or audience tells their tokens apart; keep "
+            "one of them, or name algorithms in RemoteKeySet(..., algorithms=[...])"
+        )
 
 
 Verifier: TypeAlias = JWTConfig | MultiIssuerVerifier

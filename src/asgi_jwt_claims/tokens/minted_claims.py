@@ -13,7 +13,7 @@ from asgi_jwt_claims.errors import MintingError
 from asgi_jwt_claims.jose.strict_json import MAX_JSON_DEPTH, MAX_SAFE_INTEGER, has_lone_surrogate
 from asgi_jwt_claims.runtime.values import plain
 
-from .claims import SCOPE_TOKEN
+from .reading import SCOPE_TOKEN
 
 __all__ = ["check_identity", "granted_scope", "json_copy", "read_once", "scope_text"]
 

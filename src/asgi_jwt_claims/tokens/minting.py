@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from asgi_jwt_claims.config import JWTConfig, check_config
-from asgi_jwt_claims.errors import MintingError
+from asgi_jwt_claims.errors import InvalidTokenError, MintingError
 from asgi_jwt_claims.jose.compact import MAX_HEADER_SIZE, b64url_encode
 from asgi_jwt_claims.jose.strict_json import MAX_HEADER_COMMAS, dump_json
 from asgi_jwt_claims.runtime.durations import as_duration, whole_seconds
@@ -144,9 +144,11 @@ def mint(
 def _common_claims(
     identity: Any, config: JWTConfig, kind: str, now: int, grant: Mapping[str, Any], lifetime: timedelta | float | None
 ) -> dict[str, Any]:
-    claims: dict[str, Any] = {} if config.issuer is None else {"iss": config.issuer}
-    claims[config.identity_claim] = check_identity(identity, config.identity_claim)
-    aud = config._prepared.minted_audience
+    prepared = config._prepared
+    issuer = prepared.issuers.canonical
+    claims: dict[str, Any] = {} if issuer is None else {"iss": issuer}
+    claims[prepared.identity_name] = check_identity(identity, prepared.identity_name)
+    aud = prepared.minted_audience
     if grant["audience"] is not None:
         names = _names(grant["audience"], "audience")
         aud = names[0] if len(names) == 1 else names
@@ -161,10 +163,10 @@ def _common_claims(
     if config.type_claim is not None:
         claims[config.type_claim] = kind
     if (scope := granted_scope(grant["scope"])) is not None:
-        claims[config.scope_claim] = scope
+        claims[prepared.scope_name] = scope
     if (roles := grant["roles"]) is not None:
         names = _names(roles, "roles")
-        claims[config.roles_claim] = names[0] if isinstance(roles, str) else names
+        claims[prepared.roles_name] = names[0] if isinstance(roles, str) else names
     if grant["user_claims"] is not None:
         _add_user_claims(claims, grant["user_claims"], config)
     return claims
@@ -226,6 +228,8 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
     for name in config._prepared.required:
         if name not in claims:
             raise MintingError(f"required_claims names {name!r}, which this token would not carry")
+    if config._prepared.has_demands:
+        _check_demands(claims, config)
     jose_header = default_header if headers is None else {**default_header, **_extra_headers(headers, kind)}
     if config.type_claim is None:
         sign = sign_of_another_kind(claims, jose_header, accept_id_tokens=config.accept_id_tokens)
@@ -246,6 +250,17 @@ def _encode(claims: dict[str, Any], config: JWTConfig, kind: str, headers: Mappi
             f"{config.max_token_size} ({MAX_HEADER_SIZE}); put less into it, or raise max_token_size"
         )
     return raw
+
+
+def _check_demands(claims: dict[str, Any], config: JWTConfig) -> None:
+    demands = config._prepared.demands
+    try:
+        for demand in (*demands.values, *demands.functions):
+            demand.judge(demand.find(claims))
+    except InvalidTokenError as error:
+        raise MintingError(
+            f"required_claims demands of {error.evidence['claim']!r} what this token would not carry"
+        ) from None
 
 
 def _extra_headers(headers: Mapping[str, Any], kind: str) -> dict[str, Any]:

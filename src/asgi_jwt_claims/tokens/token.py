@@ -52,6 +52,10 @@ class TokenFields(NamedTuple):
     headers: dict[str, Any]
     claim_names: ClaimNames
     digest_cache: dict[str | None, Any]
+    unreadable: tuple[tuple[str, str], ...]
+    """What could not be read (`roles`, `scopes`, `fresh`, `session_id`, `jti`), each with the name of its claim."""
+    judged: tuple[Any, ...]
+    """The claims that functions of `required_claims` judge for every request."""
 
 
 class Token(Frozen, Generic[ClaimsT]):
@@ -171,6 +175,11 @@ class Token(Frozen, Generic[ClaimsT]):
         return self._verified[0].roles
 
     @property
+    def unreadable(self) -> tuple[str, ...]:
+        """The claims of another party's token that could not be read, and so grant nothing; usually none."""
+        return tuple(dict.fromkeys(name for _, name in self._verified[0].unreadable))
+
+    @property
     def issued_at(self) -> float | None:
         """The `iat` claim: seconds since the epoch."""
         return self._verified[0].issued_at
@@ -210,7 +219,7 @@ class Token(Frozen, Generic[ClaimsT]):
 
 
 _CONTAINERS: dict[str, Callable[[TokenFields], Any]] = {
-    "identity": lambda fields: json.loads(fields.payload)[fields.claim_names.identity],
+    "identity": lambda fields: fields.claim_names.find_identity(json.loads(fields.payload))[1],
     "user_claims": lambda fields: fields.claim_names.own(json.loads(fields.payload)),
     "claims": lambda fields: json.loads(fields.payload),
     "headers": lambda fields: copy_json(fields.headers),
@@ -223,7 +232,8 @@ _set_verified = vars(Token)["_verified"].__set__
 
 def facts_of(token: Token[Any]) -> dict[str, Any]:
     """Collect what events and errors say of a token."""
-    return {name: getattr(token, name) for name in ("type", "issuer", "identity", "jti", "session_id")}
+    facts = {name: getattr(token, name) for name in ("type", "issuer", "identity", "jti", "session_id")}
+    return facts | {"unreadable": token.unreadable} if token.unreadable else facts
 
 
 def about(error: ErrorT, token: Token[Any]) -> ErrorT:

@@ -25,12 +25,15 @@ from asgi_jwt_claims.keys.key_set import KeySet
 
 from .claims import accepted_typ, check_claims, parse_claims
 from .token import Token, about, facts_of
+from .unverified import fetch_keys, issuer_of
 
 __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_token", "verify_token_async"]
 
-# RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A key that
-# comes with the token proves nothing (RFC 8725 section 3.10), so a token that brings one is refused, not just ignored.
-_REFUSED_HEADERS = ("crit", "b64", "zip", "jwk", "jku", "x5u", "x5c")
+# RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A token that
+# brings a bare key (`jwk`) expects to be verified with it, which proves nothing (RFC 8725 section 3.10). Addresses of keys
+# and certificates (`jku`, `x5u`, `x5c`) are optional hints (RFC 7515 sections 4.1.2, 4.1.5 and 4.1.6), which some issuers
+# always write: they are ignored, so nothing is fetched from there, and no key is taken from them.
+_REFUSED_HEADERS = ("crit", "b64", "zip", "jwk")
 
 
 def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- its name
@@ -66,10 +69,10 @@ async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool
     try:
         token = verify(raw, config, None, heed_exp=heed_exp)
     except errors.TokenError as error:
-        if not await key_source.fetch_for(error):
+        if not await fetch_keys(raw, config, error):
             raise
         return verify(raw, config, None, heed_exp=heed_exp)
-    key_source.refresh_if_due()
+    key_source.refresh_if_due(token.issuer)
     return token
 
 
@@ -116,8 +119,17 @@ def verify(
     if type(raw) is not bytes or len(raw) > config.max_token_size:
         raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
+    sets = prepared.tenant_sets
     try:
-        keys = prepared.key_source.keys  # read once: what one set of keys verifies is never remembered under another
+        # Read once: what one set of keys verifies is never remembered under another.
+        if sets is None:
+            keys = prepared.key_source.keys
+        else:
+            issuer = sets.issuer_cache.get(hash(raw))
+            if issuer is None:
+                framed = framed or split_compact(raw)
+                issuer = issuer_of(framed)
+            keys = sets.of(issuer).keys
     except errors.KeysUnavailableError:
         _read_header((framed or split_compact(raw))[0])  # a token that no key could verify is malformed, not unchecked
         raise
@@ -133,11 +145,16 @@ def verify(
     try:
         text, claims = load_json(payload)
         fields = parse_claims(claims, header, text, config)
+        template = prepared.issuers.template
+        if template is not None and fields.issuer is not None:
+            template.check_claims(fields.issuer, claims, keys.issuer_of(key))
         verified_at = check_claims(fields, config, heed_exp=heed_exp)
     except errors.TokenError as error:
         error.verified = _facts(claims, config) if fields is None else facts_of(Token(fields, 0.0))
         raise
     prepared.token_cache.remember(raw, key, keys, fields)
+    if sets is not None and fields.issuer is not None:
+        sets.remember(raw, fields.issuer)
     return Token(fields, verified_at, source)
 
 
@@ -146,7 +163,7 @@ def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any]
     known = keys.get_header(encoded_header)
     if known is None:
         header = _read_header(encoded_header)
-        key = keys.find(header.get("kid"), header["alg"])
+        key = keys.find(header.get("kid"), header["alg"], header.get("x5t#S256", header.get("x5t")))
     else:
         key, header = known
     if not key.verify(signing_input, signature):
@@ -181,11 +198,10 @@ def _read_header(encoded: bytes) -> dict[str, Any]:
 
 def _facts(claims: Any, config: JWTConfig) -> dict[str, Any]:
     """Collect what `facts_of` does from signed claims that were refused: any may be absent or of a wrong type."""
-    identity, session = config.identity_claim, config.session_claim
-    names = {"type": config.type_claim, "issuer": "iss", "identity": identity, "jti": "jti", "session_id": session}
+    names = {"type": config.type_claim, "issuer": "iss", "jti": "jti", "session_id": config.session_claim}
     found = claims if type(claims) is dict else {}
-    return {
-        fact: found[name]
-        for fact, name in names.items()
-        if name in found and (isinstance(found[name], str) or (name == identity and identity != "sub"))
-    }
+    facts = {fact: found[name] for fact, name in names.items() if isinstance(found.get(name), str)}
+    path, identity = config._prepared.claim_names.find_identity(found)
+    if isinstance(identity, str) or (path not in ((), ("sub",))):
+        facts["identity"] = identity
+    return facts

@@ -34,7 +34,7 @@ async def longest_gap(url: str, context: ssl.SSLContext) -> float:
             gaps.append(now - last)
             last = now
 
-    keys = RemoteKeySet(url, policy=FetchPolicy(timeout=0.5), fetch=HTTPXFetch(ssl_context=context))
+    keys = RemoteKeySet(url, policy=FetchPolicy(timeout=0.5), fetch=HTTPXFetch(verify=context))
     longest = []
     for _ in range(TIMES):
         gaps: list[float] = []

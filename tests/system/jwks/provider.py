@@ -136,7 +136,7 @@ class Hostile:
 
     def keys(self, **options: Any) -> RemoteKeySet:
         """A key set that asks here."""
-        options = {"policy": PATIENT, "fetch": HTTPXFetch(ssl_context=self.context), **options}
+        options = {"policy": PATIENT, "fetch": HTTPXFetch(verify=self.context), **options}
         return RemoteKeySet(**({} if "issuer" in options else {"url": f"{self.url}/jwks"}), **options)
 
 

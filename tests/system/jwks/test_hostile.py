@@ -173,7 +173,7 @@ async def test_who_cannot_prove_its_name_is_not_believed(provider: Hostile, port
     keys = RemoteKeySet(
         f"https://localhost:{provider.ports[port]}/jwks",
         policy=PATIENT,
-        fetch=HTTPXFetch(ssl_context=provider.context),
+        fetch=HTTPXFetch(verify=provider.context),
     )
     assert (503, "1") == await ask(config_of(keys))
     assert f"ConnectError: the certificate is not accepted: {reason}" == keys.status().last_failure
@@ -182,7 +182,7 @@ async def test_who_cannot_prove_its_name_is_not_believed(provider: Hostile, port
 async def test_who_speaks_no_tls_is_not_believed(provider: Hostile) -> None:
     """https is not given up for somebody who does not speak it."""  # S96
     address = f"https://localhost:{provider.ports['plain']}/jwks"
-    keys = RemoteKeySet(address, policy=QUICK, fetch=HTTPXFetch(ssl_context=provider.context))
+    keys = RemoteKeySet(address, policy=QUICK, fetch=HTTPXFetch(verify=provider.context))
     assert (503, "1") == await ask(config_of(keys))
     assert "ConnectTimeout" == keys.status().last_failure
 
@@ -190,7 +190,7 @@ async def test_who_speaks_no_tls_is_not_believed(provider: Hostile) -> None:
 async def test_a_fetch_without_a_deadline_has_none(provider: Hostile) -> None:
     """Called outside of a key set, the client waits for as long as it takes."""
     provider.behave("good")
-    answer = await HTTPXFetch(ssl_context=provider.context)(f"{provider.url}/jwks", max_size=10_000)
+    answer = await HTTPXFetch(verify=provider.context)(f"{provider.url}/jwks", max_size=10_000)
     assert (200, ["good"]) == (answer.status, [jwk["kid"] for jwk in json.loads(answer.body)["keys"]])
 
 
@@ -238,7 +238,7 @@ async def test_a_proxy_is_used_when_it_is_named(provider: Hostile) -> None:
         thread = threading.Thread(target=proxy)
         thread.start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        keys = provider.keys(fetch=HTTPXFetch(ssl_context=provider.context, proxy=address))
+        keys = provider.keys(fetch=HTTPXFetch(verify=provider.context, proxy=address))
         with pytest.raises(KeysUnavailableError):
             await keys.fetch_now()
         thread.join()

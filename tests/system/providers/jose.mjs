@@ -2,6 +2,7 @@
 //
 // node jose.mjs mint    {"jwk", "alg", "claims"}                       -> {"token"}
 // node jose.mjs verify  {"token", "jwks_url" | "jwk", "issuer", "audience"}   -> {"claims", "header"} or {"error"}
+// node jose.mjs judge   [{"token", "jwk", "issuer", "audience"}, ...]         -> [whether each is verified]
 
 import { text } from 'node:stream/consumers';
 import { SignJWT, createRemoteJWKSet, importJWK, jwtVerify } from 'jose';
@@ -25,4 +26,9 @@ async function verify({ token, jwks_url: url, jwk, issuer, audience }) {
   }
 }
 
-console.log(JSON.stringify(await { mint, verify }[command](asked)));
+async function judge(asked) {
+  const found = await Promise.all(asked.map(({ audience, ...one }) => verify({ ...one, audience: audience ?? undefined })));
+  return found.map(({ error }) => error === undefined);
+}
+
+console.log(JSON.stringify(await { mint, verify, judge }[command](asked)));

@@ -50,13 +50,13 @@ from tests.support import free_port, serving
 
 DIRECTORY = Path(os.environ.get("PROVIDERS_DIR") or "not-installed")
 
-pytestmark = [
-    pytest.mark.anyio,
+NEEDED = [
     pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js here"),
     pytest.mark.skipif(
         not (DIRECTORY / "node_modules").is_dir(), reason="no provider is installed; tox -e providers installs one"
     ),
 ]
+pytestmark = [pytest.mark.anyio, *NEEDED]
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 JOSE_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import Key, KeySet
+from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jwks import FetchPolicy
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_jwks, read_max_age, read_metadata
 from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS, Schedule
-from asgi_jwt_claims.jwks._urls import check_address, metadata_addresses
+from asgi_jwt_claims.jwks._urls import check_address, checked_hosts, metadata_addresses
 from tests.forging import b64
 from tests.keys import make_public_key
 
@@ -92,7 +93,7 @@ def test_algorithms_are_those_wanted() -> None:
         (b"", "the JWK Set: not JSON"),
         (b"<html>Service unavailable</html>", "the JWK Set: not JSON"),
         (b'{"keys": [', "the JWK Set: not JSON"),
-        (b"\xff", "the JWK Set: not UTF-8"),
+        (b"\xff", "the JWK Set: not JSON"),
         (b"[]", "the JWK Set is not a JSON object"),
         (b"{}", "the JWK Set has no array of keys"),
         (b'{"keys": {}}', "the JWK Set has no array of keys"),
@@ -217,7 +218,16 @@ def test_cache_control_is_read_as_rfc_9111_says(headers: dict[str, str], seconds
 )
 def test_where_metadata_can_be(issuer: str, openid: str, oauth: str) -> None:
     """OpenID Connect appends to the issuer's path, RFC 8414 puts its own before it; a slash at the end goes."""  # S98
-    assert (openid, oauth) == metadata_addresses(issuer)
+    assert (openid, oauth) == metadata_addresses(issuer)[:2]
+
+
+def test_the_third_place_of_metadata() -> None:
+    """An issuer with a path may have OpenID Connect's document where RFC 8414 section 3.1 puts its own."""  # S98
+    third = "https://a.example/.well-known/openid-configuration/realms/b"
+    for issuer in ("https://a.example/realms/b", "https://a.example/realms/b/"):
+        assert (third,) == metadata_addresses(issuer)[2:]
+    for issuer in ("https://a.example", "https://a.example/"):
+        assert () == metadata_addresses(issuer)[2:]
 
 
 @given(st.text(max_size=60) | st.builds(lambda host: f"http://{host}/", st.text(max_size=30)))
@@ -225,6 +235,42 @@ def test_no_address_but_https_or_loopback_is_asked(address: str) -> None:
     """Whatever the text: without the flag, only https passes."""  # S96
     if check_address(address, loopback_http=False) is None:
         assert address.lower().startswith("https://")
+
+
+PRIVATE_HOSTS = ["keycloak", "KEYCLOAK", "sso.auth.svc", "a.b.internal", "a.local", "a.test", "a.home.arpa", "10.0.0.1"]
+PUBLIC_HOSTS = [
+    "issuer.example",
+    "a.svc.example",
+    "internal.example.com",
+    "8.8.8.8",
+    "2606:4700::1111",
+    "keycloak:8080",
+]
+
+
+@pytest.mark.parametrize("host", [*PRIVATE_HOSTS, "192.168.1.1", "fd00::1"])
+def test_a_named_host_of_a_private_network_may_be_asked_without_tls(host: str) -> None:
+    """Only that host, in any letter case, and only by the option that says so."""  # S96
+    address = f"http://[{host}]:8080/jwks" if ":" in host else f"http://{host}:8080/jwks"
+    hosts = checked_hosts([host])
+    assert check_address(address, loopback_http=False, insecure_http_hosts=hosts) is None
+    for refused in (address.replace(host, f"{host}.example"), "http://other/", "http://localhost/", "ftp://keycloak/"):
+        assert check_address(refused, loopback_http=False, insecure_http_hosts=hosts) is not None
+    assert "insecure_http_hosts=" in str(check_address(address, loopback_http=True))
+
+
+@pytest.mark.parametrize("host", [*PUBLIC_HOSTS, "*", "", "http://keycloak", "keycloak/", " keycloak", "a..local", 7])
+def test_a_host_that_may_be_public_is_never_asked_without_tls(host: Any) -> None:
+    """A machine on the way to it could replace the keys, so the option refuses it when it is built."""  # S96
+    with pytest.raises(SettingError, match="is not a host that only a private network has"):
+        checked_hosts([host])
+
+
+@pytest.mark.parametrize("hosts", ["keycloak", None, 7])
+def test_hosts_without_tls_are_a_list(hosts: Any) -> None:
+    """One name is not taken for a list of letters."""
+    with pytest.raises(SettingError, match="insecure_http_hosts must be a list of hosts"):
+        checked_hosts(hosts)
 
 
 # Times ----------------------------------------------------------------------------------------------------------------
