@@ -245,6 +245,10 @@ async def notify_refused(listeners: Listeners, error: TokenError, scope: Mapping
     event = AuthEvent(name="refused", code=error.code, **verified, **request)
     functions: Iterable[Any] = (listeners,)
     if isinstance(listeners, Mapping):
-        functions = dict.fromkeys(listeners.values()) if event.issuer is None else (listeners.get(event.issuer),)
+        functions = (
+            dict.fromkeys(listeners.values())
+            if event.issuer is None
+            else ((listeners.get(event.issuer, listeners.get(None)),))
+        )
     for function in functions:
         await notify(function, event)

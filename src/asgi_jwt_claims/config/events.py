@@ -59,8 +59,8 @@ OnAuthEvent: TypeAlias = Callable[[AuthEvent], "Awaitable[None] | None"]
 An async function is cancelled after one second; a sync one cannot be, and blocks the event loop.
 """
 
-Listeners: TypeAlias = OnAuthEvent | Mapping[str, OnAuthEvent] | None
-"""The function of one configuration, or the functions of several, each by its issuer."""
+Listeners: TypeAlias = OnAuthEvent | Mapping[str | None, OnAuthEvent] | None
+"""The function of one configuration, or the functions of several, each by its issuer; that for opaque tokens by None."""
 
 
 async def notify(on_event: OnAuthEvent | None, event: AuthEvent) -> None:

@@ -21,6 +21,7 @@ from .claims import read_string
 __all__ = ["MultiIssuerVerifier", "Verifier", "verifier_for"]
 
 _MAX_CACHED_TOKENS = 1024
+_DOTS = 2  # of a token of three parts
 _MAX_COMMAS = 256  # of a short payload that is parsed before its signature is verified
 _BYTES_FOR_A_COMMA = 24  # of a longer one; groups are often named by identifiers of 36 characters
 _ISSUER = re.compile(rb'"iss"[ \t\n\r]*:[ \t\n\r]*"(?:[^"\\]|\\.){1,2048}"', re.DOTALL)
@@ -30,28 +31,40 @@ _ESCAPED_LETTERS = (rb"\u0069", rb"\u0073")  # with which the name of the claim 
 class MultiIssuerVerifier(Frozen):
     """Two or more configurations, each for an issuer of its own. Frozen; those with the same configurations are equal.
 
+    One of them may be for opaque tokens. It gets what is no token of three parts, so that the authorization server sees
+    none of the tokens of the others.
+
     Attributes:
-        is_remote: Whether any of them has keys that may have to be fetched first.
+        is_remote: Whether any of them may have to ask an identity provider first.
         max_token_size: The longest token that any of them accepts, in characters.
-        on_event: The `on_event` functions of those that have one, by issuer.
+        on_event: The `on_event` functions of those that have one, by issuer; that for opaque tokens by None.
 
     Raises:
-        SettingError: A configuration has no issuer, or the issuer of another one.
+        SettingError: A configuration has no issuer, or the issuer of another one, or two are for opaque tokens.
     """
 
-    __slots__ = ("_by_issuer", "_issuer_cache", "is_remote", "max_token_size", "on_event")
+    __slots__ = ("_by_issuer", "_issuer_cache", "_opaque", "is_remote", "max_token_size", "on_event")
 
     _by_issuer: dict[str, JWTConfig]
     _issuer_cache: dict[int, JWTConfig]
+    _opaque: JWTConfig | None
     is_remote: bool
     max_token_size: int
-    on_event: dict[str, OnAuthEvent]
+    on_event: dict[str | None, OnAuthEvent]
 
     def __init__(self, configs: Iterable[JWTConfig]) -> None:
         by_issuer: dict[str, JWTConfig] = {}
+        opaque: JWTConfig | None = None
         for config in configs:
             if not isinstance(config, JWTConfig):
                 raise SettingError(f"config must be a JWTConfig or a list of them, not {type(config).__name__}")
+            if config.introspection is not None:
+                if opaque is not None:
+                    raise SettingError(
+                        "two configurations have introspection; an opaque token does not say which to ask"
+                    )
+                opaque = config
+                continue
             if config.issuer is None:
                 raise SettingError("each of several configurations needs an issuer, by which its tokens are recognised")
             if config.issuer in by_issuer:
@@ -60,15 +73,21 @@ class MultiIssuerVerifier(Frozen):
         set_once = object.__setattr__
         set_once(self, "_by_issuer", by_issuer)
         set_once(self, "_issuer_cache", {})
+        set_once(self, "_opaque", opaque)
         set_once(self, "is_remote", any(config.is_remote for config in self))
         set_once(self, "max_token_size", max(config.max_token_size for config in self))
-        set_once(self, "on_event", {config.issuer: config.on_event for config in self if config.on_event is not None})
+        names = ((None if config is opaque else config.issuer, config.on_event) for config in self)
+        set_once(self, "on_event", {name: on_event for name, on_event in names if on_event is not None})
 
     def __iter__(self) -> Iterator[JWTConfig]:
-        return iter(self._by_issuer.values())
+        yield from self._by_issuer.values()
+        if self._opaque is not None:
+            yield self._opaque
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, MultiIssuerVerifier) and self._by_issuer == other._by_issuer
+        if not isinstance(other, MultiIssuerVerifier):
+            return False
+        return (self._by_issuer, self._opaque) == (other._by_issuer, other._opaque)
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -86,6 +105,8 @@ class MultiIssuerVerifier(Frozen):
         config = self._issuer_cache.get(hash(raw))
         if config is not None:
             return config, None
+        if self._opaque is not None and raw.count(b".") != _DOTS:
+            return self._opaque, None
         framed = split_compact(raw)
         issuer = _issuer_in(framed[1])
         if issuer is None:
@@ -96,6 +117,8 @@ class MultiIssuerVerifier(Frozen):
 
     def remember(self, raw: bytes, config: JWTConfig) -> None:
         """Remember the issuer of a token once it has been verified, so that forged tokens do not fill the cache."""
+        if config is self._opaque:
+            return
         if len(self._issuer_cache) >= _MAX_CACHED_TOKENS:
             self._issuer_cache.clear()
         self._issuer_cache[hash(raw)] = config

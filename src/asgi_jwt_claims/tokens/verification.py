@@ -10,11 +10,15 @@ From top to bottom, cheapest first; nothing is believed before the signature has
 
 Nothing in a token makes this library open a socket or a file. An unknown key identifier can only make the issuer's key
 source fetch again, from its own address and within its own schedule.
+
+For an opaque token the answer of the authorization server (RFC 7662) stands in the place of steps 1 to 3. It is at hand,
+or `verify` refuses the token with `IntrospectionUnavailableError`, and `verify_or_fetch` asks.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.config import JWTConfig, check_config
@@ -23,14 +27,23 @@ from asgi_jwt_claims.jose.strict_json import MAX_HEADER_COMMAS, copy_json, load_
 from asgi_jwt_claims.keys.key import Key, is_kid
 from asgi_jwt_claims.keys.key_set import KeySet
 
-from .claims import accepted_typ, check_claims, parse_claims
-from .token import Token, about, facts_of
+from .claims import accepted_typ, check_claims, parse_claims, read_string
+from .token import Token, TokenFields, about, facts_of
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.introspection._answers import Answer
 
 __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_token", "verify_token_async"]
 
 # RFC 7515 section 4.1.11: an extension that is not understood must be refused, and none is understood here. A key that
 # comes with the token proves nothing (RFC 8725 section 3.10), so a token that brings one is refused, not just ignored.
 _REFUSED_HEADERS = ("crit", "b64", "zip", "jwk", "jku", "x5u", "x5c")
+
+
+_OPAQUE = re.compile(rb"[\x21-\x7E]+")  # RFC 6749 section A.12, less the space, which no header carries
+# RFC 6749 section 7.1, and the name that RFC 7009 section 2.1 has for such a token, which some servers write instead.
+_BEARER_TYPES = ("bearer", "access_token")
+_OTHER_USES = ("refresh_token", "id_token")
 
 
 def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- its name
@@ -45,6 +58,7 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
         InvalidTokenError: The token is refused; the subclass and its `code` say by which rule.
         SettingError: `config` is not a JWTConfig.
         KeysUnavailableError: The keys are those of a provider, and none are in hand; `verify_token_async` fetches them.
+        IntrospectionUnavailableError: An authorization server must be asked about the token; `verify_token_async` asks.
     """
     check_config(config, "verify_token(raw, config)")
     return check_type(verify(raw, config, None), type)
@@ -53,22 +67,29 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
 async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002
     """Verify a token as `verify_token` does, and fetch the keys of a provider if it cannot be verified without.
 
-    Arguments and errors are those of `verify_token`; `KeysUnavailableError` says that the keys could not be fetched.
-    With the keys in hand, this never waits.
+    Arguments and errors are those of `verify_token`; `KeysUnavailableError` says that the keys could not be fetched, and
+    `IntrospectionUnavailableError` that the authorization server did not say whether an opaque token is active. With the
+    keys or the answer in hand, this never waits.
     """
     check_config(config, "verify_token_async(raw, config)")
     return check_type(await verify_or_fetch(raw, config), type)
 
 
-async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool = True) -> Token:
-    """Verify a token as `verify` does, and fetch the keys of a provider if it cannot be verified without."""
+async def verify_or_fetch(
+    raw: str | bytes, config: JWTConfig, source: str | None = None, *, heed_exp: bool = True
+) -> Token:
+    """Verify a token as `verify` does, and fetch the keys of a provider, or ask about the token, if it has to be."""
+    if config.introspection is not None:
+        raw = _as_opaque(raw, config)
+        answer = config.introspection.find(raw, config.clock()) or await config.introspection.ask(raw)
+        return _verify_answer(answer, config, source, heed_exp=heed_exp)
     key_source = config._prepared.key_source
     try:
-        token = verify(raw, config, None, heed_exp=heed_exp)
+        token = verify(raw, config, source, heed_exp=heed_exp)
     except errors.TokenError as error:
         if not await key_source.fetch_for(error):
             raise
-        return verify(raw, config, None, heed_exp=heed_exp)
+        return verify(raw, config, source, heed_exp=heed_exp)
     key_source.refresh_if_due()
     return token
 
@@ -113,6 +134,14 @@ def verify(
     `source` says where the token was found. `exp` does not count (`heed_exp`) where an expired token names the session
     to end. `framed` holds the token's parts, from `split_compact`, if they are at hand.
     """
+    if config.introspection is not None:
+        raw = _as_opaque(raw, config)
+        answer = config.introspection.find(raw, config.clock())
+        if answer is None:
+            raise errors.IntrospectionUnavailableError(
+                endpoint=config.introspection.url, reason="must be asked; await verify_token_async"
+            )
+        return _verify_answer(answer, config, source, heed_exp=heed_exp)
     raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
     try:
@@ -138,6 +167,40 @@ def verify(
         raise
     prepared.token_cache.remember(raw, key, keys, fields)
     return Token(fields, verified_at, source)
+
+
+def _as_opaque(raw: str | bytes, config: JWTConfig) -> bytes:
+    raw = as_ascii(raw, config.max_token_size)
+    if not _OPAQUE.fullmatch(raw):
+        raise errors.MalformedTokenError(reason="empty, or has white space or characters that no token has")
+    return raw
+
+
+def _verify_answer(answer: Answer, config: JWTConfig, source: str | None, *, heed_exp: bool) -> Token:
+    """Verify an opaque token by what the authorization server has answered about it (RFC 7662 section 2.2)."""
+    if not answer.is_active:
+        raise errors.InactiveTokenError()
+    claims: Any = None
+    fields: TokenFields | None = answer.fields.get(config)
+    try:
+        if fields is None:
+            text, claims = load_json(answer.text.encode())
+            _check_use(claims)
+            fields = parse_claims(claims, {}, text, config)
+            # So that a token without an identifier can be revoked like any other.
+            answer.fields[config] = fields = fields._replace(jti=fields.jti or answer.digest.hex())
+        return Token(fields, check_claims(fields, config, heed_exp=heed_exp), source)
+    except errors.TokenError as error:
+        error.verified = _facts(claims, config) if fields is None else facts_of(Token(fields, 0.0))
+        raise
+
+
+def _check_use(claims: dict[str, Any]) -> None:
+    """Refuse what is no bearer token: most servers say so in `token_type`, Ory Hydra in `token_use`."""
+    if "token_type" in claims and str(read_string(claims, "token_type")).lower() not in _BEARER_TYPES:
+        raise errors.WrongTypeError(claim="token_type")
+    if claims.get("token_use") in _OTHER_USES:
+        raise errors.WrongTypeError(claim="token_use")
 
 
 def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:
