@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping
 from typing import Any
 
 import anyio
-from anyio.lowlevel import RunVar
+from anyio.lowlevel import RunVar, RunvarToken
 
 from asgi_jwt_claims.runtime.tasks import spawn
 
@@ -27,6 +27,7 @@ class Fetching:
         self.failed = True  # until it has brought keys
         self.found: object = None  # what else it has brought
         self.cancel: Callable[[], object]
+        self.unset: RunvarToken[Mapping[Hashable, Fetching]]
 
 
 class SingleFlight:
@@ -55,18 +56,25 @@ class SingleFlight:
 
     def start(self, key: Hashable = None, *args: object) -> Fetching:
         """Return the fetch for `key` that runs, after starting one with `args` if there is none."""
-        fetching = self.running.get(key)
+        running = self.running
+        fetching = running.get(key)
         if fetching is None:
             self.started += 1
             fetching = Fetching(key)
-            self._running.set({**self.running, key: fetching})
+            unset = self._running.set({**running, key: fetching})
+            # Of the first of those that run at the same time, which was set where nothing was.
+            fetching.unset = next(iter(running.values())).unset if running else unset
             fetching.cancel = spawn(functools.partial(self._fetch, fetching, *args))
         return fetching
 
     def finish(self, fetching: Fetching) -> None:
         """Mark a fetch as ended: waiting callers continue, and the next fetch may start."""
-        if self.running.get(fetching.key) is fetching:
-            self._running.set({key: other for key, other in self.running.items() if other is not fetching})
+        others = {key: other for key, other in self.running.items() if other is not fetching}
+        if others:
+            self._running.set(others)
+        elif self.running:
+            # Unset, so that nothing stays on the event loop of a set of keys that is given up.
+            self._running.reset(fetching.unset)
         fetching.done.set()
 
     def cancel(self) -> None:

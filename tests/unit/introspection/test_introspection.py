@@ -133,6 +133,29 @@ async def test_ten_calls_run_at_once() -> None:
     assert "token_inactive" == await outcome("another", config)
 
 
+async def test_calls_leave_nothing_behind() -> None:
+    """Whichever of them ends first: afterwards the event loop keeps nothing of the calls, and new ones may run."""
+    server = AuthorizationServer(opaque=ALICE)
+    config = opaque(server, ttl=0, negative_ttl=0)
+    assert config.introspection is not None
+    calls = config.introspection._calls
+
+    async def after(seconds: float, raw: str, delay: float) -> Any:
+        await anyio.sleep(seconds)
+        server.delay = delay
+        return await outcome(raw, config)
+
+    for delays in ((0.02, 0.1), (0.1, 0.02)):
+        first, second = delays
+        expected = ["alice", "token_inactive"]
+        assert expected == await together(
+            lambda first=first: after(0, "opaque", first), lambda second=second: after(0.01, "unknown", second)
+        )
+        assert {} == calls.running
+        assert calls._running not in calls._running._current_vars
+    assert 4 == calls.started
+
+
 async def test_cancelling_the_first_waiter_cancels_nobody_else() -> None:
     """The request that began the call goes away; the others get its answer all the same."""
     server = AuthorizationServer(opaque=ALICE)
