@@ -196,6 +196,11 @@ GOLDEN: dict[str, tuple[int, str, bytes]] = {
         'Bearer realm="api", error="invalid_token", error_description="The session cannot be continued."',
         b'{"error": "invalid_token", "error_description": "The session cannot be continued."}',
     ),
+    "InactiveTokenError": (
+        401,
+        'Bearer realm="api", error="invalid_token", error_description="The token is not active."',
+        b'{"error": "invalid_token", "error_description": "The token is not active."}',
+    ),
     "RevokedTokenError": (
         401,
         'Bearer realm="api", error="invalid_token", error_description="The token has been revoked."',
@@ -210,7 +215,13 @@ GOLDEN: dict[str, tuple[int, str, bytes]] = {
 
 # Whoever cannot be answered yet is not asked for other credentials.
 UNAVAILABLE = dict.fromkeys(
-    ("UnavailableError", "KeysUnavailableError", "StoreUnavailableError", "ClaimsUnavailableError"),
+    (
+        "UnavailableError",
+        "IntrospectionUnavailableError",
+        "KeysUnavailableError",
+        "StoreUnavailableError",
+        "ClaimsUnavailableError",
+    ),
     b'{"error": "temporarily_unavailable", "error_description": "The token cannot be checked at the moment."}',
 )
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,6 +27,7 @@ from asgi_jwt_claims import (
     create_token_pair,
     set_token_cookies,
     verify_token,
+    verify_token_async,
 )
 from asgi_jwt_claims.config import MAX_LEEWAY
 from asgi_jwt_claims.errors import (
@@ -54,6 +56,7 @@ from tests.conftest import NOW, HeldClock
 from tests.forging import b64, forge
 from tests.raw_asgi import bearer, finish, http_scope
 from tests.support import SECRET, for_each
+from tests.unit.introspection.server import AuthorizationServer, opaque
 
 SECOND = "q7Lx2Vw9-Zt4Rk6Yp1Nc8Mb3Hs5Jd0_Fg"
 LONG = "T8s-5Kq2Wz7Xc1Vb9Nm4Lp6Jh3Gf0Dd_Ya8Su5Io2Er7Tt1Qw9Ze4Rx6Cv3Bn0Ml"
@@ -114,6 +117,13 @@ def key_ring_signs_and_verifies() -> None:
     clock.now += 60
     assert second.kid == token(config).headers["kid"]
     assert first.kid == verify_token(before, config).headers["kid"]
+
+
+def introspection_verifies() -> None:
+    server = AuthorizationServer(opaque={"sub": "alice"})
+    config = opaque(server)
+    assert "alice" == anyio.run(verify_token_async, "opaque", config).identity
+    assert ["opaque"] == server.asked
 
 
 def jwks_verifies() -> None:
@@ -321,6 +331,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "verification_keys": verification_keys_verify_too,
     "key_ring": key_ring_signs_and_verifies,
     "jwks": jwks_verifies,
+    "introspection": introspection_verifies,
     "issuer": issuer_is_minted_and_demanded,
     "audience": audience_is_minted_and_demanded,
     "access_lifetime": access_lifetime_is_that_of_access_tokens,
@@ -358,7 +369,16 @@ def test_a_configuration_shows_its_settings_and_nothing_that_follows_from_them()
     """The fields of a configuration are its settings, and so are its public names but for what it can be asked."""
     settings = {name for name in JWTConfig.__dataclass_fields__ if name not in ("secret_key", "algorithm")}
     assert settings == {field.name for field in dataclasses.fields(JWTConfig)}
-    methods = {"for_issuer", "for_provider", "from_env", "from_mapping", "is_remote", "keys", "replace"}
+    methods = {
+        "for_introspection",
+        "for_issuer",
+        "for_provider",
+        "from_env",
+        "from_mapping",
+        "is_remote",
+        "keys",
+        "replace",
+    }
     public = {name for name in dir(JWTConfig(secret_key=SECRET)) if not name.startswith("_")}
     assert settings | methods == public - {"secret_key", "algorithm"}
 

@@ -110,7 +110,7 @@ def test_the_corpus_is_large() -> None:
 
 
 # What becomes of good tokens; nothing in them shows it.
-ONLY_A_STORE_KNOWS = {"wrong_client", "identity_refused", "token_revoked", "token_reused"}
+ONLY_OTHERS_KNOW = {"wrong_client", "identity_refused", "token_revoked", "token_reused", "token_inactive"}
 # What only a connection has, which was opened by somebody.
 ONLY_RENEWAL_ASKS = {"wrong_identity"}
 
@@ -122,7 +122,7 @@ def test_the_corpus_names_what_there_is() -> None:
     assert set() == (represented(ENTRIES) | represented(ODDITIES)) - built
     assert set(ISSUERS) == {entry.issuer for entry in ENTRIES} == {entry.issuer for entry in ODDITIES}
     reasons = {code for code, kind in ERRORS.items() if issubclass(kind, InvalidTokenError)}
-    assert reasons - {InvalidTokenError.code} - ONLY_A_STORE_KNOWS - ONLY_RENEWAL_ASKS == {
+    assert reasons - {InvalidTokenError.code} - ONLY_OTHERS_KNOW - ONLY_RENEWAL_ASKS == {
         entry.code for entry in ENTRIES
     }
 

@@ -204,6 +204,7 @@ def test_the_reference_has_every_public_name() -> None:
         "access",
         "config",
         "errors",
+        "introspection",
         "jwks",
         "keys",
         "middleware",

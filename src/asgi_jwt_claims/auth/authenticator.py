@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import (
+    IntrospectionUnavailableError,
     KeysUnavailableError,
     RevokedTokenError,
     StoreUnavailableError,
@@ -49,6 +50,8 @@ __all__ = ["Authenticator"]
 
 _OUR_SOURCES = frozenset({BearerHeader, Cookie, InsecureWebSocketQuery, WebSocketProtocol})
 
+_FETCHED_FOR = (UnknownKeyError, KeysUnavailableError, IntrospectionUnavailableError)
+
 
 class Authenticator(Frozen):
     """Whose tokens are accepted, where they are looked for, and which store knows the revoked ones. Immutable.
@@ -60,7 +63,7 @@ class Authenticator(Frozen):
         sources: Where to look for tokens, in order.
         store: The store that knows which tokens are revoked; None if revocation is not checked.
         responder: How refusals are answered.
-        is_remote: Whether keys may have to be fetched.
+        is_remote: Whether an identity provider may have to be asked, for keys or about a token.
         has_only_our_sources: Whether all sources are this library's own, of which it is known what they read.
     """
 
@@ -143,8 +146,7 @@ class Authenticator(Frozen):
                 verifier.remember(raw, config)
         except TokenError as error:
             can_fetch = self.is_remote and config is not None and config.is_remote
-            is_for_keys = can_fetch and isinstance(error, UnknownKeyError | KeysUnavailableError)
-            state = NEEDS_KEYS if is_for_keys else REFUSED
+            state = NEEDS_KEYS if can_fetch and isinstance(error, _FETCHED_FOR) else REFUSED
             return AuthResult(self, credentials, is_safe, state, None, error.with_traceback(None), config)
         if self.is_remote:
             config._prepared.key_source.refresh_if_due(token.issuer)
@@ -167,6 +169,13 @@ class Authenticator(Frozen):
             error = result.error
         # The issuer is asked once for each request.
         return result._replace(state=REFUSED, error=error) if result.state.needs == "keys" else result
+
+    def after_answer(self, result: AuthResult, token: Token) -> AuthResult:
+        """Return what follows a result that needed an answer about its token, now that the answer has verified it."""
+        result = result._replace(state=NEEDS_STORE, token=token, error=None)
+        if self.store is None and cast("Credentials", result.credentials).csrf_field is None:
+            return result._replace(state=ACCEPTED)
+        return self._with_store(result, token, cast("JWTConfig", result.config))
 
     def after_form(self, result: AuthResult, scope: Mapping[str, Any]) -> AuthResult:
         """Return what follows a result that needed the form, now that its CSRF value stands in the scope."""

@@ -19,6 +19,7 @@ from asgi_jwt_claims.stores.base import ask
 from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 from asgi_jwt_claims.tokens.unverified import fetch_keys
+from asgi_jwt_claims.tokens.verification import verify_or_fetch
 
 from .authenticator import Authenticator
 from .options import ACCESS_TOKEN, OPTIONAL_TOKEN
@@ -27,6 +28,7 @@ from .state import RequestAuth, find_request_auth, request_auth
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive
+    from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.responses import ErrorResponder
 
     from .options import Guard
@@ -107,7 +109,9 @@ async def complete_request(
     *,
     check_revocation: bool = True,
 ) -> tuple[AuthResult, Receive | None]:
-    """Get what a result needs: keys, then a form, then the answer of the store; each is asked for at most once.
+    """Get what a result needs: keys, or an answer about the token, then a form, then the answer of the store.
+
+    Each is asked for at most once.
 
     A forged token never causes a body to be read or a store to be asked.
 
@@ -126,14 +130,8 @@ async def complete_request(
     if grant is None:
         return result, receive
     authenticator, state, config = grant.authenticator, result.state, result.config
-    if state is NEEDS_KEYS and config is not None and result.credentials is not None:
-        error = result.error
-        try:
-            if error is not None and await fetch_keys(result.credentials.token, config, error):
-                error = None
-        except TokenError as unavailable:
-            error = unavailable.with_traceback(None)
-        result = grant.replace(result, authenticator.after_fetch(scope, result, error))
+    if state is NEEDS_KEYS and config is not None:
+        result = grant.replace(result, await _after_keys(scope, result, config, authenticator))
     token, credentials = result.token, result.credentials
     if result.state is NEEDS_FORM and receive is not None and token is not None and token.type == "access":
         field = None if credentials is None else credentials.csrf_field
@@ -149,6 +147,21 @@ async def complete_request(
             answer = failed
         result = grant.replace(result, authenticator.after_question(result, answer))
     return result, receive
+
+
+async def _after_keys(
+    scope: MutableMapping[str, Any], result: AuthResult, config: JWTConfig, authenticator: Authenticator
+) -> AuthResult:
+    error, credentials = result.error, result.credentials
+    try:
+        if config.introspection is not None and credentials is not None:
+            token = await verify_or_fetch(credentials.token, config, credentials.source)
+            return authenticator.after_answer(result, token)
+        if error is not None and credentials is not None and await fetch_keys(credentials.token, config, error):
+            error = None
+    except TokenError as refused:
+        error = refused.with_traceback(None)
+    return authenticator.after_fetch(scope, result, error)
 
 
 async def authenticate_by(

@@ -7,7 +7,8 @@ state          token  error  needs  reached when                                
                                                                                       it is optional
 `REFUSED`      -      yes    -      credentials are malformed, or the token is bad    that error, optional or not
 `NEEDS_KEYS`   -      yes    keys   the key is unknown, or there are no keys in hand, that error, if the caller cannot
-                                    and the issuer's keys can be fetched              wait
+                                    and the issuer's keys can be fetched; or the      wait
+                                    issuer must be asked about an opaque token
 `NEEDS_FORM`   yes    -      form   signature and claims are good, and the CSRF       403, if the caller cannot read the
                                     value may be in the form                          body
 `NEEDS_STORE`  yes    -      store  the token is good, and the store must be asked    503, if the caller cannot wait

@@ -25,6 +25,7 @@ from .events import AuthEvent, OnAuthEvent
 from .issuer_template import IssuerTemplate, key_sets_of
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims.introspection import Introspection
     from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
     from asgi_jwt_claims.runtime.values import HiddenSecret
 
@@ -71,6 +72,7 @@ class JWTConfig(_Base):
         jwks: The keys of an identity provider, in place of any other key; see `asgi_jwt_claims.jwks.RemoteKeySet`. It
             needs `issuer` and `audience`, since such a provider signs for many applications. In place of the audience,
             `required_claims` may demand the value of a claim that names a client, resource or owner.
+        introspection: The endpoint to ask about opaque tokens, in place of any key; see `for_introspection`.
         issuer: Minted as `iss`. A token must then carry exactly this value (RFC 7519 section 4.1.1). Several values are
             the names of one issuer, of which the first is minted. An `IssuerTemplate` stands for the tenants of a provider.
         audience: The name of this application, or several names. Minted as `aud`. A token must then name one of them
@@ -122,6 +124,7 @@ class JWTConfig(_Base):
     verification_keys: KeySet | Iterable[Key] = ()
     key_ring: KeyRing | None = None
     jwks: KeySource | None = None
+    introspection: Introspection | None = None
     issuer: str | Iterable[str] | IssuerTemplate | None = None
     audience: str | Iterable[str] | None = None
     access_lifetime: timedelta | float | None = timedelta(minutes=15)
@@ -161,8 +164,8 @@ class JWTConfig(_Base):
 
     @property
     def is_remote(self) -> bool:
-        """Whether the keys are those of an identity provider, which may have to be fetched first."""
-        return self.jwks is not None
+        """Whether an identity provider may have to be asked first: for its keys, or about the token."""
+        return self.jwks is not None or self.introspection is not None
 
     @property
     def keys(self) -> KeySet:
@@ -229,6 +232,25 @@ class JWTConfig(_Base):
         return cls(**{**_OF_PROVIDERS, **settings})
 
     @classmethod
+    def for_introspection(cls, introspection: Introspection, **settings: Any) -> JWTConfig:
+        """Verify opaque tokens by asking the authorization server that issued them (RFC 7662).
+
+        Its answer is read as the claims of a token are. The server may leave out all but `active`, so only what the
+        settings name is demanded: the `identity_claim`, an `audience` and an `issuer` if they are set, and
+        `required_claims`.
+
+        Args:
+            introspection: The endpoint, and the client that asks it.
+            settings: Any other settings. Unless set, `type_claim` and `user_claims_claim` are None, and
+                `required_claims` is empty.
+
+        Raises:
+            SettingError: A setting cannot be used.
+        """
+        defaults = {"type_claim": None, "user_claims_claim": None, "required_claims": ()}
+        return cls(introspection=introspection, **{**defaults, **settings})
+
+    @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], prefix: str = "JWT_") -> JWTConfig:
         """Read the settings from a mapping such as Sanic's `app.config`: `JWT_SECRET_KEY`, `JWT_ISSUER` and so on.
 
@@ -247,7 +269,7 @@ class JWTConfig(_Base):
         provider = mapping.get(f"{prefix}PROVIDER", mapping.get(f"{prefix}provider"))
         arguments = {"provider": "str", **({} if provider is None else _kinds_of_arguments(provider))}
         settings, options = _environment.read(mapping, prefix, JWTConfig.__dataclass_fields__, arguments)
-        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks", "provider")
+        keys = ("secret_key", "signing_key", "verification_keys", "key_ring", "jwks", "introspection", "provider")
         if all(settings.get(name) is None for name in keys):
             raise SettingError(
                 f"no key: set {prefix}SECRET_KEY, {prefix}SIGNING_KEY, {prefix}VERIFICATION_KEYS or {prefix}JWKS; make "

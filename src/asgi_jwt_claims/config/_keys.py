@@ -1,11 +1,11 @@
-"""Check which keys a configuration has: its own, those of a `KeyRing`, or those of an identity provider."""
+"""Check which keys a configuration has: its own, those of a `KeyRing`, those of an identity provider, or none at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
+from asgi_jwt_claims.errors import KeyConfigurationError, KeysUnavailableError, SettingError
 from asgi_jwt_claims.keys import Key, KeyRing, KeySet, KeySource
 from asgi_jwt_claims.keys._secrets import COMMAND_FOR_A_SECRET
 from asgi_jwt_claims.keys.key import ASYMMETRIC_ALGORITHMS
@@ -27,6 +27,8 @@ def key_source_for(
     `leeway` and the `longest` lifetime of a token are in seconds; `longest` is None if tokens never expire. `is_addressed`
     says that the settings demand that a token is for this application.
     """
+    if settings["introspection"] is not None:
+        return _check_introspection(settings)
     jwks, ring = settings["jwks"], settings["key_ring"]
     if jwks is None and ring is None:
         return _check_own_keys(settings)
@@ -41,6 +43,36 @@ def key_source_for(
     if jwks is not None:
         return _check_jwks(jwks, issuers, is_addressed=is_addressed)
     return _check_key_ring(ring, leeway, longest, send_kid=settings["send_kid"])
+
+
+class _NoKeys(KeySource):
+    """Stands where an authorization server verifies the tokens."""
+
+    __slots__ = ()
+
+    @property
+    def keys(self) -> KeySet:
+        """None: see `KeySource.keys`."""
+        raise KeysUnavailableError(reason="opaque tokens have no keys")
+
+
+def _check_introspection(settings: dict[str, Any]) -> KeySource:
+    from asgi_jwt_claims.introspection.endpoint import Introspection  # noqa: PLC0415 -- it imports anyio
+
+    introspection = settings["introspection"]
+    if not isinstance(introspection, Introspection):
+        raise SettingError(
+            "introspection must be Introspection(url, client) of asgi_jwt_claims.introspection, not "
+            f"{type(introspection).__name__}"
+        )
+    names = ("secret_key", "algorithm", "signing_key", "key_ring", "jwks")
+    if any(settings[name] is not None for name in names) or settings["verification_keys"]:
+        raise SettingError(
+            f"introspection cannot be combined with {', '.join(names)} or verification_keys; use a separate JWTConfig for "
+            "each, and pass both in a list"
+        )
+    settings["verification_keys"] = ()
+    return _NoKeys()
 
 
 def _check_own_keys(settings: dict[str, Any]) -> KeySource:

@@ -66,16 +66,22 @@ An async function is cancelled after one second; a sync one cannot be, and block
 
 
 class IssuerListeners:
-    """The functions of several configurations, each with the issuers whose events it gets."""
+    """The functions of several configurations, each with the issuers whose events it gets.
 
-    __slots__ = ("_functions",)
+    `opaque` is the function of the configuration for opaque tokens. It gets the events of all other issuers.
+    """
 
-    def __init__(self, functions: Iterable[tuple[Issuers, OnAuthEvent]]) -> None:
+    __slots__ = ("_functions", "_opaque")
+
+    def __init__(self, functions: Iterable[tuple[Issuers, OnAuthEvent]], opaque: OnAuthEvent | None = None) -> None:
         self._functions = tuple(functions)
+        self._opaque = () if opaque is None else (opaque,)
 
     def of(self, issuer: str | None) -> Iterable[OnAuthEvent]:
         """Return the functions for an event about an issuer, each once; all of them if it is unknown."""
-        return dict.fromkeys(one for issuers, one in self._functions if issuer is None or issuers.has(issuer))
+        if issuer is None:
+            return dict.fromkeys((*(one for _, one in self._functions), *self._opaque))
+        return dict.fromkeys(one for issuers, one in self._functions if issuers.has(issuer)) or self._opaque
 
 
 Listeners: TypeAlias = OnAuthEvent | IssuerListeners | None

@@ -39,6 +39,7 @@
         │   ├── WrongClientError                    wrong_client
         │   ├── WrongIdentityError                  wrong_identity
         │   ├── IdentityRefusedError                identity_refused
+        │   ├── InactiveTokenError                  token_inactive
         │   └── RevokedTokenError                   token_revoked
         │       └── ReusedTokenError                token_reused
         ├── FreshTokenRequiredError        401      insufficient_freshness
@@ -46,6 +47,7 @@
         │   ├── MissingScopeError                   missing_scope
         │   └── RoleRefusedError                    role_refused
         └── UnavailableError               503
+            ├── IntrospectionUnavailableError       introspection_unavailable
             ├── KeysUnavailableError                keys_unavailable
             ├── StoreUnavailableError               store_unavailable
             └── ClaimsUnavailableError              claims_unavailable
@@ -84,6 +86,7 @@ from ._token import (
     EncryptedTokenError,
     ExpiredTokenError,
     IdentityRefusedError,
+    InactiveTokenError,
     InvalidClaimError,
     InvalidHeaderError,
     InvalidSignatureError,
@@ -101,7 +104,13 @@ from ._token import (
     WrongIssuerError,
     WrongTypeError,
 )
-from ._unavailable import ClaimsUnavailableError, KeysUnavailableError, StoreUnavailableError, UnavailableError
+from ._unavailable import (
+    ClaimsUnavailableError,
+    IntrospectionUnavailableError,
+    KeysUnavailableError,
+    StoreUnavailableError,
+    UnavailableError,
+)
 
 __all__ = [
     "AlgorithmRefusedError",
@@ -118,6 +127,8 @@ __all__ = [
     "ForeignOriginError",
     "FreshTokenRequiredError",
     "IdentityRefusedError",
+    "InactiveTokenError",
+    "IntrospectionUnavailableError",
     "InvalidClaimError",
     "InvalidHeaderError",
     "InvalidRequestError",

@@ -138,6 +138,13 @@ class IdentityRefusedError(InvalidTokenError):
     description = "The session cannot be continued."
 
 
+class InactiveTokenError(InvalidTokenError):
+    """The authorization server says that the token is not active: expired, revoked, or unknown (RFC 7662 section 2.2)."""
+
+    code = "token_inactive"
+    description = "The token is not active."
+
+
 class RevokedTokenError(InvalidTokenError):
     """The token, its session or its identity was revoked, or the store does not know the session of a refresh token."""
 

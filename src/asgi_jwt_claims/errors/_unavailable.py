@@ -31,6 +31,12 @@ class KeysUnavailableError(UnavailableError):
     code = "keys_unavailable"
 
 
+class IntrospectionUnavailableError(UnavailableError):
+    """The authorization server could not be asked about an opaque token, or did not answer as RFC 7662 says."""
+
+    code = "introspection_unavailable"
+
+
 class StoreUnavailableError(UnavailableError):
     """The store could not say whether the token is revoked, or could not save a change."""
 

@@ -9,7 +9,7 @@ from asgi_jwt_claims.runtime.imports import importer
 if TYPE_CHECKING:
     from .endpoint import JWKSEndpoint
     from .events import KeySetEvent, KeySetStatus, OnKeySetEvent
-    from .fetch import Fetch, FetchResponse, HTTPXFetch
+    from .fetch import Fetch, FetchResponse, HTTPXFetch, Post
     from .policy import FetchPolicy
     from .remote import RemoteKeySet
     from .tenants import TenantKeySets
@@ -23,6 +23,7 @@ __all__ = [
     "KeySetEvent",
     "KeySetStatus",
     "OnKeySetEvent",
+    "Post",
     "RemoteKeySet",
     "TenantKeySets",
 ]
@@ -32,7 +33,7 @@ __getattr__ = importer(
     {
         "endpoint": ("JWKSEndpoint",),
         "events": ("KeySetEvent", "KeySetStatus", "OnKeySetEvent"),
-        "fetch": ("Fetch", "FetchResponse", "HTTPXFetch"),
+        "fetch": ("Fetch", "FetchResponse", "HTTPXFetch", "Post"),
         "policy": ("FetchPolicy",),
         "remote": ("RemoteKeySet",),
         "tenants": ("TenantKeySets",),

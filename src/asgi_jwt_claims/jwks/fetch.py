@@ -1,4 +1,4 @@
-"""Fetch a document: one GET, by httpx2 or a function of the application. Other modules judge the response."""
+"""Fetch a document by GET, or post a form: by httpx2 or a function of the application. Other modules judge the response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import anyio
 import anyio.to_thread
@@ -20,7 +20,7 @@ from asgi_jwt_claims.runtime.values import plain
 
 from ._documents import RefusedDocumentError
 
-__all__ = ["Fetch", "FetchResponse", "HTTPXFetch", "why_not_fetched"]
+__all__ = ["Fetch", "FetchResponse", "HTTPXFetch", "Post", "why_not_fetched"]
 
 _GZIP = ("gzip", "x-gzip")  # RFC 9110 section 8.4.1.3: two names for one coding
 # Codings that change the body. Other words in the header (`utf-8`, `none`, `aws-chunked`) stay there by mistake.
@@ -57,6 +57,26 @@ class Fetch(Protocol):
 
         Raises:
             Exception: The fetch has failed. Any kind will do.
+        """
+        raise NotImplementedError
+
+
+class Post(Protocol):
+    """Posts one form. Called on the event loop, and cancelled after the `timeout` of its caller."""
+
+    async def __call__(
+        self, url: str, *, form: Mapping[str, str], headers: Mapping[str, str], max_size: int
+    ) -> FetchResponse:
+        """POST `form` to `url`, as `application/x-www-form-urlencoded`.
+
+        Args:
+            url: An https URL, or one on loopback if that is allowed.
+            form: The fields. They hold a secret, as the headers do: keep both out of logs.
+            headers: The headers to send, with names in lower case.
+            max_size: The size in bytes beyond which the body of the response is of no use.
+
+        Raises:
+            Exception: The call has failed. Any kind will do.
         """
         raise NotImplementedError
 
@@ -100,6 +120,15 @@ class HTTPXFetch:
 
     async def __call__(self, url: str, *, max_size: int) -> FetchResponse:
         """See `Fetch`."""
+        return await self._send("GET", url, max_size)
+
+    async def post(
+        self, url: str, *, form: Mapping[str, str], headers: Mapping[str, str], max_size: int
+    ) -> FetchResponse:
+        """See `Post`."""
+        return await self._send("POST", url, max_size, data=form, headers=headers)
+
+    async def _send(self, method: str, url: str, max_size: int, **options: Any) -> FetchResponse:
         if self._ssl_context is None:
             # Reading hundreds of certificates would block the event loop for too long.
             self._ssl_context = await anyio.to_thread.run_sync(
@@ -116,7 +145,7 @@ class HTTPXFetch:
             timeout=self._httpx.Timeout(None, connect=None if math.isinf(time_left) else 0.9 * time_left),
             headers={**_HEADERS, **headers},
         )
-        async with client, client.stream("GET", url) as response:
+        async with client, client.stream(method, url, **options) as response:
             body = b""
             if response.status_code == HTTPStatus.OK:  # no other body is of any use
                 body = await _read(response.aiter_raw(), response.headers.get("content-encoding", ""), max_size)

@@ -21,6 +21,7 @@ from .unverified import fitting_config, issuer_of
 __all__ = ["MultiIssuerVerifier", "Verifier", "verifier_for"]
 
 _MAX_CACHED_TOKENS = 1024
+_DOTS = 2  # of a token of three parts
 
 
 class MultiIssuerVerifier(Frozen):
@@ -29,20 +30,33 @@ class MultiIssuerVerifier(Frozen):
     The issuer that a token names chooses one of them. Configurations of one issuer must differ in their algorithms or
     audiences, by which the token then chooses; a token that fits two is refused.
 
+    One of them may be for opaque tokens. It gets what is no token of three parts, so that the authorization server sees
+    none of the tokens of the others.
+
     Attributes:
-        is_remote: Whether any of them has keys that may have to be fetched first.
+        is_remote: Whether any of them may have to ask an identity provider first.
         max_token_size: The longest token that any of them accepts, in characters.
-        on_event: The `on_event` functions of those that have one, by issuer.
+        on_event: The `on_event` functions of those that have one, by their issuers.
 
     Raises:
         SettingError: A configuration has no issuer, or cannot be told apart from another one.
     """
 
-    __slots__ = ("_by_issuer", "_configs", "_issuer_cache", "_templates", "is_remote", "max_token_size", "on_event")
+    __slots__ = (
+        "_by_issuer",
+        "_configs",
+        "_issuer_cache",
+        "_opaque",
+        "_templates",
+        "is_remote",
+        "max_token_size",
+        "on_event",
+    )
 
     _by_issuer: dict[str, tuple[JWTConfig, ...]]
     _configs: tuple[JWTConfig, ...]
     _issuer_cache: dict[int, JWTConfig]
+    _opaque: JWTConfig | None
     _templates: tuple[JWTConfig, ...]
     is_remote: bool
     max_token_size: int
@@ -50,30 +64,43 @@ class MultiIssuerVerifier(Frozen):
 
     def __init__(self, configs: Iterable[JWTConfig]) -> None:
         configs = tuple(configs)
+        opaque: JWTConfig | None = None
         for config in configs:
             if not isinstance(config, JWTConfig):
                 raise SettingError(f"config must be a JWTConfig or a list of them, not {type(config).__name__}")
+            if config.introspection is not None:
+                if opaque is not None:
+                    raise SettingError(
+                        "two configurations have introspection; an opaque token does not say which to ask"
+                    )
+                opaque = config
+                continue
             if config.issuer is None:
                 raise SettingError("each of several configurations needs an issuer, by which its tokens are recognised")
-        for one, other in itertools.combinations(configs, 2):
+        named = tuple(config for config in configs if config is not opaque)
+        for one, other in itertools.combinations(named, 2):
             _check_differ(one, other)
-        templates = tuple(config for config in configs if config._prepared.issuers.template is not None)
-        names = {name for config in configs for name in config._prepared.issuers.names}
+        templates = tuple(config for config in named if config._prepared.issuers.template is not None)
+        names = {name for config in named for name in config._prepared.issuers.names}
         set_once = object.__setattr__
         set_once(self, "_configs", configs)
         set_once(self, "_templates", templates)
         set_once(
             self,
             "_by_issuer",
-            {name: tuple(one for one in configs if one._prepared.issuers.has(name)) for name in names},
+            {name: tuple(one for one in named if one._prepared.issuers.has(name)) for name in names},
         )
         set_once(self, "_issuer_cache", {})
+        set_once(self, "_opaque", opaque)
         set_once(self, "is_remote", any(config.is_remote for config in self))
         set_once(self, "max_token_size", max(config.max_token_size for config in self))
         set_once(
             self,
             "on_event",
-            IssuerListeners((one._prepared.issuers, one.on_event) for one in configs if one.on_event is not None),
+            IssuerListeners(
+                [(one._prepared.issuers, one.on_event) for one in named if one.on_event is not None],
+                None if opaque is None else opaque.on_event,
+            ),
         )
 
     def __iter__(self) -> Iterator[JWTConfig]:
@@ -98,6 +125,8 @@ class MultiIssuerVerifier(Frozen):
         config = self._issuer_cache.get(hash(raw))
         if config is not None:
             return config, None
+        if self._opaque is not None and raw.count(b".") != _DOTS:
+            return self._opaque, None
         framed = split_compact(raw)
         issuer = issuer_of(framed)
         fitting = self._by_issuer.get(issuer) or tuple(
@@ -109,6 +138,8 @@ class MultiIssuerVerifier(Frozen):
 
     def remember(self, raw: bytes, config: JWTConfig) -> None:
         """Remember the issuer of a token once it has been verified, so that forged tokens do not fill the cache."""
+        if config is self._opaque:
+            return
         if len(self._issuer_cache) >= _MAX_CACHED_TOKENS:
             self._issuer_cache.clear()
         self._issuer_cache[hash(raw)] = config

@@ -10,11 +10,15 @@ From top to bottom, cheapest first; nothing is believed before the signature has
 
 Nothing in a token makes this library open a socket or a file. An unknown key identifier can only make the issuer's key
 source fetch again, from its own address and within its own schedule.
+
+For an opaque token the answer of the authorization server (RFC 7662) stands in the place of steps 1 to 3. It is at hand,
+or `verify` refuses the token with `IntrospectionUnavailableError`, and `verify_or_fetch` asks.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.config import JWTConfig, check_config
@@ -24,8 +28,13 @@ from asgi_jwt_claims.keys.key import Key, is_kid
 from asgi_jwt_claims.keys.key_set import KeySet
 
 from .claims import accepted_typ, check_claims, parse_claims
-from .token import Token, about, facts_of
+from .reading import read_string
+from .token import Token, TokenFields, about, facts_of
 from .unverified import fetch_keys, issuer_of
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims.introspection import Introspection
+    from asgi_jwt_claims.introspection._answers import Answer
 
 __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_token", "verify_token_async"]
 
@@ -34,6 +43,12 @@ __all__ = ["check_type", "verify", "verify_jws", "verify_or_fetch", "verify_toke
 # and certificates (`jku`, `x5u`, `x5c`) are optional hints (RFC 7515 sections 4.1.2, 4.1.5 and 4.1.6), which some issuers
 # always write: they are ignored, so nothing is fetched from there, and no key is taken from them.
 _REFUSED_HEADERS = ("crit", "b64", "zip", "jwk")
+
+
+_OPAQUE = re.compile(rb"[\x21-\x7E]+")  # RFC 6749 section A.12, less the space, which no header carries
+# RFC 6749 section 7.1, and the name that RFC 7009 section 2.1 has for such a token, which some servers write instead.
+_BEARER_TYPES = ("bearer", "access_token")
+_OTHER_USES = ("refresh_token", "id_token")
 
 
 def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002 -- its name
@@ -48,6 +63,7 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
         InvalidTokenError: The token is refused; the subclass and its `code` say by which rule.
         SettingError: `config` is not a JWTConfig.
         KeysUnavailableError: The keys are those of a provider, and none are in hand; `verify_token_async` fetches them.
+        IntrospectionUnavailableError: An authorization server must be asked about the token; `verify_token_async` asks.
     """
     check_config(config, "verify_token(raw, config)")
     return check_type(verify(raw, config, None), type)
@@ -56,22 +72,29 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
 async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002
     """Verify a token as `verify_token` does, and fetch the keys of a provider if the token needs them.
 
-    Arguments and errors are those of `verify_token`; `KeysUnavailableError` says that the keys could not be fetched.
-    With the keys in hand, this never waits.
+    Arguments and errors are those of `verify_token`; `KeysUnavailableError` says that the keys could not be fetched, and
+    `IntrospectionUnavailableError` that the authorization server did not say whether an opaque token is active. With the
+    keys or the answer in hand, this never waits.
     """
     check_config(config, "verify_token_async(raw, config)")
     return check_type(await verify_or_fetch(raw, config), type)
 
 
-async def verify_or_fetch(raw: str | bytes, config: JWTConfig, *, heed_exp: bool = True) -> Token:
-    """Verify a token as `verify` does, and fetch the keys of a provider if the token needs them."""
+async def verify_or_fetch(
+    raw: str | bytes, config: JWTConfig, source: str | None = None, *, heed_exp: bool = True
+) -> Token:
+    """Verify a token as `verify` does, and fetch the keys of a provider, or ask about the token, if it has to be."""
+    if config.introspection is not None:
+        raw = _as_opaque(raw, config)
+        answer = config.introspection.find(raw, config.clock()) or await config.introspection.ask(raw)
+        return _verify_answer(answer, config, source, heed_exp=heed_exp)
     key_source = config._prepared.key_source
     try:
-        token = verify(raw, config, None, heed_exp=heed_exp)
+        token = verify(raw, config, source, heed_exp=heed_exp)
     except errors.TokenError as error:
         if not await fetch_keys(raw, config, error):
             raise
-        return verify(raw, config, None, heed_exp=heed_exp)
+        return verify(raw, config, source, heed_exp=heed_exp)
     key_source.refresh_if_due(token.issuer)
     return token
 
@@ -116,6 +139,8 @@ def verify(
     `source` says where the token was found. `exp` does not count (`heed_exp`) where an expired token names the session
     to end. `framed` holds the token's parts, from `split_compact`, if they are at hand.
     """
+    if config.introspection is not None:
+        return _verify_opaque(_as_opaque(raw, config), config, source, heed_exp=heed_exp)
     if type(raw) is not bytes or len(raw) > config.max_token_size:
         raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
@@ -125,10 +150,7 @@ def verify(
         if sets is None:
             keys = prepared.key_source.keys
         else:
-            issuer = sets.issuer_cache.get(hash(raw))
-            if issuer is None:
-                framed = framed or split_compact(raw)
-                issuer = issuer_of(framed)
+            issuer = sets.issuer_cache.get(hash(raw)) or issuer_of(framed := framed or split_compact(raw))
             keys = sets.of(issuer).keys
     except errors.KeysUnavailableError:
         _read_header((framed or split_compact(raw))[0])  # a token that no key could verify is malformed, not unchecked
@@ -156,6 +178,50 @@ def verify(
     if sets is not None and fields.issuer is not None:
         sets.remember(raw, fields.issuer)
     return Token(fields, verified_at, source)
+
+
+def _as_opaque(raw: str | bytes, config: JWTConfig) -> bytes:
+    raw = as_ascii(raw, config.max_token_size)
+    if not _OPAQUE.fullmatch(raw):
+        raise errors.MalformedTokenError(reason="empty, or has white space or characters that no token has")
+    return raw
+
+
+def _verify_answer(answer: Answer, config: JWTConfig, source: str | None, *, heed_exp: bool) -> Token:
+    """Verify an opaque token by what the authorization server has answered about it (RFC 7662 section 2.2)."""
+    if not answer.is_active:
+        raise errors.InactiveTokenError()
+    claims: Any = None
+    fields: TokenFields | None = answer.fields.get(config)
+    try:
+        if fields is None:
+            text, claims = load_json(answer.text.encode())
+            _check_use(claims)
+            fields = parse_claims(claims, {}, text, config)
+            # So that a token without an identifier can be revoked like any other.
+            answer.fields[config] = fields = fields._replace(jti=fields.jti or answer.digest.hex())
+        return Token(fields, check_claims(fields, config, heed_exp=heed_exp), source)
+    except errors.TokenError as error:
+        error.verified = _facts(claims, config) if fields is None else facts_of(Token(fields, 0.0))
+        raise
+
+
+def _check_use(claims: dict[str, Any]) -> None:
+    """Refuse what is no bearer token: most servers say so in `token_type`, Ory Hydra in `token_use`."""
+    if "token_type" in claims and str(read_string(claims, "token_type")).lower() not in _BEARER_TYPES:
+        raise errors.WrongTypeError(claim="token_type")
+    if claims.get("token_use") in _OTHER_USES:
+        raise errors.WrongTypeError(claim="token_use")
+
+
+def _verify_opaque(raw: bytes, config: JWTConfig, source: str | None, *, heed_exp: bool) -> Token:
+    introspection = cast("Introspection", config.introspection)
+    answer = introspection.find(raw, config.clock())
+    if answer is None:
+        raise errors.IntrospectionUnavailableError(
+            endpoint=introspection.url, reason="must be asked; await verify_token_async"
+        )
+    return _verify_answer(answer, config, source, heed_exp=heed_exp)
 
 
 def _verify_signature(framed: Framed, keys: KeySet) -> tuple[Key, dict[str, Any], bytes]:

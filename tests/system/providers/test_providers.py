@@ -43,6 +43,7 @@ from asgi_jwt_claims import (
     verify_token_async,
 )
 from asgi_jwt_claims.errors import UnknownKeyError
+from asgi_jwt_claims.introspection import Introspection
 from asgi_jwt_claims.jwks import FetchPolicy, JWKSEndpoint, RemoteKeySet
 from asgi_jwt_claims.keys import KeyRing
 from tests.sockets import PATIENCE
@@ -78,7 +79,7 @@ def provider() -> Iterator[str]:
 
 
 async def token_of(issuer: str, algorithm: str) -> str:
-    """An access token by the grant for clients (RFC 6749 section 4.4), for the resource of an algorithm (RFC 8707)."""
+    """An access token by the grant for clients (RFC 6749 section 4.4), for a resource (RFC 8707): `opaque`, or an algorithm's."""
     form = {"grant_type": "client_credentials", "resource": audience_of(algorithm), "scope": "read write"}
     async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.post(f"{issuer}/token", data=form, auth=CLIENT)
@@ -202,6 +203,97 @@ async def refusal(raw: str, config: JWTConfig) -> int | None:
     except TokenError as error:
         return error.status
     return None
+
+
+# Opaque tokens --------------------------------------------------------------------------------------------------------
+
+API = ("urn:api 1", "another-secret-of-this-test:%")
+
+
+def opaque_config(url: str, **settings: Any) -> JWTConfig:
+    introspection = Introspection(f"{url}/token/introspection", API, loopback_http=True, timeout=60)
+    return JWTConfig.for_introspection(introspection, **settings)
+
+
+async def tokens_of_alice(issuer: str) -> dict[str, str]:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        tokens: dict[str, str] = (await client.post(f"{issuer}/control/tokens")).json()
+    return tokens
+
+
+async def code_of(raw: str, config: JWTConfig) -> str | None:
+    try:
+        await verify_token_async(raw, config)
+    except TokenError as error:
+        return error.code
+    return None
+
+
+async def test_opaque_tokens_are_accepted(provider: str) -> None:
+    """The provider knows the client by its encoded name and secret, and says whose token it is, for whom and for what."""  # S103
+    raw = await token_of(provider, "opaque")
+    config = opaque_config(provider, audience=audience_of("opaque"), issuer=provider)
+    token = await verify_token_async(raw, config)
+    assert ("app", provider, (audience_of("opaque"),)) == (token.identity, token.issuer, token.audience)
+    assert (frozenset({"read", "write"}), frozenset({"reader"})) == (token.scopes, token.roles)
+    assert token.expires_at is not None
+    assert 550 < token.expires_at - time.time() < 650
+    assert verify_token(raw, config).claims == token.claims
+    assert {"active", "client_id", "exp", "iat", "iss", "aud", "scope", "token_type", "sub", "roles"} == set(
+        token.claims
+    )
+
+
+async def test_opaque_tokens_for_others_are_refused(provider: str) -> None:
+    """Active is not enough: for another audience, of another issuer, unknown, or asked about as a client that is none."""  # S103
+    raw, audience = await token_of(provider, "opaque"), audience_of("opaque")
+    assert "invalid_audience" == await code_of(raw, opaque_config(provider, audience=AUDIENCE))
+    assert "invalid_audience" == await code_of(raw, opaque_config(provider))
+    assert "invalid_issuer" == await code_of(raw, opaque_config(provider, audience=audience, issuer=ISSUER))
+    assert "token_inactive" == await code_of(raw[:-1], opaque_config(provider, audience=audience))
+    wrong = Introspection(f"{provider}/token/introspection", (API[0], "wrong"), loopback_http=True, timeout=60)
+    config = JWTConfig.for_introspection(wrong, audience=audience)
+    assert "introspection_unavailable" == await code_of(raw, config)
+
+
+async def test_a_refresh_token_of_the_provider_is_told_apart(provider: str) -> None:
+    """It is as active as an access token, but has no `token_type`: whoever demands that keeps it out."""
+    tokens = await tokens_of_alice(provider)
+    config = opaque_config(provider)
+    assert "alice" == (await verify_token_async(tokens["access_token"], config)).identity
+    strict = config.replace(required_claims=["exp", "token_type"])
+    assert "alice" == (await verify_token_async(tokens["access_token"], strict)).identity
+    assert "missing_claim" == await code_of(tokens["refresh_token"], strict)
+
+
+async def test_a_token_that_the_provider_revokes_is_refused(provider: str) -> None:
+    """At once by a configuration that keeps no answers, and by others at the latest when the answer is forgotten."""
+    raw, audience = await token_of(provider, "opaque"), audience_of("opaque")
+    at_once = JWTConfig.for_introspection(
+        Introspection(f"{provider}/token/introspection", API, ttl=0, loopback_http=True, timeout=60), audience=audience
+    )
+    kept = opaque_config(provider, audience=audience)
+    assert [None, None] == [await code_of(raw, config) for config in (at_once, kept)]
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        answer = await client.post(f"{provider}/token/revocation", data={"token": raw}, auth=CLIENT)
+    assert 200 == answer.status_code
+    assert ["token_inactive", None] == [await code_of(raw, config) for config in (at_once, kept)]
+
+
+async def test_an_application_serves_both_kinds_of_tokens(provider: str) -> None:
+    """JWTs are verified by the keys of the provider, opaque tokens by its word, behind one middleware."""
+
+    async def read(request: Request) -> Response:
+        return JSONResponse({"audience": get_token(request).audience})
+
+    configs = [config_for(provider, "ES256"), opaque_config(provider, audience=audience_of("opaque"))]
+    transport = httpx2.ASGITransport(JWTMiddleware(Starlette(routes=[Route("/", read)]), configs))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://testserver", timeout=PATIENCE) as client:
+        for resource in ("ES256", "opaque"):
+            raw = await token_of(provider, resource)
+            answer = await client.get("/", headers={"Authorization": f"Bearer {raw}"})
+            assert (200, {"audience": [audience_of(resource)]}) == (answer.status_code, answer.json())
+        assert 401 == (await client.get("/", headers={"Authorization": "Bearer made-up"})).status_code
 
 
 # jose -----------------------------------------------------------------------------------------------------------------

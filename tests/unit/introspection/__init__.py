@@ -1,0 +1,1 @@
+"""Opaque tokens: an authorization server is asked about them."""
