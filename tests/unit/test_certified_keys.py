@@ -128,9 +128,19 @@ def encoded(key: Any) -> str:
     return base64.b64encode(certify(key, signer(2)).public_bytes(serialization.Encoding.DER)).decode()
 
 
+def of_unknown_version(number: int) -> bytes:
+    """A certificate that says it has the version 6, which is none."""
+    version_3, version_6 = (bytes([0xA0, 3, 2, 1, version - 1]) for version in (3, 6))
+    return der(number).replace(version_3, version_6, 1)
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
+        (
+            {"kty": "RSA", "x5c": [base64.b64encode(of_unknown_version(0)).decode()]},
+            "the first certificate of the JWK's x5c cannot be read",
+        ),
         ({"kty": "RSA", "x5c": ["!"]}, "the first certificate of the JWK's x5c cannot be read"),
         ({"kty": "RSA", "x5c": ["A"]}, "the first certificate of the JWK's x5c is not base64"),
         ({"kty": "RSA", "x5c": ["\u00e9"]}, "the first certificate of the JWK's x5c is not base64"),
@@ -185,10 +195,15 @@ def test_each_member_of_such_an_object_is_judged_alone() -> None:
     """A member that is no certificate is passed over with its reason; a private key is never used."""  # S97, S100
     leaked = signer(1).private_bytes(*PRIVATE_FORM).decode()
     broken = "-----BEGIN CERTIFICATE-----\n\u00e9\n-----END CERTIFICATE-----"
-    keys, skipped = read_map({"a": pem(0), "b": leaked, "c": 7, "d": "text", "e": broken, "": pem(2), "f": None})
+    unknown = (
+        f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(of_unknown_version(1)).decode()}-----END CERTIFICATE-----"
+    )
+    documents = {"a": pem(0), "b": leaked, "c": 7, "d": "text", "e": broken, "": pem(2), "f": None, "g": unknown}
+    keys, skipped = read_map(documents)
     assert ["a"] == [key.kid for key in keys]
     assert "a private key, which is private no longer" == skipped[0]
     assert 3 == skipped.count("not PEM text, as other members of the object are")
+    assert skipped[-1].startswith("the key is not PEM that can be read")
     assert any("a kid must be a str of 1 to 256 printable characters" in reason for reason in skipped)
     with pytest.raises(RefusedDocumentError, match="the JWK Set has no key that can be used; 1 were skipped"):
         read_map({"b": leaked})

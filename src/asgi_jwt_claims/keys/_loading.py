@@ -51,7 +51,7 @@ def from_pem(pem: bytes, password: bytes | None, *, thorough: bool = True) -> Ke
         raise KeyConfigurationError(
             "the PEM key and the password do not go together: an encrypted key needs password=..., any other none"
         ) from None
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise KeyConfigurationError(_why_not_read(pem)) from None
     return check_strength(key, thorough=thorough)
 
@@ -145,7 +145,7 @@ def _certified_from_jwk(jwk: Mapping[str, Any]) -> KeyMaterial:
         raise KeyConfigurationError("the first certificate of the JWK's x5c is not base64")
     try:
         key: Any = x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise KeyConfigurationError("the first certificate of the JWK's x5c cannot be read") from None
     members = public_members(check_strength(key, thorough=False))
     if any(jwk.get(name, members.get(name)) != members.get(name) for name in ("kty", "crv")):
