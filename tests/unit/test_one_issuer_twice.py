@@ -10,6 +10,7 @@ import pytest
 from asgi_jwt_claims import AuthEvent, IssuerTemplate, JWTConfig, JWTMiddleware, Key, create_access_token
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
+    InvalidClaimError,
     InvalidSignatureError,
     InvalidTokenError,
     MalformedTokenError,
@@ -18,6 +19,7 @@ from asgi_jwt_claims.errors import (
     WrongAudienceError,
     WrongIssuerError,
 )
+from asgi_jwt_claims.introspection import Introspection
 from asgi_jwt_claims.jwks import RemoteKeySet, TenantKeySets
 from asgi_jwt_claims.keys import KeyRing
 from asgi_jwt_claims.sessions import revoke_identity
@@ -98,6 +100,23 @@ async def test_an_audience_and_none() -> None:
     also = config(signing_key=RS)
     assert "alice" == (await verdict(create_access_token("alice", bare), also, bare)).identity
     assert "alice" == (await verdict(create_access_token("alice", also), also, bare)).identity
+
+
+async def test_an_empty_audience_is_none() -> None:
+    """An empty `aud` counts as absent when a configuration is chosen, too; own tokens never have one."""  # S56
+    fetch, demanded = Provider(EC), {"client_id": "c"}
+    bare = JWTConfig.for_issuer(
+        ISSUER, audience=None, jwks=RemoteKeySet(URL, fetch=fetch), clock=lambda: NOW, required_claims=demanded
+    )
+    named = JWTConfig.for_issuer(ISSUER, audience="api", jwks=RemoteKeySet(URL, fetch=fetch), clock=lambda: NOW)
+    claims = {"iss": ISSUER, "sub": "alice", "iat": NOW, "exp": NOW + 60, "client_id": "c", "type": "access", "aud": []}
+    header = b64(json.dumps({"alg": "ES256", "kid": "k"}).encode())
+    signed = header + b"." + b64(json.dumps(claims).encode())
+    raw = (signed + b"." + b64(EC.sign(signed))).decode()
+    assert "alice" == (await verdict(raw, bare, named)).identity
+    own = config(signing_key=EC, audience=None, required_claims=("exp",))
+    assert InvalidClaimError is type(await verdict(raw, own, config(signing_key=EC)))
+    assert WrongAudienceError is type(await verdict(raw, named, named.replace(audience="admin")))
 
 
 @pytest.mark.parametrize(
@@ -201,6 +220,20 @@ async def test_listeners_get_the_events_of_their_issuers() -> None:
     assert [None] * 4 == [issuers[-1] for issuers in told.values()]
     await revoke_identity("alice", configs[0], store, issuer=names[1])
     assert names[0] == told["names"][-1]
+
+
+async def test_a_listener_hears_of_no_issuer_of_another_configuration() -> None:
+    """The listener for opaque tokens gets the events of issuers that no other configuration has, and of its own."""
+    told: list[str | None] = []
+    asked = Introspection("https://b.example/introspect", client=("c", SECRET), post=Provider(EC))  # type: ignore[arg-type]  # never called
+    for issuer, of_own in ((None, []), (ISSUER, [ISSUER])):
+        opaque = JWTConfig.for_introspection(asked, issuer=issuer, on_event=lambda event: told.append(event.issuer))
+        expired = create_access_token("alice", config(signing_key=EC, clock=lambda: NOW - 86400))
+        told.clear()
+        app = JWTMiddleware(Recorder(), [NEW, opaque])
+        assert 401 == (await ask(app, "/", bearer(expired))).status
+        assert of_own == told
+        assert [opaque.on_event] == list(MultiIssuerVerifier([NEW, opaque]).on_event.of("https://b.example"))
 
 
 def test_the_same_configurations_are_the_same_verifier() -> None:

@@ -66,22 +66,25 @@ An async function is cancelled after one second; a sync one cannot be, and block
 
 
 class IssuerListeners:
-    """The functions of several configurations, each with the issuers whose events it gets.
+    """The functions of several configurations, None for one without, each with the issuers whose events it gets.
 
-    `opaque` is the function of the configuration for opaque tokens. It gets the events of all other issuers.
+    `others` gets the events of all other issuers: those of opaque tokens, of which any issuer may have been accepted.
     """
 
-    __slots__ = ("_functions", "_opaque")
+    __slots__ = ("_functions", "_others")
 
-    def __init__(self, functions: Iterable[tuple[Issuers, OnAuthEvent]], opaque: OnAuthEvent | None = None) -> None:
+    def __init__(
+        self, functions: Iterable[tuple[Issuers, OnAuthEvent | None]], others: OnAuthEvent | None = None
+    ) -> None:
         self._functions = tuple(functions)
-        self._opaque = () if opaque is None else (opaque,)
+        self._others = others
 
     def of(self, issuer: str | None) -> Iterable[OnAuthEvent]:
         """Return the functions for an event about an issuer, each once; all of them if it is unknown."""
-        if issuer is None:
-            return dict.fromkeys((*(one for _, one in self._functions), *self._opaque))
-        return dict.fromkeys(one for issuers, one in self._functions if issuers.has(issuer)) or self._opaque
+        of_issuer = [one for issuers, one in self._functions if issuer is None or issuers.has(issuer)]
+        if issuer is None or not of_issuer:
+            of_issuer.append(self._others)
+        return dict.fromkeys(one for one in of_issuer if one is not None)
 
 
 Listeners: TypeAlias = OnAuthEvent | IssuerListeners | None

@@ -98,7 +98,7 @@ class MultiIssuerVerifier(Frozen):
             self,
             "on_event",
             IssuerListeners(
-                [(one._prepared.issuers, one.on_event) for one in named if one.on_event is not None],
+                [(one._prepared.issuers, one.on_event) for one in configs],
                 None if opaque is None else opaque.on_event,
             ),
         )

@@ -75,7 +75,8 @@ def fitting_config(configs: tuple[JWTConfig, ...], framed: Framed) -> JWTConfig:
     Raises:
         InvalidTokenError: It is not a token, or fits none or several of them.
     """
-    algorithm, audience = _algorithm_in(framed[0]), read_strings(_claims_in(framed[1]), "aud")
+    algorithm, claims = _algorithm_in(framed[0]), _claims_in(framed[1])
+    audience = () if claims.get("aud") == [] else read_strings(claims, "aud")  # which counts as absent, as in `claims`
     of_algorithm = [config for config in configs if algorithm in config._prepared.algorithms]
     if not of_algorithm:
         raise AlgorithmRefusedError(alg=algorithm)
