@@ -50,7 +50,11 @@ class Demand(NamedTuple):
     @property
     def names_a_party(self) -> bool:
         """Whether the demand says for whom a token must be: the client, the resource or the owner."""
-        return (self.values is not None or self.accepts is not None) and self.path[0] not in _COMMON
+        if not _COMMON.isdisjoint(self.path):
+            return False
+        if self.values is None:
+            return self.accepts is not None
+        return not any(isinstance(one, tuple) and one[0] for one in self.values)  # true and false are no names
 
     def find(self, claims: Mapping[str, Any]) -> Any:
         """Return the value of the claim. It is not converted: 3 and "3" differ, and so do 1 and true.
