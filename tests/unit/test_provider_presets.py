@@ -218,6 +218,11 @@ MISUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "must not be 'account'",
     ),
     "the audience of the API server": ("kubernetes", {"audience": "https://k8s.example.com"}, "every pod"),
+    "the usual audience of API servers": (
+        "kubernetes",
+        {"audience": ["books", "https://kubernetes.default.svc"]},
+        "every pod",
+    ),
     "roles that users write": ("supabase", {"roles_claim": ("user_metadata", "roles")}, "users write it"),
     "roles that users write too": (
         "supabase",

@@ -139,7 +139,15 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             ("kubernetes.io", "namespace"): "{namespace}",  # [21]
             ("kubernetes.io", "serviceaccount", "name"): "{service_account}",  # [21]
         },
-        refused=(("audience", "{issuer}", "it is the API server, whose tokens every pod has"),),  # [23]
+        refused=(
+            ("audience", "{issuer}", "it is the API server, whose tokens every pod has"),  # [23]
+            ("audience", "https://kubernetes.default.svc", "it is the API server, whose tokens every pod has"),
+            (
+                "audience",
+                "https://kubernetes.default.svc.cluster.local",
+                "it is the API server, whose tokens every pod has",
+            ),
+        ),
         hint="audience is that of the projected volume, your own and not the API server's",
     ),
     "firebase": Provider(
