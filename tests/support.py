@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from types import ModuleType
 
-__all__ = ["ROOT", "SECRET", "asking_for", "for_each", "free_port", "serve_sanic", "serving"]
+__all__ = ["ROOT", "SECRET", "Hidden", "asking_for", "for_each", "free_port", "serve_sanic", "serving"]
 
 ROOT = Path(__file__).parents[1]
 """The root of the repository."""
@@ -153,3 +153,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+class Hidden:
+    """A secret as pydantic has them."""
+
+    def __init__(self, secret: str | bytes) -> None:
+        self._secret = secret
+
+    def get_secret_value(self) -> str | bytes:
+        return self._secret

@@ -15,23 +15,14 @@ from hypothesis import strategies as st
 from asgi_jwt_claims import ConfigurationError, JWTConfig, Key, TokenCookies
 from asgi_jwt_claims.config import _environment
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
+from asgi_jwt_claims.introspection import Introspection
 from asgi_jwt_claims.jwks import FetchPolicy, HTTPXFetch, RemoteKeySet
 from tests.keys import make_key
-from tests.support import SECRET, for_each
+from tests.support import SECRET, Hidden, for_each
 from tests.unit.test_config import PRIVATE, pem
 
 REMOTE = {"JWT_JWKS": "https://a.example/jwks", "JWT_ISSUER": "https://a.example", "JWT_AUDIENCE": "api"}
 FIELDS = JWTConfig.__dataclass_fields__
-
-
-class Hidden:
-    """A secret as pydantic has them."""
-
-    def __init__(self, secret: str | bytes) -> None:
-        self._secret = secret
-
-    def get_secret_value(self) -> str | bytes:
-        return self._secret
 
 
 def remote_keys(**options: str) -> RemoteKeySet:
@@ -139,6 +130,7 @@ def test_the_other_settings_of_remote_keys(tmp_path: Path) -> None:
         ({**REMOTE, "JWT_JWKS_INSECURE_HTTP_HOSTS": "a.example"}, "insecure_http_hosts: 'a.example' is not a host"),
         ({**REMOTE, "JWT_JWKS_HEADERS": "Authorization: secret"}, "^headers must be a mapping or a function"),
         ({**REMOTE, "JWT_JWKS_HEADERS": '{"a": secret}'}, "^JWT_JWKS_HEADERS begins like JSON, and cannot be read"),
+        ({"JWT_REQUIRED_CLAIMS": '{"repository": {}}'}, r"^required_claims\['repository'\] must be a str, a number"),
         ({"JWT_REQUIRED_CLAIMS": "{"}, "^JWT_REQUIRED_CLAIMS begins like JSON, and cannot be read as JSON"),
         ({"JWT_REQUIRED_CLAIMS": '{"a": [[]]}'}, "^JWT_REQUIRED_CLAIMS begins like JSON, and cannot be read as JSON"),
         ({"JWT_ROLES_CLAIM": "[" * 100_000}, "^JWT_ROLES_CLAIM begins like JSON, and cannot be read as JSON"),
@@ -150,6 +142,71 @@ def test_what_cannot_be_set_is_named(environ: dict[str, Any], match: str) -> Non
     with pytest.raises(SettingError, match=match) as refused:
         JWTConfig.from_mapping({**own, **environ})
     assert "secret" not in str(refused.value)
+
+
+# Introspection --------------------------------------------------------------------------------------------------------
+
+OPAQUE = {
+    "JWT_INTROSPECTION": "https://a.example/introspect",
+    "JWT_INTROSPECTION_CLIENT_ID": "api",
+    "JWT_INTROSPECTION_CLIENT_SECRET": "s3cr%t",
+}
+
+
+def test_the_settings_of_introspection(tmp_path: Path) -> None:
+    """The arguments of `Introspection` are variables, and the other defaults are those of `for_introspection`."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cr%t\n")
+    from_file = {name: text for name, text in OPAQUE.items() if not name.endswith("SECRET")}
+    options = {"TTL": "30", "NEGATIVE_TTL": "0", "TIMEOUT": "2", "LOOPBACK_HTTP": "true", "PROXY": "http://p.internal"}
+    expected = JWTConfig.for_introspection(Introspection(OPAQUE["JWT_INTROSPECTION"], ("api", "s3cr%t")))
+    for environ in (
+        OPAQUE,
+        {**OPAQUE, "JWT_INTROSPECTION_CLIENT_SECRET": Hidden("s3cr%t")},
+        {**from_file, "JWT_INTROSPECTION_CLIENT_SECRET_FILE": str(secret)},
+        {**OPAQUE, **{f"JWT_INTROSPECTION_{name}": text for name, text in options.items()}},
+        {"JWT_INTROSPECTION": expected.introspection},
+    ):
+        config = JWTConfig.from_mapping(environ)
+        assert (None, None, ()) == (config.type_claim, config.user_claims_claim, config.required_claims)
+        assert isinstance(config.introspection, Introspection)
+        assert isinstance(expected.introspection, Introspection)
+        assert expected.introspection._headers == config.introspection._headers
+        assert "s3cr" not in repr(config)
+    config = JWTConfig.from_mapping({**OPAQUE, "JWT_INTROSPECTION_TTL": "30", "JWT_TYPE_CLAIM": "kind"})
+    assert isinstance(config.introspection, Introspection)
+    assert (30, "kind") == (config.introspection._ttl, config.type_claim)
+
+
+@for_each(
+    ("environ", "match"),
+    [
+        ({"JWT_INTROSPECTION": "http://a.example/"}, "^the url is http"),
+        ({"JWT_INTROSPECTION_CLIENT_SECRET": ""}, "^client must be the identifier and the secret of a client"),
+        ({"JWT_INTROSPECTION_CLIENT_SECRET": None}, "^JWT_INTROSPECTION needs JWT_INTROSPECTION_CLIENT_ID and"),
+        ({"JWT_INTROSPECTION": None}, "^JWT_INTROSPECTION_... needs JWT_INTROSPECTION to be the URL"),
+        ({"JWT_INTROSPECTION_TTL": "4000"}, "^ttl must be at most 3600 seconds"),
+        ({"JWT_INTROSPECTION_TIMEOUT": "soon"}, "^JWT_INTROSPECTION_TIMEOUT must be a number"),
+        ({"JWT_INTROSPECTION_CLIENT": "api:s3cr%t"}, "^JWT_INTROSPECTION_CLIENT is not a setting; did you mean"),
+        ({"JWT_SECRET_KEY": SECRET}, "^introspection cannot be combined with secret_key"),
+        ({**REMOTE}, "^introspection cannot be combined with secret_key"),
+        ({"JWT_PROVIDER": "apple", "JWT_AUDIENCE": "a", "JWT_ACCEPT_ID_TOKENS": "true"}, "^introspection cannot be"),
+    ],
+)
+def test_introspection_that_cannot_be_set(environ: dict[str, Any], match: str) -> None:
+    """A part that is missing, wrong or beside keys is refused, and no error shows the secret."""  # S150
+    with pytest.raises(SettingError, match=match) as refused:
+        JWTConfig.from_mapping({**OPAQUE, **environ})
+    assert "s3cr" not in str(refused.value)
+
+
+def test_the_secret_of_a_client_is_text(tmp_path: Path) -> None:
+    """Random bytes cannot be sent, so a file with them is refused."""
+    (tmp_path / "secret").write_bytes(b"\xff\xfe")
+    environ = {**OPAQUE, "JWT_INTROSPECTION_CLIENT_SECRET_FILE": tmp_path / "secret"}
+    del environ["JWT_INTROSPECTION_CLIENT_SECRET"]
+    with pytest.raises(SettingError, match=r"^JWT_INTROSPECTION_CLIENT_SECRET_FILE must be the path of"):
+        JWTConfig.from_mapping(environ)
 
 
 # Lists, paths and demands ---------------------------------------------------------------------------------------------
@@ -249,6 +306,14 @@ def test_a_file_that_cannot_be_used(environ: dict[str, Any], match: str) -> None
     """The variable, the path and the reason of the system are named."""  # S150
     with pytest.raises(SettingError, match=match):
         JWTConfig.from_mapping(environ)
+
+
+def test_a_file_without_end(tmp_path: Path) -> None:
+    """No more than 1 MiB is read."""  # S150
+    (tmp_path / "large").write_bytes(bytes(2**20 + 1))
+    for path in ("/dev/zero", tmp_path / "large"):
+        with pytest.raises(SettingError, match=r"^JWT_SECRET_KEY_FILE: '.*' is longer than 1048576 bytes"):
+            JWTConfig.from_mapping({"JWT_SECRET_KEY_FILE": path})
 
 
 def test_an_error_of_a_key_names_its_variable(tmp_path: Path) -> None:

@@ -256,11 +256,13 @@ class JWTConfig(_Base):
 
         Members without the `prefix` are left alone; one with the prefix that names no setting is an error. Text is
         converted: seconds for durations, commas or JSON in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set
-        for keys (`JWT_ALGORITHM` then says which algorithm). `JWT_SECRET_KEY_FILE`, `JWT_SIGNING_KEY_FILE` and
-        `JWT_VERIFICATION_KEYS_FILE` are paths of files with them. `JWT_COOKIES_SECURE` and the like are arguments of
-        `TokenCookies`, `JWT_JWKS_TIMEOUT` and the like those of `RemoteKeySet`, `FetchPolicy` and `HTTPXFetch`. With
-        `JWT_JWKS` the defaults are those of `for_issuer`. `JWT_PROVIDER` names the provider of `for_provider`, whose
-        arguments are then `JWT_REALM` and the like.
+        for keys (`JWT_ALGORITHM` then says which algorithm). `JWT_SECRET_KEY_FILE`, `JWT_SIGNING_KEY_FILE`,
+        `JWT_VERIFICATION_KEYS_FILE` and `JWT_INTROSPECTION_CLIENT_SECRET_FILE` are paths of files with them.
+        `JWT_COOKIES_SECURE` and the like are arguments of `TokenCookies`, `JWT_JWKS_TIMEOUT` and the like those of
+        `RemoteKeySet`, `FetchPolicy` and `HTTPXFetch`, `JWT_INTROSPECTION_TTL` and the like those of `Introspection` and
+        `HTTPXFetch`. With `JWT_JWKS` the defaults are those of `for_issuer`, with `JWT_INTROSPECTION`, a URL, those of
+        `for_introspection`. `JWT_PROVIDER` names the provider of `for_provider`, whose arguments are then `JWT_REALM`
+        and the like.
 
         Raises:
             SettingError: A setting is unknown or cannot be used, or a file cannot be read.
@@ -284,6 +286,8 @@ class JWTConfig(_Base):
             )
         if provider is not None:
             return cls.for_provider(**{"name": settings.pop("provider"), **settings, **({} if address else options)})
+        if settings.get("introspection") is not None:
+            return cls.for_introspection(**settings)
         return cls(**(settings if address is None else {**_OF_PROVIDERS, **settings}))
 
     @classmethod

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims import jwks as remote
 from asgi_jwt_claims.errors import KeyConfigurationError, SettingError
@@ -16,15 +16,27 @@ from asgi_jwt_claims.runtime.values import revealed
 
 from .cookies import TokenCookies
 
+if TYPE_CHECKING:
+    from asgi_jwt_claims.introspection import Introspection
+
 __all__ = ["read"]
 
 _BOOLEANS = {"true": True, "false": False}
-_FROM_FILES = ("secret_key", "signing_key", "verification_keys")
+_FROM_FILES = ("secret_key", "signing_key", "verification_keys", "introspection_client_secret")
+_MAX_FILE_SIZE = 1024 * 1024  # bytes
 _PLACES = ("identity_claim", "roles_claim", "scope_claim")
 
 # What belongs to the keys of a provider besides `FetchPolicy`, each with its type.
 _OF_KEY_SET = {"algorithms": "Iterable[str]", "loopback_http": "bool", "insecure_http_hosts": "Iterable[str]"}
 _OF_FETCH = {"headers": "Mapping[str, str]", "verify": "str", "proxy": "str"}
+_OF_INTROSPECTION = {
+    "client_id": "str",
+    "client_secret": "str",
+    "loopback_http": "bool",
+    "verify": "str",
+    "proxy": "str",
+    **dict.fromkeys(("ttl", "negative_ttl", "timeout"), "timedelta"),
+}
 
 _HEADER = "sources=[BearerHeader(name, scheme)] of JWTMiddleware or install"
 _SOURCE = "sources=[...] of JWTMiddleware or install, with a function of yours"
@@ -95,7 +107,8 @@ def read(
     kinds = {**{name: str(field.type) for name, field in fields.items()}, **arguments}
     policy = {field.name: str(field.type) for field in dataclasses.fields(remote.FetchPolicy)}
     cookies = {field.name: str(field.type) for field in dataclasses.fields(TokenCookies)}
-    for group, options in (("jwks", {**policy, **_OF_KEY_SET, **_OF_FETCH}), ("cookies", cookies)):
+    grouped = {"jwks": {**policy, **_OF_KEY_SET, **_OF_FETCH}, "cookies": cookies, "introspection": _OF_INTROSPECTION}
+    for group, options in grouped.items():
         kinds.update({f"{group}_{name}": kind for name, kind in options.items()})
     given: dict[str, Any] = {}
     written: dict[str, str] = {}  # the members that the settings came from
@@ -111,13 +124,15 @@ def read(
         given[name] = _from_text(name, kinds[name], shown, key, may_be_none) if isinstance(shown, str) else shown
         written[name] = key
     settings = {name: value for name, value in given.items() if name in fields or name in arguments}
-    groups = {group: _group(given, group, fields) for group in ("jwks", "cookies")}
+    groups = {group: _group(given, group, fields) for group in grouped}
     if groups["cookies"]:
         if "cookies" in settings:
             raise SettingError(f"{written['cookies']} and {prefix}COOKIES_... are both set; keep one of them")
         settings["cookies"] = TokenCookies(**groups["cookies"])
     if groups["jwks"] and "provider" not in settings and not isinstance(settings.get("jwks"), str):
         raise SettingError(f"{prefix}JWKS_... needs {prefix}JWKS to be the URL of a JWK Set, or discover")
+    if groups["introspection"] or isinstance(settings.get("introspection"), str):
+        settings["introspection"] = _introspection(settings.get("introspection"), groups["introspection"], prefix)
     _load_keys(settings, written)
     return settings, _remote_options(groups["jwks"], policy)
 
@@ -145,10 +160,15 @@ def _contents(path: object, key: str) -> bytes:
     if not isinstance(path, str | os.PathLike):
         raise SettingError(f"{key} must be the path of a file, not {type(path).__name__}")
     try:
-        data = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(_MAX_FILE_SIZE + 1)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
         raise SettingError(f"{key}: {os.fspath(path)!r} cannot be read: {reason}") from None
+    if len(data) > _MAX_FILE_SIZE:
+        raise SettingError(
+            f"{key}: {os.fspath(path)!r} is longer than {_MAX_FILE_SIZE} bytes, so it holds something else"
+        )
     try:
         data.decode()
     except UnicodeDecodeError:  # random bytes, of which any may be the last
@@ -192,7 +212,7 @@ def _from_json(name: str, text: str, key: str) -> Any:
 
 
 def _demands(path: tuple[str, ...], value: Any) -> Iterable[tuple[str | tuple[str, ...], Any]]:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and (value or not path):
         for name, inner in value.items():
             yield from _demands((*path, name), inner)
     else:
@@ -216,6 +236,26 @@ def _remote_options(options: dict[str, Any], policy: Mapping[str, str]) -> dict[
     if of_policy:
         options["policy"] = remote.FetchPolicy(**of_policy)
     return options
+
+
+def _introspection(url: Any, options: dict[str, Any], prefix: str) -> Introspection:
+    from asgi_jwt_claims.introspection import Introspection  # noqa: PLC0415 -- it imports anyio
+
+    start = f"{prefix}INTROSPECTION"
+    if not isinstance(url, str):
+        raise SettingError(f"{start}_... needs {start} to be the URL of an introspection endpoint")
+    client_id, secret = options.pop("client_id", None), options.pop("client_secret", None)
+    if client_id is None or secret is None:
+        raise SettingError(f"{start} needs {start}_CLIENT_ID and {start}_CLIENT_SECRET, those of a client")
+    if isinstance(secret, bytes):  # from a file
+        try:
+            secret = secret.decode()
+        except UnicodeDecodeError:
+            raise SettingError(f"{start}_CLIENT_SECRET_FILE must be the path of a file with text") from None
+    of_fetch = {name: options.pop(name) for name in _OF_FETCH if name in options}
+    if of_fetch:
+        options["post"] = remote.HTTPXFetch(**of_fetch).post
+    return Introspection(url, (client_id, secret), **options)
 
 
 def _load_keys(settings: dict[str, Any], written: Mapping[str, str]) -> None:

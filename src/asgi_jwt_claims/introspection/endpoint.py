@@ -23,7 +23,7 @@ from asgi_jwt_claims.jwks.fetch import FetchResponse, HTTPXFetch, Post, why_not_
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import ends_task
-from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.runtime.values import HiddenSecret, plain, revealed
 
 from ._answers import Answer, AnswerCache, read_answer
 
@@ -47,7 +47,8 @@ class Introspection:
 
     Args:
         url: The https URL of the endpoint, the `introspection_endpoint` of the server's metadata.
-        client: The identifier and the secret of the client that this application is to the authorization server.
+        client: The identifier and the secret (a str, or pydantic's `SecretStr`) of the client that this application is to
+            the authorization server.
         ttl: How long the answer about an active token is kept, at most 3,600 seconds and never beyond the `exp` of the
             token; 0 for not at all. For so long a token that is revoked there stays good here.
         negative_ttl: How long the answer about another token is kept, at most 60 seconds; 0 for not at all.
@@ -66,7 +67,7 @@ class Introspection:
     def __init__(
         self,
         url: str,
-        client: tuple[str, str],
+        client: tuple[str, str | HiddenSecret],
         *,
         ttl: timedelta | float = 60.0,
         negative_ttl: timedelta | float = 5.0,
@@ -170,7 +171,7 @@ def _retry_after(response: FetchResponse) -> int:
 
 def _client_secret_basic(client: object) -> str:
     """Make the value of the `Authorization` header (RFC 6749 section 2.3.1)."""
-    pair = tuple(map(plain, client)) if isinstance(client, tuple | list) else ()
+    pair = tuple(plain(revealed(part)) for part in client) if isinstance(client, tuple | list) else ()
     if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):  # noqa: PLR2004 -- a pair
         raise SettingError('client must be the identifier and the secret of a client: client=("orders-api", secret)')
     try:

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, Key, TokenError, create_access_token, verify_token, verify_token_async
+from asgi_jwt_claims import (
+    IssuerTemplate,
+    JWTConfig,
+    Key,
+    TokenError,
+    create_access_token,
+    verify_token,
+    verify_token_async,
+)
 from asgi_jwt_claims.errors import (
     InactiveTokenError,
     IntrospectionUnavailableError,
@@ -29,6 +37,7 @@ from asgi_jwt_claims.introspection.endpoint import MAX_CALLS
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError
 from asgi_jwt_claims.tokens.issuers import MultiIssuerVerifier
 from tests.conftest import NOW
+from tests.support import Hidden
 from tests.unit.introspection.server import CLIENT, URL, AuthorizationServer, opaque
 from tests.unit.jwks.provider import MovingClock
 from tests.unit.jwks.test_remote import together
@@ -603,6 +612,24 @@ def test_options_are_checked_when_built(arguments: dict[str, Any], message: str)
         Introspection(**{"url": URL, "client": CLIENT, "post": nothing_known(), **arguments})
     assert "secret" not in str(refused.value).replace("the secret of", "").replace('("orders-api", secret)', "")
     assert "not built" in repr(Introspection.__new__(Introspection))
+
+
+async def test_a_secret_that_hides_itself() -> None:
+    """The secret of the client may be one of pydantic's, and is sent as any other."""
+    server = nothing_known()
+    for secret in (CLIENT[1], Hidden(CLIENT[1])):
+        introspection = Introspection(URL, (CLIENT[0], secret), post=server)
+        with pytest.raises(InactiveTokenError):
+            await verify_token_async("unknown", JWTConfig.for_introspection(introspection))
+        assert CLIENT[1] not in repr(introspection)
+    (_, _, plain), (_, _, hidden) = server.calls
+    assert plain == hidden
+
+
+def test_opaque_tokens_have_no_template() -> None:
+    """One endpoint cannot be asked about the tokens of all tenants."""
+    with pytest.raises(SettingError, match="an IssuerTemplate needs jwks"):
+        opaque(nothing_known(), settings={"issuer": IssuerTemplate("https://{tenant}.example", allow={"a"})})
 
 
 def test_http_is_for_loopback() -> None:
