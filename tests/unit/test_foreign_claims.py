@@ -154,6 +154,15 @@ def test_a_rule_that_needs_it_refuses(claims: dict[str, Any], rules: dict[str, A
     assert token.unreadable == refusal.value.verified["unreadable"]
 
 
+def test_a_login_yet_to_come_is_not_fresh() -> None:
+    """A time in milliseconds would stay fresh for ever; 300 seconds are forgiven for clocks that differ."""
+    policy = AccessPolicy(fresh=timedelta(hours=1))
+    policy.check(read({"fresh": True, "auth_time": NOW + 300}))
+    for time in (NOW + 301, NOW * 1000, 1e300):
+        with pytest.raises(FreshTokenRequiredError):
+            policy.check(read({"fresh": True, "auth_time": time}))
+
+
 def test_what_can_be_read_counts() -> None:
     """A name that can be read grants what it grants, also beside one that cannot."""
     token = read({"roles": ["user", 1], "scope": "read wr\tite", "jti": 1})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from asgi_jwt_claims.config import MAX_LEEWAY
 from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.values import Frozen, plain
@@ -132,7 +133,8 @@ def _check_freshness(token: Token, fresh: bool | timedelta) -> None:
             raise about(FreshTokenRequiredError(**unread), token)
         return
     age, max_age = token.login_age, fresh.total_seconds()
-    if unread or age is None or age > max_age:
+    # A login that is yet to come is no clock difference: some providers write milliseconds, which would stay fresh forever.
+    if unread or age is None or not -MAX_LEEWAY.total_seconds() <= age <= max_age:
         raise about(FreshTokenRequiredError(max_age=int(max_age), age=age, **unread), token)
 
 
