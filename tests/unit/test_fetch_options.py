@@ -88,6 +88,7 @@ async def test_a_function_that_fails_is_a_fetch_that_fails() -> None:
         ({"headers": {"accept-encoding": "br"}}, "headers: 'accept-encoding' is not the name of a header"),
         ({"headers": {"a b": "c"}}, "headers: 'a b' is not the name of a header"),
         ({"headers": {7: "c"}}, "headers: 7 is not the name of a header"),
+        ({"headers": {"Authorization: token": ""}}, "headers: 'Authorization' is not the name of a header"),
         ({"headers": {"A": "b\r\nC: d"}}, "headers: the value of A must be one line of ASCII"),
         ({"headers": {"A": "token\n"}}, "headers: the value of A must be one line of ASCII"),
         ({"headers": {"A": " b"}}, "headers: the value of A must be one line of ASCII"),
@@ -96,6 +97,13 @@ async def test_a_function_that_fails_is_a_fetch_that_fails() -> None:
         ({"verify": False}, "verify must be the path of a file with certificates, or an ssl.SSLContext, not False"),
         ({"verify": True}, "verify must be the path of a file"),
         ({"verify": "/nowhere/ca.crt"}, "verify: '/nowhere/ca.crt' cannot be used: No such file or directory"),
+        ({"verify": ""}, "verify: '' cannot be used: not a path"),
+        ({"verify": "\x00"}, "verify: .* cannot be used: not a path"),
+        ({"proxy": "me:token@proxy.example.com"}, "^proxy must be the URL of a proxy, such as"),
+        ({"proxy": "ftp://me:token@proxy.example.com"}, "^proxy must be the URL of a proxy"),
+        ({"proxy": "http://"}, "^proxy must be the URL of a proxy"),
+        ({"proxy": "\x00"}, "^proxy must be the URL of a proxy"),
+        ({"proxy": 7}, "^proxy must be the URL of a proxy"),
     ],
 )
 def test_options_that_cannot_be_used(options: dict[str, Any], match: str) -> None:
@@ -103,6 +111,7 @@ def test_options_that_cannot_be_used(options: dict[str, Any], match: str) -> Non
     with pytest.raises(SettingError, match=match) as refused:
         HTTPXFetch(**options)
     assert "token" not in str(refused.value)
+    assert None is refused.value.__context__ or "token" not in repr(refused.value.__context__)
 
 
 def test_a_file_without_certificates(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote_plus
 import anyio
 
 from asgi_jwt_claims.errors import IntrospectionUnavailableError, SettingError
+from asgi_jwt_claims.jose.strict_json import has_lone_surrogate
 from asgi_jwt_claims.jwks._documents import RefusedDocumentError, read_retry_after
 from asgi_jwt_claims.jwks._single_flight import Fetching, SingleFlight
 from asgi_jwt_claims.jwks._urls import check_address
@@ -174,11 +175,10 @@ def _client_secret_basic(client: object) -> str:
     pair = tuple(plain(revealed(part)) for part in client) if isinstance(client, tuple | list) else ()
     if len(pair) != 2 or not all(isinstance(part, str) and part for part in pair):  # noqa: PLR2004 -- a pair
         raise SettingError('client must be the identifier and the secret of a client: client=("orders-api", secret)')
-    try:
-        # Both are encoded as in a form first, so that a colon in the identifier does not end it.
-        text = ":".join(map(quote_plus, pair))
-    except UnicodeEncodeError:
-        raise SettingError("client holds half of a surrogate pair, which cannot be sent") from None
+    if any(map(has_lone_surrogate, pair)):
+        raise SettingError("client holds half of a surrogate pair, which cannot be sent")
+    # Both are encoded as in a form first, so that a colon in the identifier does not end it.
+    text = ":".join(map(quote_plus, pair))
     return f"Basic {base64.b64encode(text.encode()).decode()}"
 
 

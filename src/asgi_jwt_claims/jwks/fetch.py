@@ -117,6 +117,8 @@ class HTTPXFetch:
         self._headers = headers if callable(headers) else _checked_headers(headers or {})
         self._ssl_context = _checked_context(verify)
         self._proxy = proxy
+        if proxy is not None and not self._is_proxy(proxy):  # not quoted, since it may hold a password
+            raise SettingError("proxy must be the URL of a proxy, such as http://proxy.example.com:3128")
 
     async def __call__(self, url: str, *, max_size: int) -> FetchResponse:
         """See `Fetch`."""
@@ -127,6 +129,12 @@ class HTTPXFetch:
     ) -> FetchResponse:
         """See `Post`."""
         return await self._send("POST", url, max_size, data=form, headers=headers)
+
+    def _is_proxy(self, proxy: object) -> bool:
+        try:
+            return bool(self._httpx.Proxy(plain(proxy)).url.host)
+        except (TypeError, ValueError, self._httpx.InvalidURL):
+            return False
 
     async def _send(self, method: str, url: str, max_size: int, **options: Any) -> FetchResponse:
         if self._ssl_context is None:
@@ -158,7 +166,9 @@ def _checked_headers(headers: object) -> dict[str, str]:
         raise SettingError(f"headers must be a mapping or a function that returns one, not {type(headers).__name__}")
     for name, value in headers.items():
         if not isinstance(name, str) or _FIELD_NAME.fullmatch(name) is None or name.lower() in _FIXED_HEADERS:
-            raise SettingError(f"headers: {name!r} is not the name of a header that can be added")
+            # Not what follows a colon, which may be a secret that was meant to be the value.
+            shown = name.partition(":")[0] if isinstance(name, str) else name
+            raise SettingError(f"headers: {shown!r} is not the name of a header that can be added")
         if not isinstance(value, str) or not value.isascii() or not value.isprintable() or value != value.strip():
             raise SettingError(f"headers: the value of {name} must be one line of ASCII without white space around it")
     return {plain(name).lower(): plain(value) for name, value in headers.items()}
@@ -173,11 +183,14 @@ def _checked_context(verify: object) -> ssl.SSLContext | None:
             "fetched without checking the certificate"
         )
     try:
-        return ssl.create_default_context(cafile=verify)
+        # An empty path would mean the certificates of the system.
+        return ssl.create_default_context(cafile=os.fspath(verify) or "\0")
     except ssl.SSLError:
         reason = "it holds no PEM certificates"
     except OSError as error:
         reason = os.strerror(error.errno or 0)
+    except ValueError:
+        reason = "not a path"
     raise SettingError(f"verify: {os.fspath(verify)!r} cannot be used: {reason}")
 
 

@@ -611,6 +611,7 @@ def test_options_are_checked_when_built(arguments: dict[str, Any], message: str)
     with pytest.raises(SettingError, match="^" + message.replace("(", r"\(")) as refused:
         Introspection(**{"url": URL, "client": CLIENT, "post": nothing_known(), **arguments})
     assert "secret" not in str(refused.value).replace("the secret of", "").replace('("orders-api", secret)', "")
+    assert None is refused.value.__context__
     assert "not built" in repr(Introspection.__new__(Introspection))
 
 
