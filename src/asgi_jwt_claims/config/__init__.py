@@ -103,7 +103,8 @@ class JWTConfig(_Base):
             Front-Channel Logout 1.0 section 3). None if no token has one.
         required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set. A
             mapping also demands values: a name or path to a str, number or bool, to a set of them, to None for any
-            value, or to a sync function that must return True, asked for every request. It demands `exp` as well.
+            value, or to a sync function that must return True, asked for every request. Without `introspection` it demands
+            `exp` as well.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: The longest token that is accepted or minted, in characters.
         signature_cache_size: How many verified tokens, of at most 4,096 characters, are remembered, so that the

@@ -132,7 +132,8 @@ def _read(settings: dict[str, Any]) -> list[Demand]:
     required = settings["required_claims"]
     if isinstance(required, Mapping):
         values = {plain(key): frozenset(value) if isinstance(value, set) else value for key, value in required.items()}
-        if "exp" not in values and ("exp",) not in values and not _is_endless(settings):
+        is_token = settings["introspection"] is None  # RFC 7662 section 2.2: an answer may lack all but `active`
+        if is_token and "exp" not in values and ("exp",) not in values and not _is_endless(settings):
             values["exp"] = None  # a list replaces the default, but a value is demanded in addition to it
         settings["required_claims"] = MappingProxyType(values)
         found = [_demand(as_path(key, "required_claims"), value) for key, value in values.items()]

@@ -478,6 +478,9 @@ def test_any_claims_are_a_token_or_refused(claims: dict[str, Any]) -> None:
         ({"sub": "alice", "token_use": "refresh"}, {}, "invalid_token_type"),
         ({"sub": "alice", "typ": "Refresh"}, {}, "invalid_token_type"),
         ({"sub": "alice"}, {"required_claims": ["token_type"]}, "missing_claim"),
+        ({"sub": "alice", "client_id": "c"}, {"required_claims": {"client_id": "c"}}, "alice"),
+        ({"sub": "alice", "client_id": "d"}, {"required_claims": {"client_id": "c"}}, "invalid_claim"),
+        ({"sub": "alice", "client_id": "c"}, {"required_claims": {"client_id": "c", "exp": None}}, "missing_claim"),
     ],
 )
 async def test_what_is_demanded(claims: dict[str, Any], settings: dict[str, Any], code: str) -> None:
