@@ -222,6 +222,15 @@ def test_the_shapes_of_roles_and_scopes(value: Any, names: str) -> None:
     assert (set(names.split()), set(names.split()), ()) == (token.roles, token.scopes, token.unreadable)
 
 
+def test_no_role_hides_behind_white_space() -> None:
+    """Any white space divides roles, since one that is denied must be found; scopes are divided at spaces alone."""
+    for space in ("\t", "\n", "\u00a0", " \t "):
+        token = read({"roles": f"user{space}banned", "scope": f"read{space}write"})
+        assert ({"user", "banned"}, ("scope",)) == (token.roles, token.unreadable)
+        with pytest.raises(RoleRefusedError):
+            AccessPolicy(deny="banned").check(token)
+
+
 def test_a_path() -> None:
     """A tuple is a path into objects; roles that stand elsewhere do not count."""
     claims = {"realm_access": {"roles": ["admin"]}, "roles": ["root"], "realm_access.roles": ["root"]}

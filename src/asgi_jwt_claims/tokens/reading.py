@@ -101,9 +101,10 @@ def read_granted(
 ) -> frozenset[str]:
     """Read the roles or scopes that stand at several places together, and add the places that cannot be read to a list.
 
-    A string holds names separated by spaces, an array holds names, and an object has them as its keys, unless their
-    value is false or null. Null, and what is not there, are no names. A place where something else stands, such as a
-    scope of other characters, cannot be read; what can be read there counts nevertheless.
+    A string holds scopes separated by spaces, or roles separated by any white space, so that none of them hides behind a
+    tab. An array holds names, and an object has them as its keys, unless their value is false or null. Null, and what is
+    not there, are no names. A place where something else stands, such as a scope of other characters, cannot be read;
+    what can be read there counts nevertheless.
     """
     is_name = _IS_NAME[use]
     names: list[str] = []
@@ -113,7 +114,7 @@ def read_granted(
             if _is_elsewhere(claims, path):
                 unread.append((use, path))
             continue
-        found = _names_in(value)
+        found = value.split() if use == "roles" and type(value) is str else _names_in(value)
         good = [name for name in found if type(name) is str and is_name(name)]
         names += good
         if len(good) != len(found):
