@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +67,7 @@ def x5t_s256(number: int) -> str:
     return b64(hashlib.sha256(der(number)).digest()).decode()
 
 
+@functools.cache
 def private(number: int) -> Key:
     return Key.from_pem(signer(number).private_bytes(*PRIVATE_FORM))
 
@@ -149,7 +150,7 @@ def of_unknown_version(number: int) -> bytes:
         ({"kty": "RSA", "x5c": "MIIB"}, "the first certificate of the JWK's x5c is not base64"),
         ({"kty": "EC", "x5c": [x5c(0)]}, "the JWK has kty 'EC', but its certificate has a key of another kind"),
         ({"kty": "EC", "crv": "P-384", "x5c": [x5c(2)]}, "the JWK has kty 'EC', but its certificate has a key of"),
-        ({"kty": "RSA", "x5c": [encoded(dsa.generate_private_key(1024))]}, "a key of kind"),
+        ({"kty": "RSA", "x5c": [encoded(x25519.X25519PrivateKey.generate())]}, "a key of kind"),
         ({"kty": "RSA", "d": "AQAB", "x5c": [x5c(0)]}, "a private key, which is private no longer"),
         ({"kty": "oct", "x5c": [x5c(0)]}, "a secret"),
     ],
