@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("hostile provider")]
 
 
 def config_of(provider: Hostile, port: int, timeout: float = 60.0) -> JWTConfig:
-    post = HTTPXFetch(ssl_context=provider.context).post
+    post = HTTPXFetch(verify=provider.context).post
     introspection = Introspection(f"https://localhost:{port}/introspect", ("api", "secret"), post=post, timeout=timeout)
     return JWTConfig.for_introspection(introspection)
 
