@@ -51,8 +51,6 @@ def read_answer(body: bytes, digest: bytes) -> Answer:
         text, claims = load_json(body.removeprefix(_BYTE_ORDER_MARK))
     except MalformedTokenError as error:
         raise RefusedDocumentError(f"the answer: {error.evidence['reason']}") from None
-    except RecursionError:
-        raise RefusedDocumentError("the answer: nested too deeply") from None
     if type(claims) is not dict:
         raise RefusedDocumentError("the answer is not a JSON object")
     # A server that writes "true" or 1 may as well write "false", which is true to many programs.
