@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError
 from asgi_jwt_claims.jwks import HTTPXFetch, RemoteKeySet
+from asgi_jwt_claims.jwks._documents import RefusedDocumentError
 from asgi_jwt_claims.jwks.fetch import why_not_fetched
 from tests.unit.test_certified_keys import certificate
 
@@ -24,17 +26,20 @@ pytestmark = pytest.mark.anyio
 
 
 @contextmanager
-def server(answers: int = 1) -> Iterator[tuple[str, list[bytes]]]:
+def server(answers: int = 1, status: bytes = b"200 OK") -> Iterator[tuple[str, list[bytes]]]:
     """An HTTP server for so many requests; its address, and the requests that it has read."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)  # for a client that never comes
 
         def serve() -> None:
             for _ in range(answers):
                 connection, _ = listener.accept()
-                with connection:
-                    asked.append(connection.recv(65536))
-                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+                with connection, connection.makefile("rb") as file:
+                    head = b"".join(iter(file.readline, b"\r\n"))
+                    length = re.search(rb"content-length: (\d+)", head.lower())
+                    asked.append(head + b"\r\n" + file.read(int(length[1]) if length else 0))
+                    connection.sendall(b"HTTP/1.1 " + status + b"\r\ncontent-length: 2\r\n\r\n{}")
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -52,6 +57,32 @@ async def test_headers_are_sent() -> None:
     for line in (b"authorization: bearer abc", b"accept: application/jwk-set+json", b"accept-encoding: gzip"):
         assert 1 == head.count(line + b"\r\n")
     assert 1 == head.count(b"\r\naccept:")
+
+
+async def test_a_form_is_posted() -> None:
+    """`post` sends the fields with the headers of its caller beside its own, and returns the answer."""
+    with server() as (address, asked):
+        post = HTTPXFetch(headers={"X-Own": "1"}).post
+        response = await post(address, form={"token": "a b&c"}, headers={"authorization": "Basic eA=="}, max_size=100)
+    assert (200, b"{}") == (response.status, response.body)
+    head, _, body = asked[0].partition(b"\r\n\r\n")
+    assert b"token=a+b%26c" == body
+    for line in (b"authorization: Basic eA==", b"content-type: application/x-www-form-urlencoded", b"x-own: 1"):
+        assert line.lower() in head.lower().split(b"\r\n")
+    assert head.startswith(b"POST / ")
+
+
+async def test_the_body_of_a_failure_is_not_read() -> None:
+    """Of an answer that is not 200 only the status and the headers count."""
+    with server(status=b"503 Busy") as (address, _):
+        response = await HTTPXFetch()(address, max_size=100)
+    assert (503, "2", b"") == (response.status, response.headers["content-length"], response.body)
+
+
+async def test_an_answer_that_is_too_long_is_not_read() -> None:
+    """A body beyond `max_size` ends the fetch."""
+    with server() as (address, _), pytest.raises(RefusedDocumentError, match="longer than 1 bytes"):
+        await HTTPXFetch()(address, max_size=1)
 
 
 async def test_a_function_returns_the_headers_of_each_request() -> None:
@@ -133,18 +164,38 @@ async def test_a_private_authority_is_the_only_one_trusted(tmp_path: Path) -> No
         assert 1 == context.cert_store_stats()["x509"]
 
 
-async def test_reasons_tell_apart_what_failed() -> None:
+async def test_reasons_tell_apart_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that does not exist, a port that is closed, and a server without TLS have reasons of their own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        closed = listener.getsockname()[1]
+    resolve = socket.getaddrinfo
+
+    def no_such_name(host: str | bytes, *rest: Any, **options: Any) -> Any:
+        if host in ("issuer.invalid", b"issuer.invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return resolve(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
     reasons = {}
-    for name, address in (("dns", "https://issuer.invalid/"), ("refused", f"https://127.0.0.1:{closed}/")):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and does not listen
+        closed = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        for name, address in (("dns", "https://issuer.invalid/"), ("refused", closed)):
+            with pytest.raises(httpx2.ConnectError) as failed:
+                await HTTPXFetch()(address, max_size=100)
+            reasons[name] = why_not_fetched(failed.value)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_without_tls, args=[listener])
+        thread.start()
         with pytest.raises(httpx2.ConnectError) as failed:
-            await HTTPXFetch()(address, max_size=100)
-        reasons[name] = why_not_fetched(failed.value)
-    with server() as (address, _), pytest.raises(httpx2.ConnectError) as failed:
-        await HTTPXFetch()(address.replace("http://", "https://"), max_size=100)
+            await HTTPXFetch()(f"https://127.0.0.1:{listener.getsockname()[1]}/", max_size=100)
+        thread.join()
     reasons["tls"] = why_not_fetched(failed.value)
     assert "ConnectError: the name of the host cannot be resolved" == reasons["dns"]
     assert "ConnectError: Connection refused" == reasons["refused"]
     assert reasons["tls"].startswith("ConnectError: TLS failed: ")
+
+
+def answer_without_tls(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")

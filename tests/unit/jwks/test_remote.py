@@ -15,6 +15,7 @@ import pytest
 
 from asgi_jwt_claims import (
     JWTConfig,
+    JWTMiddleware,
     Key,
     Token,
     TokenError,
@@ -27,6 +28,7 @@ from asgi_jwt_claims.jwks._schedule import MAX_UNKNOWN_KIDS
 from asgi_jwt_claims.keys import KeyRing
 from tests.conftest import NOW, is_thorough
 from tests.forging import b64
+from tests.raw_asgi import Recorder, ask, bearer
 from tests.unit.jwks.provider import AUDIENCE, ISSUER, URL, MovingClock, Provider, unknown_token, verifier
 
 pytestmark = pytest.mark.anyio
@@ -283,6 +285,20 @@ async def test_the_same_unknown_kid_is_looked_for_once_in_an_interval() -> None:
     clock.advance(31)
     assert 401 == await outcome(unknown_token(1, like=raw), config)
     assert 4 == len(provider.fetched)
+
+
+async def test_the_middleware_answers_without_a_fetch_where_none_helps() -> None:
+    """A key that has just been looked for is answered with 401 at once, and an outage that has just been seen with 503."""
+    provider = Provider()
+    app = JWTMiddleware(Recorder(), verifier(provider))
+    forged = unknown_token(0, like=provider.token())
+    assert [401, 401] == [(await ask(app, "/", bearer(forged))).status for _ in range(2)]
+    assert 2 == len(provider.fetched)  # at the start, and for the unknown key
+    down = Provider()
+    down.answer = down.break_down
+    app = JWTMiddleware(Recorder(), verifier(down))
+    assert [503, 503] == [(await ask(app, "/", bearer(down.token()))).status for _ in range(2)]
+    assert 1 == len(down.fetched)
 
 
 async def test_looking_for_unknown_keys_delays_no_refresh() -> None:
