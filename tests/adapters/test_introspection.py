@@ -65,7 +65,7 @@ async def live(client: Any, server: AuthorizationServer) -> None:
 @pytest.mark.parametrize("adapter", ASGI_ADAPTERS, ids=lambda adapter: adapter.__name__)
 async def test_every_adapter_waits_for_the_answer(adapter: Adapter, server: AuthorizationServer) -> None:
     """Alone, beside another configuration, guarded by middleware, decorator or dependency, it is the same."""  # S103
-    async with open_asgi(adapter(opaque(server))) as client:
+    async with open_asgi(adapter(opaque(server, negative_ttl=60))) as client:
         await live(client, server)
 
 
@@ -73,7 +73,7 @@ async def test_every_adapter_waits_for_the_answer(adapter: Adapter, server: Auth
 @pytest.mark.parametrize("exempt", [(), ("/",)], ids=["installed", "guarded alone"])
 async def test_sanic_waits_for_the_answer(opened: Any, exempt: tuple[str, ...], server: AuthorizationServer) -> None:
     """In ASGI mode, and on its own server."""  # S103
-    app = sanic_app(opaque(server), exempt=exempt)
+    app = sanic_app(opaque(server, negative_ttl=60), exempt=exempt)
     try:
         async with opened(app) as client:
             await live(client, server)
@@ -241,7 +241,7 @@ async def test_a_websocket_that_cannot_be_checked_is_refused(server: Authorizati
 
 async def test_a_hung_server_delays_nobody_else(server: AuthorizationServer) -> None:
     """While calls hang, tokens with an answer at hand pass, and further calls are refused at once."""  # S103
-    config = opaque(server)
+    config = opaque(server, timeout=60)
     app = JWTMiddleware(Recorder(), config)
     assert 200 == (await ask_app(app, "/", bearer("opaque"))).status
     server.delay = 3600.0
@@ -249,7 +249,7 @@ async def test_a_hung_server_delays_nobody_else(server: AuthorizationServer) -> 
         for number in range(10):
             group.start_soon(ask_app, app, "/", bearer(f"made-up-{number}"))
         await until(lambda: 11 == len(server.asked))
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             assert 503 == (await ask_app(app, "/", bearer("made-up"))).status
             assert 200 == (await ask_app(app, "/", bearer("opaque"))).status
         group.cancel_scope.cancel()
