@@ -235,3 +235,14 @@ async def test_cookies_on_the_response_of_a_handler(config: JWTConfig) -> None:
         assert (b"cache-control", b"no-store") in answer.start["headers"]
         jar = b"; ".join(line.partition(b";")[0] for line in lines)
         assert "alice" == (await ask(app, "/", (b"cookie", jar))).json
+
+
+async def test_one_of_the_configurations_of_the_middleware(config: JWTConfig) -> None:
+    """For a token that has chosen its configuration among several, it looks where the middleware looks; others are refused."""
+    one, other = (config.replace(issuer=f"https://{name}.example") for name in ("one", "other"))
+    app = FastAPI(dependencies=[Security(JWTBearer(one))])
+    install(app, [one, other], sources=[BearerHeader("X-Token", "")])
+    app.get("/")(lambda: None)
+    for chosen, status in ((one, 200), (other, 401)):
+        token = create_access_token("alice", chosen).encode()
+        assert status == (await ask(app, "/", (b"x-token", token))).status
