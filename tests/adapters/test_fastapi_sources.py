@@ -254,7 +254,11 @@ async def test_a_store_of_its_own(config: JWTConfig, alice: str, has_outer_store
     own, outer = MemoryStore(clock=config.clock), MemoryStore(clock=config.clock)
     await revoke_token(verify_token(alice, config), config, own)
     app = FastAPI()
-    install(app, config, store=outer if has_outer_store else None)
+    install(app, config, store=outer if has_outer_store else None, realm="outer")
     app.get("/guarded", dependencies=[Security(JWTBearer(config, store=own))])(lambda: None)
     app.get("/")(lambda: None)
-    assert [401, 200] == [(await ask(app, path, bearer(alice))).status for path in ("/guarded", "/")]
+    refused, admitted = [await ask(app, path, bearer(alice)) for path in ("/guarded", "/")]
+    assert (401, 200) == (refused.status, admitted.status)
+    assert refused.headers["www-authenticate"].startswith(
+        'Bearer realm="outer", '
+    )  # which answers for its configuration
