@@ -246,3 +246,19 @@ async def test_one_of_the_configurations_of_the_middleware(config: JWTConfig) ->
     for chosen, status in ((one, 200), (other, 401)):
         token = create_access_token("alice", chosen).encode()
         assert status == (await ask(app, "/", (b"x-token", token))).status
+
+
+@pytest.mark.parametrize("has_outer_store", [False, True])
+async def test_a_store_of_its_own(config: JWTConfig, alice: str, has_outer_store: bool) -> None:
+    """Below a middleware of its configuration that has no store, or another one, it asks its own store."""
+    own, outer = MemoryStore(clock=config.clock), MemoryStore(clock=config.clock)
+    await revoke_token(verify_token(alice, config), config, own)
+    app = FastAPI()
+    install(app, config, store=outer if has_outer_store else None, realm="outer")
+    app.get("/guarded", dependencies=[Security(JWTBearer(config, store=own))])(lambda: None)
+    app.get("/")(lambda: None)
+    refused, admitted = [await ask(app, path, bearer(alice)) for path in ("/guarded", "/")]
+    assert (401, 200) == (refused.status, admitted.status)
+    assert refused.headers["www-authenticate"].startswith(
+        'Bearer realm="outer", '
+    )  # which answers for its configuration

@@ -58,7 +58,7 @@ from asgi_jwt_claims.sources import DEFAULT_SOURCES, Credentials
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY, csrf_digest
 from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import NOW, HeldClock
-from tests.raw_asgi import bearer, finish, http_scope, talk
+from tests.raw_asgi import ask, bearer, finish, http_scope, talk
 from tests.scopes import ScopeMiddleware, admit, admitted
 from tests.support import SECRET
 
@@ -256,6 +256,31 @@ async def test_keys_that_another_guard_has_fetched() -> None:
     assert "alice" == get_token(first).identity
     assert [AuthState.ACCEPTED] * 2 == [authenticate_request(first, one).state for one in (None, own)]
     assert 1 == len(fetches)
+
+
+def test_what_another_guard_has_let_in_is_of_the_request(config: JWTConfig) -> None:
+    """A renewal finds the tokens that guards with other authenticators have let in, for a safe method as for others."""
+    for method in ("GET", "POST"):
+        scope = {**http_scope("/", bearer(create_access_token("alice", config))), "method": method}
+        auth = request_auth(prepared(scope, config))
+        result = auth.result_for(scope, authenticator_of(config.replace(leeway=1)))
+        auth.grant(result, ACCESS_TOKEN)
+        assert [result] == [grant.result for grant in auth.grants_for(scope)]
+
+
+@pytest.mark.anyio
+async def test_the_store_of_the_outermost_of_three_middlewares(config: JWTConfig) -> None:
+    """What it revokes stays out below a middleware of another configuration, and on a path that the outermost exempts."""
+    store, raw = MemoryStore(clock=config.clock), create_access_token("alice", config)
+    await revoke_token(verify_token(raw, config), config, store)
+
+    async def handler(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("a revoked token was let in")
+
+    other, elsewhere = JWTConfig(secret_key=SECRET[::-1]), [BearerHeader("X-Token", "")]
+    between = JWTMiddleware(JWTMiddleware(handler, config), other, required=False, sources=elsewhere)
+    outermost = JWTMiddleware(between, config, store=store, exempt=["/"])
+    assert 401 == (await ask(outermost, "/", bearer(raw))).status
 
 
 def test_a_result_that_is_not_of_the_request(config: JWTConfig) -> None:
