@@ -52,10 +52,9 @@ class JWTMiddleware:
     def __init__(
         self, app: ASGIApp, config: JWTConfig | Iterable[JWTConfig], **options: Unpack[MiddlewareOptions]
     ) -> None:
-        # They import anyio, which the package itself does not.
-        from .connections.stream import HTTPExchange  # noqa: PLC0415
-        from .connections.websocket import WebSocketConnection  # noqa: PLC0415
-        from .runtime.lifespan import run_lifespan  # noqa: PLC0415
+        from .connections.stream import HTTPExchange  # noqa: PLC0415 -- it imports anyio, which the package does not
+        from .connections.websocket import WebSocketConnection  # noqa: PLC0415 -- as above
+        from .runtime.lifespan import run_lifespan  # noqa: PLC0415 -- as above
 
         settings = settings_around(app, config, options)
         self.app, self._settings, self._knows_routes = app, settings, False

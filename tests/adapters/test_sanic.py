@@ -274,7 +274,7 @@ async def test_all_content_types_of_a_response_are_seen(kinds: list[str], expect
     """A response with several headers for its type has all of these types, and one without headers its own."""
     headers = Header([("content-type", kind) for kind in kinds])
     assert expected == _content_type(HTTPResponse(headers=headers, content_type="text/html"))
-    assert expected == _content_type(ResponseStream(None, headers=headers, content_type="text/html"))  # type: ignore[arg-type]
+    assert expected == _content_type(ResponseStream(None, headers=headers, content_type="text/html"))  # type: ignore[arg-type]  # nothing is streamed
     assert "" == _content_type(None)
 
 

@@ -22,7 +22,7 @@ _built: dict[Any, Any] = {}
 def allow_many() -> None:
     """Let any number of applications start in this process."""
     Sanic.test_mode = True
-    BaseScheme.build = _build_once  # type: ignore[method-assign,assignment]
+    BaseScheme.build = _build_once  # type: ignore[method-assign,assignment]  # in the place of a class method
 
 
 def _build_once(method: Any, module_globals: dict[str, Any], app: Any) -> Any:

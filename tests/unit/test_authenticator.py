@@ -1,4 +1,4 @@
-"""The gate: which requests go on, and what stands in their scope then."""
+"""The middleware: which requests go on, and what stands in their scope then."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support import SECRET, for_each
 EXEMPT = ("/", "/login", "/docs/*", "/caf\u00e9", "/files/*", "/trailing/")
 
 
-def is_open(gate: ScopeMiddleware, scope: dict[str, Any]) -> bool:
-    return gate.open(scope) is None
+def is_open(middleware: ScopeMiddleware, scope: dict[str, Any]) -> bool:
+    return middleware.open(scope) is None
 
 
 @pytest.fixture
-def gate(config: JWTConfig) -> ScopeMiddleware:
+def middleware(config: JWTConfig) -> ScopeMiddleware:
     return ScopeMiddleware(config, exempt=EXEMPT)
 
 
@@ -45,10 +45,10 @@ def gate(config: JWTConfig) -> ScopeMiddleware:
     ],
 )
 @pytest.mark.parametrize("kind", [http_scope, websocket_scope])
-def test_exempt_paths_are_open(gate: ScopeMiddleware, path: str, kind: Any) -> None:
+def test_exempt_paths_are_open(middleware: ScopeMiddleware, path: str, kind: Any) -> None:
     """An exempt path goes on without a token, exactly or by whole segments."""
     scope = kind(path)
-    assert is_open(gate, scope)
+    assert is_open(middleware, scope)
     assert None is scope["token"]
 
 
@@ -117,9 +117,9 @@ def test_exempt_paths_are_open(gate: ScopeMiddleware, path: str, kind: Any) -> N
     ],
 )
 @pytest.mark.parametrize("kind", [http_scope, websocket_scope])
-def test_no_other_path_is_open(gate: ScopeMiddleware, path: str, kind: Any) -> None:
+def test_no_other_path_is_open(middleware: ScopeMiddleware, path: str, kind: Any) -> None:
     """No spelling of another path, and no odd spelling of an exempt one, is let through."""  # S122
-    assert not is_open(gate, kind(path))
+    assert not is_open(middleware, kind(path))
 
 
 @for_each(
@@ -151,17 +151,17 @@ def test_no_other_path_is_open(gate: ScopeMiddleware, path: str, kind: Any) -> N
     ],
 )
 def test_the_path_on_the_wire_is_spelled_plainly(
-    gate: ScopeMiddleware, path: str, raw_path: bytes | None, expected: bool
+    middleware: ScopeMiddleware, path: str, raw_path: bytes | None, expected: bool
 ) -> None:
-    """Where a server gives `raw_path`, needless escapes close the gate, since some frameworks route on it."""  # S122
-    assert expected is is_open(gate, http_scope(path, raw_path=raw_path))
+    """Where a server gives `raw_path`, needless escapes close an exempt path, since some frameworks route on it."""  # S122
+    assert expected is is_open(middleware, http_scope(path, raw_path=raw_path))
 
 
-def test_a_scope_without_raw_path(gate: ScopeMiddleware) -> None:
+def test_a_scope_without_raw_path(middleware: ScopeMiddleware) -> None:
     """`raw_path` is optional in ASGI."""
     scope = http_scope("/login")
     del scope["raw_path"]
-    assert is_open(gate, scope)
+    assert is_open(middleware, scope)
 
 
 @pytest.mark.parametrize(
@@ -184,11 +184,11 @@ def test_a_scope_without_raw_path(gate: ScopeMiddleware) -> None:
         [(b"upgrade", b"websocket"), (b"connection", b"upgrade")],
     ],
 )
-def test_no_header_opens_the_gate(gate: ScopeMiddleware, headers: list[Header]) -> None:
+def test_no_header_opens_a_path(middleware: ScopeMiddleware, headers: list[Header]) -> None:
     """The path and the method of the request decide; nothing that a client can write into a header does."""
     scope = http_scope("/protected")
     scope["headers"] = headers
-    assert MissingTokenError is type(gate.open(scope))
+    assert MissingTokenError is type(middleware.open(scope))
 
 
 @for_each(
@@ -219,9 +219,11 @@ def test_no_header_opens_the_gate(gate: ScopeMiddleware, headers: list[Header]) 
         ("/api", "/login", False),
     ],
 )
-def test_a_root_path_is_not_part_of_the_path(gate: ScopeMiddleware, path: str, root_path: str, expected: bool) -> None:
+def test_a_root_path_is_not_part_of_the_path(
+    middleware: ScopeMiddleware, path: str, root_path: str, expected: bool
+) -> None:
     """What is compared is what a router sees: the path below the `root_path` of the server or the mount."""  # S123
-    assert expected is is_open(gate, http_scope(path, root_path=root_path))
+    assert expected is is_open(middleware, http_scope(path, root_path=root_path))
 
 
 @pytest.mark.parametrize(
@@ -235,9 +237,9 @@ def test_a_root_path_is_not_part_of_the_path(gate: ScopeMiddleware, path: str, r
         (b"/api", False),
     ],
 )
-def test_the_spelling_below_a_root_path(gate: ScopeMiddleware, raw_path: bytes, expected: bool) -> None:
-    """Needless escapes close the gate below a root path as well, in the root path and after it."""  # S122
-    assert expected is is_open(gate, http_scope("/api/docs/a b", root_path="/api", raw_path=raw_path))
+def test_the_spelling_below_a_root_path(middleware: ScopeMiddleware, raw_path: bytes, expected: bool) -> None:
+    """Needless escapes close an exempt path below a root path as well, in the root path and after it."""  # S122
+    assert expected is is_open(middleware, http_scope("/api/docs/a b", root_path="/api", raw_path=raw_path))
 
 
 RULES = ("GET /items", "POST /orders", "GET /docs/*", "PUT /docs/api/*", "/both", "GET /both", "M-SEARCH /upnp")
@@ -279,9 +281,9 @@ def test_a_path_is_exempt_for_a_method(config: JWTConfig, method: str | None, pa
 @pytest.mark.parametrize(("path", "expected"), [("/items", False), ("/docs/a", False), ("/both", True)])
 def test_a_rule_with_a_method_is_no_rule_for_websockets(config: JWTConfig, path: str, expected: bool) -> None:
     """A handshake passes by rules without a method only, whatever its scope says of a method."""
-    gate = ScopeMiddleware(config, exempt=RULES)
-    assert expected is is_open(gate, websocket_scope(path))
-    assert expected is is_open(gate, {**websocket_scope(path), "method": "GET"})
+    middleware = ScopeMiddleware(config, exempt=RULES)
+    assert expected is is_open(middleware, websocket_scope(path))
+    assert expected is is_open(middleware, {**websocket_scope(path), "method": "GET"})
 
 
 @pytest.mark.parametrize(
@@ -301,28 +303,28 @@ def test_a_rule_with_a_method_is_no_rule_for_websockets(config: JWTConfig, path:
 )
 def test_another_method_to_go_by(config: JWTConfig, header: Header, query: bytes, expected: bool) -> None:
     """A path that is open for one method is not open for another one, which a layer further in would go by."""  # S14
-    gate = ScopeMiddleware(config, exempt=RULES)
+    middleware = ScopeMiddleware(config, exempt=RULES)
     for path, has_method in (("/items", True), ("/docs/a", True), ("/both", False)):
-        assert (expected or not has_method) is is_open(gate, http_scope(path, header, query_string=query))
+        assert (expected or not has_method) is is_open(middleware, http_scope(path, header, query_string=query))
 
 
-def test_long_paths_are_not_exempt(gate: ScopeMiddleware) -> None:
+def test_long_paths_are_not_exempt(middleware: ScopeMiddleware) -> None:
     """A path of 8 KiB may be exempt, and no longer one, in characters or as it is spelled."""  # S122
     path = "/docs/" + "a" * (8 * 1024 - 6)
-    assert is_open(gate, http_scope(path))
-    assert not is_open(gate, http_scope(path + "a"))
+    assert is_open(middleware, http_scope(path))
+    assert not is_open(middleware, http_scope(path + "a"))
     accents = "/docs/" + "\u00e9" * 5000
-    assert is_open(gate, http_scope(accents[:1000]))
-    assert not is_open(gate, http_scope(accents))
+    assert is_open(middleware, http_scope(accents[:1000]))
+    assert not is_open(middleware, http_scope(accents))
 
 
 def test_the_longest_of_many_prefixes(config: JWTConfig) -> None:
     """Any number of prefixes is looked up, short and long, and those that lie in each other."""
-    gate = ScopeMiddleware(
+    middleware = ScopeMiddleware(
         config, exempt=[*(f"/p{number}/*" for number in range(1000)), "/p7/deep/down/*", "/q/deep/*"]
     )
     paths = {"/p0/a": True, "/p999/a/b": True, "/p7/deep/down/x": True, "/q/deep/x": True, "/q/x": False, "/r": False}
-    assert paths == {path: is_open(gate, http_scope(path)) for path in paths}
+    assert paths == {path: is_open(middleware, http_scope(path)) for path in paths}
 
 
 @pytest.mark.parametrize("required", [True, False])
@@ -346,43 +348,43 @@ def test_nothing_is_refused_here_when_not_required(
 
 
 @pytest.mark.parametrize("path", ["/login", "/protected"])
-def test_what_stood_in_the_scope_is_overwritten(gate: ScopeMiddleware, path: str) -> None:
+def test_what_stood_in_the_scope_is_overwritten(middleware: ScopeMiddleware, path: str) -> None:
     """Both keys are always ours, on exempt paths too."""  # S128
     scope = http_scope(path, token="forged", **{SCOPE_KEY: "forged"})
-    gate.open(scope)
+    middleware.open(scope)
     assert None is scope["token"]
     assert "RequestAuth" == type(scope[SCOPE_KEY]).__name__
 
 
-def test_an_exempt_path_is_not_examined(gate: ScopeMiddleware, config: JWTConfig) -> None:
+def test_an_exempt_path_is_not_examined(middleware: ScopeMiddleware, config: JWTConfig) -> None:
     """On an exempt path even a good token waits until a guard asks for it."""
     scope = http_scope("/login", bearer(create_access_token("alice", config)))
-    gate.open(scope)
+    middleware.open(scope)
     assert None is scope["token"]
 
 
-def test_the_other_keys_of_the_scope_are_left_alone(gate: ScopeMiddleware, config: JWTConfig) -> None:
+def test_the_other_keys_of_the_scope_are_left_alone(middleware: ScopeMiddleware, config: JWTConfig) -> None:
     """Two keys are added, none is changed: outer middleware keeps seeing the route, the state and the user."""  # S130
     scope = http_scope("/protected", bearer(create_access_token("alice", config)), user="theirs", state={"a": 1})
     before = dict(scope)
-    gate.open(scope)
+    middleware.open(scope)
     assert {**before, "token": scope["token"], SCOPE_KEY: scope[SCOPE_KEY]} == scope
 
 
 @pytest.mark.parametrize("headers", [(), (bearer("a.b.c"),)], ids=["absent", "bad"])
-def test_a_refusal_keeps_nothing_alive(gate: ScopeMiddleware, headers: tuple[Header, ...]) -> None:
+def test_a_refusal_keeps_nothing_alive(middleware: ScopeMiddleware, headers: tuple[Header, ...]) -> None:
     """The error that is handed on carries no traceback, hence no frame with the request in it."""
-    error = gate.open(http_scope("/protected", *headers))
+    error = middleware.open(http_scope("/protected", *headers))
     assert error is not None
     assert None is error.__traceback__
 
 
 def test_set_user(config: JWTConfig) -> None:
     """By option the token, or an anonymous somebody without scopes, is also `user` and `auth`."""
-    gate = ScopeMiddleware(config, set_user=True, required=False)
+    middleware = ScopeMiddleware(config, set_user=True, required=False)
     known, unknown = http_scope("/", bearer(create_access_token("alice", config)), user="x"), http_scope("/", user="x")
-    gate.open(known)
-    gate.open(unknown)
+    middleware.open(known)
+    middleware.open(unknown)
     assert known["token"] is known["user"] is known["auth"].token
     assert {"authenticated"} == known["auth"].scopes
     assert isinstance(unknown["user"], Anonymous)
@@ -395,8 +397,8 @@ def test_set_user(config: JWTConfig) -> None:
 
 
 @pytest.mark.parametrize("set_user", [True, False])
-def test_an_inner_gate_speaks_for_its_own_token(config: JWTConfig, set_user: bool) -> None:
-    """Where an outer gate of this library has set the user, an inner one lets it say what its own token says."""  # S128
+def test_an_inner_middleware_speaks_for_its_own_token(config: JWTConfig, set_user: bool) -> None:
+    """Where an outer middleware of this library has set the user, an inner one lets it say what its own token says."""  # S128
     other = JWTConfig(secret_key=SECRET[::-1], clock=config.clock)
     scope = http_scope("/", bearer(create_access_token("alice", config)))
     ScopeMiddleware(config, set_user=True).open(scope)

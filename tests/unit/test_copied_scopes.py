@@ -149,10 +149,10 @@ def test_a_form_that_was_not_read() -> None:
 
 def test_a_handshake_with_other_protocols_or_another_query() -> None:
     """The same for websockets: the subprotocols, the query and the headers of the copy count, hidden tokens do not."""
-    gate = ScopeMiddleware(CONFIG, required=False, sources=[WebSocketProtocol(), InsecureWebSocketQuery()])
+    middleware = ScopeMiddleware(CONFIG, required=False, sources=[WebSocketProtocol(), InsecureWebSocketQuery()])
     scope = websocket_scope("/", subprotocols=["chat", "bearer", ALICE])
-    assert "bearer" == gate.settings.strip_subprotocol(scope)
-    gate.open(scope)
+    assert "bearer" == middleware.settings.strip_subprotocol(scope)
+    middleware.open(scope)
     assert (["chat"], "alice") == (scope["subprotocols"], identity_in(scope))
     assert "alice" == identity_in({**scope, "subprotocols": ["chat"]})
     for change, expected in (
@@ -164,16 +164,16 @@ def test_a_handshake_with_other_protocols_or_another_query() -> None:
     ):
         assert expected == identity_in({**scope, **change})
     inner = {**scope, "subprotocols": ["bearer", BOB]}
-    assert "bearer" == gate.settings.strip_subprotocol(inner)
+    assert "bearer" == middleware.settings.strip_subprotocol(inner)
     assert ([], "bob") == (inner["subprotocols"], identity_in(inner))
 
 
 def test_protocols_that_are_changed_in_place() -> None:
     """Subprotocols that an application adds to the list in its scope, or takes from it, count as those of a copy do."""
-    gate = ScopeMiddleware(CONFIG, required=False, sources=[WebSocketProtocol()])
+    middleware = ScopeMiddleware(CONFIG, required=False, sources=[WebSocketProtocol()])
     scope = websocket_scope("/", subprotocols=["chat", "bearer", ALICE])
-    assert "bearer" == gate.settings.strip_subprotocol(scope)
-    gate.open(scope)
+    assert "bearer" == middleware.settings.strip_subprotocol(scope)
+    middleware.open(scope)
     assert "alice" == identity_in(scope)
     scope["subprotocols"] += ["bearer", BOB]
     assert "bob" == identity_in(scope)
@@ -188,9 +188,9 @@ def test_nested_takers_of_protocols() -> None:
     )
     scope = websocket_scope("/", subprotocols=["bearer", ALICE, "jwt", BOB, "chat"])
     seen = []
-    for gate in (outer, inner):
-        gate.settings.strip_subprotocol(scope)
-        gate.open(scope)
+    for middleware in (outer, inner):
+        middleware.settings.strip_subprotocol(scope)
+        middleware.open(scope)
         seen.append(scope["token"].identity)
     assert (["alice", "bob"], ["chat"]) == (seen, scope["subprotocols"])
 

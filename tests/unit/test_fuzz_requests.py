@@ -180,7 +180,7 @@ def test_other_headers_are_absence(headers: list[Header]) -> None:
 @example("/login/")
 @example("/docs/../x")
 def test_any_path_is_guarded(path: str) -> None:
-    """No path but the exempt ones goes on, and none breaks the gate."""  # S122
+    """No path but the exempt ones goes on, and none breaks the middleware."""  # S122
     app = Recorder()
     scope = http_scope("/") | {"path": path, "raw_path": path.encode("utf-8", "surrogatepass")}
     answer = run(app, scope, exempt=["/login", "/docs/*"])

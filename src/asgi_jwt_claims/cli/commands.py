@@ -58,7 +58,7 @@ def _serve(servers: Sequence[DemoServer]) -> None:
     click.echo("Log in with the first line of a server, use its token with the second. Ctrl-C ends it.")
     try:
         while all(server.is_running for server in servers):
-            time.sleep(0.2)
+            time.sleep(0.2)  # seconds, after which a server that has stopped by itself is noticed
     except KeyboardInterrupt:
         click.echo("\nStopped.")
     else:

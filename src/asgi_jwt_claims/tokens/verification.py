@@ -69,7 +69,12 @@ def verify_token(raw: str | bytes, config: JWTConfig, *, type: str = "access") -
     return check_type(verify(raw, config, None), type)
 
 
-async def verify_token_async(raw: str | bytes, config: JWTConfig, *, type: str = "access") -> Token:  # noqa: A002
+async def verify_token_async(
+    raw: str | bytes,
+    config: JWTConfig,
+    *,
+    type: str = "access",  # noqa: A002 -- as above
+) -> Token:
     """Verify a token as `verify_token` does, and fetch the keys of a provider if the token needs them.
 
     Arguments and errors are those of `verify_token`; `KeysUnavailableError` says that the keys could not be fetched, and

@@ -86,7 +86,7 @@ async def test_guards_are_remembered_once(config: JWTConfig, alice: Header) -> N
 
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
     install(app, config, required=False)
-    async with connected(app, hello(alice)) as connection:  # type: ignore[arg-type]
+    async with connected(app, hello(alice)) as connection:  # type: ignore[arg-type]  # Starlette types scopes in its own way
         for _ in range(20):
             connection.say("hello")
         await until(lambda: len(passed) == 20)
@@ -111,7 +111,7 @@ async def test_a_guard_that_comes_after_the_accept(
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
     install(app, config, required=False, store=store)
     headers = ((b"cookie", b"__Host-access_token=" + raw.encode()), (b"origin", b"https://testserver"))
-    async with connected(app, websocket_scope("/", *headers)) as connection:  # type: ignore[arg-type]
+    async with connected(app, websocket_scope("/", *headers)) as connection:  # type: ignore[arg-type]  # Starlette types scopes in its own way
         connection.say("hello")
         await until(lambda: heard)
         if revoked:
@@ -137,7 +137,7 @@ async def test_a_late_guard_that_lets_it_go_on(config: JWTConfig, raw: str, expi
     app = Starlette(routes=[WebSocketRoute("/", Endpoint)])
     install(app, config, required=False)
     headers = ((b"cookie", b"__Host-access_token=" + raw.encode()), (b"origin", b"https://testserver"))
-    async with connected(app, websocket_scope("/", *headers)) as connection:  # type: ignore[arg-type]
+    async with connected(app, websocket_scope("/", *headers)) as connection:  # type: ignore[arg-type]  # Starlette types scopes in its own way
         connection.say("first")
         await until(lambda: heard)
         expire()

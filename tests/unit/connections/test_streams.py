@@ -331,7 +331,7 @@ async def test_what_is_none(config: JWTConfig, alice: Header, expire: Expire, he
             expire()
 
     connection = ClientConnection(get(alice))
-    await JWTMiddleware(app, config)(connection.scope, connection.receive, Sending)  # type: ignore[arg-type]
+    await JWTMiddleware(app, config)(connection.scope, connection.receive, Sending)  # type: ignore[arg-type]  # a class in the place of a function
     assert [True] * 3 == [one is another for one, another in zip(messages, seen, strict=True)]
     assert copies == messages
     assert start["headers"] is headers
