@@ -30,23 +30,40 @@ NOW = 1_800_000_000
 
 
 LEFT_OUT = """\
-Left out: tests/system (servers, processes, outages, documentation, browser), other versions of Python and of what
-this library requires, and most of the examples that Hypothesis draws. All of it, in about 20 minutes:
+Left out: what is marked `thorough` (`python -m pytest tests/unit tests/adapters` runs it too), tests/system (servers,
+processes, outages, documentation, browser), other versions of Python and of what this library requires, and most of
+the examples that Hypothesis draws. All of it, in about 20 minutes:
 
     python -m pip install tox && python -m tox
 """
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes for a run: none beside this one for single files, else one more than processors, since some tests wait."""
-    if not any(Path(argument.partition("::")[0]).is_dir() for argument in config.args):
+    """Processes for a run: none beside this one for single files, else as many as processors, 8 at most.
+
+    One more where tests wait for servers.
+    """
+    paths = [Path(argument.partition("::")[0]) for argument in config.args]
+    if not any(path.is_dir() for path in paths):
         return 0
-    return min((os.cpu_count() or 1) + 1, 8)
+    return min((os.cpu_count() or 1) + any("system" in path.parts for path in paths), 8)
+
+
+def is_plain(config: pytest.Config) -> bool:
+    """Whether the command names no tests."""
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.markexpr
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of a plain run what is marked `thorough`."""
+    if is_plain(config):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("thorough")])
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what a plain run has left out."""
-    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+    if is_plain(config):
         terminalreporter.section("what else there is")
         terminalreporter.write(LEFT_OUT)
 

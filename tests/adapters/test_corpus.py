@@ -58,6 +58,7 @@ async def test_adapter(way: str) -> None:
     assert [name for name in not_for(adapter) if name in names] == sorted(report.skipped)
 
 
+@pytest.mark.thorough
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ASYNCIO)
 async def test_the_guards_of_the_old_library() -> None:

@@ -62,6 +62,7 @@ async def live(client: Any, server: AuthorizationServer) -> None:
     assert "www-authenticate" not in answer.headers
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("adapter", ASGI_ADAPTERS, ids=lambda adapter: adapter.__name__)
 async def test_every_adapter_waits_for_the_answer(adapter: Adapter, server: AuthorizationServer) -> None:
     """Alone, beside another configuration, guarded by middleware, decorator or dependency, it is the same."""  # S103

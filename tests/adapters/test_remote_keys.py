@@ -220,6 +220,7 @@ async def start_dead(client: Any, provider: Provider) -> None:
     assert (503, None) == await ask(client, provider.token(Key.generate("ES256")))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("adapter", ASGI_ADAPTERS, ids=lambda adapter: adapter.__name__)
 async def test_every_adapter_waits_for_keys(adapter: Adapter) -> None:
     """Cold, after a rotation, with unknown keys and during an outage, all adapters do the same."""  # S89, S92, S94
@@ -229,6 +230,7 @@ async def test_every_adapter_waits_for_keys(adapter: Adapter) -> None:
         await live(client, provider)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("adapter", ASGI_ADAPTERS, ids=lambda adapter: adapter.__name__)
 async def test_every_adapter_says_503_before_there_are_keys(adapter: Adapter) -> None:
     """Never 401 for a token that could not be checked, at whichever adapter."""  # S94

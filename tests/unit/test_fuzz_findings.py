@@ -75,6 +75,7 @@ def test_every_target_takes_the_seeds_of_the_others(name: str) -> None:
         TARGETS[name](data)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MUTATORS)
 def test_mutated_seeds_hold(name: str) -> None:
     """The changes that keep an input's shape make inputs that hold too: a short walk without guidance."""

@@ -306,6 +306,7 @@ NOT_OFFERED = {"PyJWT": ("Ed25519", "Ed448"), "joserfc": (ED448_AS_EDDSA,), "jwc
 OTHERS = {"PyJWT": ("jwt", pyjwt), "joserfc": ("joserfc", joserfc), "jwcrypto": ("jwcrypto", jwcrypto)}
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # joserfc's word; RFC 9864 gave the curves names of their own
 @pytest.mark.parametrize("algorithm", [*EXCHANGED, ED448_AS_EDDSA])
 @pytest.mark.parametrize("library", OTHERS)

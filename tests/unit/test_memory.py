@@ -34,6 +34,7 @@ def of_issuer(entries: list[Credentials], name: str) -> list[Credentials]:
 
 
 # S105
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ISSUERS)
 def test_a_remembered_token_lets_no_neighbour_in(name: str) -> None:
     """Of the tokens that differ from a remembered one in one character, wherever it is, none is accepted."""
@@ -48,6 +49,7 @@ def test_a_remembered_token_lets_no_neighbour_in(name: str) -> None:
 
 
 # S106
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ISSUERS)
 def test_what_is_remembered_is_judged_by_every_clock(name: str) -> None:
     """Whatever the time, and whether it goes forwards or backwards, a token is judged as without a memory."""

@@ -177,6 +177,7 @@ def test_minting_names_the_claim() -> None:
         create_access_token("alice", UNTYPED, user_claims={"typ": "ID"})
 
 
+@pytest.mark.thorough
 @given(st.dictionaries(NAMES, st.recursive(WORDS, lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner))))
 def test_no_value_of_these_claims_raises_anything_else(claims: dict[str, Any]) -> None:
     """With any values of these claims, the token is accepted or refused as a bad token."""

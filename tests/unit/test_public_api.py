@@ -83,6 +83,7 @@ def test_every_public_object_is_documented(name: str) -> None:
     assert getattr(asgi_jwt_claims, name).__doc__
 
 
+@pytest.mark.thorough
 def test_the_package_imports_no_framework_and_no_client() -> None:
     """Importing the package imports neither a framework nor a client, nor what python-jose could do without."""
     unwanted = "anyio fastapi sanic starlette ecdsa rsa pyasn1 httpx httpx2 click uvicorn requests pydantic"
@@ -90,6 +91,7 @@ def test_the_package_imports_no_framework_and_no_client() -> None:
     assert "[]" == run(program)
 
 
+@pytest.mark.thorough
 def test_keys_work_without_the_pure_python_backends() -> None:
     """Making, signing and verifying with every kind of key imports no `ecdsa`, `rsa` or `pyasn1`."""
     program = """
@@ -103,6 +105,7 @@ print([name for name in ("ecdsa", "rsa", "pyasn1") if name in sys.modules])
     assert "[]" == run(program)
 
 
+@pytest.mark.thorough
 def test_the_core_needs_no_event_loop() -> None:
     """Minting and verifying import neither asyncio's nor trio's event loop."""
     program = (
@@ -112,11 +115,13 @@ def test_the_core_needs_no_event_loop() -> None:
     assert "[]" == run(program)
 
 
+@pytest.mark.thorough
 def test_importing_warns_of_nothing() -> None:
     """With warnings as errors the package imports, and prints nothing."""
     assert "" == run("import asgi_jwt_claims")
 
 
+@pytest.mark.thorough
 def test_importing_leaves_the_registry_of_python_jose_alone() -> None:
     """Another user of python-jose in the process keeps the keys it registered."""
     program = """

@@ -57,6 +57,7 @@ def test_hmac_tags_are_decided_as_published(size: str) -> None:
 
 
 # S34, S47, S48
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "algorithm"),
     [("secp256r1_sha256", "ES256"), ("secp384r1_sha384", "ES384"), ("secp521r1_sha512", "ES512")],
@@ -75,6 +76,7 @@ def test_ecdsa_signatures_are_decided_as_published(name: str, algorithm: str) ->
     assert judged > 200
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name", ["2048_sha256", "2048_sha384", "2048_sha512", "3072_sha256", "3072_sha384", "4096_sha512"]
 )
@@ -89,6 +91,7 @@ def test_rsa_signatures_are_decided_as_published(name: str) -> None:
 
 
 # S34
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name",
     [

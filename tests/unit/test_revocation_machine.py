@@ -379,4 +379,4 @@ class Revocations(RuleBasedStateMachine):
 
 
 Revocations.TestCase.settings = settings(stateful_step_count=50)
-TestRevocations = Revocations.TestCase
+TestRevocations = pytest.mark.thorough(Revocations.TestCase)

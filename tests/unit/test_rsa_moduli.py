@@ -54,6 +54,7 @@ def jwk(modulus: int) -> dict[str, Any]:
     return {"kty": "RSA", "n": b64(modulus.to_bytes(size, "big")).decode(), "e": "AQAB", "kid": "k", "alg": "RS256"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("make", "reason"), WORTHLESS.values(), ids=WORTHLESS)
 def test_a_modulus_that_anyone_can_factor_is_refused(make: Callable[[], int], reason: str) -> None:
     """However it is loaded: alone, with a set, or from a provider, where the other keys are used all the same."""
@@ -79,6 +80,7 @@ def test_a_prime_modulus_is_refused_in_pem_too() -> None:
         Key.from_pem(pem)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bits", [2048, 2056, 3072])
 def test_a_sound_modulus_is_accepted(bits: int) -> None:
     """A product of two random primes has nothing wrong with it."""
@@ -97,6 +99,7 @@ def test_a_modulus_is_checked_once() -> None:
     assert after.maxsize is not None
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=200)
 @given(st.integers(2, 120), st.data())
 def test_every_power_is_known(exponent: int, data: st.DataObject) -> None:

@@ -78,6 +78,7 @@ def is_right(key: Key, case: dict[str, str], *, valid: bool) -> bool:
     return valid is key.verify(bytes.fromhex(case["Msg"]), bytes.fromhex(case["S"]))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "last", "least"), [("SigGen15", "S", 90), ("SigVer15", "Result", 162)])
 def test_rsa_signatures_are_decided_as_published(name: str, last: str, least: int) -> None:
     """Every PKCS#1 v1.5 signature of FIPS 186-3 is decided as published; keys below 2,048 bits do not load."""
@@ -86,6 +87,7 @@ def test_rsa_signatures_are_decided_as_published(name: str, last: str, least: in
     assert len(cases) >= least
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "last", "salt", "least"), [("SigGenPSS", "S", 0, 90), ("SigVerPSS", "Result", 10, 162)]
 )

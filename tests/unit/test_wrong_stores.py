@@ -143,6 +143,7 @@ def contract_of(kind: type[MemoryStore]) -> StoreContract:
     return Contract()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "name"),
     [

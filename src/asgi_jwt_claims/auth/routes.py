@@ -111,7 +111,7 @@ def _endpoints(applications: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
             yield members["endpoint"], has_token
         routes = members.get("routes")
         nested = [*(routes if isinstance(routes, list | tuple) else ()), *map(members.get, _BELOW)]
-        below.extend((other, has_token) for other in nested)
+        below.extend((other, has_token) for other in nested if other is not None)
 
 
 def _handlers(endpoint: Any) -> list[Any]:

@@ -296,6 +296,7 @@ async def test_a_token_that_is_asked_for_late(config: JWTConfig, raw: str, alice
         await until(lambda: REVOKED == connection.end)
 
 
+@pytest.mark.thorough
 def test_a_feed_that_many_threads_join() -> None:
     """Nobody who joins is forgotten, however many join and leave at once."""
     feed = RevocationFeed()

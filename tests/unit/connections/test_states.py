@@ -436,6 +436,7 @@ class Connections(RuleBasedStateMachine):
         return False
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_any_order(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever comes when, the connection is where the table says, and ends once."""

@@ -116,6 +116,7 @@ async def test_requests_leave_nothing_behind(config: JWTConfig, alice: Header) -
     assert connection.error is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_many_that_come_and_go(config: JWTConfig, alice: Header) -> None:
     """Times for which nobody waits any more do not pile up, whether they are many or always the same."""
@@ -136,6 +137,7 @@ async def test_many_that_come_and_go(config: JWTConfig, alice: Header) -> None:
         assert 1 == len(queue.by_tick)
 
 
+@pytest.mark.thorough
 async def test_one_task_for_a_thousand(config: JWTConfig, anyio_backend: str) -> None:
     """A thousand connections are watched by one task, and end all the same."""
     if anyio_backend == "trio":
@@ -153,6 +155,7 @@ async def test_one_task_for_a_thousand(config: JWTConfig, anyio_backend: str) ->
         assert {EXPIRED} == {connection.end for connection in connections}
 
 
+@pytest.mark.thorough
 async def test_many_of_one_user(config: JWTConfig, alice: Header, store: MemoryStore) -> None:
     """All connections of one identity end when it is revoked, and others get their turn meanwhile."""
     middleware = JWTMiddleware(Talker(), config, store=store)

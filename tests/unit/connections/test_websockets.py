@@ -203,6 +203,7 @@ async def test_a_message_that_is_given_up(config: JWTConfig, alice: Header, expi
         connection.is_over = True
 
 
+@pytest.mark.thorough
 async def test_an_end_that_is_given_up(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """An application that waits with a timeout cannot get in the way of the close."""
     talks = anyio.Event()
@@ -282,6 +283,7 @@ async def test_two_tasks_that_wait(config: JWTConfig, alice: Header, expire: Exp
     assert (["websocket.disconnect"] * 2, ["accept", "close"]) == ([one["type"] for one in told], connection.types)
 
 
+@pytest.mark.thorough
 async def test_one_task_waits_while_another_notices(
     config: JWTConfig, alice: Header, expire: Expire, monkeypatch: pytest.MonkeyPatch
 ) -> None:

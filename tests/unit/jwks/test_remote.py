@@ -238,6 +238,7 @@ async def test_ten_thousand_unknown_kids_make_two_fetches(kind: str) -> None:
     assert MAX_UNKNOWN_KIDS >= len(keys_of(config)._schedule._unknown)
 
 
+@pytest.mark.thorough
 async def test_a_rotation_during_a_flood_is_picked_up_within_one_interval() -> None:
     """Junk cannot starve a genuine new key: whatever asks for the next fetch, it brings that key along."""  # S91, S92
     provider, clock = Provider(), MovingClock()
@@ -569,6 +570,7 @@ async def test_a_refresh_that_is_due_is_started_once() -> None:
     assert 1 == keys.status().fetches == len(provider.fetched)
 
 
+@pytest.mark.thorough
 async def test_in_the_background_keys_are_there_before_anybody_asks() -> None:
     """`run` fetches at once, goes on by the schedule, and through failures; cancelled, it stops."""  # S102
     provider = Provider()
