@@ -50,6 +50,10 @@ TESTS = (
             "shape_of_json",
             "known_secrets",
             "key_errors",
+            "foreign_claims",
+            "demands",
+            "identities",
+            "certified_keys",
         )
     ),
     "tests/unit/test_memory.py",
