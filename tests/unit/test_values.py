@@ -524,3 +524,15 @@ def test_keys_of_others_and_their_times() -> None:
     assert "<RemoteKeySet https://id.example new, 0 keys>" == repr(keys)
     key = Key.generate("ES256", kid="first")
     assert (("first", 3),) == KeyRing([(key, Level.HIGH)]).schedule
+
+
+def test_a_secret_that_hides_itself() -> None:
+    """An object that gives its text only when asked, as pydantic's secrets do, is that text."""
+
+    class Hidden:
+        def get_secret_value(self) -> str:
+            return SECRET
+
+    key = JWTConfig(secret_key=Hidden()).signing_key
+    assert key is not None
+    assert Key.from_secret(SECRET).kid == key.kid
