@@ -24,9 +24,9 @@ from asgi_jwt_claims.errors import (
     SettingError,
     TokenError,
     UnavailableError,
-    UnsupportedScopeError,
 )
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, json_response, notify_refused, send_response
+from asgi_jwt_claims.runtime.endpoint import Endpoint
 from asgi_jwt_claims.sources import BearerHeader, Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.tokens.digests import digest
@@ -53,7 +53,7 @@ _MAX_REST = 4096  # bytes of a form beside its token
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 
-class TokenEndpoints:
+class TokenEndpoints(Endpoint):
     """Endpoints that refresh tokens, log out, and list sessions, below the path at which this is mounted.
 
     - `POST /refresh`: the refresh request of RFC 6749 section 6, a form with `grant_type=refresh_token`, `refresh_token`
@@ -104,14 +104,11 @@ class TokenEndpoints:
         sources = (BearerHeader(), *self._cookies[1:]) if cookies else ()
         self._authenticator = Authenticator(config, sources, store, ErrorResponder(realm, listeners=config.on_event))
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000, "reason": ""})
-            return
-        if scope["type"] != "http":
-            raise UnsupportedScopeError(f"TokenEndpoints answer http, not {scope['type']!r}; mount them in an app")
+    def answers(self, path: str) -> bool:
+        """Whether it answers a path below the one where it is mounted."""
+        return path.removesuffix("/") in self._ROUTES or path.startswith("/sessions/")
 
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         async def read_body(limit: int) -> bytes:
             body = bytearray()
             while True:

@@ -1,0 +1,83 @@
+"""Find the endpoint of this library that answers a request in front of the guard of a middleware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.runtime.endpoint import Endpoint
+from asgi_jwt_claims.runtime.values import plain
+
+from .exempt import without_root
+
+if TYPE_CHECKING:
+    from asgi_jwt_claims._asgi import Receive, Scope, Send
+    from asgi_jwt_claims.oauth import ProtectedResource
+
+__all__ = ["Mounts"]
+
+_SHOWN = '{"/auth": TokenEndpoints(config, store), "/.well-known/jwks.json": JWKSEndpoint(ring)}'
+
+
+class Mounts:
+    """The endpoints of a middleware, by path: what the options `endpoints` and `protected_resource` name.
+
+    An endpoint gets the paths that it answers, compared without the `root_path` of server or mount. Everything else goes
+    on to the guard.
+
+    Raises:
+        SettingError: A path cannot be used, or something else than an endpoint of this library stands there.
+    """
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], resource: ProtectedResource | None) -> None:
+        if not isinstance(endpoints, Mapping):
+            raise SettingError(f"endpoints must be a mapping of paths to endpoints: endpoints={_SHOWN}")
+        mounts: dict[str, Endpoint] = {}
+        for path, endpoint in [*endpoints.items(), *([] if resource is None else [(resource.path, resource)])]:
+            mount = _checked(path, endpoint)
+            if mount in mounts:
+                raise SettingError(f"endpoints: {mount!r} is the path of protected_resource; leave it out")
+            mounts[mount] = endpoint
+        # Of two that answer, the one at the longer path.
+        self._mounts = tuple(sorted(mounts.items(), key=lambda one: -len(one[0])))
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._mounts)
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Let an endpoint answer a request, and return True; or False, if the guard decides."""
+        found = self.find(scope)
+        if found is None:
+            return False
+        endpoint, below = found
+        await endpoint(below, receive, send)
+        return True
+
+    def find(self, scope: Scope) -> tuple[Endpoint, Scope] | None:
+        """Return the endpoint that answers an http request, and the scope that it sees; None if the guard decides."""
+        if scope["type"] != "http":
+            return None
+        path, root = scope["path"], scope.get("root_path") or ""
+        route = without_root(path, root) if root else path
+        for mount, endpoint in self._mounts:
+            if route.startswith(mount) and endpoint.answers(route[len(mount) :]):
+                below = root.removesuffix("/") + mount
+                return endpoint, {**scope, "root_path": below, "path": below + route[len(mount) :]}
+        return None
+
+
+def _checked(path: Any, endpoint: object) -> str:
+    """Return the path at which an endpoint is mounted, without a slash at its end."""
+    if not isinstance(endpoint, Endpoint):
+        raise SettingError(
+            f"endpoints mounts endpoints of this library, {_SHOWN}, and not {type(endpoint).__name__}, which nothing "
+            "would guard; mount it in the application, with its path in exempt"
+        )
+    mount = plain(path)
+    if not isinstance(mount, str) or not mount.startswith("/") or (mount.endswith("/") and endpoint.path != mount):
+        raise SettingError(f'endpoints: {path!r} is not a path such as "/auth", without a slash at its end')
+    if endpoint.path not in (None, mount):
+        raise SettingError(f"endpoints: {type(endpoint).__name__} answers at {endpoint.path!r} only, not at {mount!r}")
+    return mount.removesuffix("/")
