@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.errors import SettingError
+from asgi_jwt_claims.oauth import ProtectedResource
 from asgi_jwt_claims.runtime.endpoint import Endpoint
 from asgi_jwt_claims.runtime.values import plain
 
@@ -13,7 +14,7 @@ from .exempt import without_root
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive, Scope, Send
-    from asgi_jwt_claims.oauth import ProtectedResource
+    from asgi_jwt_claims.config import JWTConfig
 
 __all__ = ["Mounts"]
 
@@ -26,13 +27,23 @@ class Mounts:
     An endpoint gets the paths that it answers, compared without the `root_path` of server or mount. Everything else goes
     on to the guard.
 
+    Args:
+        endpoints: The option `endpoints`.
+        resource: The option `protected_resource`.
+        configs: The configurations of the middleware.
+
     Raises:
-        SettingError: A path cannot be used, or something else than an endpoint of this library stands there.
+        SettingError: A configuration does not accept tokens for the resource; or a path cannot be used, or has
+            something else than an endpoint of this library.
     """
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], resource: ProtectedResource | None) -> None:
+    def __init__(
+        self, endpoints: Mapping[str, Endpoint], resource: ProtectedResource | None, configs: Iterable[JWTConfig]
+    ) -> None:
         if not isinstance(endpoints, Mapping):
             raise SettingError(f"endpoints must be a mapping of paths to endpoints: endpoints={_SHOWN}")
+        if resource is not None:
+            _check_resource(resource, configs)
         mounts: dict[str, Endpoint] = {}
         for path, endpoint in [*endpoints.items(), *([] if resource is None else [(resource.path, resource)])]:
             mount = _checked(path, endpoint)
@@ -41,10 +52,6 @@ class Mounts:
             mounts[mount] = endpoint
         # Of two that answer, the one at the longer path.
         self._mounts = tuple(sorted(mounts.items(), key=lambda one: -len(one[0])))
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._mounts)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Let an endpoint answer a request, and return True; or False, if the guard decides."""
@@ -81,3 +88,18 @@ def _checked(path: Any, endpoint: object) -> str:
     if endpoint.path not in (None, mount):
         raise SettingError(f"endpoints: {type(endpoint).__name__} answers at {endpoint.path!r} only, not at {mount!r}")
     return mount.removesuffix("/")
+
+
+def _check_resource(resource: object, configs: Iterable[JWTConfig]) -> None:
+    """Check that all configurations accept tokens for the resource, the name that clients ask for them by (RFC 8707)."""
+    if not isinstance(resource, ProtectedResource):
+        raise SettingError(
+            f"protected_resource must be a ProtectedResource(resource=..., ...), not {type(resource).__name__}"
+        )
+    for config in configs:
+        if resource.resource not in config._prepared.audiences:
+            raise SettingError(
+                f"protected_resource is {resource.resource!r}, but the audience of the configuration is "
+                f"{config.audience!r}, so that tokens for the resource would be refused; use "
+                f"JWTConfig(audience={resource.resource!r}), or name it as one of several"
+            )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
-from asgi_jwt_claims.oauth import ProtectedResource
 from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, ErrorResponder, OnError, send_response
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import Frozen
@@ -22,15 +21,16 @@ from asgi_jwt_claims.tokens.issuers import verifier_for
 
 from .authenticator import Authenticator
 from .exempt import CORS_INSIDE, PREFLIGHT_REFUSED, Exemptions, PreflightRule, has_cors
-from .mounts import Mounts
 from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, MiddlewareOptions, check_flags
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive, Scope, Send
     from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.keys.key_set import KeySource
+    from asgi_jwt_claims.oauth import ProtectedResource
     from asgi_jwt_claims.runtime.endpoint import Endpoint
 
+    from .mounts import Mounts
     from .options import Guard
 
 __all__ = ["MiddlewareSettings", "settings_around", "settings_for_install"]
@@ -106,8 +106,11 @@ class MiddlewareSettings(Frozen):
         if sources is not DEFAULT_SOURCES:  # each `Cookie()` looks for the cookies of the configuration
             cookies = {config.cookies for config in configs}
             found = tuple(source.bind(cookies) if isinstance(source, Cookie) else source for source in found)
-        _check_resource(protected_resource, configs)
-        mounts = Mounts(endpoints, protected_resource)
+        mounts = None
+        if endpoints or protected_resource is not None:
+            from .mounts import Mounts  # noqa: PLC0415 -- for few applications, while all would wait for the import
+
+            mounts = Mounts(endpoints, protected_resource, configs)
         responder = ErrorResponder(
             realm,
             problem_json=problem_json,
@@ -128,7 +131,7 @@ class MiddlewareSettings(Frozen):
             close_code=close_code,
             drain=drain,
             **kept,
-            mounts=mounts or None,
+            mounts=mounts,
             background=remote_keys if store is None else (*remote_keys, store),
             warn_of_preflight=functools.cache(lambda: logger().warning(PREFLIGHT_REFUSED)),
             _allow_preflight=allow_preflight,
@@ -162,22 +165,6 @@ class MiddlewareSettings(Frozen):
 
             await drain_body(scope, receive, self.drain)
         await send_response(answer, scope, send)
-
-
-def _check_resource(resource: object, configs: Iterable[JWTConfig]) -> None:
-    """Check that all configurations accept tokens for the resource: clients get none for any other name (RFC 8707)."""
-    if resource is None:
-        return
-    if not isinstance(resource, ProtectedResource):
-        raise SettingError(
-            f"protected_resource must be a ProtectedResource(resource=..., ...), not {type(resource).__name__}"
-        )
-    for config in configs:
-        if resource.resource not in config._prepared.audiences:
-            raise SettingError(
-                f"protected_resource is {resource.resource!r}, and the configuration would refuse tokens for it: its "
-                f"audience is {config.audience!r}; use JWTConfig(audience={resource.resource!r}), or add it to the names"
-            )
 
 
 def settings_around(

@@ -40,7 +40,7 @@ with needs("sanic"):
     from sanic.response import HTTPResponse  # noqa: TC002 -- sanic-ext evaluates the annotations of handlers
 
     from ._connections import watch_stream, watch_websocket
-    from ._guard import authenticate, jwt_required, refusals_of, to_response
+    from ._guard import answer_endpoint, authenticate, jwt_required, refusals_of, to_response
     from ._routes import ask_guards, check_routes, document, guard_head
     from ._scope import let_go, prepared_scope
 
@@ -88,8 +88,7 @@ def install(
     """
     _check_target(app)
     settings = settings_for_install(config, options)
-    if settings.drain:
-        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
+    _check_settings(app, settings)
     checked: set[Sanic[Any, Any]] = set()
 
     async def check(app: Sanic[Any, Any]) -> None:
@@ -100,6 +99,9 @@ def install(
     async def guard_request(request: Request) -> HTTPResponse | None:
         if request.app not in checked:  # a server may go on where starting has failed
             await check(request.app)
+        answer = await answer_endpoint(request, settings)
+        if answer is not None:
+            return answer
         error = await authenticate(request, settings)
         try:
             if error is None:
@@ -127,6 +129,16 @@ def install(
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.before_server_start(_extend, priority=_FIRST)
     _settings[guard_request] = settings
+
+
+def _check_settings(app: object, settings: MiddlewareSettings) -> None:
+    if settings.drain:
+        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
+    if settings.mounts is not None and not isinstance(app, Sanic):
+        raise SettingError(
+            "give endpoints and protected_resource to install(app, ...) of the application: Sanic asks the guard of a "
+            "blueprint for the routes of the blueprint only"
+        )
 
 
 def _keep_background(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:
