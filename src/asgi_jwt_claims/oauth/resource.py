@@ -25,7 +25,8 @@ class ProtectedResource(MetadataDocument):
             they cannot be listed.
         scopes: The scopes that a client needs first, published as `scopes_supported`; a str is split at spaces.
         max_age: How long the metadata may be cached, a `timedelta` or seconds.
-        metadata: Further parameters by their registered names, such as `resource_name="Files"`.
+        metadata: Further parameters by their registered names, such as `resource_name="Files"`; also
+            `bearer_methods_supported`, which is `["header"]` unless set.
 
     Attributes:
         resource: The resource identifier.
@@ -59,4 +60,5 @@ class ProtectedResource(MetadataDocument):
         vars(self).update(zip(("resource", "authorization_servers", "scopes"), members.values(), strict=True))
         further = check_further(metadata, members)
         # Section 3.1: of a slash, only one that follows the host alone is left out.
-        self._publish(well_known(self.resource, "oauth-protected-resource"), {**members, **further}, max_age)
+        url = well_known(self.resource, "oauth-protected-resource")
+        self._publish(url, {**members, "bearer_methods_supported": ("header",), **further}, max_age)

@@ -57,6 +57,8 @@ class AuthorizationServer(MetadataDocument):
         **metadata: Any,
     ) -> None:
         check_config(config, "AuthorizationServer(config, token_endpoints=...)")
+        if config.signing_key is None and config.key_ring is None:
+            raise SettingError("config only verifies tokens: the metadata is that of the application that mints them")
         vars(self).update(issuer=check_url(config._prepared.issuers.canonical, "the issuer of the configuration"))
         members = {
             "issuer": self.issuer,
