@@ -30,7 +30,6 @@ from asgi_jwt_claims.connections.asgi import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.runtime.log import logger
-from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from asgi_jwt_claims.tokens.token import Token
 
@@ -48,12 +47,11 @@ if TYPE_CHECKING:
     from sanic.handlers import ErrorHandler
 
     from asgi_jwt_claims.config import JWTConfig
-    from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
     from asgi_jwt_claims.sources._credentials import Source
 
     GuardRequest = Callable[[Request], Awaitable[HTTPResponse | None]]
 
-__all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
+__all__ = ["get_token", "install", "jwt_required"]
 
 _FIRST = 100  # before the application's own request middleware, which may want the token
 _LAST = -10_000  # after the listeners of sanic-ext
@@ -261,36 +259,3 @@ def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSet
     if settings.end_with_token:
         # Before all others, so that none of them returns a response after this one.
         app.on_response(watch_stream, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
-
-
-def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
-    """Let `endpoints` answer below `prefix`, in both modes. Sanic cannot mount an ASGI application.
-
-    Args:
-        app: An application or a blueprint that has not started.
-        endpoints: What answers.
-        prefix: Such as `"/auth"`: the application then answers `POST /auth/refresh` and so on, a blueprint below its
-            own prefix. Where `install` demands access tokens, the paths of `/refresh` and `/logout` have to be `exempt`.
-
-    Raises:
-        SettingError: An argument cannot be used.
-    """
-    if not isinstance(app, Sanic | Blueprint):
-        raise SettingError(f"endpoints are added to a Sanic application or a Blueprint, not to {type(app).__name__}")
-    from asgi_jwt_claims.sessions.endpoints import TokenEndpoints  # noqa: PLC0415 -- its caller has imported it, and others have no use for it
-
-    if not isinstance(endpoints, TokenEndpoints):
-        raise SettingError(f"endpoints must be TokenEndpoints(config, store), not {type(endpoints).__name__}")
-    prefix = plain(prefix)
-    if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
-        raise SettingError('prefix must be a path such as "/auth"')
-
-    async def respond(request: Request, path: str, **_: Any) -> HTTPResponse:
-        async def read_body(_: int) -> bytes:
-            return request.body  # Sanic has read it, and has its own limit
-
-        scope = {**prepared_scope(request), "path": f"/{path}", "root_path": ""}
-        return to_response(await endpoints.respond(scope, read_body))
-
-    name = f"token_endpoints{prefix.replace('/', '_')}"
-    app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)
