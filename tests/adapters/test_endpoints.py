@@ -15,6 +15,7 @@ pytest.importorskip("websockets")
 from fastapi import FastAPI
 from sanic import Blueprint, HTTPResponse, Request
 from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key
 from asgi_jwt_claims import fastapi as for_fastapi
@@ -132,6 +133,18 @@ async def test_what_needs_no_token(param: tuple[Callable[..., Any], Open, str]) 
             assert (path, 401, challenge) == (path, answer.status_code, answer.headers["www-authenticate"])
         revoked = await client.get("/mcp", headers=with_token)
         assert (401, True) == (revoked.status_code, METADATA in revoked.headers["www-authenticate"])
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_resource_of_a_mount() -> None:
+    """What is mounted is guarded by its own middleware, and its metadata is served at the root of the host."""
+    config = JWTConfig(signing_key=KEY, audience=RESOURCE)
+    resource = ProtectedResource(resource=RESOURCE, authorization_servers=["https://login.example.com"])
+    guarded = JWTMiddleware(Starlette(), config, protected_resource=resource)
+    app = Starlette(routes=[Route(resource.path, resource), Mount("/mcp", guarded)])
+    async with asgi_site(app) as site:
+        assert RESOURCE == (await site.client.get(METADATA)).json()["resource"]
+        assert f'"{resource.url}"' in (await site.client.get("/mcp/")).headers["www-authenticate"]
 
 
 @pytest.mark.parametrize(

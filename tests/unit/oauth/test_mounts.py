@@ -282,7 +282,7 @@ OURS = re.compile(rf"({METADATA}|/auth/(refresh|logout|logout-everywhere|session
     st.text(st.sampled_from("/.-_ a%\u00e9sx"), max_size=12), st.sampled_from(["", "/auth", "/auth/sessions", METADATA])
 )
 async def test_no_other_path_is_open(rest: str, start: str) -> None:
-    """Whatever the path, nothing but the endpoints answers without a token, and nothing reaches the application."""
+    """Whatever the path, nothing but the endpoints answers without a token, and nothing reaches the application."""  # S124
     app, inner = with_endpoints(MemoryStore(), protected_resource=described())
     path = f"{start}/{rest}" if start else f"/{rest}"
     got = await ask(app, path, method="PUT")

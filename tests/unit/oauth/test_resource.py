@@ -42,7 +42,7 @@ def test_the_well_known_path_stands_between_host_and_path(identifier: str, url: 
 
 
 async def test_the_document() -> None:
-    """Its resource as configured, whatever `Host` says, and its lists without repetition; pages of any origin may read it."""
+    """Its resource as configured, whatever `Host` says, and its lists without repetition; pages of any origin may read it."""  # S121
     app = resource(scopes="mcp files:read mcp", resource_name="Files", tls_client_certificate_bound_access_tokens=True)
     got = await ask(app, "/any", (b"host", b"evil.example"))
     assert {
