@@ -96,7 +96,7 @@ class ErrorResponder:
         listeners: The functions that get an event for every refusal.
         schemes: The authentication schemes, each of which gets a challenge, in this order.
         resource_metadata: The URL of the metadata of a protected resource; None if there is none.
-        scopes: The scopes to ask for where a token is wanted, and nothing says which.
+        scopes: The scopes to ask for where the client has no good token yet.
 
     Raises:
         SettingError: An argument cannot be used.
@@ -173,7 +173,9 @@ class ErrorResponder:
             attributes += [("error", error.error), ("error_description", error.description)]
         if isinstance(error, ForbiddenError) and error.scope:
             attributes.append(("scope", error.scope))
-        elif self._scope and error.status == MissingTokenError.status:
+        elif (
+            self._scope and error.status == MissingTokenError.status and not isinstance(error, FreshTokenRequiredError)
+        ):
             attributes.append(("scope", self._scope))
         if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
             attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.oauth import ProtectedResource
+from asgi_jwt_claims.oauth._metadata import MetadataDocument
 from asgi_jwt_claims.runtime.endpoint import Endpoint
 from asgi_jwt_claims.runtime.values import plain
 
@@ -82,11 +83,11 @@ def _checked(path: Any, endpoint: object) -> str:
             f"endpoints mounts endpoints of this library, {_SHOWN}, and not {type(endpoint).__name__}, which nothing "
             "would guard; mount it in the application, with its path in exempt"
         )
-    mount = plain(path)
-    if not isinstance(mount, str) or not mount.startswith("/") or (mount.endswith("/") and endpoint.path != mount):
+    mount, only = plain(path), endpoint.path if isinstance(endpoint, MetadataDocument) else None
+    if not isinstance(mount, str) or not mount.startswith("/") or (mount.endswith("/") and only != mount):
         raise SettingError(f'endpoints: {path!r} is not a path such as "/auth", without a slash at its end')
-    if endpoint.path not in (None, mount):
-        raise SettingError(f"endpoints: {type(endpoint).__name__} answers at {endpoint.path!r} only, not at {mount!r}")
+    if only not in (None, mount):
+        raise SettingError(f"endpoints: {type(endpoint).__name__} answers at {only!r} only, not at {mount!r}")
     return mount.removesuffix("/")
 
 

@@ -92,8 +92,8 @@ def check_url(value: object, name: str) -> str:
     url = plain(value)
     if not isinstance(url, str) or _URL.fullmatch(url) is None or check_address(url, loopback_http=True) is not None:
         raise SettingError(
-            f'{name} must be a URL such as "https://api.example.com/mcp", without query and fragment, and with https '
-            f"unless the host is loopback, not {value!r}"
+            f'{name} must be a URL such as "https://api.example.com/mcp": with https unless the host is loopback, and '
+            "without user name, query and fragment"
         )
     return url
 
@@ -105,7 +105,7 @@ def check_urls(values: object, name: str) -> tuple[str, ...]:
         SettingError: They are something else.
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise SettingError(f'{name} must be a list of URLs: {name}=["https://login.example.com"], not {values!r}')
+        raise SettingError(f'{name} must be a list of URLs: {name}=["https://login.example.com"]')
     return tuple(dict.fromkeys(check_url(value, name) for value in values))
 
 
@@ -116,7 +116,7 @@ def read_scopes(scopes: str | Iterable[str]) -> tuple[str, ...]:
         SettingError: They are something else.
     """
     found = plain(scopes).split() if isinstance(scopes, str) else scopes
-    names = tuple(map(plain, found)) if isinstance(found, Iterable) else (None,)
+    names: tuple[Any, ...] = tuple(map(plain, found)) if isinstance(found, Iterable) else (None,)
     if not all(isinstance(name, str) and SCOPE_TOKEN.fullmatch(name) for name in names):
         raise SettingError(f'scopes must be scopes such as "files:read", none with a space in it, not {scopes!r}')
     return tuple(dict.fromkeys(names))
@@ -135,7 +135,7 @@ def check_further(metadata: Mapping[str, Any], taken: Iterable[str]) -> dict[str
             raise SettingError(f"{name!r} is no registered parameter of such metadata, nor an argument")
         if _NAME_OF_URL.fullmatch(name):
             if check_address(plain(value), loopback_http=True) is not None:
-                raise SettingError(f"{name} must be an https URL without fragment, not {value!r}")
+                raise SettingError(f"{name} must be an https URL without user name and fragment")
         elif name.endswith("_supported") and not isinstance(value, bool) and not _is_list_of_names(value):
             raise SettingError(f"{name} must be a list of one or more str, not {value!r}")
         elif not isinstance(value, str | bool | list | tuple | dict) or value in ("", [], (), {}):

@@ -18,13 +18,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class Endpoint(ABC):
-    """An ASGI application of this library, which demands by itself what it needs of a request.
-
-    Attributes:
-        path: The only path that it may answer at; None if it may be mounted anywhere.
-    """
-
-    path: str | None = None
+    """An ASGI application of this library, which demands by itself what it needs of a request."""
 
     def answers(self, path: str) -> bool:
         """Whether it answers a path below the one where it is mounted; that one itself is `""`."""

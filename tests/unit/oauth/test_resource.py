@@ -150,8 +150,9 @@ URLS = "must be a URL such as"
 )
 def test_what_is_refused(arguments: dict[str, Any], match: str) -> None:
     """What clients could not use is refused when it is built, and the message says what to write."""  # S150
-    with pytest.raises(SettingError, match=match):
+    with pytest.raises(SettingError, match=match) as refused:
         resource(**arguments)
+    assert "password" not in str(refused.value)
 
 
 def test_it_is_immutable() -> None:

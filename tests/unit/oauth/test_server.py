@@ -106,7 +106,11 @@ async def test_resource_servers_find_the_keys(issuer: str) -> None:
         (ISSUER, {}, "give token_endpoints, the URL at which TokenEndpoints are mounted, or token_endpoint"),
         (ISSUER, {"token_endpoints": "/auth"}, "token_endpoints must be a URL"),
         (ISSUER, {"token_endpoints": ISSUER, "jwks_uri": "jwks"}, "jwks_uri must be a URL"),
-        (ISSUER, {"token_endpoint": f"{ISSUER}/token#a"}, "token_endpoint must be an https URL without fragment"),
+        (
+            ISSUER,
+            {"token_endpoint": f"{ISSUER}/token#a"},
+            "token_endpoint must be an https URL without user name and fragment",
+        ),
         (ISSUER, {"token_endpoints": ISSUER, "issuer": "https://evil.example"}, "issuer follows from the other"),
         (
             ISSUER,
