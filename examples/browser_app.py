@@ -28,9 +28,9 @@ install(
     config,
     store=store,
     sources=[BearerHeader(), Cookie()],
-    exempt=["/", "/login", "/auth/refresh", "/auth/logout"],
+    exempt=["/", "/login"],
+    endpoints={"/auth": TokenEndpoints(config, store, cookies=True)},
 )
-app.mount("/auth", TokenEndpoints(config, store, cookies=True))
 
 
 class Credentials(BaseModel):

@@ -27,8 +27,7 @@ PAGES = ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"]
 config = JWTConfig.from_env()
 store = MemoryStore()  # for one process; SQLiteStore or RedisStore serve several
 app = FastAPI()
-install(app, config, store=store, exempt=["/login", "/auth/refresh", "/auth/logout", *PAGES])
-app.mount("/auth", TokenEndpoints(config, store))
+install(app, config, store=store, exempt=["/login", *PAGES], endpoints={"/auth": TokenEndpoints(config, store)})
 
 
 class Credentials(BaseModel):

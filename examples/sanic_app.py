@@ -17,15 +17,14 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.response import json
 
 from asgi_jwt_claims import JWTConfig, Token
-from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sanic import install, jwt_required
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
 from asgi_jwt_claims.stores import MemoryStore
 
 config = JWTConfig.from_env()
 store = MemoryStore()  # for one process; SQLiteStore or RedisStore serve several
 app = Sanic("example")
-install(app, config, store=store, exempt=["/login", "/auth/refresh", "/auth/logout"])
-add_token_endpoints(app, TokenEndpoints(config, store), prefix="/auth")
+install(app, config, store=store, exempt=["/login"], endpoints={"/auth": TokenEndpoints(config, store)})
 
 
 @app.post("/login")

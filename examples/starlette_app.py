@@ -15,7 +15,7 @@ Use it:
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from asgi_jwt_claims import JWTConfig, Token
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
@@ -42,11 +42,5 @@ async def protected(request: Request, token: Token) -> JSONResponse:
     return JSONResponse({"data": token.user_claims})
 
 
-app = Starlette(
-    routes=[
-        Route("/login", login, methods=["POST"]),
-        Route("/protected", protected),
-        Mount("/auth", TokenEndpoints(config, store)),
-    ]
-)
-install(app, config, store=store, exempt=["/login", "/auth/refresh", "/auth/logout"])
+app = Starlette(routes=[Route("/login", login, methods=["POST"]), Route("/protected", protected)])
+install(app, config, store=store, exempt=["/login"], endpoints={"/auth": TokenEndpoints(config, store)})

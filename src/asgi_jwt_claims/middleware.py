@@ -61,7 +61,7 @@ class JWTMiddleware:
         self._http, self._websocket = HTTPExchange, WebSocketConnection
         self._lifespan = partial(run_lifespan, app, settings.background)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: C901 -- a call more would cost time
         """Authenticate the request, then refuse it or call the application."""
         if scope["type"] not in REQUEST_SCOPES:
             await self._lifespan(partial(check_routes, self.app, scope.get("app")), scope, receive, send)
@@ -70,6 +70,8 @@ class JWTMiddleware:
             check_routes(self.app, scope.get("app"))
             self._knows_routes = True
         settings = self._settings
+        if settings.mounts is not None and await settings.mounts.answer(scope, receive, send):
+            return
         auth = RequestAuth.enter(scope, settings)
         result = None if auth.is_exempt else auth.result_for(scope)
         if result is not None and result.state.needs is not None:

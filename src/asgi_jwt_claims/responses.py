@@ -95,6 +95,8 @@ class ErrorResponder:
         on_error: See `OnError`. If it raises, the client gets an empty 500, and the request stays refused.
         listeners: The functions that get an event for every refusal.
         schemes: The authentication schemes, each of which gets a challenge, in this order.
+        resource_metadata: The URL of the metadata of a protected resource; None if there is none.
+        scopes: The scopes to ask for where the client has no good token yet.
 
     Raises:
         SettingError: An argument cannot be used.
@@ -108,6 +110,8 @@ class ErrorResponder:
         on_error: OnError | None = None,
         listeners: Listeners = None,
         schemes: tuple[str, ...] = ("Bearer",),
+        resource_metadata: str | None = None,
+        scopes: tuple[str, ...] = (),
     ) -> None:
         if not isinstance(realm, str) or _QUOTABLE.fullmatch(realm) is None:
             raise SettingError(
@@ -127,6 +131,7 @@ class ErrorResponder:
         self._realm = plain(realm)
         self._problem_json = problem_json
         self._on_error = on_error
+        self._resource_metadata, self._scope = resource_metadata, " ".join(scopes)
 
     def response_for(self, error: TokenError) -> ErrorResponse:
         """The response to `error`, before `on_error` is called."""
@@ -168,8 +173,14 @@ class ErrorResponder:
             attributes += [("error", error.error), ("error_description", error.description)]
         if isinstance(error, ForbiddenError) and error.scope:
             attributes.append(("scope", error.scope))
+        elif (
+            self._scope and error.status == MissingTokenError.status and not isinstance(error, FreshTokenRequiredError)
+        ):
+            attributes.append(("scope", self._scope))
         if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
             attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
+        if self._resource_metadata is not None:
+            attributes.append(("resource_metadata", self._resource_metadata))  # RFC 9728 section 5.1
         parameters = ", ".join([f'{name}="{value}"' for name, value in attributes])
         # One field for all challenges (RFC 9110 section 11.6.1), since some frameworks keep one value for each name.
         return ", ".join([f"{scheme} {parameters}" for scheme in self._schemes])

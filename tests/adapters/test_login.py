@@ -27,9 +27,8 @@ from asgi_jwt_claims import fastapi as for_fastapi
 from asgi_jwt_claims import sanic as for_sanic
 from asgi_jwt_claims import starlette as for_starlette
 from asgi_jwt_claims.config import AuthEvent
-from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.sessions import TokenEndpoints, start_session
-from asgi_jwt_claims.stores import MemoryStore, SQLiteStore, TokenStore
+from asgi_jwt_claims.stores import SQLiteStore, TokenStore
 from tests.apps.sanic_adapter import new_app
 from tests.conftest import HeldClock
 from tests.raw_asgi import lifespan
@@ -76,7 +75,8 @@ def on_fastapi(config: JWTConfig, store: TokenStore) -> Any:
 
 def on_sanic(config: JWTConfig, store: TokenStore) -> Any:
     app = new_app()
-    for_sanic.install(app, config, store=store, exempt=EXEMPT)
+    endpoints = {"/auth": TokenEndpoints(config, store)}
+    for_sanic.install(app, config, store=store, exempt=["/login"], endpoints=endpoints)
 
     @app.post("/login")
     async def login(request: SanicRequest) -> HTTPResponse:
@@ -87,7 +87,6 @@ def on_sanic(config: JWTConfig, store: TokenStore) -> Any:
     async def protected(request: SanicRequest, token: Token) -> HTTPResponse:
         return sanic_json(token.user_claims)
 
-    for_sanic.add_token_endpoints(app, TokenEndpoints(config, store))
     return app
 
 
@@ -192,11 +191,3 @@ async def test_a_life(way: Any, opened: Any, tmp_path: Any, clock: HeldClock) ->
     config = JWTConfig(secret_key=SECRET, clock=clock, on_event=events.append)
     async with opened(way[0](config, SQLiteStore(tmp_path / "sessions.db", clock=clock))) as client:
         await live(User(client), clock, events)
-
-
-@pytest.mark.parametrize("prefix", ["auth", "/", "/auth/", "", 7])
-def test_the_prefix_for_sanic(prefix: Any) -> None:
-    """A prefix that is no path is refused."""
-    config = JWTConfig(secret_key=SECRET)
-    with pytest.raises(SettingError, match="prefix"):
-        for_sanic.add_token_endpoints(new_app(), TokenEndpoints(config, MemoryStore()), prefix)

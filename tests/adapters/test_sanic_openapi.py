@@ -17,7 +17,7 @@ from sanic_ext import openapi
 from sanic_ext.extensions.openapi.builders import OperationStore, SpecificationBuilder
 
 from asgi_jwt_claims import BearerHeader, Cookie, JWTConfig, Token, TokenCookies
-from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sanic import install, jwt_required
 from asgi_jwt_claims.sessions import TokenEndpoints
 from asgi_jwt_claims.stores import MemoryStore
 from tests.apps.adapter import asgi_site
@@ -170,9 +170,8 @@ async def test_a_source_of_the_application(app: Any, config: JWTConfig) -> None:
 
 
 async def test_endpoints_under_sanic_ext(app: Any, config: JWTConfig) -> None:
-    """An application that sanic-ext has extended starts with the endpoints: it evaluates the annotations of handlers."""
-    install(app, config, exempt=["/auth/*"])
-    add_token_endpoints(app, TokenEndpoints(config, MemoryStore()))
+    """In an application that sanic-ext has extended the endpoints answer, though it adds routes and injects arguments."""
+    install(app, config, endpoints={"/auth": TokenEndpoints(config, MemoryStore())})
     async with asgi_site(app) as site:
         assert 401 == (await site.get("/auth/sessions")).status_code
 

@@ -25,9 +25,7 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import ForbiddenError, SettingError
-from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
-from asgi_jwt_claims.sessions import TokenEndpoints, start_session
-from asgi_jwt_claims.stores import MemoryStore
+from asgi_jwt_claims.sanic import install, jwt_required
 from tests.adapters.test_sanic import Open, anyio_backend, app, extended, site_of
 from tests.apps.sanic_adapter import failure_of, new_app
 from tests.conftest import HeldClock
@@ -322,65 +320,6 @@ async def test_options_are_checked_first(app: Any, config: JWTConfig) -> None:
     with pytest.raises(SettingError):
         install(app, config, exempt=["login"])
     install(app, config, exempt=["/login"])
-
-
-# Endpoints ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("options", "path"),
-    [
-        ({}, "/auth"),
-        ({"url_prefix": "/api"}, "/api/auth"),
-        ({"url_prefix": "/api", "version": 1}, "/v1/api/auth"),
-        ({"url_prefix": "/api/<tenant>"}, "/api/one/auth"),
-    ],
-)
-@pytest.mark.parametrize("grouped", [False, True])
-async def test_endpoints_on_a_blueprint(
-    app: Any, config: JWTConfig, site_of: Open, options: Any, path: str, grouped: bool
-) -> None:
-    """They answer below whatever stands before the blueprint's routes: its prefix, its version, that of a group."""
-    store = MemoryStore()
-    part = Blueprint("part", **options)
-    add_token_endpoints(part, TokenEndpoints(config, store))
-    if grouped:
-        app.blueprint(Blueprint.group(part, url_prefix="/group"))
-        path = path.replace("/v1", "/v1/group") if "version" in options else f"/group{path}"
-    else:
-        app.blueprint(part)
-    pair = await start_session("alice", config, store)
-    form = {"grant_type": "refresh_token", "refresh_token": pair.refresh_token}
-    headers = {"authorization": f"Bearer {pair.access_token}"}
-    async with site_of(app) as site:
-        assert 200 == (await site.client.post(f"{path}/refresh", data=form)).status_code
-        (session,) = (await site.client.get(f"{path}/sessions", headers=headers)).json()["sessions"]
-        assert 405 == (await site.client.delete(f"{path}/refresh")).status_code
-        assert 404 == (await site.client.get(f"{path}/unknown")).status_code
-        assert 200 == (await site.client.delete(f"{path}/sessions/{session['id']}", headers=headers)).status_code
-        assert 401 == (await site.client.get(f"{path}/sessions", headers=headers)).status_code
-
-
-async def test_endpoints_of_a_guarded_blueprint(app: Any, config: JWTConfig, site_of: Open) -> None:
-    """Where the blueprint is guarded the paths that need no access token are exempt."""
-    store = MemoryStore()
-    part = Blueprint("part", url_prefix="/api")
-    install(part, config, store=store, exempt=["/api/auth/refresh"])
-    add_token_endpoints(part, TokenEndpoints(config, store))
-    app.blueprint(part)
-    pair = await start_session("alice", config, store)
-    form = {"grant_type": "refresh_token", "refresh_token": pair.refresh_token}
-    async with site_of(app) as site:
-        assert 200 == (await site.client.post("/api/auth/refresh", data=form)).status_code
-        assert 401 == (await site.client.get("/api/auth/sessions")).status_code
-
-
-def test_where_endpoints_cannot_be_added(config: JWTConfig) -> None:
-    """What is neither an application nor a blueprint is refused at once."""
-    with pytest.raises(SettingError, match="a Sanic application or a Blueprint"):
-        add_token_endpoints(Blueprint.group(), TokenEndpoints(config, MemoryStore()))  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match=r"must be TokenEndpoints\(config, store\), not JWTConfig"):
-        add_token_endpoints(Blueprint("part"), config)  # type: ignore[arg-type]
 
 
 # Mistakes -------------------------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from asgi_jwt_claims.access import AccessPolicy
 from asgi_jwt_claims.compat import sanic_jwt_extended as compat
 from asgi_jwt_claims.compat.sanic_jwt_extended.manager import settings_of
 from asgi_jwt_claims.errors import RoleRefusedError
-from asgi_jwt_claims.sanic import add_token_endpoints
+from asgi_jwt_claims.sanic import install
 from asgi_jwt_claims.sessions import TokenEndpoints
 from asgi_jwt_claims.stores import MemoryStore
+from tests.raw_asgi import ask, lifespan
 from tests.support import SECRET
 
 NUMBERS = itertools.count()  # Sanic keeps its applications by name
@@ -66,8 +67,11 @@ async def test_a_denied_role_is_denied(role: Any) -> None:
     assert frozenset() == none.roles
 
 
-def test_endpoints_stand_below_the_prefix() -> None:
-    """The routes of the endpoints begin with the characters of the prefix."""
+@pytest.mark.anyio
+async def test_endpoints_stand_below_the_prefix() -> None:
+    """The paths of the endpoints begin with the characters of the prefix."""
     app: Any = sanic.Sanic(f"values_{next(NUMBERS)}")
-    add_token_endpoints(app, TokenEndpoints(JWTConfig(secret_key=SECRET), MemoryStore()), Role.PREFIX)
-    assert ["auth/<path:path>"] == [route.path for route in app.router.routes]
+    config = JWTConfig(secret_key=SECRET)
+    install(app, config, endpoints={Role.PREFIX: TokenEndpoints(config, MemoryStore())})
+    async with lifespan(app):
+        assert 405 == (await ask(app, "/auth/refresh")).status

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key
 from asgi_jwt_claims.jwks import JWKSEndpoint
+from asgi_jwt_claims.oauth import AuthorizationServer, ProtectedResource
 from asgi_jwt_claims.sessions import TokenEndpoints
 from asgi_jwt_claims.stores import MemoryStore
 
@@ -48,9 +49,19 @@ for guarded in (
     of_asgiref(guarded)
     of_starlette(guarded)
 
-for endpoint in (TokenEndpoints(config, MemoryStore()), JWKSEndpoint([Key.generate("ES256")])):
+tokens, keys = TokenEndpoints(config, MemoryStore()), JWKSEndpoint([Key.generate("ES256")])
+resource = ProtectedResource(
+    resource="https://api.example.com", authorization_servers=["https://login.example.com"], resource_name="API"
+)
+server = AuthorizationServer(config, token_endpoints="https://login.example.com/auth", jwks_uri=None)
+
+for endpoint in (tokens, keys, resource, server):
     of_asgiref(endpoint)
     of_starlette(endpoint)
+
+JWTMiddleware(function, config, protected_resource=resource, endpoints={"/auth": tokens, server.path: server})
+JWTMiddleware(function, config, endpoints={"/keys": keys})
+JWTMiddleware(function, config, endpoints={"/other": function})  # type: ignore[dict-item]  # which nothing would guard
 
 JWTMiddleware(config, function)  # type: ignore[arg-type]  # the other way round
 JWTMiddleware("app", config)  # type: ignore[arg-type]

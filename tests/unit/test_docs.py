@@ -208,6 +208,7 @@ def test_the_reference_has_every_public_name() -> None:
         "jwks",
         "keys",
         "middleware",
+        "oauth",
         "responses",
         "sessions",
         "sources",

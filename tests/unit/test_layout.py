@@ -21,7 +21,7 @@ TOP = frozenset(
     re.findall(
         r"\w+",
         "__init__ __main__ _asgi middleware responses starlette fastapi sanic errors runtime jose keys jwks introspection config tokens "
-        "access sources stores auth connections sessions testing cli compat",
+        "access oauth sources stores auth connections sessions testing cli compat",
     )
 )
 """The modules and folders at the top. Each addition is a decision, and gets its name here."""

@@ -21,7 +21,7 @@ from asgi_jwt_claims.sources.header import BearerHeader
 if TYPE_CHECKING:
     from .authenticator import Authenticator
 
-__all__ = ["CORS_INSIDE", "PREFLIGHT_REFUSED", "Exemptions", "PreflightRule", "has_cors"]
+__all__ = ["CORS_INSIDE", "PREFLIGHT_REFUSED", "Exemptions", "PreflightRule", "has_cors", "without_root"]
 
 _MAX_PATH: Final = 8 * 1024  # characters of a path, and bytes of its spelling, beyond which no request is exempt
 _ANY_METHOD: Final = "*"
@@ -73,7 +73,7 @@ class Exemptions:
         if len(path) > _MAX_PATH:
             return False
         root_path = scope.get("root_path")
-        route_path = _without_root(path, root_path) if root_path else path
+        route_path = without_root(path, root_path) if root_path else path
         is_exempt = self._have(route_path, _ANY_METHOD) or (
             self._tell_methods
             and scope["type"] == "http"
@@ -124,7 +124,7 @@ def _parse(rule: object) -> tuple[str, set[str], bool]:
     return (f"{path}/", methods, True) if match["below"] else (path, methods, False)
 
 
-def _without_root(path: str, root_path: str) -> str:
+def without_root(path: str, root_path: str) -> str:
     """The path that a router sees: without the prefix under which a server or a mount has put the application."""
     # Whole segments only, as Starlette's router does. The rest is empty for the root path itself, which no rule matches.
     # A root path that ends with a slash would turn "//login" into "/login".

@@ -16,7 +16,9 @@ from asgi_jwt_claims.sources._credentials import Source, is_source
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from asgi_jwt_claims.oauth import ProtectedResource
     from asgi_jwt_claims.responses import OnError
+    from asgi_jwt_claims.runtime.endpoint import Endpoint
     from asgi_jwt_claims.stores.base import TokenStore
 
 __all__ = [
@@ -56,6 +58,9 @@ class MiddlewareOptions(TypedDict, total=False):
         close_code: The code that a WebSocket is closed with then: 3000 to 4999, 1000 or 1008.
         drain: How many bytes of its body are read, within one second, before an http request is refused: with some
             servers a client that is still sending does not see the response otherwise. 0 if none are.
+        protected_resource: A `ProtectedResource`, whose metadata is answered without a token, and which challenges name.
+        endpoints: Endpoints of this library by path: `{"/auth": TokenEndpoints(config, store)}`. They answer in front of
+            the guard, and demand by themselves what they need; their paths need no `exempt`.
     """
 
     required: bool
@@ -70,6 +75,8 @@ class MiddlewareOptions(TypedDict, total=False):
     end_with_token: bool
     close_code: int
     drain: int
+    protected_resource: ProtectedResource | None
+    endpoints: Mapping[str, Endpoint]
 
 
 class _PolicyOptions(TypedDict, total=False):

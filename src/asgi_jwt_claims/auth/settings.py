@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.config import JWTConfig
@@ -26,12 +27,17 @@ if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive, Scope, Send
     from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.keys.key_set import KeySource
+    from asgi_jwt_claims.oauth import ProtectedResource
+    from asgi_jwt_claims.runtime.endpoint import Endpoint
 
+    from .mounts import Mounts
     from .options import Guard
 
 __all__ = ["MiddlewareSettings", "settings_around", "settings_for_install"]
 
 _CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7.4; 1008: policy violation
+
+_NO_ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({})
 
 
 class MiddlewareSettings(Frozen):
@@ -42,6 +48,7 @@ class MiddlewareSettings(Frozen):
         guard: What the middleware demands of a request.
         exempts_none: Whether every request is authenticated.
         is_preflight: Tells whether a request is a CORS preflight.
+        mounts: The endpoints that answer in front of the guard; None if there are none.
         background: Key sources and a store that have something to do while the application runs.
         warn_of_preflight: Logs, once, that a preflight was refused.
 
@@ -57,6 +64,7 @@ class MiddlewareSettings(Frozen):
     end_with_token: bool
     close_code: int
     drain: int
+    mounts: Mounts | None
     background: tuple[KeySource | TokenStore, ...]
     warn_of_preflight: Callable[[], None]
     _allow_preflight: bool
@@ -79,6 +87,8 @@ class MiddlewareSettings(Frozen):
         end_with_token: bool = True,
         close_code: int = UNAUTHORIZED_CLOSE,
         drain: int = 0,
+        protected_resource: ProtectedResource | None = None,
+        endpoints: Mapping[str, Endpoint] = _NO_ENDPOINTS,
     ) -> None:
         verifier = verifier_for(config)
         configs = (verifier,) if isinstance(verifier, JWTConfig) else tuple(verifier)
@@ -96,8 +106,19 @@ class MiddlewareSettings(Frozen):
         if sources is not DEFAULT_SOURCES:  # each `Cookie()` looks for the cookies of the configuration
             cookies = {config.cookies for config in configs}
             found = tuple(source.bind(cookies) if isinstance(source, Cookie) else source for source in found)
+        mounts = None
+        if endpoints or protected_resource is not None:
+            from .mounts import Mounts  # noqa: PLC0415 -- for few applications, while all would wait for the import
+
+            mounts = Mounts(endpoints, protected_resource, configs)
         responder = ErrorResponder(
-            realm, problem_json=problem_json, on_error=on_error, listeners=verifier.on_event, schemes=schemes_of(found)
+            realm,
+            problem_json=problem_json,
+            on_error=on_error,
+            listeners=verifier.on_event,
+            schemes=schemes_of(found),
+            resource_metadata=None if protected_resource is None else protected_resource.url,
+            scopes=() if protected_resource is None else protected_resource.scopes,
         )
         authenticator = Authenticator(verifier, found, store, responder)
         exemptions = Exemptions(exempt)
@@ -110,6 +131,7 @@ class MiddlewareSettings(Frozen):
             close_code=close_code,
             drain=drain,
             **kept,
+            mounts=mounts,
             background=remote_keys if store is None else (*remote_keys, store),
             warn_of_preflight=functools.cache(lambda: logger().warning(PREFLIGHT_REFUSED)),
             _allow_preflight=allow_preflight,

@@ -30,7 +30,6 @@ from asgi_jwt_claims.connections.asgi import refusal_in
 from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.runtime.log import logger
-from asgi_jwt_claims.runtime.values import plain
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
 from asgi_jwt_claims.tokens.token import Token
 
@@ -40,7 +39,7 @@ with needs("sanic"):
     from sanic.response import HTTPResponse  # noqa: TC002 -- sanic-ext evaluates the annotations of handlers
 
     from ._connections import watch_stream, watch_websocket
-    from ._guard import authenticate, jwt_required, refusals_of, to_response
+    from ._guard import answer_endpoint, authenticate, jwt_required, refusals_of, to_response
     from ._routes import ask_guards, check_routes, document, guard_head
     from ._scope import let_go, prepared_scope
 
@@ -48,12 +47,11 @@ if TYPE_CHECKING:
     from sanic.handlers import ErrorHandler
 
     from asgi_jwt_claims.config import JWTConfig
-    from asgi_jwt_claims.sessions.endpoints import TokenEndpoints
     from asgi_jwt_claims.sources._credentials import Source
 
     GuardRequest = Callable[[Request], Awaitable[HTTPResponse | None]]
 
-__all__ = ["add_token_endpoints", "get_token", "install", "jwt_required"]
+__all__ = ["get_token", "install", "jwt_required"]
 
 _FIRST = 100  # before the application's own request middleware, which may want the token
 _LAST = -10_000  # after the listeners of sanic-ext
@@ -88,8 +86,7 @@ def install(
     """
     _check_target(app)
     settings = settings_for_install(config, options)
-    if settings.drain:
-        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
+    _check_settings(app, settings)
     checked: set[Sanic[Any, Any]] = set()
 
     async def check(app: Sanic[Any, Any]) -> None:
@@ -100,6 +97,9 @@ def install(
     async def guard_request(request: Request) -> HTTPResponse | None:
         if request.app not in checked:  # a server may go on where starting has failed
             await check(request.app)
+        answer = await answer_endpoint(request, settings)
+        if answer is not None:
+            return answer
         error = await authenticate(request, settings)
         try:
             if error is None:
@@ -127,6 +127,16 @@ def install(
     # sanic-ext has been set up by then, by itself or by the application, and looks at its dependencies after this.
     app.before_server_start(_extend, priority=_FIRST)
     _settings[guard_request] = settings
+
+
+def _check_settings(app: object, settings: MiddlewareSettings) -> None:
+    if settings.drain:
+        raise SettingError("leave drain out: Sanic reads the body of a request by itself")
+    if settings.mounts is not None and not isinstance(app, Sanic):
+        raise SettingError(
+            "give endpoints and protected_resource to install(app, ...) of the application: Sanic asks the guard of a "
+            "blueprint for the routes of the blueprint only"
+        )
 
 
 def _keep_background(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSettings) -> None:
@@ -249,36 +259,3 @@ def _watch_connections(app: Sanic[Any, Any] | Blueprint, settings: MiddlewareSet
     if settings.end_with_token:
         # Before all others, so that none of them returns a response after this one.
         app.on_response(watch_stream, priority=-_FIRST)  # type: ignore[no-untyped-call]  # Sanic's own
-
-
-def add_token_endpoints(app: Sanic[Any, Any] | Blueprint, endpoints: TokenEndpoints, prefix: str = "/auth") -> None:
-    """Let `endpoints` answer below `prefix`, in both modes. Sanic cannot mount an ASGI application.
-
-    Args:
-        app: An application or a blueprint that has not started.
-        endpoints: What answers.
-        prefix: Such as `"/auth"`: the application then answers `POST /auth/refresh` and so on, a blueprint below its
-            own prefix. Where `install` demands access tokens, the paths of `/refresh` and `/logout` have to be `exempt`.
-
-    Raises:
-        SettingError: An argument cannot be used.
-    """
-    if not isinstance(app, Sanic | Blueprint):
-        raise SettingError(f"endpoints are added to a Sanic application or a Blueprint, not to {type(app).__name__}")
-    from asgi_jwt_claims.sessions.endpoints import TokenEndpoints  # noqa: PLC0415 -- its caller has imported it, and others have no use for it
-
-    if not isinstance(endpoints, TokenEndpoints):
-        raise SettingError(f"endpoints must be TokenEndpoints(config, store), not {type(endpoints).__name__}")
-    prefix = plain(prefix)
-    if not isinstance(prefix, str) or not prefix.startswith("/") or prefix.endswith("/"):
-        raise SettingError('prefix must be a path such as "/auth"')
-
-    async def respond(request: Request, path: str, **_: Any) -> HTTPResponse:
-        async def read_body(_: int) -> bytes:
-            return request.body  # Sanic has read it, and has its own limit
-
-        scope = {**prepared_scope(request), "path": f"/{path}", "root_path": ""}
-        return to_response(await endpoints.respond(scope, read_body))
-
-    name = f"token_endpoints{prefix.replace('/', '_')}"
-    app.add_route(respond, f"{prefix}/<path:path>", methods=["GET", "POST", "DELETE"], name=name)

@@ -18,7 +18,7 @@ from asgi_jwt_claims.auth.guard import decorator, guard_handler, takes_token
 from asgi_jwt_claims.auth.request import complete_request, let_in
 from asgi_jwt_claims.auth.routes import note_guarded
 from asgi_jwt_claims.auth.state import RequestAuth, request_auth
-from asgi_jwt_claims.responses import close_code
+from asgi_jwt_claims.responses import ErrorResponse, close_code
 
 from ._connections import strip_token, translate_denials, watch_asgi
 from ._routes import RouteGuard, mark
@@ -29,10 +29,17 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.auth.options import Guard
     from asgi_jwt_claims.auth.settings import MiddlewareSettings
     from asgi_jwt_claims.errors import TokenError
-    from asgi_jwt_claims.responses import ErrorResponse
     from asgi_jwt_claims.tokens.token import Token
 
-__all__ = ["WEBSOCKETS", "authenticate", "close_websocket", "jwt_required", "refusals_of", "to_response"]
+__all__ = [
+    "WEBSOCKETS",
+    "answer_endpoint",
+    "authenticate",
+    "close_websocket",
+    "jwt_required",
+    "refusals_of",
+    "to_response",
+]
 
 WEBSOCKETS = (WebsocketImplProtocol, ASGIWebSocket)
 """What a handler gets to speak with: on Sanic's own server, and in ASGI mode."""
@@ -71,11 +78,28 @@ async def authenticate(request: Request, settings: MiddlewareSettings) -> TokenE
     return refusals[settings]
 
 
+async def answer_endpoint(request: Request, settings: MiddlewareSettings) -> HTTPResponse | None:
+    """Return the answer of an endpoint in front of the guard; None if the guard decides."""
+    if settings.mounts is None:
+        return None
+    sent: list[Any] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    if not await settings.mounts.answer(prepared_scope(request), _receive_body(request), send):
+        return None
+    start, body = sent
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in start["headers"])
+    return to_response(ErrorResponse(start["status"], headers, body["body"]))
+
+
 def _receive_form(request: Request) -> Receive | None:
     """Return what the body is received by; None if the handler wants to read it by itself."""
-    if hasattr(getattr(request.route, "handler", None), "is_stream"):
-        return None
+    return None if hasattr(getattr(request.route, "handler", None), "is_stream") else _receive_body(request)
 
+
+def _receive_body(request: Request) -> Receive:
     async def receive() -> MutableMapping[str, Any]:
         await cast("Any", request).receive_body()  # which Sanic would do next, or has done
         return {"type": "http.request", "body": request.body}
@@ -85,7 +109,8 @@ def _receive_form(request: Request) -> Receive | None:
 
 def to_response(answer: ErrorResponse) -> HTTPResponse:
     """Return the answer as a response of Sanic."""
-    return HTTPResponse(answer.body, answer.status, Header(answer.headers))
+    # The last argument is for an empty body, which Sanic would else describe as `None`.
+    return HTTPResponse(answer.body, answer.status, Header(answer.headers), "text/plain")
 
 
 async def close_websocket(request: Request, arguments: Iterable[Any], status: int) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    app = Starlette(routes=[Mount("/auth", TokenEndpoints(config, store))])
+    install(app, config, store=store, endpoints={"/auth": TokenEndpoints(config, store)})
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hmac
 import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import parse_qsl
 
 from asgi_jwt_claims.auth.authenticator import Authenticator
@@ -24,9 +24,9 @@ from asgi_jwt_claims.errors import (
     SettingError,
     TokenError,
     UnavailableError,
-    UnsupportedScopeError,
 )
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, json_response, notify_refused, send_response
+from asgi_jwt_claims.runtime.endpoint import Endpoint
 from asgi_jwt_claims.sources import BearerHeader, Cookie
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.tokens.digests import digest
@@ -38,14 +38,12 @@ from .revocation import check_arguments, end_identity, end_session, revoke_token
 from .rotation import ClaimsLoader, check_client, rotate_refresh_token
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims._asgi import Receive
     from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.stores.base import TokenStore
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["TokenEndpoints"]
-
-ReadBody: TypeAlias = Callable[[int], Awaitable[bytes]]
-"""Reads the body of a request: to its end, or until it is longer than the argument says, in bytes."""
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 20
@@ -53,7 +51,7 @@ _MAX_REST = 4096  # bytes of a form beside its token
 _SESSION_ID = re.compile(r"[0-9a-f]{32}")
 
 
-class TokenEndpoints:
+class TokenEndpoints(Endpoint):
     """Endpoints that refresh tokens, log out, and list sessions, below the path at which this is mounted.
 
     - `POST /refresh`: the refresh request of RFC 6749 section 6, a form with `grant_type=refresh_token`, `refresh_token`
@@ -68,7 +66,8 @@ class TokenEndpoints:
     cookies of `set_token_cookies`, in place of the form or the header; `POST` and `DELETE` then need the CSRF value. New
     tokens come as cookies and not in the body, and logging out removes the cookies. No response may be cached.
 
-    Each path may end with a slash. If a middleware around this demands access tokens, `exempt` `/refresh` and `/logout`.
+    Each path may end with a slash. The option `endpoints` of a middleware mounts this in any framework. Where it is mounted
+    inside of a middleware that demands access tokens, `exempt` `/refresh` and `/logout`.
 
     Args:
         config: The configuration that mints the tokens.
@@ -104,37 +103,19 @@ class TokenEndpoints:
         sources = (BearerHeader(), *self._cookies[1:]) if cookies else ()
         self._authenticator = Authenticator(config, sources, store, ErrorResponder(realm, listeners=config.on_event))
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000, "reason": ""})
-            return
-        if scope["type"] != "http":
-            raise UnsupportedScopeError(f"TokenEndpoints answer http, not {scope['type']!r}; mount them in an app")
+    def answers(self, path: str) -> bool:
+        """Whether it answers a path below the one where it is mounted."""
+        return path.removesuffix("/") in self._ROUTES or path.startswith("/sessions/")
 
-        async def read_body(limit: int) -> bytes:
-            body = bytearray()
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise _GoneError
-                body += message.get("body", b"")
-                if len(body) > limit or not message.get("more_body", False):
-                    return bytes(body)
-
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         try:
-            answer = await self.respond(scope, read_body)
+            answer = await self._respond(scope, receive)
         except _GoneError:
             return
         forget_error(scope)
         await send_response(answer, scope, send)
 
-    async def respond(self, scope: Any, read_body: ReadBody) -> ErrorResponse:
-        """Answer an http scope, for an adapter that does not speak ASGI.
-
-        The path of the scope is taken relative to its `root_path`. `read_body` is awaited with the number of bytes that
-        are wanted at most, and returns the body.
-        """
+    async def _respond(self, scope: Any, receive: Receive) -> ErrorResponse:
         path, root = scope["path"], scope.get("root_path", "")
         if root and path.startswith(f"{root}/"):
             path = path[len(root) :]
@@ -150,7 +131,7 @@ class TokenEndpoints:
             return json_response(405, {"error": "method_not_allowed"}, ("allow", method))
         try:
             if takes_form:
-                return await endpoint(self, scope, await self._form(scope, read_body))
+                return await endpoint(self, scope, await self._form(scope, receive))
             return await self._for_bearer(scope, lambda token: endpoint(self, token, *names))
         except _RequestError as error:
             return error.response
@@ -284,9 +265,9 @@ class TokenEndpoints:
         except TokenError as error:
             return await responder.respond(error, scope)
 
-    async def _form(self, scope: Any, read_body: ReadBody) -> dict[str, str]:
+    async def _form(self, scope: Any, receive: Receive) -> dict[str, str]:
         limit = self._config.max_token_size + _MAX_REST
-        body = await read_body(limit)
+        body = await _read_body(receive, limit)
         if len(body) > limit:
             raise _RequestError("The body is too long.", status=413)
         if not body and self._cookies:
@@ -313,6 +294,18 @@ class TokenEndpoints:
         # A browser must not send a cookie that is of no use with every request.
         forgotten = expired_cookie_headers(self._config) if forget and code == "invalid_grant" else ()
         return json_response(400, {"error": code, "error_description": error.description}, *forgotten)
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """Read a body to its end, or until it is longer than `limit` bytes."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _GoneError
+        body += message.get("body", b"")
+        if len(body) > limit or not message.get("more_body", False):
+            return bytes(body)
 
 
 class _GoneError(Exception):

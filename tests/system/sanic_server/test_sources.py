@@ -30,7 +30,7 @@ from asgi_jwt_claims import (
     set_token_cookies,
     unset_token_cookies,
 )
-from asgi_jwt_claims.sanic import add_token_endpoints, install, jwt_required
+from asgi_jwt_claims.sanic import install, jwt_required
 from asgi_jwt_claims.sessions import TokenEndpoints, csrf_token, start_session
 from asgi_jwt_claims.sources import InsecureWebSocketQuery
 from asgi_jwt_claims.stores import MemoryStore
@@ -310,8 +310,8 @@ async def test_the_scheme_of_the_page(app: Any, config: JWTConfig) -> None:
 async def test_endpoints(app: Any, config: JWTConfig, serve: Serve) -> None:
     """They refresh and log out by cookie alone."""
     store = MemoryStore()
-    install(app, config, store=store, sources=[Cookie(COOKIES)], exempt=["/login", "/auth/refresh", "/auth/logout"])
-    add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
+    endpoints = {"/auth": TokenEndpoints(config, store, cookies=True)}
+    install(app, config, store=store, sources=[Cookie(COOKIES)], exempt=["/login"], endpoints=endpoints)
 
     @app.get("/login")
     async def login(request: Request) -> HTTPResponse:

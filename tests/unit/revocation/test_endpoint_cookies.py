@@ -518,8 +518,8 @@ async def test_below_a_prefix_of_sanic(store: MemoryStore, clock: HeldClock, is_
     config = JWTConfig(secret_key=SECRET, clock=clock, cookies=cookies)
     app = apps.new_app()
     sources = [BearerHeader(), Cookie(cookies)]
-    adapter.install(app, config, store=store, sources=sources, exempt=EXEMPT)
-    adapter.add_token_endpoints(app, TokenEndpoints(config, store, cookies=True))
+    endpoints = {"/auth": TokenEndpoints(config, store, cookies=True)}
+    adapter.install(app, config, store=store, sources=sources, exempt=["/login"], endpoints=endpoints)
 
     async def login(request: Any) -> Any:
         response = sanic.json({})
