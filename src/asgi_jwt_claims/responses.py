@@ -166,10 +166,13 @@ class ErrorResponder:
         attributes = [("realm", self._realm)]
         if error.error is not None:
             attributes += [("error", error.error), ("error_description", error.description)]
-        if isinstance(error, ForbiddenError) and error.scope:
+        if isinstance(error, _OF_A_VALID_TOKEN) and error.scope:
             attributes.append(("scope", error.scope))
-        if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
-            attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
+        if isinstance(error, FreshTokenRequiredError):  # RFC 9470 section 3
+            if error.acr_values:
+                attributes.append(("acr_values", error.acr_values))
+            if error.max_age is not None:
+                attributes.append(("max_age", str(error.max_age)))
         parameters = ", ".join([f'{name}="{value}"' for name, value in attributes])
         # One field for all challenges (RFC 9110 section 11.6.1), since some frameworks keep one value for each name.
         return ", ".join([f"{scheme} {parameters}" for scheme in self._schemes])

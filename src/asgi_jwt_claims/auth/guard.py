@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
 
 from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
-from asgi_jwt_claims.errors import MissingScopeError, NotGuardedError, SettingError
+from asgi_jwt_claims.errors import NotGuardedError, SettingError
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
 from .options import Guard, GuardOptions, takes_options
@@ -184,8 +184,7 @@ def guard_handler(
         error = None if passes_as_preflight else result.refusal(guard)
         if error is not None:
             auth.note(None)  # this answer has to stay
-            if isinstance(error, MissingScopeError):
-                error = naming_scopes(error, (*auth.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
+            error = naming_scopes(error, (*auth.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
             return await refuse(connection, await auth.authenticator.responder.respond(error, scope), args)
         if not passes_as_preflight:
             auth.grant(result, guard)

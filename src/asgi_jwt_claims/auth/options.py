@@ -16,6 +16,7 @@ from asgi_jwt_claims.sources._credentials import Source, is_source
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from asgi_jwt_claims.access.rules import Rule
     from asgi_jwt_claims.responses import OnError
     from asgi_jwt_claims.stores.base import TokenStore
 
@@ -78,6 +79,7 @@ class _PolicyOptions(TypedDict, total=False):
     allow: str | Iterable[str] | None
     deny: str | Iterable[str] | None
     scopes: str | Iterable[str]
+    require: Rule | None
 
 
 class GuardOptions(_PolicyOptions, total=False):
@@ -91,6 +93,7 @@ class GuardOptions(_PolicyOptions, total=False):
         allow: Roles of which the token must have one; a str is one role, an empty collection allows no token.
         deny: Roles of which the token must have none; a str is one role.
         scopes: Scopes that the token must have, all of them; a str is split at spaces.
+        require: A `Rule` that must hold too, such as `Scopes("orders:read") | Roles("support")`.
         check_revocation: Whether a revoked token is refused. False does not help where the middleware demands access
             tokens, since it has asked the store already, unless the path is `exempt`.
         sources: Where to look for the token; empty for wherever the middleware looks. A middleware that demands access

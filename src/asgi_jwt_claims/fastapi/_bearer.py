@@ -27,7 +27,7 @@ from asgi_jwt_claims.auth.request import (
 from asgi_jwt_claims.auth.routes import check_routes
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
-from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
+from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
 from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
@@ -231,8 +231,7 @@ class JWTBearer(SecurityBase):
         error = result.refusal(guard)
         if error is not None:
             auth.note(None)  # this answer has to stay
-            if isinstance(error, MissingScopeError):
-                error = naming_scopes(error, (*self._demanded_by_route(scope), *guard.policy.scopes))
+            error = naming_scopes(error, (*self._demanded_by_route(scope), *guard.policy.scopes))
             answer = await responder.respond(error, scope)
             if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
                 raise WebSocketException(close_code(answer.status)) from error

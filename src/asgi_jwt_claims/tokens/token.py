@@ -30,7 +30,7 @@ ErrorT = TypeVar("ErrorT", bound="TokenError")
 
 
 class TokenFields(NamedTuple):
-    """What a token says. Requests with the same token share it, so nothing but `digest_cache` ever changes.
+    """What a token says. Requests with the same token share it, so nothing but `cache` ever changes.
 
     Handlers get copies of containers: `payload` is parsed and `headers` copied for each request that asks.
     """
@@ -51,7 +51,8 @@ class TokenFields(NamedTuple):
     payload: str
     headers: dict[str, Any]
     claim_names: ClaimNames
-    digest_cache: dict[str | None, Any]
+    cache: dict[Any, Any]
+    """The digests of the token by the names of issuers, and the claims that rules have asked for by their paths."""
     unreadable: tuple[tuple[str, str], ...]
     """What could not be read (`roles`, `scopes`, `fresh`, `session_id`, `jti`), each with the name of its claim."""
     judged: tuple[Any, ...]
@@ -263,8 +264,11 @@ class Granted:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes of the token, and `"authenticated"`, which Starlette gives to every user who has logged in."""
-        return self.token.scopes | {"authenticated"}
+        """The scopes of the token, those that they imply, and `"authenticated"`, which Starlette gives to every user who has logged in."""
+        fields = self.token._verified[0]  # noqa: SLF001 -- what the configuration says is for no handler
+        hierarchy = fields.claim_names.hierarchy
+        scopes = fields.scopes if hierarchy is None else hierarchy.expand(fields.scopes)
+        return scopes | {"authenticated"}
 
 
 class Anonymous:
