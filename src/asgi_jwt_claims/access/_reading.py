@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.config._claim_paths import ABSENT, ClaimPath, find
 from asgi_jwt_claims.config.scopes import SCOPE_TOKEN
@@ -24,9 +24,6 @@ __all__ = [
     "read_some_scopes",
     "unread",
 ]
-
-_UNREADABLE: Final = object()
-"""Stands for the value of a claim that is an array or an object, or that is kept elsewhere."""
 
 
 def read_names(values: Iterable[str], what: str) -> dict[str, None]:
@@ -70,26 +67,23 @@ def evidence_of_unread(use: str, token: Token) -> dict[str, Any]:
     return {"claim": ", ".join(unread(use, fields)), "reason": "cannot be read"}
 
 
-def read_claim(fields: TokenFields, path: ClaimPath) -> Any:
-    """Find a claim as it stood in the token, no matter what handlers have done to their copies."""
-    cache: dict[Any, Any] = fields.cache
-    try:
-        return cache[path]
-    except KeyError:
-        claims = json.loads(fields.payload)
+def read_claim(fields: TokenFields, path: ClaimPath) -> tuple[str, Any]:
+    """Find a claim, and return it with its kind: `str`, `number`, `bool`, `null`, or `other` if it cannot be read.
+
+    It is what stood in the token, no matter what handlers have done to their copies. One that is absent counts as null.
+    """
+    claims = json.loads(fields.payload)
     value = find(claims, path)
-    if isinstance(value, dict | list) or (value is ABSENT and is_elsewhere(claims, path)):
-        value = _UNREADABLE
-    cache[path] = value
-    return value
+    if value is ABSENT:
+        value = claims if is_elsewhere(claims, path) else None
+    found = fields.cache[path] = kind_of(value), value if isinstance(value, str | int | float) else None
+    return found
 
 
 def kind_of(value: object) -> str:
-    """Name the JSON type of a value; empty if it is none that can be compared."""
-    return (
-        ""
-        if not isinstance(value, str | int | float)
-        else type(value).__name__
-        if isinstance(value, str | bool)
-        else "number"
-    )
+    """Name the JSON type of a value that can be compared; `other` if it is an array, an object or no JSON at all."""
+    if value is None:
+        return "null"
+    if isinstance(value, str | bool):
+        return type(value).__name__
+    return "number" if isinstance(value, int | float) else "other"

@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from asgi_jwt_claims.config import MAX_LEEWAY
-from asgi_jwt_claims.config._claim_paths import ABSENT, ClaimPath, as_path, name_of
+from asgi_jwt_claims.config._claim_paths import ClaimPath, as_path, name_of
 from asgi_jwt_claims.config.scopes import SCOPE_TOKEN, are_granted
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import plain
+from asgi_jwt_claims.tokens.token import age_of_login
 
 from ._reading import evidence_of_unread, kind_of, read_claim, read_names, read_some_scopes, unread
 from ._refusals import Alternative, View
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ACR", "AnyScope", "Check", "Claim", "DeniedRoles", "Fresh", "Roles", "Scopes"]
 
 _MAX_LEEWAY: Final = MAX_LEEWAY.total_seconds()
+_KINDS: Final = ("str", "bool", "number")
 
 
 class Scopes(SinglePart):
@@ -50,7 +52,8 @@ class Scopes(SinglePart):
         return self.named_scopes
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:  # noqa: ARG002 -- other parts ask the token
-        if are_granted(self._wanted, fields.scopes, fields.claim_names.hierarchy):
+        # In the usual case without a call.
+        if self._wanted <= fields.scopes or are_granted(self._wanted, fields.scopes, fields.claim_names.hierarchy):
             return True
         return None if fields.unreadable and unread("scopes", fields) else False
 
@@ -82,10 +85,10 @@ class AnyScope(SinglePart):
         vars(self).update(named_scopes=names, _wanted=frozenset(names))
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:  # noqa: ARG002 -- other parts ask the token
-        held, hierarchy = fields.scopes, fields.claim_names.hierarchy
-        if not self._wanted.isdisjoint(held) or (
-            hierarchy is not None and any(hierarchy.grants(held, (scope,)) for scope in self._wanted)
-        ):
+        if not self._wanted.isdisjoint(fields.scopes):
+            return True
+        hierarchy = fields.claim_names.hierarchy
+        if hierarchy is not None and any(hierarchy.grants(fields.scopes, (scope,)) for scope in self._wanted):
             return True
         return None if fields.unreadable and unread("scopes", fields) else False
 
@@ -166,7 +169,7 @@ class Fresh(SinglePart):
         max_age = self.max_age
         if max_age is None:
             return token.fresh
-        age = token.login_age
+        age = age_of_login(fields, token._verified[1])  # noqa: SLF001 -- quicker than the property
         # A login that is yet to come is no clock difference: some providers write milliseconds, which would stay fresh
         # forever.
         return age is not None and -_MAX_LEEWAY <= age <= max_age
@@ -202,8 +205,8 @@ class ACR(SinglePart):
         vars(self).update(acr_values=names, _wanted=frozenset(names))
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:  # noqa: ARG002 -- other parts ask the token
-        value = read_claim(fields, ("acr",))
-        return value in self._wanted if type(value) is str else False if value is ABSENT or value is None else None
+        kind, value = fields.cache.get(("acr",)) or read_claim(fields, ("acr",))
+        return value in self._wanted if kind == "str" else False if kind == "null" else None
 
     def given(self, view: View, outcome: bool) -> bool:
         return outcome if view.age is None else view.acr in self._wanted
@@ -231,16 +234,16 @@ class Claim(SinglePart):
 
     _path: ClaimPath
     _values: frozenset[tuple[str, str | float]]
-    _kinds: frozenset[str]
+    _readable: frozenset[str]
 
     def __init__(self, name: str | tuple[str, ...], value: str | float | set[Any] | frozenset[Any]) -> None:
         path = as_path(name, "Claim")
         given = value if isinstance(value, set | frozenset) else (value,)
         values = frozenset([(kind_of(one), one) for one in map(plain, given)])
-        if not values or not all(kind for kind, _ in values):
+        if not values or not all(kind in _KINDS for kind, _ in values):
             raise SettingError(f"Claim must be given a str, a number, a bool or a non-empty set of them, not {value!r}")
         super().__init__(path, values)
-        vars(self).update(_path=path, _values=values, _kinds=frozenset([kind for kind, _ in values]))
+        vars(self).update(_path=path, _values=values, _readable=frozenset(["null", *(kind for kind, _ in values)]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Claim, (self._path, {one for _, one in self._values})
@@ -252,11 +255,8 @@ class Claim(SinglePart):
         return f"Claim({name!r}, {value})"
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:  # noqa: ARG002 -- other parts ask the token
-        value = read_claim(fields, self._path)
-        if value is ABSENT or value is None:
-            return False
-        kind = kind_of(value)
-        return (kind, value) in self._values if kind in self._kinds else None
+        found = fields.cache.get(self._path) or read_claim(fields, self._path)
+        return True if found in self._values else False if found[0] in self._readable else None
 
     def evidence(self, token: Token) -> dict[str, Any]:  # noqa: ARG002 -- others say which claims they are
         return {"claim": name_of(self._path), "reason": "cannot be read"}

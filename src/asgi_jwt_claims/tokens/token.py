@@ -10,7 +10,7 @@ from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.strict_json import copy_json
 from asgi_jwt_claims.runtime.values import Frozen
 
-__all__ = ["Anonymous", "Granted", "NotAParameter", "Token", "TokenFields", "about", "facts_of"]
+__all__ = ["Anonymous", "Granted", "NotAParameter", "Token", "TokenFields", "about", "age_of_login", "facts_of"]
 
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
@@ -140,10 +140,7 @@ class Token(Frozen, Generic[ClaimsT]):
         A refreshed token is never fresh, however recent the login was. For tokens of a provider, which have no `fresh`
         claim, `auth_time` alone counts (RFC 9470 section 5).
         """
-        fields, verified_at, _ = self._verified
-        if fields.authenticated_at is None or (fields.fresh is not None and not self.fresh):
-            return None
-        return verified_at - fields.authenticated_at
+        return age_of_login(*self._verified[:2])
 
     @property
     def session_id(self) -> str | None:
@@ -217,6 +214,14 @@ class Token(Frozen, Generic[ClaimsT]):
     def display_name(self) -> str:
         """The identity as text."""
         return str(self.identity)
+
+
+def age_of_login(fields: TokenFields, verified_at: float) -> float | None:
+    """See `Token.login_age`."""
+    fresh_until, authenticated_at = fields.fresh, fields.authenticated_at
+    if authenticated_at is None or (fresh_until is not None and not verified_at < fresh_until):
+        return None
+    return verified_at - authenticated_at
 
 
 _CONTAINERS: dict[str, Callable[[TokenFields], Any]] = {
