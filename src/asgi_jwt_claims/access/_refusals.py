@@ -10,7 +10,7 @@ with what the client would get, so that the answer always helps, and names nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from asgi_jwt_claims.config.scopes import ScopeHierarchy, are_granted
@@ -104,7 +104,7 @@ class Part(Protocol):
     def given(self, view: View, outcome: bool) -> bool:
         """Whether the part would hold for another token, if `outcome` is what it says of the one at hand."""
 
-    def helps(self) -> Iterable[Alternative]:
+    def helps(self) -> Sequence[Alternative]:
         """Return what would let the part hold."""
 
     def evidence(self, token: Token) -> dict[str, Any]:
@@ -178,7 +178,8 @@ def refusal_of(rule: Whole, token: Token, outcomes: Outcomes) -> TokenError:
         error = _error_for(alternative, parts, token, holds, evidence)
         if error is not None:
             return about(error, token)
-    if all(part.is_of_roles for part, _ in unmet):
+    beyond = [part for part, wanted in unmet if not (wanted and part.helps())]
+    if beyond and all(part.is_of_roles for part in beyond):
         return about(RoleRefusedError(roles=", ".join(sorted(token.roles)), **evidence), token)
     return about(ForbiddenError(**evidence), token)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,7 +60,7 @@ class Scopes(SinglePart):
     def given(self, view: View, outcome: bool) -> bool:
         return outcome if view.scopes is None else are_granted(self._wanted, view.scopes, view.hierarchy)
 
-    def helps(self) -> Iterable[Alternative]:
+    def helps(self) -> Sequence[Alternative]:
         return (Alternative(self.named_scopes),)
 
     def evidence(self, token: Token) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class AnyScope(SinglePart):
             return outcome
         return any(are_granted(frozenset((scope,)), held, hierarchy) for scope in self._wanted)
 
-    def helps(self) -> Iterable[Alternative]:
+    def helps(self) -> Sequence[Alternative]:
         return [Alternative((scope,)) for scope in self.named_scopes]
 
     def evidence(self, token: Token) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Fresh(SinglePart):
     def given(self, view: View, outcome: bool) -> bool:
         return outcome if view.age is None else self.max_age is None or view.age <= self.max_age
 
-    def helps(self) -> Iterable[Alternative]:
+    def helps(self) -> Sequence[Alternative]:
         return (Alternative(login=True, max_age=self.max_age),)
 
     def evidence(self, token: Token) -> dict[str, Any]:
@@ -211,7 +211,7 @@ class ACR(SinglePart):
     def given(self, view: View, outcome: bool) -> bool:
         return outcome if view.age is None else view.acr in self._wanted
 
-    def helps(self) -> Iterable[Alternative]:
+    def helps(self) -> Sequence[Alternative]:
         return (Alternative(login=True, acr=self.acr_values),)
 
     def evidence(self, token: Token) -> dict[str, Any]:  # noqa: ARG002 -- others say which claims they are
@@ -238,10 +238,10 @@ class Claim(SinglePart):
 
     def __init__(self, name: str | tuple[str, ...], value: str | float | set[Any] | frozenset[Any]) -> None:
         path = as_path(name, "Claim")
-        given = value if isinstance(value, set | frozenset) else (value,)
-        values = frozenset([(kind_of(one), one) for one in map(plain, given)])
-        if not values or not all(kind in _KINDS for kind, _ in values):
+        given = [*map(plain, value if isinstance(value, set | frozenset) else (value,))]
+        if not given or not all(kind_of(one) in _KINDS for one in given):
             raise SettingError(f"Claim must be given a str, a number, a bool or a non-empty set of them, not {value!r}")
+        values = frozenset([(kind_of(one), one) for one in given])
         super().__init__(path, values)
         vars(self).update(_path=path, _values=values, _readable=frozenset(["null", *(kind for kind, _ in values)]))
 

@@ -7,7 +7,7 @@ all parts are asked for each token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from asgi_jwt_claims.errors import SettingError
@@ -74,20 +74,16 @@ class Rule(Frozen):
             FreshTokenRequiredError: A login helps: 401 with `acr_values` and `max_age` (RFC 9470 section 3), and with
                 `scope` if scopes are missing too.
             MissingScopeError: Further scopes help: 403 with all scopes that are needed (RFC 6750 section 3.1).
-            RoleRefusedError: Nothing but roles are in the way (403).
+            RoleRefusedError: Roles are in the way, and nothing else that a client cannot ask for (403).
             ForbiddenError: Anything else is in the way (403).
         """
         fields = token._verified[0]  # noqa: SLF001 -- what decides is read where no handler can change it
-        if self.asks_application:
-            # The functions of the application are called once: they take time, and may change their minds.
-            outcomes = {part: part.test(token, fields) for part, _ in self.literals()}
-            if self.outcome(outcomes.__getitem__) is True:
-                return
-        elif self.test(token, fields) is True:
+        if not self.asks_application and self.test(token, fields) is True:
             return
-        else:
-            outcomes = {part: part.test(token, fields) for part, _ in self.literals()}
-        raise refusal_of(self, token, outcomes)
+        # Functions of the application are called once: they take time, and may change their minds.
+        outcomes = {part: part.test(token, fields) for part in dict.fromkeys(part for part, _ in self.literals())}
+        if not self.asks_application or self.outcome(outcomes.__getitem__) is not True:
+            raise refusal_of(self, token, outcomes)
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:
         """Return whether the rule holds for a token; None if it cannot be decided."""
@@ -239,7 +235,7 @@ class SinglePart(Rule):
     def given(self, view: View, outcome: bool) -> bool:  # noqa: ARG002 -- others go by what the client gets
         return outcome
 
-    def helps(self) -> Iterable[Alternative]:
+    def helps(self) -> Sequence[Alternative]:
         return ()
 
     def evidence(self, token: Token) -> dict[str, Any]:
