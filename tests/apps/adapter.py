@@ -21,6 +21,7 @@ from asgi_jwt_claims import (
     set_token_cookies,
     unset_token_cookies,
 )
+from asgi_jwt_claims.access import ACR, Fresh, Roles, Scopes
 from asgi_jwt_claims.sessions import csrf_token
 from tests import raw_asgi
 
@@ -75,6 +76,10 @@ async def optional_admin(request: Request, token: Token) -> Response:
 @jwt_required(scopes="read write")
 async def scoped(request: Request, token: Token) -> Response:
     return reply({"identity": token.identity, "scopes": sorted(token.scopes)})
+
+@jwt_required(require=Scopes("read") & (Roles("ADMIN") | ACR("gold", "silver") & Fresh(max_age=300)))
+async def ruled(request: Request, token: Token) -> Response:
+    return reply({"identity": token.identity})
 
 @jwt_required(sources=[Cookie()])
 async def by_cookie(request: Request, token: Token) -> Response:
@@ -132,6 +137,7 @@ ROUTES = (
     "unbanned",
     "optional_admin",
     "scoped",
+    "ruled",
     "unguarded",
     "perhaps",
     "current",
@@ -150,7 +156,18 @@ WEBSOCKETS: dict[str, dict[str, Any]] = {
 """The rules of websocket routes, by path."""
 
 
-OF_THE_LIBRARY = (BearerHeader, Cookie, create_token_pair, csrf_token, set_token_cookies, unset_token_cookies)
+OF_THE_LIBRARY = (
+    ACR,
+    BearerHeader,
+    Cookie,
+    Fresh,
+    Roles,
+    Scopes,
+    create_token_pair,
+    csrf_token,
+    set_token_cookies,
+    unset_token_cookies,
+)
 
 
 def handlers(**names: Any) -> dict[str, Any]:

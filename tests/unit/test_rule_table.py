@@ -137,34 +137,47 @@ def read_names(value: Any, use: str) -> tuple[set[str], bool]:
     return good, len(good) == len(found)
 
 
-def part_says(name: str, argument: Any, claims: dict[str, Any]) -> bool | None:
-    """What a single part says of claims."""
-    if name in ("Scopes", "AnyScope", "Roles"):
-        use = "roles" if name == "Roles" else "scope"
-        held, is_read = read_names(claims.get(use, ABSENT), use)
-        if use == "scope":
-            held = set().union(*[IMPLIED.get(scope, set()) for scope in held])
-        holds = all(one in held for one in argument) if name == "Scopes" else any(one in held for one in argument)
-        return True if holds else False if is_read else None
-    if name == "Fresh":
-        fresh, login = claims.get("fresh", False), claims.get("auth_time", ABSENT)
-        if isinstance(fresh, str) or isinstance(login, str):
-            return None
-        is_fresh = fresh is True or (fresh is not False and fresh > NOW)
-        if argument is None:
-            return is_fresh
-        if login is ABSENT and is_fresh:
-            login = NOW  # `iat`
-        return login is not ABSENT and ("fresh" not in claims or is_fresh) and -300 <= NOW - login <= argument
-    if name == "Check":
-        return ANSWERS[argument]
+def scopes_say(name: str, argument: Any, claims: dict[str, Any]) -> bool | None:
+    """What `Scopes`, `AnyScope` and `Roles` say of claims."""
+    use = "roles" if name == "Roles" else "scope"
+    held, is_read = read_names(claims.get(use, ABSENT), use)
+    if use == "scope":
+        held = set().union(*[IMPLIED.get(scope, set()) for scope in held])
+    holds = all(one in held for one in argument) if name == "Scopes" else any(one in held for one in argument)
+    return True if holds else False if is_read else None
+
+
+def fresh_says(max_age: int | None, claims: dict[str, Any]) -> bool | None:
+    """What `Fresh` says of claims."""
+    fresh, login = claims.get("fresh", False), claims.get("auth_time", ABSENT)
+    if isinstance(fresh, str) or isinstance(login, str):
+        return None
+    is_fresh = fresh is True or (fresh is not False and fresh > NOW)
+    if max_age is None:
+        return is_fresh
+    if login is ABSENT and is_fresh:
+        login = NOW  # `iat`
+    return login is not ABSENT and ("fresh" not in claims or is_fresh) and -300 <= NOW - login <= max_age
+
+
+def claim_says(name: str, argument: Any, claims: dict[str, Any]) -> bool | None:
+    """What `ACR` and `Claim` say of claims."""
     value = claims.get("acr" if name == "ACR" else "plan")
     if value is None:
         return False
     if name == "ACR":
         return value in argument if isinstance(value, str) else None
-    kinds = [kind for kind in (bool, str, (int, float)) if isinstance(value, kind) and isinstance(argument, kind)]
-    return None if not kinds or (isinstance(value, bool) != isinstance(argument, bool)) else value == argument
+    kinds = [kind for kind in (str, (int, float)) if isinstance(value, kind) and isinstance(argument, kind)]
+    return value == argument if kinds and isinstance(value, bool) == isinstance(argument, bool) else None
+
+
+def part_says(name: str, argument: Any, claims: dict[str, Any]) -> bool | None:
+    """What a single part says of claims."""
+    if name in ("Scopes", "AnyScope", "Roles"):
+        return scopes_say(name, argument, claims)
+    if name == "Fresh":
+        return fresh_says(argument, claims)
+    return ANSWERS[argument] if name == "Check" else claim_says(name, argument, claims)
 
 
 def says(rule: Described, claims: dict[str, Any]) -> bool | None:
@@ -260,6 +273,8 @@ def is_plain(rule: Described) -> bool:
 @given(rules, readable)
 @example(("&", ("AnyScope", ("a", "d")), ("Scopes", ("d",))), {})
 @example(("&", ("ACR", ("gold",)), ("Fresh", 100)), {"acr": "gold"})
+@example(("|", ("Fresh", 100), ("Fresh", None)), {})
+@example(("|", ("&", ("ACR", ("gold",)), ("Fresh", 100)), ("Fresh", 100)), {})
 def test_a_refusal_names_exactly_what_helps(rule: Described, claims: dict[str, Any]) -> None:
     """What a challenge names lets the token pass, less does not, and a challenge that names nothing has nothing to name."""
     # S116
@@ -281,6 +296,7 @@ def test_a_refusal_names_exactly_what_helps(rule: Described, claims: dict[str, A
     assert suffices(made, wish, claims)
     assert not wish.login or not suffices(made, wish._replace(login=False), claims)
     assert wish.max_age is None or not suffices(made, wish._replace(max_age=None), claims)
+    assert not wish.levels or not suffices(made, wish._replace(levels=()), claims)
     for scope in wish.scopes or ():
         assert not suffices(made, wish._replace(scopes=wish.scopes - {scope}), claims)  # type: ignore[operator]
     if wish.scopes is not None:

@@ -418,7 +418,11 @@ STALE = {"auth_time": NOW - 1000, "fresh": True}
         (AnyScope("a", "b") & Scopes("b"), {}, ("MissingScope", 'scope="b"')),
         (AnyScope("a", "b") & Scopes("c"), {"scope": "b"}, ("MissingScope", 'scope="b c"')),
         (AnyScope("a", "b") & Scopes("c"), {"scope": "a b"}, ("MissingScope", 'scope="a c"')),
-        (Fresh(300) | Fresh(60), {}, ("FreshTokenRequired", 'max_age="300"')),
+        (Fresh(60) | Fresh(300), {}, ("FreshTokenRequired", 'max_age="300"')),
+        (Fresh(60) | Fresh(), {}, ("FreshTokenRequired", "")),
+        (Fresh(60) | ACR("gold"), {}, ("FreshTokenRequired", 'max_age="60"')),
+        (ACR("gold") | Fresh(60), {}, ("FreshTokenRequired", 'acr_values="gold"')),
+        (ACR("gold") & Fresh(60) | Fresh(60), {}, ("FreshTokenRequired", 'max_age="60"')),
         # What the login at hand has, and another one may lack.
         (ACR("gold") & Fresh(), {"acr": "gold"}, ("FreshTokenRequired", 'acr_values="gold"')),
         (ACR("gold") | Scopes("a"), {"acr": "tin"}, ("FreshTokenRequired", 'acr_values="gold"')),

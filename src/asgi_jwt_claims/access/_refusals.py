@@ -220,7 +220,8 @@ def _login_for(
 ) -> tuple[float | None, tuple[str, ...]] | None:
     """Return the age and the values of `acr` that a login needs, none if any will do; None if no login is enough.
 
-    What the login at hand has, and the rule needs, another login may lack. So it is asked for as well.
+    What the login at hand has, and the rule needs, another login may lack. So it is asked for as well; but nothing that the
+    rule holds without.
     """
     if not asked.login:
         return (None, ()) if holds(None, None) else None
@@ -228,13 +229,14 @@ def _login_for(
     def fits(max_age: float | None, acr: str | None) -> bool:
         return holds(0, acr) and holds(math.inf if max_age is None else max_age, acr)
 
-    most = math.inf if asked.max_age is None else asked.max_age
-    lower = {part.max_age for part in parts if part.max_age is not None and part.max_age < most}
     named = dict.fromkeys(value for part in parts for value in part.acr_values)
-    for max_age in (asked.max_age, *sorted(lower, reverse=True)):
-        if asked.acr is None and fits(max_age, None):
+    ages = {part.max_age for part in parts if part.max_age is not None}
+    for max_age in (None, *sorted(ages, reverse=True)):
+        if fits(max_age, None):
             return max_age, ()
-        values = tuple(value for value in asked.acr or named if fits(max_age, value))
+        # Another alternative, which comes later, may ask for an older login and another `acr`.
+        is_enough = asked.max_age is None or (max_age is not None and max_age <= asked.max_age)
+        values = tuple(value for value in asked.acr or (named if is_enough else ()) if fits(max_age, value))
         if values:
             return max_age, values
     return None

@@ -37,6 +37,7 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.responses import ErrorResponder
 from tests.apps.adapter import ROUTES, Adapter
 from tests.conftest import HeldClock
+from tests.forging import forge
 from tests.raw_asgi import bearer
 
 pytestmark = pytest.mark.anyio
@@ -252,6 +253,26 @@ async def test_scopes(adapter: Adapter, config: JWTConfig, required: bool) -> No
             raw = create_access_token("alice", config, scope=scope)
             is_answer(await site.get("/scoped", raw), MissingScopeError(scope="read write"))
         is_answer(await site.get("/scoped"), MissingTokenError())
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_a_rule(adapter: Adapter, config: JWTConfig, required: bool) -> None:
+    """A rule lets pass what it says, and one answer names all that is missing: a login and scopes, or scopes alone."""
+    # S116
+    step_up: dict[str, Any] = {"acr_values": "gold silver", "max_age": 300}
+    refused: list[tuple[dict[str, Any], TokenError]] = [
+        ({}, FreshTokenRequiredError(scope="read", **step_up)),
+        ({"scope": "read", "acr": "tin", "fresh": True}, FreshTokenRequiredError(**step_up)),
+        ({"scope": "read", "acr": "gold"}, FreshTokenRequiredError(**step_up)),
+        ({"roles": "ADMIN"}, MissingScopeError(scope="read")),
+        ({"scope": "read", "roles": "ADMIN", "acr": ["gold"]}, FreshTokenRequiredError(acr_values="gold silver")),
+    ]
+    async with adapter.open(config, required=required) as site:
+        for claims in ({"scope": "read", "roles": ["ADMIN"]}, {"scope": "read x", "acr": "silver", "fresh": True}):
+            assert {"identity": "alice"} == (await site.get("/ruled", forge(claims))).json()
+        for claims, error in refused:
+            is_answer(await site.get("/ruled", forge(claims)), error)
+        is_answer(await site.get("/ruled"), MissingTokenError())
 
 
 async def test_optional(adapter: Adapter, config: JWTConfig, clock: HeldClock, alice: str) -> None:
