@@ -30,9 +30,11 @@ class Rule(Frozen):
 
     arguments: tuple[Any, ...]
     asks_application: bool = False
+    parts: tuple[Part, ...]
+    _hash: int
 
     def __init__(self, *arguments: Any) -> None:
-        vars(self).update(arguments=arguments)
+        vars(self).update(arguments=arguments, _hash=hash((type(self), arguments)))
 
     def __and__(self, other: Rule) -> Rule:
         return _All(*_members(_All, self), *_members(_All, other)) if isinstance(other, Rule) else NotImplemented
@@ -50,7 +52,7 @@ class Rule(Frozen):
         return isinstance(other, Rule) and type(self) is type(other) and self.arguments == other.arguments
 
     def __hash__(self) -> int:
-        return hash((type(self), self.arguments))
+        return self._hash
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.arguments
@@ -80,8 +82,8 @@ class Rule(Frozen):
         fields = token._verified[0]  # noqa: SLF001 -- what decides is read where no handler can change it
         if not self.asks_application and self.test(token, fields) is True:
             return
-        # Functions of the application are called once: they take time, and may change their minds.
-        outcomes = {part: part.test(token, fields) for part in dict.fromkeys(part for part, _ in self.literals())}
+        # Each part once: functions of the application take time, and may change their minds.
+        outcomes = {part: part.test(token, fields) for part in self.parts}
         if not self.asks_application or self.outcome(outcomes.__getitem__) is not True:
             raise refusal_of(self, token, outcomes)
 
@@ -120,8 +122,11 @@ class _Several(Rule):
 
     def __init__(self, *rules: Rule) -> None:
         super().__init__(*rules)
-        asks = any(rule.asks_application for rule in rules)
-        vars(self).update(_tests=tuple([rule.test for rule in rules]), asks_application=asks)
+        vars(self).update(
+            _tests=tuple([rule.test for rule in rules]),
+            parts=tuple(dict.fromkeys(part for rule in rules for part in rule.parts)),
+            asks_application=any(rule.asks_application for rule in rules),
+        )
 
     def __repr__(self) -> str:
         # `&` binds more closely than `|`.
@@ -192,7 +197,7 @@ class _Not(Rule):
 
     def __init__(self, rule: Rule) -> None:
         super().__init__(rule)
-        vars(self).update(asks_application=rule.asks_application)
+        vars(self).update(parts=rule.parts, asks_application=rule.asks_application)
 
     def __invert__(self) -> Rule:
         return self.arguments[0]
@@ -231,6 +236,10 @@ class SinglePart(Rule):
     max_age: float | None = None
     acr_values: tuple[str, ...] = ()
     is_of_roles = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        vars(self).update(parts=(self,))
 
     def given(self, view: View, outcome: bool) -> bool:  # noqa: ARG002 -- others go by what the client gets
         return outcome
