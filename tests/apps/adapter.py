@@ -18,6 +18,7 @@ from asgi_jwt_claims import (
     create_token_pair,
     current_token,
     get_token,
+    require,
     set_token_cookies,
     unset_token_cookies,
 )
@@ -114,6 +115,13 @@ async def logout(request: Request) -> Response:
 async def unguarded(request: Request) -> Response:
     return reply({"identity": get_token(request).identity})
 
+async def asking(request: Request) -> Response:
+    token = require(request, Roles("ADMIN") | Scopes("read"), scopes="write")
+    return reply({"identity": token.identity})
+
+def asking_sync(request: Request) -> Response:
+    return reply({"identity": require(request, allow="ADMIN").identity})
+
 async def perhaps(request: Request) -> Response:
     token = get_token(request, optional=True)
     return reply({"identity": token and token.identity})
@@ -139,6 +147,8 @@ ROUTES = (
     "scoped",
     "ruled",
     "unguarded",
+    "asking",
+    "asking_sync",
     "perhaps",
     "current",
 )
@@ -165,6 +175,7 @@ OF_THE_LIBRARY = (
     Scopes,
     create_token_pair,
     csrf_token,
+    require,
     set_token_cookies,
     unset_token_cookies,
 )
