@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = (
     "core",
     "requests",
+    "rules",
     "anonymous",
     "growth",
     "remote",

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from asgi_jwt_claims import JWTConfig, Token, verify_token_async
-from asgi_jwt_claims.config._provider_table import PROVIDERS
-from asgi_jwt_claims.config._providers import Claim, Provider
+from asgi_jwt_claims.config.presets.settings import Claim, Provider
+from asgi_jwt_claims.config.presets.table import PROVIDERS
 from asgi_jwt_claims.jwks import FetchResponse
 from tests.corpus.providers import SHAPES, Claims, Shape, changed
 from tests.corpus.signers import Signer, ecdsa, rsa_pkcs1

@@ -171,14 +171,17 @@ class ErrorResponder:
         attributes = [("realm", self._realm)]
         if error.error is not None:
             attributes += [("error", error.error), ("error_description", error.description)]
-        if isinstance(error, ForbiddenError) and error.scope:
+        if isinstance(error, _OF_A_VALID_TOKEN) and error.scope:
             attributes.append(("scope", error.scope))
         elif (
             self._scope and error.status == MissingTokenError.status and not isinstance(error, FreshTokenRequiredError)
         ):
             attributes.append(("scope", self._scope))
-        if isinstance(error, FreshTokenRequiredError) and error.max_age is not None:
-            attributes.append(("max_age", str(error.max_age)))  # RFC 9470 section 3
+        if isinstance(error, FreshTokenRequiredError):  # RFC 9470 section 3
+            if error.acr_values:
+                attributes.append(("acr_values", error.acr_values))
+            if error.max_age is not None:
+                attributes.append(("max_age", str(error.max_age)))
         if self._resource_metadata is not None:
             attributes.append(("resource_metadata", self._resource_metadata))  # RFC 9728 section 5.1
         parameters = ", ".join([f'{name}="{value}"' for name, value in attributes])

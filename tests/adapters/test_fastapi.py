@@ -28,6 +28,7 @@ from asgi_jwt_claims import (
     get_token,
 )
 from asgi_jwt_claims import fastapi as adapter
+from asgi_jwt_claims.access import AnyScope, Roles, ScopeHierarchy
 from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MissingScopeError,
@@ -359,6 +360,27 @@ async def test_security_scopes(app: Any, config: JWTConfig) -> None:
     without = await ask(app, "/nested", bearer(create_access_token("alice", config, scope="own inner outer")))
     assert 403 == without.status
     assert without.headers["www-authenticate"].endswith('scope="router own outer inner"')
+
+
+async def test_security_scopes_and_rules(app: Any, config: JWTConfig) -> None:
+    """The scopes of `Security` are granted by those that imply them, and stand beside the rule of the guard."""
+    hierarchy = ScopeHierarchy({"orders:admin": ["orders:write"], "orders:write": ["orders:read"]}, wildcards=True)
+    config = config.replace(scope_hierarchy=hierarchy)
+    guard = JWTBearer(config, require=AnyScope("reports", "orders:admin") | Roles("support"))
+
+    @app.get("/orders")
+    async def handler(token: Annotated[Token, Security(guard, scopes=["orders:read"])]) -> Any:
+        return {"identity": token.identity}
+
+    for claims in ({"scope": "orders:admin"}, {"scope": "orders:*"}, {"scope": "orders:write", "roles": "support"}):
+        assert ADMIT == (await ask(app, "/orders", bearer(create_access_token("alice", config, **claims)))).json
+    for claims, named in (
+        ({"scope": "orders:write"}, {"orders:read", "reports"}),
+        ({"scope": "reports"}, {"orders:read", "reports"}),
+        ({"roles": "support"}, {"orders:read"}),
+    ):
+        refusal = await ask(app, "/orders", bearer(create_access_token("alice", config, **claims)))
+        assert named == scopes_named(refusal)
 
 
 def scopes_named(answer: Any) -> set[str]:

@@ -24,6 +24,7 @@ from asgi_jwt_claims import (
     Token,
     TokenPair,
     create_access_token,
+    require,
     verify_token,
 )
 from asgi_jwt_claims import fastapi as on_fastapi
@@ -187,6 +188,7 @@ def registered(dependency: Any) -> None:
         (jwt_required(fresh=True), "token: CurrentToken"),
         (on_starlette.jwt_required, "token: CurrentToken"),
         (core_get_token, "get_token of asgi_jwt_claims.fastapi"),
+        (require, "token: CurrentToken"),
         (on_starlette.get_token, "get_token of asgi_jwt_claims.fastapi"),
     ],
 )

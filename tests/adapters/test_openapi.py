@@ -18,6 +18,7 @@ from asgi_jwt_claims import (
     TokenCookies,
     WebSocketProtocol,
 )
+from asgi_jwt_claims.access import AnyScope, Scopes
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.fastapi import (
     CurrentToken,
@@ -345,3 +346,29 @@ def test_webhooks_and_callbacks(config: JWTConfig) -> None:
         operations = found["webhooks"] if where == "webhook" else found["paths"]["/order"]["post"]["callbacks"]
         assert "JWTBearer" in json.dumps(operations)
         assert {"JWTBearer": BEARER, "JWTCookie": COOKIE} == found["components"]["securitySchemes"]
+
+
+# Scopes ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_the_scopes_of_guards(config: JWTConfig, is_installed: bool) -> None:
+    """An operation names the scopes of `Security` and those without which its guards let no token in; a login offers them."""
+    app = FastAPI()
+    if is_installed:
+        install(app, config, exempt=["/login"])
+    else:
+        describe_guards(app)
+    login = JWTBearer(None if is_installed else config, token_url="login", require=Scopes("a") & AnyScope("b", "c"))
+
+    @app.get("/")
+    async def handler(token: Annotated[Any, Security(login, scopes=["d"])]) -> None: ...
+
+    @app.get("/other")
+    @jwt_required(scopes="x y", sources=[BearerHeader(), Cookie()])
+    async def other() -> None: ...
+
+    for _ in range(2):
+        assert [{"JWTPassword-login": ["d", "a"]}] == security(app)
+        assert [{"JWTBearer": ["x", "y"]}, {"JWTCookie": ["x", "y"]}] == security(app, "/other")
+        assert {"a": "", "d": ""} == schemes(app)["JWTPassword-login"]["flows"]["password"]["scopes"]

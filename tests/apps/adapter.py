@@ -18,9 +18,11 @@ from asgi_jwt_claims import (
     create_token_pair,
     current_token,
     get_token,
+    require,
     set_token_cookies,
     unset_token_cookies,
 )
+from asgi_jwt_claims.access import ACR, Fresh, Roles, Scopes
 from asgi_jwt_claims.sessions import csrf_token
 from tests import raw_asgi
 
@@ -76,6 +78,10 @@ async def optional_admin(request: Request, token: Token) -> Response:
 async def scoped(request: Request, token: Token) -> Response:
     return reply({"identity": token.identity, "scopes": sorted(token.scopes)})
 
+@jwt_required(require=Scopes("read") & (Roles("ADMIN") | ACR("gold", "silver") & Fresh(max_age=300)))
+async def ruled(request: Request, token: Token) -> Response:
+    return reply({"identity": token.identity})
+
 @jwt_required(sources=[Cookie()])
 async def by_cookie(request: Request, token: Token) -> Response:
     return reply({"identity": token.identity, "source": token.source})
@@ -109,6 +115,13 @@ async def logout(request: Request) -> Response:
 async def unguarded(request: Request) -> Response:
     return reply({"identity": get_token(request).identity})
 
+async def asking(request: Request) -> Response:
+    token = require(request, Roles("ADMIN") | Scopes("read"), scopes="write")
+    return reply({"identity": token.identity})
+
+def asking_sync(request: Request) -> Response:
+    return reply({"identity": require(request, allow="ADMIN").identity})
+
 async def perhaps(request: Request) -> Response:
     token = get_token(request, optional=True)
     return reply({"identity": token and token.identity})
@@ -132,7 +145,10 @@ ROUTES = (
     "unbanned",
     "optional_admin",
     "scoped",
+    "ruled",
     "unguarded",
+    "asking",
+    "asking_sync",
     "perhaps",
     "current",
 )
@@ -150,7 +166,19 @@ WEBSOCKETS: dict[str, dict[str, Any]] = {
 """The rules of websocket routes, by path."""
 
 
-OF_THE_LIBRARY = (BearerHeader, Cookie, create_token_pair, csrf_token, set_token_cookies, unset_token_cookies)
+OF_THE_LIBRARY = (
+    ACR,
+    BearerHeader,
+    Cookie,
+    Fresh,
+    Roles,
+    Scopes,
+    create_token_pair,
+    csrf_token,
+    require,
+    set_token_cookies,
+    unset_token_cookies,
+)
 
 
 def handlers(**names: Any) -> dict[str, Any]:

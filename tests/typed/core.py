@@ -27,13 +27,16 @@ from asgi_jwt_claims import (
     create_refresh_token,
     create_token_pair,
     current_token,
+    error_response_for,
     get_token,
     renew_token,
+    require,
     set_token_cookies,
     unset_token_cookies,
     verify_token,
     verify_token_async,
 )
+from asgi_jwt_claims.access import Roles, Scopes
 from asgi_jwt_claims.jwks import (
     FetchPolicy,
     FetchResponse,
@@ -133,11 +136,14 @@ def typed_claims(token: Token[Profile]) -> None:
 assert_type(get_token({}), Token)
 assert_type(get_token({}, optional=False), Token)
 assert_type(get_token({}, optional=True), Token | None)
+assert_type(require({}, Scopes("read") | ~Roles("guest"), fresh=timedelta(minutes=5), allow={"a"}), Token)
+require({}, "read")  # type: ignore[arg-type]
 assert_type(current_token(), Token | None)
 
 
 async def observe(error: TokenError, response: ErrorResponse, scope: Mapping[str, Any]) -> ErrorResponse | None:
     """A callback may be async."""
+    assert_type(await error_response_for(error, scope), ErrorResponse)
     return response if error.status == 403 and scope["path"] != "/" else None
 
 
@@ -145,6 +151,8 @@ def protect(app: ASGIApp) -> ASGIApp:
     """The middleware takes an ASGI application and is one."""
     middleware = JWTMiddleware(app, config, required=False, exempt=["/login"], on_error=observe)
     assert_type(middleware, JWTMiddleware)
+    JWTMiddleware(app, config, require=Roles("a"), rules={"/a/*": Roles("a"), "GET /b": Scopes("b")})
+    JWTMiddleware(app, config, rules={"/a/*": "admin"})  # type: ignore[dict-item]
     return middleware
 
 

@@ -29,6 +29,7 @@ from asgi_jwt_claims import (
     verify_token,
     verify_token_async,
 )
+from asgi_jwt_claims.access import ScopeHierarchy, Scopes
 from asgi_jwt_claims.config import MAX_LEEWAY
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
@@ -37,6 +38,7 @@ from asgi_jwt_claims.errors import (
     KeyConfigurationError,
     MintingError,
     MissingClaimError,
+    MissingScopeError,
     NotYetValidError,
     ReusedTokenError,
     SettingError,
@@ -291,6 +293,17 @@ def refresh_grace_is_how_long_an_answer_is_repeated() -> None:
     assert (True, False, False) == (finish(repeated(30)), finish(repeated(10)), finish(repeated(0)))
 
 
+def scope_hierarchy_says_what_scopes_imply() -> None:
+    for hierarchy, expected in ((None, False), (ScopeHierarchy({"a": ["b"]}), True)):
+        subject = verify_token(forge({"scope": "a"}), settings(scope_hierarchy=hierarchy))
+        try:
+            Scopes("b").check(subject)
+        except MissingScopeError:
+            assert not expected
+        else:
+            assert expected
+
+
 def session_claim_names_the_session() -> None:
     named = finish(started(settings(session_claim="family")))
     assert (named.session_id, True) == (named.claims["family"], "sid" not in named.claims)
@@ -338,6 +351,7 @@ EFFECTS: dict[str, Callable[[], None]] = {
     "refresh_lifetime": refresh_lifetime_is_that_of_refresh_tokens,
     "session_lifetime": session_lifetime_ends_refresh_tokens,
     "refresh_grace": refresh_grace_is_how_long_an_answer_is_repeated,
+    "scope_hierarchy": scope_hierarchy_says_what_scopes_imply,
     "session_claim": session_claim_names_the_session,
     "on_event": on_event_is_told,
     "accepted_events": accepted_events_are_told,

@@ -100,7 +100,7 @@ def test_marks_are_made_once_for_each_issuer() -> None:
     elsewhere = config.replace(issuer="https://elsewhere.example")
     assert digests_of(one, config) != digests_of(one, elsewhere)
     assert digests_of(other, elsewhere) is digests_of(one, elsewhere)
-    assert {None, "https://elsewhere.example"} == one._verified[0].digest_cache.keys()
+    assert {None, "https://elsewhere.example"} == one._verified[0].cache.keys()
 
 
 def test_copies_say_the_same(raw: str, config: JWTConfig) -> None:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_jwt_claims import JWTConfig, TokenError
-from asgi_jwt_claims.config import _providers
-from asgi_jwt_claims.config._provider_table import PROVIDERS, UNSUPPORTED
+from asgi_jwt_claims.config.presets import settings
+from asgi_jwt_claims.config.presets.table import PROVIDERS, UNSUPPORTED
 from asgi_jwt_claims.errors import KeysUnavailableError, SettingError
 from asgi_jwt_claims.jwks import FetchPolicy, RemoteKeySet
 from tests.corpus.providers import SHAPES
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 NAMES = sorted(PROVIDERS)
 PAGE = ROOT / "docs" / "how-to" / "identity-providers.md"
-TABLE = ROOT / "src" / "asgi_jwt_claims" / "config" / "_provider_table.py"
+TABLE = ROOT / "src" / "asgi_jwt_claims" / "config" / "presets" / "table.py"
 
 ASKED = {
     "auth0": "https://acme.eu.auth0.com/.well-known/openid-configuration",
@@ -478,9 +478,9 @@ def test_every_row_has_its_sources() -> None:
 def test_what_goes_into_addresses_must_be_given() -> None:
     """Every argument in an address must be given, and no argument of a row has the name of a setting."""
     for name, row in PROVIDERS.items():
-        assert (name, set()) == (name, set(_providers._in_addresses(row)) - set(row.needs))
-        own = {*_providers._in_addresses(row), *_providers._in_claims(row)} - {"issuer"}
-        assert (name, set()) == (name, own & {*JWTConfig.__dataclass_fields__, *_providers._OF_KEYS})
+        assert (name, set()) == (name, set(settings._in_addresses(row)) - set(row.needs))
+        own = {*settings._in_addresses(row), *settings._in_claims(row)} - {"issuer"}
+        assert (name, set()) == (name, own & {*JWTConfig.__dataclass_fields__, *settings._OF_KEYS})
 
 
 def test_the_page_has_the_table() -> None:

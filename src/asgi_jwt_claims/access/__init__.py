@@ -1,7 +1,22 @@
-"""Rules about a verified token."""
+"""Rules about a verified token, and the scopes that imply others."""
 
 from __future__ import annotations
 
-from .policy import AccessPolicy
+from asgi_jwt_claims.config.scopes import ScopeHierarchy
 
-__all__ = ["AccessPolicy"]
+from .parts import ACR, AnyScope, Check, Claim, Fresh, Roles, Scopes
+from .policy import AccessPolicy
+from .rules import Rule
+
+__all__ = [
+    "ACR",
+    "AccessPolicy",
+    "AnyScope",
+    "Check",
+    "Claim",
+    "Fresh",
+    "Roles",
+    "Rule",
+    "ScopeHierarchy",
+    "Scopes",
+]

@@ -1,23 +1,27 @@
-"""Check what a handler demands of a verified token: its type, freshness, scopes and roles."""
+"""Check what a handler demands of a verified token: its type, freshness, scopes, roles and a rule."""
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.config import MAX_LEEWAY
-from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, RoleRefusedError, SettingError
+from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, SettingError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.values import Frozen, plain
-from asgi_jwt_claims.tokens.reading import SCOPE_TOKEN
-from asgi_jwt_claims.tokens.token import about
 from asgi_jwt_claims.tokens.verification import check_type
 
+from ._reading import read_names, read_scopes
+from .parts import DeniedRoles, Fresh, Roles, Scopes
+from .rules import Rule
+
 if TYPE_CHECKING:
+    from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.tokens.token import Token
 
-__all__ = ["AccessPolicy"]
+__all__ = ["AccessPolicy", "naming_scopes"]
 
 
 class AccessPolicy(Frozen):
@@ -30,15 +34,21 @@ class AccessPolicy(Frozen):
         allow: Roles of which the token must have at least one. A str is one role; an empty collection allows no token.
         deny: Roles of which the token must have none. A str is one role.
         scopes: Scopes that the token must have, all of them. A str is split at spaces.
+        require: A `Rule` that must hold too. None if there is none.
 
     With `allow` or `deny`, a token without any role is refused: its role may be one of those denied.
+
+    The first of type, freshness, scopes and roles that is broken gives the answer. With `require`, freshness, scopes,
+    roles and that rule are one rule of them all, and its answer names all that helps.
 
     Raises:
         SettingError: A rule cannot be used.
     """
 
-    _rules: tuple[str, bool | timedelta, frozenset[str] | None, frozenset[str] | None, frozenset[str]]
+    _rules: tuple[str, bool | timedelta, frozenset[str] | None, frozenset[str] | None, frozenset[str], Rule | None]
     _scope_text: str
+    _type: str
+    _parts: tuple[Rule, ...]
 
     def __init__(
         self,
@@ -48,6 +58,7 @@ class AccessPolicy(Frozen):
         allow: str | Iterable[str] | None = None,
         deny: str | Iterable[str] | None = None,
         scopes: str | Iterable[str] = (),
+        require: Rule | None = None,
     ) -> None:
         kind = plain(type)
         if not isinstance(kind, str) or not kind:
@@ -56,11 +67,27 @@ class AccessPolicy(Frozen):
             as_duration(fresh, "fresh")
         elif not isinstance(fresh, bool):
             raise SettingError("fresh must be True, False or a timedelta")
-        wanted = dict.fromkeys(plain(scopes).split()) if isinstance(scopes, str) else _names(scopes, "scopes")
-        if not all(map(SCOPE_TOKEN.fullmatch, wanted)):
-            raise SettingError("scopes must be scopes as RFC 6749 section 3.3 allows them, none with a space in it")
-        rules = (kind, fresh, _roles(allow, "allow"), _roles(deny, "deny"), frozenset(wanted))
-        vars(self).update(_rules=rules, _scope_text=" ".join(wanted))
+        wanted = read_scopes(scopes, "scopes")
+        if require is not None and not isinstance(require, Rule):
+            raise SettingError(f'require must be a rule such as Scopes("orders:read"), not {require!r}')
+        allowed, denied = _roles(allow, "allow"), _roles(deny, "deny")
+        parts: list[Rule] = []
+        if fresh:
+            parts.append(Fresh(None if isinstance(fresh, bool) else fresh))
+        if wanted:
+            parts.append(Scopes(*wanted))
+        if allowed is not None:
+            parts.append(Roles(*sorted(allowed)))
+        if denied is not None:
+            parts.append(DeniedRoles(*sorted(denied)))
+        if require is not None:
+            parts = [functools.reduce(operator.and_, [*parts, require])]
+        vars(self).update(
+            _rules=(kind, fresh, allowed, denied, frozenset(wanted), require),
+            _scope_text=" ".join(wanted),
+            _type=kind,
+            _parts=tuple(parts),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccessPolicy) and self._rules == other._rules
@@ -72,17 +99,18 @@ class AccessPolicy(Frozen):
         return f"AccessPolicy({', '.join(f'{name}={value!r}' for name, value in self._arguments().items())})"
 
     def _arguments(self) -> dict[str, Any]:
-        kind, fresh, allow, deny, _ = self._rules
-        return {"type": kind, "fresh": fresh, "allow": allow, "deny": deny, "scopes": self._scope_text}
+        kind, fresh, allow, deny, _, require = self._rules
+        rules = {"type": kind, "fresh": fresh, "allow": allow, "deny": deny, "scopes": self._scope_text}
+        return rules if require is None else {**rules, "require": require}
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes demanded, in the order given."""
-        return tuple(self._scope_text.split())
+        """The scopes demanded, in the order given, and those without which `require` cannot hold."""
+        return tuple(dict.fromkeys(scope for part in self._parts for scope in part.scopes))
 
     def with_scopes(self, scopes: Sequence[str]) -> AccessPolicy:
         """Return the same rules with further scopes."""
-        return AccessPolicy(**{**self._arguments(), "scopes": [*self.scopes, *scopes]}) if scopes else self
+        return AccessPolicy(**{**self._arguments(), "scopes": [*self._scope_text.split(), *scopes]}) if scopes else self
 
     def check(self, token: Token) -> None:
         """Check that `token` fulfils all rules.
@@ -92,58 +120,28 @@ class AccessPolicy(Frozen):
             FreshTokenRequiredError: It is not fresh (401, RFC 9470).
             MissingScopeError: It lacks a scope (403).
             RoleRefusedError: Its roles do not allow this (403).
+            ForbiddenError: `require` does not hold for another reason (403).
         """
-        kind, fresh, allow, deny, scopes = self._rules
-        if token.type != kind:
-            check_type(token, kind)
-        if fresh:
-            _check_freshness(token, fresh)
-        if scopes and not scopes <= token.scopes:
-            missing = " ".join(sorted(scopes - token.scopes))
-            raise about(MissingScopeError(scope=self._scope_text, missing=missing, **_unread(token, "scopes")), token)
-        if allow is None and deny is None:
-            return
-        roles = token.roles
-        if (
-            not roles
-            or (allow is not None and allow.isdisjoint(roles))
-            or (deny is not None and (deny & roles or _unread(token, "roles")))
-        ):
-            raise about(RoleRefusedError(roles=", ".join(sorted(roles)), **_unread(token, "roles")), token)
+        fields = token._verified[0]  # noqa: SLF001 -- quicker than the properties
+        if fields.type != self._type:
+            check_type(token, self._type)
+        for part in self._parts:
+            if part.asks_application or part.test(token, fields) is not True:
+                part.check(token)
 
 
-def naming_scopes(error: MissingScopeError, scopes: Iterable[str]) -> MissingScopeError:
-    """Return the same refusal with the scopes that all guards of the resource demand (RFC 6750 section 3)."""
-    named = MissingScopeError(**{**error.evidence, "scope": " ".join(dict.fromkeys(scopes))})
+def naming_scopes(error: TokenError, scopes: Iterable[str]) -> TokenError:
+    """Return the same refusal, and if it names scopes, with those that all guards of the resource demand.
+
+    See RFC 6750 section 3.
+    """
+    if not isinstance(error, MissingScopeError | FreshTokenRequiredError) or error.scope is None:
+        return error
+    names = dict.fromkeys([*scopes, *error.scope.split()])
+    named = type(error)(**{**error.evidence, "scope": " ".join(names)})
     named.verified = error.verified
     return named
 
 
-def _unread(token: Token, use: str) -> dict[str, Any]:
-    """The evidence that a claim for `use` could not be read; empty if all could be."""
-    unreadable = token._verified[0].unreadable  # noqa: SLF001 -- the places that these were read from are for no handler
-    names = [name for of, name in unreadable if of == use] if unreadable else []
-    return {"claim": ", ".join(names), "reason": "cannot be read"} if names else {}
-
-
-def _check_freshness(token: Token, fresh: bool | timedelta) -> None:
-    unread = _unread(token, "fresh")
-    if isinstance(fresh, bool):
-        if unread or not token.fresh:
-            raise about(FreshTokenRequiredError(**unread), token)
-        return
-    age, max_age = token.login_age, fresh.total_seconds()
-    # A login that is yet to come is no clock difference: some providers write milliseconds, which would stay fresh forever.
-    if unread or age is None or not -MAX_LEEWAY.total_seconds() <= age <= max_age:
-        raise about(FreshTokenRequiredError(max_age=int(max_age), age=age, **unread), token)
-
-
 def _roles(roles: str | Iterable[str] | None, what: str) -> frozenset[str] | None:
-    return None if roles is None else frozenset(_names([roles] if isinstance(roles, str) else roles, what))
-
-
-def _names(values: Iterable[str], what: str) -> dict[str, None]:
-    names: list[Any] = list(map(plain, values)) if isinstance(values, Iterable) else [None]
-    if not all(isinstance(name, str) and name for name in names):
-        raise SettingError(f"{what} must be a non-empty str, or several of them")
-    return dict.fromkeys(names)
+    return None if roles is None else frozenset(read_names([roles] if isinstance(roles, str) else roles, what))

@@ -16,6 +16,7 @@ from asgi_jwt_claims.sources._credentials import Source, is_source
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from asgi_jwt_claims.access.rules import Rule
     from asgi_jwt_claims.oauth import ProtectedResource
     from asgi_jwt_claims.responses import OnError
     from asgi_jwt_claims.runtime.endpoint import Endpoint
@@ -39,12 +40,20 @@ class MiddlewareOptions(TypedDict, total=False):
 
     Attributes:
         required: Whether a request without a token is refused. False lets every request on, and guards decide.
+        require: A `Rule` that the token of every request has to fulfil, exempt paths excepted.
+        rules: A `Rule` for each path, such as `{"GET /reports/*": Scopes("reports:read"), "/admin/*": Roles("admin")}`.
+            A request to such a path needs a token that fulfils all rules that match, no matter what `exempt`,
+            `allow_preflight` and `required` say. `"/admin/*"` includes `/admin`, and `GET` includes HEAD. Upper and lower
+            case are the same, as is a slash at the end; `root_path` makes no difference. For a WebSocket, and a request
+            that overrides its method, the rules of all methods count. Where there are rules, a path that can be read in
+            more than one way is refused.
         exempt: Paths that need no token: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method
             (`"GET /items"`, which includes HEAD). They are compared with `scope["path"]` without the `root_path` of
             server or mount; a path spelled with needless escapes is not exempt.
         allow_preflight: Let CORS preflights on without a token, for every path. Any client can send one, so the
             application must then answer each `OPTIONS` request by itself, and never run a handler for it that needs a
-            token. The better way is a CORS middleware outside of this one.
+            token. The better way is a CORS middleware outside of this one. A rule for a path still needs a token,
+            unless its methods leave `OPTIONS` out.
         realm: The protection space named in `WWW-Authenticate`.
         problem_json: Send RFC 9457 problem details as the bodies of refusals.
         on_error: A sync or async function that is called with each `TokenError`, its `ErrorResponse` and the scope; it
@@ -64,6 +73,8 @@ class MiddlewareOptions(TypedDict, total=False):
     """
 
     required: bool
+    require: Rule | None
+    rules: Mapping[str, Rule]
     exempt: Iterable[str]
     allow_preflight: bool
     realm: str
@@ -85,6 +96,7 @@ class _PolicyOptions(TypedDict, total=False):
     allow: str | Iterable[str] | None
     deny: str | Iterable[str] | None
     scopes: str | Iterable[str]
+    require: Rule | None
 
 
 class GuardOptions(_PolicyOptions, total=False):
@@ -98,6 +110,7 @@ class GuardOptions(_PolicyOptions, total=False):
         allow: Roles of which the token must have one; a str is one role, an empty collection allows no token.
         deny: Roles of which the token must have none; a str is one role.
         scopes: Scopes that the token must have, all of them; a str is split at spaces.
+        require: A `Rule` that must hold too, such as `Scopes("orders:read") | Roles("support")`.
         check_revocation: Whether a revoked token is refused. False does not help where the middleware demands access
             tokens, since it has asked the store already, unless the path is `exempt`.
         sources: Where to look for the token; empty for wherever the middleware looks. A middleware that demands access

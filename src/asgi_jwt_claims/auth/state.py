@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.access.policy import naming_scopes
 from asgi_jwt_claims.config.events import AuthEvent, notify, request_facts
-from asgi_jwt_claims.errors import NotGuardedError
+from asgi_jwt_claims.errors import NotGuardedError, TokenError
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.websocket import offered_protocols
 from asgi_jwt_claims.tokens.token import Anonymous, Granted, Token, facts_of
@@ -22,7 +23,6 @@ from .options import OPTIONAL_TOKEN
 from .result import ACCEPTED, NEEDS_KEYS, UNREADABLE, AuthResult
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.sources._credentials import Source
 
     from .authenticator import Authenticator
@@ -50,6 +50,8 @@ class RequestAuth(Grant):
         protocol: The subprotocol to answer with, whose token was stripped; None if there was none.
         is_accepted: Whether it is a WebSocket that has been accepted.
         raised: The error that `get_token` has raised for the request; None if it has raised none.
+        demanded: What the middleware demands of this request, if it is not what it demands of every request.
+        refusal: Why the middleware refuses the request without looking for a token; None if it does look.
         others: The grants of guards with other authenticators.
         watching: The connections that the request has opened, as each of the middlewares around the application has it.
         view: What our own sources read of the scope, as it was when the result was worked out.
@@ -75,6 +77,8 @@ class RequestAuth(Grant):
     protocol: str | None = None
     is_accepted = False
     raised: TokenError | None = None
+    demanded: Guard | None = None
+    refusal: TokenError | None = None
     others: tuple[Grant, ...] = ()
 
     def __init__(self, authenticator: Authenticator, settings: MiddlewareSettings | None = None) -> None:
@@ -99,8 +103,8 @@ class RequestAuth(Grant):
         This writes the private key, and `admit` writes `scope["token"]`, so that nothing there comes from elsewhere.
         """
         auth = cls(settings.authenticator, settings)
-        if not settings.exempts_none:
-            auth.is_exempt = settings.exempts(scope)
+        if not settings.demands_the_same:
+            auth._look_at_path(scope, settings)
         if scope["type"] == "websocket":
             auth.protocol = settings.strip_subprotocol(scope)
         if SCOPE_KEY in scope:
@@ -114,13 +118,20 @@ class RequestAuth(Grant):
         scope[SCOPE_KEY] = auth
         return auth
 
+    def _look_at_path(self, scope: Mapping[str, Any], settings: MiddlewareSettings) -> None:
+        try:
+            self.demanded = settings.demand(scope)
+        except TokenError as error:
+            self.refusal = error.with_traceback(None)
+        self.is_exempt = self.demanded is None
+
     def admit(self, scope: MutableMapping[str, Any], result: AuthResult | None) -> TokenError | None:
         """Write the token into the scope, if the middleware lets it in; also as its user, if the middleware is to do so.
 
         `result` is None if the request is exempt. Return the error to refuse the request with; None if it may go on.
         """
         settings, token, error = self.settings, None, None
-        guard = OPTIONAL_TOKEN if settings is None else settings.guard
+        guard = self.demanded or (OPTIONAL_TOKEN if settings is None else settings.guard)
         if result is not None:
             error = result.refusal(guard)
             if error is None:
@@ -131,7 +142,7 @@ class RequestAuth(Grant):
         if (settings is not None and settings.set_user) or ("user" in scope and isinstance(scope["user"], _OUR_USERS)):
             scope["user"], scope["auth"] = (_ANONYMOUS, _ANONYMOUS) if token is None else (token, Granted(token))
         if error is None or guard.optional or settings is None:
-            return None
+            return self.refusal
         if scope.get("method") == "OPTIONS" and settings.is_preflight(scope):
             settings.warn_of_preflight()
         return error
@@ -226,6 +237,17 @@ class RequestAuth(Grant):
                 self.untold = result
             for connection in own.watching:
                 connection.renew()
+
+    def decide(self, result: AuthResult, guard: Guard, inner_scopes: Iterable[str] = ()) -> TokenError | None:
+        """Let a guard decide: return the error that it refuses with, or None and record that it lets the request in.
+
+        The error names the scopes that all guards of the resource demand, `inner_scopes` among them.
+        """
+        error = result.refusal(guard)
+        if error is not None:
+            return naming_scopes(error, (*self.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
+        self.grant(result, guard)
+        return None
 
     async def tell_accepted(self, scope: Mapping[str, Any]) -> None:
         """Tell of the token that was let in, once. Call it after `grant`, if there is something `untold`."""

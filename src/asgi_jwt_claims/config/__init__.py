@@ -23,6 +23,7 @@ from ._prepared import MAX_GRACE, MAX_LEEWAY, Prepared, prepare
 from .cookies import TokenCookies
 from .events import AuthEvent, OnAuthEvent
 from .issuer_template import IssuerTemplate, key_sets_of
+from .scopes import ScopeHierarchy
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.introspection import Introspection
@@ -43,6 +44,7 @@ __all__ = [
     "IssuerTemplate",
     "JWTConfig",
     "OnAuthEvent",
+    "ScopeHierarchy",
     "TokenCookies",
     "check_config",
 ]
@@ -99,6 +101,7 @@ class JWTConfig(_Base):
             a list of either for the roles of all of them. A tuple of one is a name with a dot in it. Where tokens are
             minted, one name, as for scopes and identity.
         scope_claim: The claim that holds the scopes, written as for the roles.
+        scope_hierarchy: Which scopes imply others, a `ScopeHierarchy`. None if none does.
         session_claim: The claim that names the session, shared by all tokens of one login (`sid`, OpenID Connect
             Front-Channel Logout 1.0 section 3). None if no token has one.
         required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set. A
@@ -141,6 +144,7 @@ class JWTConfig(_Base):
     accept_id_tokens: bool = False
     roles_claim: _Place = "roles"
     scope_claim: _Place = "scope"
+    scope_hierarchy: ScopeHierarchy | None = None
     session_claim: str | None = "sid"
     required_claims: Iterable[str | ClaimPath] | Mapping[str | ClaimPath, _Demanded] = ("exp", "iat", "jti")
     send_kid: bool = True
@@ -226,8 +230,8 @@ class JWTConfig(_Base):
         Raises:
             SettingError: The provider is not known, an argument is missing, or one cannot be used.
         """
-        from . import _provider_table as table  # noqa: PLC0415 -- loads anyio, as the next one
-        from ._providers import settings_for  # noqa: PLC0415
+        from .presets import table  # noqa: PLC0415 -- loads anyio, as the next one
+        from .presets.settings import settings_for  # noqa: PLC0415
 
         settings = settings_for(name, arguments, table.PROVIDERS, table.UNSUPPORTED, JWTConfig.__dataclass_fields__)
         return cls(**{**_OF_PROVIDERS, **settings})
@@ -303,8 +307,8 @@ class JWTConfig(_Base):
 
 
 def _kinds_of_arguments(provider: Any) -> dict[str, str]:
-    from . import _provider_table as table  # noqa: PLC0415 -- loads anyio, as the next one
-    from ._providers import kinds_of_arguments  # noqa: PLC0415
+    from .presets import table  # noqa: PLC0415 -- loads anyio, as the next one
+    from .presets.settings import kinds_of_arguments  # noqa: PLC0415
 
     return kinds_of_arguments(provider, table.PROVIDERS, table.UNSUPPORTED)
 

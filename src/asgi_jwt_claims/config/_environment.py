@@ -24,6 +24,10 @@ __all__ = ["read"]
 _BOOLEANS = {"true": True, "false": False}
 _FROM_FILES = ("secret_key", "signing_key", "verification_keys", "introspection_client_secret")
 _MAX_FILE_SIZE = 1024 * 1024  # bytes
+_NEVER_TEXT = {
+    "cookies": "set its parts: {0}_SECURE, {0}_TRUSTED_ORIGINS and so on",
+    "scope_hierarchy": "give scope_hierarchy=ScopeHierarchy(...) to JWTConfig in Python",
+}
 _PLACES = ("identity_claim", "roles_claim", "scope_claim")
 
 # What belongs to the keys of a provider besides `FetchPolicy`, each with its type.
@@ -195,8 +199,8 @@ def _from_text(name: str, kind: str, text: str, key: str, may_be_none: bool) -> 
             return int(text) if kind == "int" else float(text)
         except ValueError:
             raise SettingError(f"{key} must be a number, not {text!r}") from None
-    if kind == "TokenCookies":
-        raise SettingError(f"{key} cannot be text; set its parts: {key}_SECURE, {key}_TRUSTED_ORIGINS and so on")
+    if name in _NEVER_TEXT:
+        raise SettingError(f"{key} cannot be text; {_NEVER_TEXT[name].format(key)}")
     return text
 
 

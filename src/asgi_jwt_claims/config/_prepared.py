@@ -19,6 +19,7 @@ from ._demands import Demands, read_demands
 from ._keys import algorithms_of, key_source_for, tenant_sets_of
 from .cookies import TokenCookies
 from .issuer_template import Issuers
+from .scopes import ScopeHierarchy
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.jwks import TenantKeySets
@@ -40,12 +41,14 @@ _TAKEN_CLAIMS = {"iss", "aud", "exp", "nbf", "iat", "jti", "fresh", "cnf", "auth
 class ClaimNames(NamedTuple):
     """Which claims hold what the application asks for. Its own claims must not take a name of `reserved`.
 
-    They stand in the claim `user_claims`; if that is None, beside the registered claims.
+    They stand in the claim `user_claims`; if that is None, beside the registered claims. `hierarchy` says which scopes
+    imply others.
     """
 
     identity: tuple[ClaimPath, ...]
     user_claims: str | None
     reserved: frozenset[str]
+    hierarchy: ScopeHierarchy | None = None
 
     def find_identity(self, claims: dict[str, Any]) -> tuple[ClaimPath, Any]:
         """The first identity that is neither null nor empty, and where it stands; `ABSENT`, and nowhere, if none is."""
@@ -214,7 +217,8 @@ def _check_claims(settings: dict[str, Any], places: dict[str, tuple[ClaimPath, .
             f"{', '.join(sorted(_TAKEN_CLAIMS))}; only identity_claim may be sub, or where no token is minted client_id"
         )
     whole = [path[0] for path in given if len(path) == 1]
-    return ClaimNames(places["identity_claim"], settings["user_claims_claim"], REGISTERED_CLAIMS.union(whole))
+    reserved = REGISTERED_CLAIMS.union(whole)
+    return ClaimNames(places["identity_claim"], settings["user_claims_claim"], reserved, settings["scope_hierarchy"])
 
 
 def _only_name(paths: tuple[ClaimPath, ...]) -> str:
@@ -224,6 +228,9 @@ def _only_name(paths: tuple[ClaimPath, ...]) -> str:
 def _check_rest(settings: dict[str, Any]) -> None:
     if not isinstance(settings["cookies"], TokenCookies):
         raise SettingError(f"cookies must be TokenCookies(...), not {type(settings['cookies']).__name__}")
+    if not isinstance(settings["scope_hierarchy"], ScopeHierarchy | None):
+        kind = type(settings["scope_hierarchy"]).__name__
+        raise SettingError(f"scope_hierarchy must be ScopeHierarchy({{...}}) or None, not {kind}")
     for name in ("send_kid", "accept_id_tokens", "accepted_events"):
         if type(settings[name]) is not bool:
             raise SettingError(f"{name} must be True or False, not {settings[name]!r}")

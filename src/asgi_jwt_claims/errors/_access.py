@@ -13,16 +13,23 @@ class FreshTokenRequiredError(TokenError):
     Attributes:
         max_age: The age in seconds that the login may have, for the `max_age` attribute of the challenge. None if the
             challenge does not say.
+        acr_values: The values of `acr`, separated by spaces, one of which the login needs, for the `acr_values` attribute.
+            None if the challenge does not say.
+        scope: All scopes that the resource needs, separated by spaces, if the token lacks some, for the `scope` attribute.
+            None if the challenge does not say.
     """
 
     code = "insufficient_freshness"
     error = "insufficient_user_authentication"
     description = "A fresh login is required."
     max_age: int | None
+    acr_values: str | None
+    scope: str | None
 
     def __init__(self, reason: str | None = None, /, *, max_age: int | None = None, **evidence: Any) -> None:
         super().__init__(reason, max_age=max_age, **evidence)
         self.max_age = max_age
+        self.acr_values, self.scope = evidence.get("acr_values"), evidence.get("scope")
 
 
 class ForbiddenError(TokenError):

@@ -27,7 +27,7 @@ from asgi_jwt_claims.auth.request import (
 from asgi_jwt_claims.auth.routes import check_routes
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
-from asgi_jwt_claims.errors import MissingScopeError, SettingError, TokenError
+from asgi_jwt_claims.errors import SettingError, TokenError
 from asgi_jwt_claims.responses import ErrorResponder, ErrorResponse, close_code
 from asgi_jwt_claims.runtime.imports import needs
 from asgi_jwt_claims.sources import DEFAULT_SOURCES, BearerHeader, Cookie, Source
@@ -183,9 +183,11 @@ class JWTBearer(SecurityBase):
 
     def _use(self, guard: Guard) -> None:
         self._guard = guard
+        self._guards: dict[tuple[str, ...], Guard] = {(): guard}
         self._identity = (self._authenticator, guard, self._realm, self._wording)
         first, *others = self._wording.schemes(self._guard.sources or DEFAULT_SOURCES)
         self.scheme_name, self.model = first.scheme_name, first.model
+        self.scheme_names = frozenset([first.scheme_name, *(one.scheme_name for one in others)])
         # FastAPI reads from its signature what a dependency depends on, and documents every scheme that it finds there.
         own = [one for one in inspect.signature(self.__call__).parameters.values() if one.kind is not one.VAR_KEYWORD]
         kind = inspect.Parameter.KEYWORD_ONLY
@@ -212,7 +214,10 @@ class JWTBearer(SecurityBase):
             WebSocketException: The same for a websocket on a server that cannot send a denial response.
         """
         scope, app = connection.scope, connection.scope.get("app")
-        guard = self._guard.with_scopes(security_scopes.scopes)
+        wanted = tuple(security_scopes.scopes)
+        guard = self._guards.get(wanted)
+        if guard is None:  # the application writes few different ones
+            guard = self._guards[wanted] = self._guard.with_scopes(wanted)
         if self._authenticator is not None:
             if isinstance(app, Starlette) and app not in _checked:  # there may be no middleware to do so
                 check_routes(app)
@@ -231,8 +236,7 @@ class JWTBearer(SecurityBase):
         error = result.refusal(guard)
         if error is not None:
             auth.note(None)  # this answer has to stay
-            if isinstance(error, MissingScopeError):
-                error = naming_scopes(error, (*self._demanded_by_route(scope), *guard.policy.scopes))
+            error = naming_scopes(error, (*self._demanded_by_route(scope), *guard.policy.scopes))
             answer = await responder.respond(error, scope)
             if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
                 raise WebSocketException(close_code(answer.status)) from error
@@ -260,6 +264,11 @@ class JWTBearer(SecurityBase):
     def looks_where_middleware_does(self) -> bool:
         """Whether it has neither a configuration nor sources of its own."""
         return self._authenticator is None and not self._guard.sources
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes without which it lets no token in, but for those of `Security(..., scopes=[...])`."""
+        return self._guard.policy.scopes
 
     def places(self, sources: Iterable[Source]) -> list[Scheme]:
         """How the OpenAPI document names these sources, if it is this guard that looks there."""

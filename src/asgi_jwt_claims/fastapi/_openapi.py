@@ -36,6 +36,7 @@ def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -
         # FastAPI keeps the document that it has made, so this runs again on what it has already changed.
         document = generate()
         replaced: set[str] = set()
+        named: dict[str, set[str]] = {}
         # A FastAPI that keeps included routers as they are has a function for their routes; an older one copies them.
         for route in getattr(routing, "iter_route_contexts", iter)(app.routes):
             dependant = getattr(route, "dependant", None)
@@ -43,9 +44,17 @@ def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -
             operations = document.get("paths", {}).get(getattr(route, "path_format", None), {})
             for method in getattr(route, "methods", None) or ():
                 if guards and method.lower() in operations:
-                    replaced |= _describe_operation(document, operations[method.lower()], guards, places)
+                    operation = operations[method.lower()]
+                    replaced |= _describe_operation(document, operation, guards, places)
+                    for requirement in operation.get("security", []):
+                        for name, scopes in requirement.items():
+                            named.setdefault(name, set()).update(scopes)
         for name in replaced.difference(*_requirements_in(document)):  # what nothing in the document names any more
             _schemes_of(document).pop(name, None)
+        for name, scopes in named.items():
+            # OpenAPI Specification 3.1.0 section 4.8.29: the scopes that there are, each with a text.
+            for flow in _schemes_of(document).get(name, {}).get("flows", {}).values():
+                flow["scopes"] = dict.fromkeys(sorted(scopes), "") | flow["scopes"]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI wants it
@@ -54,7 +63,7 @@ def describe_guards(app: FastAPI, sources: Iterable[Source] = DEFAULT_SOURCES) -
 def _describe_operation(
     document: dict[str, Any], operation: dict[str, Any], guards: list[JWTBearer], sources: tuple[Source, ...]
 ) -> set[str]:
-    """Say what an operation answers, and name the sources of the middleware where guards have none of their own.
+    """Say what an operation answers, name the sources of the middleware where guards have none of their own, and scopes.
 
     Return the names of the schemes that those of the middleware take the place of.
     """
@@ -67,6 +76,8 @@ def _describe_operation(
     security: list[dict[str, list[str]]] = []
     for requirement in requirements:
         name, scopes = next(iter(requirement.items()), ("", []))
+        own = [scope for guard in guards if name in guard.scheme_names for scope in guard.scopes]
+        scopes[:] = dict.fromkeys([*scopes, *own])
         found = places.get(name, []) if len(requirement) == 1 else []
         alternatives: list[dict[str, list[str]]] = [{scheme.scheme_name: scopes} for scheme in found]
         if not found or name in kept:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.config import AuthEvent, JWTConfig
 from asgi_jwt_claims.config.events import notify
+from asgi_jwt_claims.config.scopes import are_granted
 from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.tasks import ends_task
@@ -281,7 +282,8 @@ def _narrowed(scope: str | None, token: Token) -> str | None:
         text = scope_text(scope)
     except errors.MintingError:
         raise errors.MissingScopeError(reason="not scopes") from None
-    wanted = set(text.split(" "))
-    if not wanted <= token.scopes:
+    wanted = frozenset(text.split(" "))
+    hierarchy = token._verified[0].claim_names.hierarchy  # noqa: SLF001 -- what the configuration says is for no handler
+    if not are_granted(wanted, token.scopes, hierarchy):
         raise errors.MissingScopeError(missing=" ".join(sorted(wanted - token.scopes)))
     return text

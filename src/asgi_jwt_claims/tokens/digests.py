@@ -83,7 +83,7 @@ def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
     fields, issuers = token._verified[0], config._prepared.issuers  # noqa: SLF001 -- what all tokens of the same bytes share
     # Each tenant has an `alice` of its own, and an issuer with two names has one.
     issuer = issuers.canonical if issuers.template is None else fields.issuer
-    digests: TokenDigests | None = fields.digest_cache.get(issuer)
+    digests: TokenDigests | None = fields.cache.get(issuer)
     if digests is None:
         jti, session, issued_at = fields.jti, fields.session_id, fields.issued_at
         if issued_at is None:
@@ -91,7 +91,7 @@ def digests_of(token: Token, config: JWTConfig) -> TokenDigests:
         elif session is None:
             # The clock of minting may be ahead of that of revoking. A session is also revoked by name, without a clock.
             issued_at -= config._prepared.leeway_seconds
-        digests = fields.digest_cache[issuer] = TokenDigests(
+        digests = fields.cache[issuer] = TokenDigests(
             digest("token", issuer, jti) if jti else b"",
             digest("session", issuer, session) if session else b"",
             digest("identity", issuer, token.identity if fields.identity is None else fields.identity),

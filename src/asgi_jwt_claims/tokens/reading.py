@@ -7,16 +7,17 @@ roles and scopes in the tokens of other parties, which may take many shapes: wha
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from asgi_jwt_claims import errors
 from asgi_jwt_claims.config._claim_paths import ABSENT, ClaimPath, find
+from asgi_jwt_claims.config.scopes import SCOPE_TOKEN
 
 __all__ = [
     "SCOPE_TOKEN",
     "Unread",
+    "is_elsewhere",
     "read_fresh",
     "read_granted",
     "read_numeric_date",
@@ -25,8 +26,6 @@ __all__ = [
     "read_string",
     "read_strings",
 ]
-
-SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 3.3
 
 Unread: TypeAlias = tuple[str, ClaimPath]
 """What could not be read, such as `roles`, and where."""
@@ -111,7 +110,7 @@ def read_granted(
     for path in paths:
         value = claims.get(path[0], ABSENT) if len(path) == 1 else find(claims, path)
         if value is ABSENT:
-            if _is_elsewhere(claims, path):
+            if is_elsewhere(claims, path):
                 unread.append((use, path))
             continue
         found = value.split() if use == "roles" and type(value) is str else _names_in(value)
@@ -134,7 +133,7 @@ def _names_in(value: Any) -> list[Any]:
     return [] if value is None else [value]
 
 
-def _is_elsewhere(claims: Mapping[str, Any], path: ClaimPath) -> bool:
+def is_elsewhere(claims: Mapping[str, Any], path: ClaimPath) -> bool:
     """Whether a claim that is not there may exist all the same."""
     # OpenID Connect Core 1.0 section 5.6.2: a claim that has to be fetched, such as the groups of a user with many.
     names = claims.get("_claim_names")

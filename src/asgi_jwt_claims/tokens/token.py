@@ -10,7 +10,7 @@ from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jose.strict_json import copy_json
 from asgi_jwt_claims.runtime.values import Frozen
 
-__all__ = ["Anonymous", "Granted", "NotAParameter", "Token", "TokenFields", "about", "facts_of"]
+__all__ = ["Anonymous", "Granted", "NotAParameter", "Token", "TokenFields", "about", "age_of_login", "facts_of"]
 
 if TYPE_CHECKING:
     # The default makes a bare `Token` complete for type checkers. At run time it would cost the import of
@@ -30,7 +30,7 @@ ErrorT = TypeVar("ErrorT", bound="TokenError")
 
 
 class TokenFields(NamedTuple):
-    """What a token says. Requests with the same token share it, so nothing but `digest_cache` ever changes.
+    """What a token says. Requests with the same token share it, so nothing but `cache` ever changes.
 
     Handlers get copies of containers: `payload` is parsed and `headers` copied for each request that asks.
     """
@@ -51,7 +51,8 @@ class TokenFields(NamedTuple):
     payload: str
     headers: dict[str, Any]
     claim_names: ClaimNames
-    digest_cache: dict[str | None, Any]
+    cache: dict[Any, Any]
+    """The digests of the token by the names of issuers, and the claims that rules have asked for by their paths."""
     unreadable: tuple[tuple[str, str], ...]
     """What could not be read (`roles`, `scopes`, `fresh`, `session_id`, `jti`), each with the name of its claim."""
     judged: tuple[Any, ...]
@@ -139,10 +140,7 @@ class Token(Frozen, Generic[ClaimsT]):
         A refreshed token is never fresh, however recent the login was. For tokens of a provider, which have no `fresh`
         claim, `auth_time` alone counts (RFC 9470 section 5).
         """
-        fields, verified_at, _ = self._verified
-        if fields.authenticated_at is None or (fields.fresh is not None and not self.fresh):
-            return None
-        return verified_at - fields.authenticated_at
+        return age_of_login(*self._verified[:2])
 
     @property
     def session_id(self) -> str | None:
@@ -218,6 +216,14 @@ class Token(Frozen, Generic[ClaimsT]):
         return str(self.identity)
 
 
+def age_of_login(fields: TokenFields, verified_at: float) -> float | None:
+    """See `Token.login_age`."""
+    fresh_until, authenticated_at = fields.fresh, fields.authenticated_at
+    if authenticated_at is None or (fresh_until is not None and not verified_at < fresh_until):
+        return None
+    return verified_at - authenticated_at
+
+
 _CONTAINERS: dict[str, Callable[[TokenFields], Any]] = {
     "identity": lambda fields: fields.claim_names.find_identity(json.loads(fields.payload))[1],
     "user_claims": lambda fields: fields.claim_names.own(json.loads(fields.payload)),
@@ -263,8 +269,11 @@ class Granted:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes of the token, and `"authenticated"`, which Starlette gives to every user who has logged in."""
-        return self.token.scopes | {"authenticated"}
+        """The scopes of the token, those that they imply, and `"authenticated"`, which Starlette gives to every user who has logged in."""
+        fields = self.token._verified[0]  # noqa: SLF001 -- what the configuration says is for no handler
+        hierarchy = fields.claim_names.hierarchy
+        scopes = fields.scopes if hierarchy is None else hierarchy.expand(fields.scopes)
+        return scopes | {"authenticated"}
 
 
 class Anonymous:

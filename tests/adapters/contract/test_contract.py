@@ -18,9 +18,11 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
+from asgi_jwt_claims.access import Roles, Scopes
 from asgi_jwt_claims.auth import authenticator as auth_module
 from asgi_jwt_claims.errors import (
     AlgorithmRefusedError,
+    AmbiguousPathError,
     EncryptedTokenError,
     ExpiredTokenError,
     FreshTokenRequiredError,
@@ -37,6 +39,7 @@ from asgi_jwt_claims.errors import (
 from asgi_jwt_claims.responses import ErrorResponder
 from tests.apps.adapter import ROUTES, Adapter
 from tests.conftest import HeldClock
+from tests.forging import forge
 from tests.raw_asgi import bearer
 
 pytestmark = pytest.mark.anyio
@@ -252,6 +255,85 @@ async def test_scopes(adapter: Adapter, config: JWTConfig, required: bool) -> No
             raw = create_access_token("alice", config, scope=scope)
             is_answer(await site.get("/scoped", raw), MissingScopeError(scope="read write"))
         is_answer(await site.get("/scoped"), MissingTokenError())
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_a_rule(adapter: Adapter, config: JWTConfig, required: bool) -> None:
+    """A rule lets pass what it says, and one answer names all that is missing: a login and scopes, or scopes alone."""
+    # S116
+    step_up: dict[str, Any] = {"acr_values": "gold silver", "max_age": 300}
+    refused: list[tuple[dict[str, Any], TokenError]] = [
+        ({}, FreshTokenRequiredError(scope="read", **step_up)),
+        ({"scope": "read", "acr": "tin", "fresh": True}, FreshTokenRequiredError(**step_up)),
+        ({"scope": "read", "acr": "gold"}, FreshTokenRequiredError(**step_up)),
+        ({"roles": "ADMIN"}, MissingScopeError(scope="read")),
+        ({"scope": "read", "roles": "ADMIN", "acr": ["gold"]}, FreshTokenRequiredError(acr_values="gold silver")),
+    ]
+    async with adapter.open(config, required=required) as site:
+        for claims in ({"scope": "read", "roles": ["ADMIN"]}, {"scope": "read x", "acr": "silver", "fresh": True}):
+            assert {"identity": "alice"} == (await site.get("/ruled", forge(claims))).json()
+        for claims, error in refused:
+            is_answer(await site.get("/ruled", forge(claims)), error)
+        is_answer(await site.get("/ruled"), MissingTokenError())
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_asking_in_a_handler(adapter: Adapter, config: JWTConfig, alice: str, required: bool) -> None:
+    """`require` demands the same as a guard, with the same answers, in async and sync handlers."""
+    both, role, scopes = (
+        create_access_token("alice", config, **more)
+        for more in ({"roles": "ADMIN", "scope": "write"}, {"roles": "ADMIN"}, {"scope": "read write"})
+    )
+    async with adapter.open(config, required=required) as site:
+        for path, raws in (("/asking", (both, scopes)), ("/asking_sync", (both, role))):
+            for raw in raws:
+                assert {"identity": "alice"} == (await site.get(path, raw)).json()
+            is_answer(await site.get(path, tampered(alice)), InvalidSignatureError())
+            is_answer(await site.get(path), MissingTokenError())
+        is_answer(await site.get("/asking", role), MissingScopeError(scope="write"))
+        is_answer(await site.get("/asking", alice), MissingScopeError(scope="write read"))
+        is_answer(await site.get("/asking_sync", scopes), RoleRefusedError())
+
+
+RULES = {
+    "GET /protected": Scopes("read"),
+    "/PROTECTED": ~Roles("BANNED"),
+    "/perhaps/*": Roles("ADMIN"),
+    "/unknown/*": Roles("ADMIN"),
+    "/ws/echo": Scopes("chat"),
+}
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_rules_for_paths(adapter: Adapter, config: JWTConfig, alice: str, required: bool) -> None:
+    """All rules for a path hold before the application is called, for unknown paths and websockets too."""  # S122
+    admin, reader, banned, chatter = (
+        create_access_token("alice", config, **more)
+        for more in (
+            {"roles": "ADMIN"},
+            {"scope": "read", "roles": "USER"},
+            {"scope": "read", "roles": "BANNED"},
+            {"scope": "chat"},
+        )
+    )
+    async with adapter.open(config, required=required, rules=RULES) as site:
+        assert 200 == (await site.get("/protected", reader)).status_code
+        is_answer(await site.get("/protected", banned), RoleRefusedError())
+        is_answer(await site.get("/protected/", admin), MissingScopeError(scope="read"))
+        for path in ("/perhaps", "/perhaps/", "/unknown/path"):
+            is_answer(await site.get(path), MissingTokenError())
+            is_answer(await site.get(path, reader), RoleRefusedError())
+        assert (200, 404) == tuple(
+            [(await site.get(path, admin)).status_code for path in ("/perhaps", "/unknown/path")]
+        )
+        for path in ("//perhaps", "/protected;x", "/%70erhaps"):
+            url = str(site.client.base_url).rstrip("/") + path
+            is_answer(await site.get(url, admin), AmbiguousPathError())
+        assert None is (await site.talk("/ws/echo", chatter)).status
+        assert 403 == (await site.talk("/ws/echo", alice)).status
+        assert 401 == (await site.talk("/ws/echo")).status
+        assert 400 == (await site.talk("/ws/./echo", chatter)).status
+        assert 200 == (await site.get("/tokenless", alice)).status_code
 
 
 async def test_optional(adapter: Adapter, config: JWTConfig, clock: HeldClock, alice: str) -> None:

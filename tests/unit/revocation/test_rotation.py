@@ -20,6 +20,7 @@ from asgi_jwt_claims import (
     create_refresh_token,
     verify_token,
 )
+from asgi_jwt_claims.access import ScopeHierarchy
 from asgi_jwt_claims.errors import (
     ClaimsUnavailableError,
     ExpiredTokenError,
@@ -267,6 +268,17 @@ async def test_scopes_narrow(config: JWTConfig, store: MemoryStore) -> None:
     for scope in ("read admin", "admin", 'read "', "read  write", ""):
         assert (scope, MissingScopeError) == (scope, await refused(narrow.refresh_token, config, store, scope=scope))
     assert {"read", "write"} == access(await rotate_refresh_token(narrow.refresh_token, config, store), config).scopes
+
+
+async def test_scopes_narrow_to_what_they_imply(config: JWTConfig, store: MemoryStore) -> None:
+    """By the hierarchy of the configuration, a request may ask for a scope that one of the session implies."""  # S139
+    config = config.replace(scope_hierarchy=ScopeHierarchy({"admin": ["write"]}, wildcards=True))
+    pair = await start_session("alice", config, store, scope="admin x:*")
+    narrow = await rotate_refresh_token(pair.refresh_token, config, store, scope="write x:y")
+    assert {"write", "x:y"} == access(narrow, config).scopes
+    assert {"admin", "x:*"} == refresh(narrow, config).scopes
+    for scope in ("read", "write read", "*", "x"):
+        assert (scope, MissingScopeError) == (scope, await refused(narrow.refresh_token, config, store, scope=scope))
 
 
 async def test_the_loader(config: JWTConfig, store: MemoryStore) -> None:

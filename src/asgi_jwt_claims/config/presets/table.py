@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ._providers import Provider
+from .settings import Provider
 
 __all__ = ["PROVIDERS", "UNSUPPORTED"]
 

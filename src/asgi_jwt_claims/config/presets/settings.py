@@ -8,12 +8,11 @@ import string
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from asgi_jwt_claims.config._claim_paths import as_path, is_name, name_of
+from asgi_jwt_claims.config.issuer_template import IssuerTemplate
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.jwks import RemoteKeySet
 from asgi_jwt_claims.runtime.values import plain
-
-from ._claim_paths import as_path, is_name, name_of
-from .issuer_template import IssuerTemplate
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.keys.key_set import KeySource

@@ -1,0 +1,1 @@
+"""The settings for well-known identity providers, by their names."""
