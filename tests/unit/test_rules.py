@@ -191,7 +191,7 @@ def test_a_check_that_fails_is_logged(config: JWTConfig, caplog: pytest.LogCaptu
         error = refused(Check(function), token(config))
         assert [logging.ERROR] == [record.levelno for record in caplog.records]
         assert text in caplog.text
-        assert "check failed to answer" in error.evidence["reason"]
+        assert {"reason": "cannot be decided"} == error.evidence
         assert "alice" not in f"{error!r} {error}"
 
 
@@ -439,6 +439,7 @@ STALE = {"auth_time": NOW - 1000, "fresh": True}
         ((Fresh() & ~Fresh(300)) | Scopes("a"), {}, ("MissingScope", 'scope="a"')),
         (~Scopes("a"), {"scope": "a"}, ("Forbidden", "")),
         (~(Scopes("a") & Roles("b")), {"scope": "a", "roles": "b"}, ("Forbidden", "")),
+        (~Scopes("b") | Scopes("a"), {"scope": "b"}, ("MissingScope", 'scope="a"')),
         (~(~Scopes("a") | ~Scopes("b")), {}, ("MissingScope", 'scope="a b"')),
         # What cannot be decided.
         (Scopes("a") | Claim("plan", 1), {"scope": "a", "plan": []}, ("Forbidden", "")),
