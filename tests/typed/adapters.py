@@ -25,6 +25,7 @@ from asgi_jwt_claims import (
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import sanic as on_sanic
 from asgi_jwt_claims import starlette as on_starlette
+from asgi_jwt_claims.access import Fresh, Roles
 from asgi_jwt_claims.errors import ForbiddenError, MissingScopeError
 from asgi_jwt_claims.fastapi import (
     CurrentToken,
@@ -44,7 +45,7 @@ async def bare(request: Request, token: Token) -> Response:
     return JSONResponse(token.user_claims)
 
 
-@on_starlette.jwt_required(optional=True, allow="admin", scopes=["a", "b"])
+@on_starlette.jwt_required(optional=True, allow="admin", scopes=["a", "b"], require=Roles("c") | Fresh())
 def called(request: Request, token: Token | None) -> Response:
     """Used called."""
     return JSONResponse(None if token is None else token.user_claims)

@@ -36,7 +36,7 @@ from asgi_jwt_claims import (
     verify_token,
     verify_token_async,
 )
-from asgi_jwt_claims.access import Roles, Scopes
+from asgi_jwt_claims.access import ACR, AccessPolicy, AnyScope, Check, Claim, Fresh, Roles, Rule, ScopeHierarchy, Scopes
 from asgi_jwt_claims.jwks import (
     FetchPolicy,
     FetchResponse,
@@ -215,3 +215,22 @@ async def renewing(websocket: WebSocket) -> None:
     """A connection that goes on."""
     assert_type(await renew_token(websocket, await websocket.receive_text()), Token)
     assert_type(await renew_token(websocket.scope, b"..."), Token)
+
+
+# Rules ----------------------------------------------------------------------------------------------------------------
+
+
+def is_access(token: Token) -> bool:
+    """Stands for a function of the application."""
+    return token.type == "access"
+
+
+rule = Scopes("a b", "c") & (AnyScope("d", "e") | ~Roles("f")) & Fresh(max_age=timedelta(minutes=5))
+assert_type(rule, Rule)
+assert_type(~(Fresh(300) | ACR("gold") | Claim(("a", "b"), {"c", 3}) | Claim("d", True) | Check(is_access)), Rule)
+assert_type(rule.scopes, tuple[str, ...])
+AccessPolicy(scopes="a", require=rule)
+JWTConfig(secret_key="s" * 32, scope_hierarchy=ScopeHierarchy({"a": ["b"], "c": "d"}, wildcards=True))
+
+Scopes(["a"])  # type: ignore[arg-type]
+rule & "a"  # type: ignore[operator]

@@ -14,6 +14,7 @@ import pytest
 from asgi_jwt_claims import JWTConfig, Token, access
 from asgi_jwt_claims.access import ACR, AccessPolicy, AnyScope, Check, Claim, Fresh, Roles, Rule, ScopeHierarchy, Scopes
 from asgi_jwt_claims.access.parts import DeniedRoles
+from asgi_jwt_claims.access.policy import naming_scopes
 from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.errors import (
     ForbiddenError,
@@ -190,7 +191,7 @@ def test_a_check_that_fails_is_logged(config: JWTConfig, caplog: pytest.LogCaptu
         error = refused(Check(function), token(config))
         assert [logging.ERROR] == [record.levelno for record in caplog.records]
         assert text in caplog.text
-        assert "check failed to answer" in error.evidence["reason"]
+        assert {"reason": "cannot be decided"} == error.evidence
         assert "alice" not in f"{error!r} {error}"
 
 
@@ -438,6 +439,7 @@ STALE = {"auth_time": NOW - 1000, "fresh": True}
         ((Fresh() & ~Fresh(300)) | Scopes("a"), {}, ("MissingScope", 'scope="a"')),
         (~Scopes("a"), {"scope": "a"}, ("Forbidden", "")),
         (~(Scopes("a") & Roles("b")), {"scope": "a", "roles": "b"}, ("Forbidden", "")),
+        (~Scopes("b") | Scopes("a"), {"scope": "b"}, ("MissingScope", 'scope="a"')),
         (~(~Scopes("a") | ~Scopes("b")), {}, ("MissingScope", 'scope="a b"')),
         # What cannot be decided.
         (Scopes("a") | Claim("plan", 1), {"scope": "a", "plan": []}, ("Forbidden", "")),
@@ -544,6 +546,20 @@ def test_short_forms_answer_as_ever(
     error = refused(AccessPolicy(**rules), token(foreign, **claims))
     assert kind is type(error)
     assert evidence | ({"reason": "cannot be read"} if "claim" in evidence else {}) == error.evidence
+
+
+def test_other_guards_add_their_scopes(config: JWTConfig) -> None:
+    """A refusal that names scopes names those of all guards, and keeps all else, however long; no other names any."""
+    # S116
+    values = [f"urn:example:a:long:name:of:a:level:{number}" for number in range(10)]
+    error = refused(ACR(*values) & Fresh(300) & Scopes("a"), token(config))
+    named = naming_scopes(error, ["b", "a", "c"])
+    assert isinstance(named, FreshTokenRequiredError)
+    assert ("b a c", " ".join(values), 300) == (named.scope, named.acr_values, named.max_age)
+    assert error.evidence | {"scope": "b a c"} == named.evidence
+    assert (error.verified, "a") == (named.verified, error.scope)  # type: ignore[attr-defined]
+    for other in (refused(Fresh(300), token(config)), refused(Roles("a"), token(config))):
+        assert other is naming_scopes(other, ["b"])
 
 
 # Hierarchies ----------------------------------------------------------------------------------------------------------

@@ -100,15 +100,19 @@ class Part(Protocol):
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:
         """Return whether the part holds for a token; None if that cannot be decided."""
+        raise NotImplementedError
 
     def given(self, view: View, outcome: bool) -> bool:
         """Whether the part would hold for another token, if `outcome` is what it says of the one at hand."""
+        raise NotImplementedError
 
     def helps(self) -> Sequence[Alternative]:
         """Return what would let the part hold."""
+        raise NotImplementedError
 
     def evidence(self, token: Token) -> dict[str, Any]:
         """Return why the part cannot be decided, for logs."""
+        raise NotImplementedError
 
 
 Outcomes: TypeAlias = Mapping[Part, bool | None]
@@ -119,15 +123,19 @@ class Whole(Protocol):
 
     def outcome(self, of: Callable[[Part], bool | None]) -> bool | None:
         """Return whether the rule holds, if its parts say what `of` returns; None if it cannot be decided."""
+        raise NotImplementedError
 
     def alternatives(self, outcomes: Outcomes, wanted: bool = True) -> list[Alternative]:
         """Return what would bring the rule to what is wanted, the best ones first."""
+        raise NotImplementedError
 
     def unmet(self, outcomes: Outcomes, wanted: bool = True) -> Iterator[tuple[Part, bool]]:
         """Yield the parts that are in the way, each with what is wanted of it."""
+        raise NotImplementedError
 
     def literals(self, wanted: bool = True) -> Iterator[tuple[Part, bool]]:
         """Yield all parts, each with what is wanted of it."""
+        raise NotImplementedError
 
 
 def best(found: Iterable[Alternative]) -> list[Alternative]:
@@ -202,7 +210,9 @@ def _error_for(
         needed = [scope for scope in named if are_granted(frozenset((scope,)), scopes, hierarchy)]
         for scope in reversed(needed):
             rest = [one for one in needed if one != scope]
-            if all(holds(view._replace(scopes=frozenset(rest))) for view in views):
+            # A client may keep the scopes that it has, or give them up for those that are named.
+            kept = (frozenset(rest), held.union(rest))
+            if all(holds(view._replace(scopes=scopes)) for view in views for scopes in kept):
                 needed = rest
         missing = [scope for scope in needed if not are_granted(frozenset((scope,)), held, hierarchy)]
         evidence = {"scope": " ".join(needed), "missing": " ".join(sorted(missing)), **evidence}

@@ -302,6 +302,3 @@ class Check(SinglePart):
             answer.close()
         logger().error("%r returned %s, not True or False; the token is refused", self, type(answer).__name__)
         return None
-
-    def evidence(self, token: Token) -> dict[str, Any]:  # noqa: ARG002 -- others say which claims they are
-        return {"reason": "a check failed to answer"}

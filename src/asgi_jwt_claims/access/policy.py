@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import operator
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, SettingError
+from asgi_jwt_claims.errors import FreshTokenRequiredError, MissingScopeError, SettingError, TokenError
 from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.values import Frozen, plain
 from asgi_jwt_claims.tokens.verification import check_type
@@ -18,7 +19,6 @@ from .parts import DeniedRoles, Fresh, Roles, Scopes
 from .rules import Rule
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.tokens.token import Token
 
 __all__ = ["AccessPolicy", "naming_scopes"]
@@ -137,9 +137,9 @@ def naming_scopes(error: TokenError, scopes: Iterable[str]) -> TokenError:
     """
     if not isinstance(error, MissingScopeError | FreshTokenRequiredError) or error.scope is None:
         return error
-    names = dict.fromkeys([*scopes, *error.scope.split()])
-    named = type(error)(**{**error.evidence, "scope": " ".join(names)})
-    named.verified = error.verified
+    named = copy.copy(error)
+    named.scope = " ".join(dict.fromkeys([*scopes, *error.scope.split()]))
+    named.evidence = TokenError(**{**error.evidence, "scope": named.scope}).evidence
     return named
 
 
