@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, ErrorResponder, OnError, send_response
+from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import Frozen
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
@@ -41,6 +43,7 @@ class MiddlewareSettings(Frozen):
         authenticator: Verifier, sources, store and responder.
         guard: What the middleware demands of a request.
         exempts_none: Whether every request is authenticated.
+        adopt_within: Seconds in which a WebSocket without a token has to adopt one; None for no limit.
         is_preflight: Tells whether a request is a CORS preflight.
         background: Key sources and a store that have something to do while the application runs.
         warn_of_preflight: Logs, once, that a preflight was refused.
@@ -56,6 +59,7 @@ class MiddlewareSettings(Frozen):
     set_user: bool
     end_with_token: bool
     close_code: int
+    adopt_within: float | None
     drain: int
     background: tuple[KeySource | TokenStore, ...]
     warn_of_preflight: Callable[[], None]
@@ -78,6 +82,7 @@ class MiddlewareSettings(Frozen):
         store: TokenStore | None = None,
         end_with_token: bool = True,
         close_code: int = UNAUTHORIZED_CLOSE,
+        adopt_within: timedelta | float | None = None,
         drain: int = 0,
     ) -> None:
         verifier = verifier_for(config)
@@ -101,6 +106,15 @@ class MiddlewareSettings(Frozen):
         )
         authenticator = Authenticator(verifier, found, store, responder)
         exemptions = Exemptions(exempt)
+        if adopt_within is not None:
+            adopt_within = as_duration(adopt_within, "adopt_within").total_seconds()
+            if not end_with_token:
+                raise SettingError("adopt_within needs end_with_token=True: without it, no connection is watched")
+            if required and not exemptions:
+                raise SettingError(
+                    "adopt_within has no effect where every WebSocket needs a token: set required=False, or name the "
+                    "paths of those that adopt one in exempt"
+                )
         remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
         vars(self).update(
             authenticator=authenticator,
@@ -108,6 +122,7 @@ class MiddlewareSettings(Frozen):
             exempts_none=not exemptions and not allow_preflight,
             is_preflight=PreflightRule(authenticator),
             close_code=close_code,
+            adopt_within=adopt_within,
             drain=drain,
             **kept,
             background=remote_keys if store is None else (*remote_keys, store),

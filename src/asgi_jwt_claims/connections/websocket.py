@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from asgi_jwt_claims.auth.state import find_request_auth
 
 from .asgi import SERVER_ERROR, ASGIConnection, Refusing
-from .states import PENDING
+from .states import OPEN, PENDING
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
@@ -52,7 +52,13 @@ class WebSocketConnection(ASGIConnection, Refusing):
         # A server tells an application that waits by itself when a close has been sent, so here it may wait unwatched.
         if may_end or (self.state is PENDING and self._settings.end_with_token):
             return self._receive_until_end()
-        return self._receive()
+        return self._receive_unwatched() if self.state is OPEN else self._receive()
+
+    async def _receive_unwatched(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self.close()  # a token that is adopted now would come too late
+        return message
 
     def send(self, message: Message) -> Coroutine[Any, Any, None]:  # pyright: ignore[reportIncompatibleMethodOverride]  # as awaitable
         """See `ASGIConnection`; the first message accepts or refuses the handshake."""
@@ -76,7 +82,10 @@ class WebSocketConnection(ASGIConnection, Refusing):
         auth = find_request_auth(self._scope)
         if auth is not None:
             auth.is_accepted = True
-        (self.open if self._settings.end_with_token else self.close)()
+        if self._settings.end_with_token:
+            self.open(self._settings.adopt_within)
+        else:
+            self.close()
         if self._protocol is not None and message.get("subprotocol") is None:
             return {**message, "subprotocol": self._protocol}
         return message
