@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import tempfile
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,14 +40,15 @@ def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
     monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
     monkeypatch.chdir(tempfile.mkdtemp())  # where pages that keep a file keep it
     before = set(sanic.Sanic._app_registry)
-    namespace: dict[str, Any] = {"__name__": f"documentation of {page.name}"}
+    module = types.ModuleType(f"documentation of {page.name}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where some frameworks look for the names of annotations
     try:
         for block in blocks(page):
             if block.language == "python":
                 # Lines are numbered as they stand on the page, so that a traceback shows where.
                 source = "\n" * block.line + block.text
-                exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
-        yield namespace
+                exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
+        yield vars(module)
     finally:
         for name in set(sanic.Sanic._app_registry) - before:
             sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])
