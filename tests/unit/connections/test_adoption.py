@@ -105,7 +105,7 @@ async def adopting(scope: Scope, raw: Any) -> str:
 async def test_as_if_the_handshake_had_brought_it(
     app: Adopting, config: JWTConfig, raw: str, expire: Expire, options: dict[str, Any]
 ) -> None:
-    """The token is everywhere that one of the handshake would be, and the connection ends with it."""  # S9, S131
+    """The token is everywhere that one of the handshake would be, and the connection ends with it."""  # S126, S131
     seen: list[Any] = []
 
     async def look(scope: Scope, receive: Receive, send: Send) -> None:
@@ -294,7 +294,7 @@ async def test_two_at_once(config: JWTConfig) -> None:
 
 
 async def test_what_is_refused(clock: HeldClock, expire: Expire) -> None:
-    """A token that would not have been let in leaves the connection without one, and free to adopt another."""  # S5
+    """A token that would not have been let in leaves the connection without one, and free to adopt another."""  # S126
     config = JWTConfig(secret_key=SECRET, clock=clock, issuer="https://issuer.example")
     elsewhere = JWTConfig(secret_key=SECRET, clock=clock, issuer="https://other.example")
     earlier = JWTConfig(secret_key=SECRET, clock=lambda: clock.now - 86_400, issuer=config.issuer)
