@@ -217,3 +217,17 @@ async def test_polling(page: dict[str, Any], raw: str) -> None:
     connection.scope["headers"].append((b"content-length", str(len(body)).encode()))
     await connection.serve(app)
     assert (["token_missing"], 200) == (refused, connection.sent[0]["status"])
+
+
+async def test_the_older_protocol_of_strawberry(page: dict[str, Any], raw: str) -> None:
+    """It has another name, and lets a client leave the parameters out altogether."""
+    for payload, end in (({"token": raw}, None), (None, 1011), ({}, 1011)):
+        async with connected(page["strawberry_site"], websocket_scope("/", subprotocols=["graphql-ws"])) as connection:
+            connection.say(json.dumps({"type": "connection_init", "payload": payload}))
+            first = json.loads(await says(connection, 0))
+            if end is None:
+                assert "connection_ack" == first["type"]
+            else:
+                await until(lambda connection=connection: connection.end)
+                assert ("connection_error", end) == (first["type"], connection.sent[-1]["code"])
+        assert connection.error is None

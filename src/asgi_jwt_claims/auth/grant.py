@@ -27,7 +27,8 @@ class OpenConnection(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is watched, and neither ends nor is closed."""
+        """Whether it is accepted, and neither ends nor is closed."""
+        raise NotImplementedError
 
     def renew(self) -> None:
         """Go by the tokens that are let in now."""
