@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from asgi_jwt_claims.auth.options import ACCESS_TOKEN
-from asgi_jwt_claims.auth.request import holders_of, scope_of
+from asgi_jwt_claims.auth.request import complete_request, holders_of, scope_of
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, RepeatedCredentialsError, RevokedTokenError
@@ -48,10 +48,12 @@ async def adopt_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     auth = request_auth(scope)
     if scope.get("type") != "websocket":
         raise MissingTokenError("an http request has to bring its token: adopt_token is for WebSockets")
+    result = auth.result_for(scope)
+    if result.state.needs is not None:  # on an exempt path nothing has decided about the token of the handshake
+        result, _ = await complete_request(scope, result)
     connections = auth.connections
     if not connections:
-        error = auth.result_for(scope).error
-        raise error or NotGuardedError(
+        raise result.error or NotGuardedError(
             "this WebSocket cannot adopt a token: it needs JWTMiddleware or install(app, config), has to be accepted "
             "first, and end_with_token must not be False"
         )

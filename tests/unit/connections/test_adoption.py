@@ -238,6 +238,25 @@ async def test_a_handshake_with_a_bad_token(
         assert [error] == codes
 
 
+async def test_a_handshake_that_nothing_has_decided_about(app: Adopting, config: JWTConfig, raw: str) -> None:
+    """On an exempt path the store is asked about the token of the handshake: a revoked one keeps no other out."""
+
+    class Remote(MemoryStore):
+        """Knows nothing without being asked."""
+
+        def is_revoked_locally(self, token: Token, config: JWTConfig) -> bool | None:
+            return None
+
+    store = Remote(clock=config.clock)
+    other = create_access_token("alice", config)
+    for answer in ("repeated_credentials", "good"):
+        middleware = JWTMiddleware(app, config, store=store, exempt=["/"])
+        async with connected(middleware, websocket_scope("/", bearer(other))) as connection:
+            connection.say(raw)
+            await until(lambda connection=connection, answer=answer: [answer] == connection.texts)
+        await revoke_token(verify_token(other, config), config, store)
+
+
 async def test_sources_of_the_application(app: Adopting, config: JWTConfig, raw: str) -> None:
     """A source of which nothing is known leaves the adopted token where it is; one that raises refuses."""
     found: list[bool] = []
