@@ -6,9 +6,9 @@ import contextlib
 import re
 import sys
 import tempfile
-import types
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -40,15 +40,16 @@ def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
     monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
     monkeypatch.chdir(tempfile.mkdtemp())  # where pages that keep a file keep it
     before = set(sanic.Sanic._app_registry)
-    module = types.ModuleType(f"documentation of {page.name}")
-    monkeypatch.setitem(sys.modules, module.__name__, module)  # where some frameworks look for the names of annotations
+    program = ModuleType(f"program_of_{page.stem.replace('-', '_').lower()}")
+    monkeypatch.setitem(sys.modules, program.__name__, program)
+    namespace: dict[str, Any] = vars(program)
     try:
         for block in blocks(page):
             if block.language == "python":
                 # Lines are numbered as they stand on the page, so that a traceback shows where.
                 source = "\n" * block.line + block.text
-                exec(compile(source, str(page), "exec", dont_inherit=True), vars(module))
-        yield vars(module)
+                exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
+        yield namespace
     finally:
         for name in set(sanic.Sanic._app_registry) - before:
             sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])

@@ -253,7 +253,7 @@ class RequestAuth(Grant):
         for connection in self.connections:
             connection.renew()
 
-    def adopt(self, scope: MutableMapping[str, Any], token: Token, config: JWTConfig) -> None:
+    def adopt(self, scope: Mapping[str, Any], token: Token, config: JWTConfig) -> None:
         """Let a token in that came in a message, as if it had come with the handshake."""
         own = self.shared or self
         found = self.result_for(scope)
@@ -261,13 +261,6 @@ class RequestAuth(Grant):
         own.remember(self.passed, scope)
         own.guards = own.without_token
         self.grant(self.passed)
-        if scope.get("token") is None:
-            scope["token"] = token
-        # By the exact class: comparing what stands there may make a framework load its user.
-        if type(scope.get("user")) is Anonymous:
-            scope["user"] = token
-        if type(scope.get("auth")) is Anonymous:
-            scope["auth"] = Granted(token)
 
     @property
     def connections(self) -> tuple[OpenConnection, ...]:

@@ -12,7 +12,7 @@ from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, RepeatedCredentialsError, RevokedTokenError
 from asgi_jwt_claims.jose.compact import as_ascii
 from asgi_jwt_claims.stores.base import checked_answer
-from asgi_jwt_claims.tokens.token import about
+from asgi_jwt_claims.tokens.token import Anonymous, Granted, about
 from asgi_jwt_claims.tokens.verification import verify_or_fetch
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ async def adopt_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     # Again, since the connection may have ended meanwhile, or adopted another token.
     _check_free(auth, scope, connections)
     auth.adopt(scope, token, config)
-    for holder in holders_of(scope):
-        if holder.token is None:
-            holder.token = token
+    _fill(scope, token)
     if auth.untold is not None:
         await auth.tell_accepted(scope)
     return token
@@ -91,3 +89,17 @@ def _check_free(auth: RequestAuth, scope: MutableMapping[str, Any], connections:
     result = auth.result_for(scope)
     if (result.token is not None and result.error is None) or auth.grants_for(scope):
         raise RepeatedCredentialsError("the connection has a token, which renew_token replaces")
+
+
+def _fill(scope: MutableMapping[str, Any], token: Token) -> None:
+    """Let all that a handler reads have the token, where it stood for none before."""
+    if scope.get("token") is None:
+        scope["token"] = token
+    # By the exact class: comparing what stands there may make a framework load its user.
+    if type(scope.get("user")) is Anonymous:
+        scope["user"] = token
+    if type(scope.get("auth")) is Anonymous:
+        scope["auth"] = Granted(token)
+    for holder in holders_of(scope):
+        if holder.token is None:
+            holder.token = token
