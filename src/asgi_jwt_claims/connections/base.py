@@ -178,6 +178,8 @@ class Connection(ABC):
             self._move(Event.TOKEN_COMES)
         elif self.state is WAITING:
             self._deadline = self._adopt_by, monotonic
+        else:
+            return
         feeds: set[RevocationFeed] = set()
         digests: set[bytes] = set()
         for token, config, store, ends, checks in tokens:

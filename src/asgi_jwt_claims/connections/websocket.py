@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from asgi_jwt_claims.auth.state import find_request_auth
 
 from .asgi import SERVER_ERROR, ASGIConnection, Refusing
-from .states import OPEN, PENDING
+from .states import PENDING
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Message, Receive, Scope, Send
@@ -52,13 +52,7 @@ class WebSocketConnection(ASGIConnection, Refusing):
         # A server tells an application that waits by itself when a close has been sent, so here it may wait unwatched.
         if may_end or (self.state is PENDING and self._settings.end_with_token):
             return self._receive_until_end()
-        return self._receive_unwatched() if self.state is OPEN else self._receive()
-
-    async def _receive_unwatched(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "websocket.disconnect":
-            self.close()  # a token that is adopted now would come too late
-        return message
+        return self._receive()
 
     def send(self, message: Message) -> Coroutine[Any, Any, None]:  # pyright: ignore[reportIncompatibleMethodOverride]  # as awaitable
         """See `ASGIConnection`; the first message accepts or refuses the handshake."""
