@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -38,7 +40,9 @@ def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
     monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
     monkeypatch.chdir(tempfile.mkdtemp())  # where pages that keep a file keep it
     before = set(sanic.Sanic._app_registry)
-    namespace: dict[str, Any] = {"__name__": f"documentation of {page.name}"}
+    program = ModuleType(f"program_of_{page.stem.replace('-', '_').lower()}")
+    monkeypatch.setitem(sys.modules, program.__name__, program)
+    namespace: dict[str, Any] = vars(program)
     try:
         for block in blocks(page):
             if block.language == "python":

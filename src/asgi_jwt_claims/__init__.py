@@ -12,6 +12,7 @@ from .config import JWTConfig
 from .config.cookies import TokenCookies
 from .config.events import AuthEvent
 from .config.issuer_template import IssuerTemplate
+from .connections.adoption import adopt_token
 from .connections.renewal import renew_token
 from .errors import ConfigurationError, JWTError, TokenError
 from .keys.key import Key
@@ -44,6 +45,7 @@ __all__ = [
     "TokenError",
     "TokenPair",
     "WebSocketProtocol",
+    "adopt_token",
     "create_access_token",
     "create_refresh_token",
     "create_token_pair",

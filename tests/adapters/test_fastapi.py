@@ -22,6 +22,7 @@ from asgi_jwt_claims import (
     JWTMiddleware,
     Token,
     TokenError,
+    adopt_token,
     create_access_token,
     create_refresh_token,
     current_token,
@@ -873,3 +874,19 @@ async def test_the_guards_of_a_group_and_its_own_preflight(app: Any, config: JWT
         assert (await ask(app, "/x", *headers, method="OPTIONS")).status in (401, 403)
     assert 401 == (await ask(app, "/x", *asks)).status
     assert [None] == reached
+
+
+async def test_a_token_that_comes_in_a_message(app: Any, config: JWTConfig) -> None:
+    """What an optional guard demands counts for it, and a refusal closes the websocket."""  # S126
+    install(app, config, required=False)
+    guard = Security(JWTBearer(optional=True), scopes=["chat"])
+
+    @app.websocket("/ws", dependencies=[guard])
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        token = await adopt_token(websocket, await websocket.receive_text())
+        await websocket.send_text(f"{token.identity} {token is get_token(websocket) is current_token()}")
+
+    for scope, answer in (("read", ([], 3003)), ("chat", (["alice True"], None))):
+        exchange = await talk(app, "/ws", says=[create_access_token("alice", config, scope=scope)])
+        assert answer == (exchange.texts, exchange.close_code)

@@ -1,13 +1,14 @@
-"""A stream whose token ends when the stream has begun, and uploads that are refused when they have been read.
+"""A stream whose token ends when the stream has begun, uploads that are refused when they have been read, and a WebSocket
+that has to adopt a token.
 
-The time of the tokens is the application's own, so that nothing here depends on how busy the machine is.
+The time of the tokens of streams is the application's own, so that nothing here depends on how busy the machine is.
 """
 
 from __future__ import annotations
 
 import anyio
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, adopt_token
 from asgi_jwt_claims.runtime import drain as _drain
 from tests.raw_asgi import App, Receive, Scope, Send
 from tests.support import SECRET
@@ -48,13 +49,28 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.body", "body": b": tick\n\n", "more_body": True})
 
 
+async def socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """A WebSocket that adopts the token of its first message, sleeps, or is busy."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    if scope["path"] == "/sleeps":
+        await anyio.sleep_forever()
+    while scope["path"] == "/sends":
+        await send({"type": "websocket.send", "text": "tick"})
+        await anyio.sleep(0.05)
+    while (message := await receive())["type"] == "websocket.receive":
+        token = await adopt_token(scope, message["text"])
+        await send({"type": "websocket.send", "text": token.identity})
+
+
 guarded: App = JWTMiddleware(stream, CONFIG, drain=DRAIN)
+adopting: App = JWTMiddleware(socket, JWTConfig(secret_key=SECRET, leeway=0), required=False, adopt_within=1)
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """The guarded stream; and a lifespan, in which nothing happens."""
+    """The guarded stream, the WebSocket; and a lifespan, in which nothing happens."""
     if scope["type"] != "lifespan":
-        await guarded(scope, receive, send)
+        await (adopting if scope["type"] == "websocket" else guarded)(scope, receive, send)
         return
     for event in ("startup", "shutdown"):
         await receive()

@@ -23,6 +23,7 @@ from asgi_jwt_claims import (
     TokenError,
     TokenPair,
     WebSocketProtocol,
+    adopt_token,
     create_access_token,
     create_refresh_token,
     create_token_pair,
@@ -215,6 +216,8 @@ async def renewing(websocket: WebSocket) -> None:
     """A connection that goes on."""
     assert_type(await renew_token(websocket, await websocket.receive_text()), Token)
     assert_type(await renew_token(websocket.scope, b"..."), Token)
+    assert_type(await adopt_token(websocket, await websocket.receive_text()), Token)
+    assert_type(await adopt_token(websocket.scope, b"..."), Token)
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------

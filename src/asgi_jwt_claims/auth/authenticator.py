@@ -50,6 +50,7 @@ __all__ = ["Authenticator"]
 
 _OUR_SOURCES = frozenset({BearerHeader, Cookie, InsecureWebSocketQuery, WebSocketProtocol})
 
+_LOOKED_AT_AGAIN = (NEEDS_KEYS, ABSENT)
 _FETCHED_FOR = (UnknownKeyError, KeysUnavailableError, IntrospectionUnavailableError)
 
 
@@ -128,12 +129,12 @@ class Authenticator(Frozen):
             credentials = self._extract(scope, self._max_token_size)
         except TokenError as error:
             return AuthResult(self, UNREADABLE, is_safe, REFUSED, None, error.with_traceback(None))
+        for result in known:
+            # Keys that were missing then may be in hand by now; what was absent may be so for another reason.
+            if result.state not in _LOOKED_AT_AGAIN and result.is_of(self, credentials, is_safe):
+                return result
         if credentials is None:
             return make_result((self, None, is_safe, ABSENT, None, None, None, why_absent(scope, self.sources)))
-        for result in known:
-            # Keys that were missing then may be in hand by now.
-            if result.state is not NEEDS_KEYS and result.is_of(self, credentials, is_safe):
-                return result
         verifier, config = self.verifier, None
         try:
             if isinstance(verifier, JWTConfig):

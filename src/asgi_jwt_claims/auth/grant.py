@@ -23,7 +23,12 @@ class OpenConnection(Protocol):
     """A connection that ends with its token, or with a later one if it gets that in time."""
 
     error: TokenError | None
-    """Why it has ended; None if it has not."""
+    """Why it has ended; None if it has not, or its client or its application has closed it."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is accepted, and neither ends nor is closed."""
+        raise NotImplementedError
 
     def renew(self) -> None:
         """Go by the tokens that are let in now."""

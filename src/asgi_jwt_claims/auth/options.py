@@ -65,6 +65,8 @@ class MiddlewareOptions(TypedDict, total=False):
         end_with_token: Whether WebSockets and `text/event-stream` responses end when their token expires, the leeway
             added, or when it is revoked and the store has a feed.
         close_code: The code that a WebSocket is closed with then: 3000 to 4999, 1000 or 1008.
+        adopt_within: The time, as seconds or a `timedelta`, in which a WebSocket that was let on without a token has to
+            adopt one by `adopt_token`; it is closed with `close_code` otherwise. None for no limit.
         drain: How many bytes of its body are read, within one second, before an http request is refused: with some
             servers a client that is still sending does not see the response otherwise. 0 if none are.
         protected_resource: A `ProtectedResource`, whose metadata is answered without a token, and which challenges name.
@@ -85,6 +87,7 @@ class MiddlewareOptions(TypedDict, total=False):
     store: TokenStore | None
     end_with_token: bool
     close_code: int
+    adopt_within: timedelta | float | None
     drain: int
     protected_resource: ProtectedResource | None
     endpoints: Mapping[str, Endpoint]

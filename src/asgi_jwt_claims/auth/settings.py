@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.responses import UNAUTHORIZED_CLOSE, ErrorResponder, OnError, send_response
+from asgi_jwt_claims.runtime.durations import as_duration
 from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import Frozen
 from asgi_jwt_claims.sources import DEFAULT_SOURCES
@@ -49,6 +51,7 @@ class MiddlewareSettings(Frozen):
         authenticator: Verifier, sources, store and responder.
         guard: What the middleware demands of a request, unless `demand` says something else of it.
         demands_the_same: Whether it demands that of every request.
+        adopt_within: Seconds in which a WebSocket without a token has to adopt one; None for no limit.
         is_preflight: Tells whether a request is a CORS preflight.
         mounts: The endpoints that answer in front of the guard; None if there are none.
         background: Key sources and a store that have something to do while the application runs.
@@ -65,6 +68,7 @@ class MiddlewareSettings(Frozen):
     set_user: bool
     end_with_token: bool
     close_code: int
+    adopt_within: float | None
     drain: int
     mounts: Mounts | None
     background: tuple[KeySource | TokenStore, ...]
@@ -91,6 +95,7 @@ class MiddlewareSettings(Frozen):
         store: TokenStore | None = None,
         end_with_token: bool = True,
         close_code: int = UNAUTHORIZED_CLOSE,
+        adopt_within: timedelta | float | None = None,
         drain: int = 0,
         protected_resource: ProtectedResource | None = None,
         endpoints: Mapping[str, Endpoint] = _NO_ENDPOINTS,
@@ -141,6 +146,9 @@ class MiddlewareSettings(Frozen):
             demands_the_same=not path_rules and not exemptions and not allow_preflight,
             is_preflight=PreflightRule(authenticator),
             close_code=close_code,
+            adopt_within=_seconds_to_adopt(
+                adopt_within, end_with_token=end_with_token, can_come_without=not required or bool(exemptions)
+            ),
             drain=drain,
             **kept,
             mounts=mounts,
@@ -185,6 +193,22 @@ class MiddlewareSettings(Frozen):
 
             await drain_body(scope, receive, self.drain)
         await send_response(answer, scope, send)
+
+
+def _seconds_to_adopt(
+    within: timedelta | float | None, *, end_with_token: bool, can_come_without: bool
+) -> float | None:
+    if within is None:
+        return None
+    seconds = as_duration(within, "adopt_within").total_seconds()
+    if not end_with_token:
+        raise SettingError("adopt_within needs end_with_token=True: without it, no connection is watched")
+    if not can_come_without:
+        raise SettingError(
+            "adopt_within has no effect where every WebSocket needs a token: set required=False, or name the paths of "
+            "those that adopt one in exempt"
+        )
+    return seconds
 
 
 def settings_around(

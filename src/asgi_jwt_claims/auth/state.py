@@ -20,9 +20,10 @@ from asgi_jwt_claims.tokens.token import Anonymous, Granted, Token, facts_of
 
 from .grant import Grant
 from .options import OPTIONAL_TOKEN
-from .result import ACCEPTED, NEEDS_KEYS, UNREADABLE, AuthResult
+from .result import ABSENT, ACCEPTED, NEEDS_KEYS, UNREADABLE, AuthResult
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims.config import JWTConfig
     from asgi_jwt_claims.sources._credentials import Source
 
     from .authenticator import Authenticator
@@ -53,6 +54,7 @@ class RequestAuth(Grant):
         demanded: What the middleware demands of this request, if it is not what it demands of every request.
         refusal: Why the middleware refuses the request without looking for a token; None if it does look.
         others: The grants of guards with other authenticators.
+        without_token: The guards that have let the request in without a token.
         watching: The connections that the request has opened, as each of the middlewares around the application has it.
         view: What our own sources read of the scope, as it was when the result was worked out.
         is_exact: Whether equal views mean equal credentials; None if that has not been looked at yet.
@@ -80,6 +82,7 @@ class RequestAuth(Grant):
     demanded: Guard | None = None
     refusal: TokenError | None = None
     others: tuple[Grant, ...] = ()
+    without_token: tuple[Guard, ...] = ()
 
     def __init__(self, authenticator: Authenticator, settings: MiddlewareSettings | None = None) -> None:
         self.authenticator = authenticator
@@ -222,12 +225,14 @@ class RequestAuth(Grant):
     def grant(self, result: AuthResult, guard: Guard | None = None) -> None:
         """Record that a guard has let a token in; None stands for `get_token` and a middleware with `required=False`.
 
-        Do nothing for a request without a token.
+        Of a request without a token, only the guard is remembered, whose rules count for a token that is adopted.
         """
         own = self.shared or self
         grant = own if own.result is result else self.grant_of(result)
         config = result.config
         if grant is None or config is None or result.token is None:
+            if guard is not None and result.state is ABSENT and guard not in own.without_token:
+                own.without_token = (*own.without_token, guard)
             return
         if guard is not None and guard not in grant.guards:
             grant.guards = (*grant.guards, guard)
@@ -269,6 +274,15 @@ class RequestAuth(Grant):
             grant.result = cast("AuthResult", grant.result)._replace(state=ACCEPTED, token=token, error=None)
         for connection in self.connections:
             connection.renew()
+
+    def adopt(self, scope: Mapping[str, Any], token: Token, config: JWTConfig) -> None:
+        """Let a token in that came in a message, as if it had come with the handshake."""
+        own = self.shared or self
+        found = self.result_for(scope)
+        self.passed = found._replace(state=ACCEPTED, token=token, error=None, config=config, evidence=None)
+        own.remember(self.passed, scope)
+        own.guards = own.without_token
+        self.grant(self.passed)
 
     @property
     def connections(self) -> tuple[OpenConnection, ...]:

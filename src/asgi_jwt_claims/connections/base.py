@@ -1,4 +1,4 @@
-"""A connection that ends with its tokens: when it ends, and why. Its subclasses say how."""
+"""A connection that ends with its tokens, or for lack of one: when it ends, and why. Its subclasses say how."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, MutableMapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.auth.state import find_request_auth
-from asgi_jwt_claims.errors import ExpiredTokenError, RevokedTokenError
+from asgi_jwt_claims.errors import ExpiredTokenError, MissingTokenError, RevokedTokenError
 from asgi_jwt_claims.tokens.claims import valid_until
 from asgi_jwt_claims.tokens.digests import digests_of
 
 from .registry import current_registry
-from .states import OPEN, PENDING, TRANSITIONS, Event
+from .states import OPEN, PENDING, TRANSITIONS, WAITING, Event
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.auth.grant import HeldToken
@@ -40,8 +41,21 @@ class Connection(ABC):
         digests: The digests that a revocation of its tokens can have, while it is watched.
     """
 
-    __slots__ = ("_auth", "_auths", "_deadline", "_home", "_registry", "_scope", "digests", "error", "slot", "state")
+    __slots__ = (
+        "_adopt_by",
+        "_auth",
+        "_auths",
+        "_deadline",
+        "_home",
+        "_registry",
+        "_scope",
+        "digests",
+        "error",
+        "slot",
+        "state",
+    )
 
+    _adopt_by: float  # in `WAITING`, by the monotonic clock
     _home: ConnectionRegistry  # from `open` on
 
     def __init__(self, scope: MutableMapping[str, Any], auth: RequestAuth | None = None) -> None:
@@ -55,13 +69,20 @@ class Connection(ABC):
         self.slot: tuple[DeadlineQueue, int] | None = None
         self.digests: tuple[bytes, ...] = ()
 
-    def open(self) -> None:
-        """Watch the connection from now on, unless a guard lets it outlive its token."""
+    def open(self, adopt_within: float | None = None) -> None:
+        """Watch the connection from now on, unless a guard lets it outlive its token.
+
+        One without a token has to adopt one within `adopt_within` seconds, if that is not None.
+        """
         tokens = self._held()
         if False in [held.end_with_token for held in tokens]:
             self.close()
             return
-        self._move(Event.OPENS)
+        if adopt_within is None or tokens:
+            self._move(Event.OPENS)
+        else:
+            self._move(Event.WAITS)
+            self._adopt_by = monotonic() + adopt_within
         self._home = current_registry()
         self._auths = self._find_auths()
         for auth in self._auths:
@@ -79,7 +100,7 @@ class Connection(ABC):
         """See `OpenConnection`; from a thread that has no event loop, soon."""
         if not self._home.is_here:
             self._home.call_soon(self.renew)
-        elif self.state is OPEN:
+        elif self.is_open:
             self._watch(self._held())
             self.recheck()
 
@@ -111,11 +132,16 @@ class Connection(ABC):
             self.end_soon()
 
     @property
+    def is_open(self) -> bool:
+        """See `OpenConnection`."""
+        return self.state is OPEN or self.state is WAITING
+
+    @property
     def is_over(self) -> bool:
-        """Whether a token has ended, as the store or the clock, read at this moment, has it."""
+        """Whether a token, or the time for one, has ended, as the store or the clock, read at this moment, has it."""
         ends_at, clock = self._deadline
         if ends_at != math.inf and not clock() < ends_at:
-            self._end_with(ExpiredTokenError())
+            self._end_with(MissingTokenError() if self.state is WAITING else ExpiredTokenError())
         return self.error is not None
 
     @property
@@ -129,11 +155,11 @@ class Connection(ABC):
 
     def _move(self, event: Event) -> None:
         self.state = TRANSITIONS.get((self.state, event), self.state)
-        if self._registry is not None and self.state is not OPEN:
+        if self._registry is not None and not self.is_open:
             self.unwatch()
 
     def _end_with(self, error: TokenError) -> None:
-        self._move(Event.TOKEN_ENDS)
+        self._move(Event.TIME_IS_UP if self.state is WAITING else Event.TOKEN_ENDS)
         self.error = error
 
     def _find_auths(self) -> tuple[RequestAuth, ...]:
@@ -148,6 +174,12 @@ class Connection(ABC):
 
     def _watch(self, tokens: list[HeldToken]) -> None:
         self.unwatch()
+        if tokens:
+            self._move(Event.TOKEN_COMES)
+        elif self.state is WAITING:
+            self._deadline = self._adopt_by, monotonic
+        else:
+            return
         feeds: set[RevocationFeed] = set()
         digests: set[bytes] = set()
         for token, config, store, ends, checks in tokens:

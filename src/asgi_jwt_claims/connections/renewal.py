@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims.auth.request import holders_of, scope_of
 from asgi_jwt_claims.auth.state import find_request_auth
-from asgi_jwt_claims.errors import NotGuardedError, RevokedTokenError, WrongIdentityError
+from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, RevokedTokenError, WrongIdentityError
 from asgi_jwt_claims.tokens.digests import digests_of
 from asgi_jwt_claims.tokens.token import Granted, about
 from asgi_jwt_claims.tokens.verification import verify_token_async
@@ -31,19 +31,22 @@ async def renew_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
 
     Raises:
         WrongIdentityError: It is the token of another identity.
+        MissingTokenError: The connection has no token; `adopt_token` lets it have one.
         TokenError: It is not good, or the connection has ended already.
-        NotGuardedError: The connection has no token.
+        NotGuardedError: There is no middleware, or the connection does not end with its token.
     """
     scope = cast("MutableMapping[str, Any]", scope_of(websocket_or_scope))
     found = find_request_auth(scope)
     auth = None if found is None else found.for_scope(scope)
     grants = auth.grants_for(scope) if auth is not None and auth.connections else []
     pairs = [(grant, held) for grant in grants if (held := grant.held()) is not None]
-    if auth is None or not pairs:
+    if auth is None or not auth.connections:
         raise NotGuardedError(
-            "this connection has no token to renew: it needs JWTMiddleware or install(app, config), a token, and "
-            "end_with_token must not be False"
+            "this connection has no token to renew: it needs JWTMiddleware or install(app, config), and end_with_token "
+            "must not be False"
         )
+    if not pairs:
+        raise MissingTokenError("there is no token to renew; adopt_token lets a connection have one")
     # A guard with sources of its own has found the token for itself, under the same configuration.
     config = pairs[0][1].config
     lets_in = [(grant, held) for grant, held in pairs if held.config is config]

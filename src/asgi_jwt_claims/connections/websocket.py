@@ -76,7 +76,10 @@ class WebSocketConnection(ASGIConnection, Refusing):
         auth = find_request_auth(self._scope)
         if auth is not None:
             auth.is_accepted = True
-        (self.open if self._settings.end_with_token else self.close)()
+        if self._settings.end_with_token:
+            self.open(self._settings.adopt_within)
+        else:
+            self.close()
         if self._protocol is not None and message.get("subprotocol") is None:
             return {**message, "subprotocol": self._protocol}
         return message

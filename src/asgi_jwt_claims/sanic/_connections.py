@@ -39,9 +39,9 @@ _PROTOCOLS = "sec-websocket-protocol"
 class TaskBound(Connection):
     """Detaches when the request's task ends, the one event that Sanic always delivers."""
 
-    def open(self) -> None:
+    def open(self, adopt_within: float | None = None) -> None:
         """See `Connection`."""
-        super().open()
+        super().open(adopt_within)
         self._scope[TASK_KEY].add_done_callback(self._on_done)
 
     def detach(self) -> None:
@@ -186,14 +186,14 @@ def watch_websocket(
     request: Request, scope: MutableMapping[str, Any], settings: MiddlewareSettings, websocket: Any
 ) -> None:
     """Let a websocket that has been opened end with its token; in ASGI mode `watch_asgi` has seen to that."""
-    websocket.scope = scope  # so that a handler may give it to `get_token` and `renew_token`
+    websocket.scope = scope  # so that a handler may give it to `get_token` and `adopt_token`
     if is_asgi(request):
         return
     if request.match_info.pop("subprotocols", None) is not None:
         _offer(request, scope["subprotocols"])
     if settings.end_with_token:
         connection = _OwnWebSocket(scope, websocket, settings.close_code)
-        connection.open()
+        connection.open(settings.adopt_within)
         if connection.is_over:
             connection.end_soon()  # the handshake is over, too; the handler finds its client gone
 

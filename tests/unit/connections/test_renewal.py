@@ -27,6 +27,7 @@ from asgi_jwt_claims.errors import (
     ExpiredTokenError,
     MalformedTokenError,
     MissingScopeError,
+    MissingTokenError,
     NotGuardedError,
     RevokedTokenError,
     TokenError,
@@ -338,7 +339,7 @@ async def test_after_the_client_has_gone(config: JWTConfig, alice: Header, expir
 
 
 async def test_nothing_to_renew(config: JWTConfig, alice: Header) -> None:
-    """Without a token, without a connection, or where the connection does not end, renewing is a mistake."""
+    """Without a connection, or where it does not end, renewing is a mistake; without a token it is refused."""
     new = create_access_token("alice", config)
     errors: list[Exception] = []
 
@@ -347,7 +348,7 @@ async def test_nothing_to_renew(config: JWTConfig, alice: Header) -> None:
             await send({"type": "websocket.accept"})
         try:
             await renew_token(scope, new)
-        except NotGuardedError as error:
+        except (NotGuardedError, MissingTokenError) as error:
             errors.append(error)
         await send({"type": "websocket.close"})
 
@@ -360,7 +361,8 @@ async def test_nothing_to_renew(config: JWTConfig, alice: Header) -> None:
     ):
         async with connected(middleware, scope) as connection:
             await until(lambda connection=connection: connection.is_over)
-    assert 5 == len(errors)
+    assert MissingTokenError is type(errors.pop(0))
+    assert 4 == len(errors)
     assert all("no token to renew" in str(error) for error in errors)
 
 

@@ -20,11 +20,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, TokenError, create_access_token, renew_token
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, TokenError, adopt_token, create_access_token, renew_token
 from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.connections import base
 from asgi_jwt_claims.connections import registry as watch
-from asgi_jwt_claims.connections.states import CLOSED, ENDED, ENDING, OPEN, PENDING, TRANSITIONS, Event, State
-from asgi_jwt_claims.errors import ConnectionEndedError, ExpiredTokenError, RevokedTokenError
+from asgi_jwt_claims.connections.states import CLOSED, ENDED, ENDING, OPEN, PENDING, TRANSITIONS, WAITING, Event, State
+from asgi_jwt_claims.errors import (
+    ConnectionEndedError,
+    ExpiredTokenError,
+    MalformedTokenError,
+    MissingTokenError,
+    RepeatedCredentialsError,
+    RevokedTokenError,
+)
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.stores import MemoryStore
 from tests.conftest import HeldClock
@@ -32,11 +40,16 @@ from tests.raw_asgi import Message, Receive, Scope, Send, bearer, http_scope, we
 from tests.support import SECRET
 from tests.unit.connections.connection import ClientConnection
 
-LIFETIME = 15 * 60 + 10  # with the leeway
+LIFETIME = 15 * 60 + 10  # with the leeway; and the time in which to adopt a token
 TURNS = 15  # of the event loop, in which everything has happened that is going to
 
 RARELY = st.sampled_from((False, False, False, False, True))
 """Whether a rule is followed after which little else can happen."""
+
+PASSING = (PENDING, WAITING, OPEN, CLOSED)
+"""The states in which all messages pass."""
+
+WATCHED = (WAITING, OPEN)
 
 STREAM = [(b"content-type", b"text/event-stream")]
 MESSAGES: dict[str, dict[str, Message]] = {
@@ -95,25 +108,31 @@ class Connections(RuleBasedStateMachine):
         """Whether the end is on its way, has been sent, or never reaches the client."""
         self.errors: set[type[TokenError]] = set()
 
-    @initialize(kind=st.sampled_from(("websocket", "http")), opens=st.sampled_from((True, True, True, False)))
+    @initialize(
+        kind=st.sampled_from(("websocket", "http", "late websocket")), opens=st.sampled_from((True, True, True, False))
+    )
     def connect(self, kind: str, opens: bool) -> None:
+        self.has_token = not kind.startswith("late")
+        kind = kind.rpartition(" ")[2]
         self.messages = MESSAGES[kind]
         self.clock = HeldClock()
         self.began = self.clock.now
         self.ends_at = self.began + LIFETIME
         self.store = MemoryStore(clock=self.clock)
         self.config = JWTConfig(secret_key=SECRET, clock=self.clock)
-        header = bearer(create_access_token("alice", self.config))
-        self.scope = websocket_scope("/", header) if kind == "websocket" else http_scope("/", header)
+        base.monotonic = self.clock  # type: ignore[assignment]  # both clocks are one
+        headers = [bearer(create_access_token("alice", self.config))] * self.has_token
+        self.scope = websocket_scope("/", *headers) if kind == "websocket" else http_scope("/", *headers)
+        middleware = JWTMiddleware(
+            self.application, self.config, store=self.store, required=False, adopt_within=LIFETIME
+        )
 
         async def start() -> None:
             self.line = ClientConnection(self.scope)
             self.returns = anyio.Event()
 
         self.portal.call(start)
-        self.served = self.portal.start_task_soon(
-            self.line.serve, JWTMiddleware(self.application, self.config, store=self.store)
-        )
+        self.served = self.portal.start_task_soon(self.line.serve, middleware)
         self.settle()
         if opens:
             self.open()
@@ -146,6 +165,10 @@ class Connections(RuleBasedStateMachine):
     # The model --------------------------------------------------------------------------------------------------------
 
     @property
+    def is_websocket(self) -> bool:
+        return bool(self.scope["type"] == "websocket")
+
+    @property
     def is_over(self) -> bool:
         return self.is_revoked or self.clock.now >= self.ends_at
 
@@ -153,8 +176,11 @@ class Connections(RuleBasedStateMachine):
         self.state = TRANSITIONS.get((self.state, event), self.state)
 
     def notice(self) -> None:
-        """The end of the token is noticed, if it has one."""
-        if self.state is OPEN and self.is_over:
+        """The end of the token is noticed, or that of the time for one."""
+        if self.state is WAITING and self.is_over:
+            self.errors = {MissingTokenError}
+            self.happen(Event.TIME_IS_UP)
+        elif self.state is OPEN and self.is_over:
             expired, revoked = self.clock.now >= self.ends_at, self.is_revoked
             # A store forgets the revocation of a token that has expired since.
             self.errors = {*(ExpiredTokenError,) * expired, *(RevokedTokenError,) * revoked}
@@ -180,12 +206,12 @@ class Connections(RuleBasedStateMachine):
 
     def say(self, what: str) -> None:
         """Let the application send a message in a task of its own; `notice` has been called."""
-        passes, was_ended = self.state in (PENDING, OPEN, CLOSED), self.state in (ENDING, ENDED)
-        if self.state is OPEN and what == "close":
+        passes, was_ended = self.state in PASSING, self.state in (ENDING, ENDED)
+        if self.state in WATCHED and what == "close":
             self.happen(Event.CLOSES)
         was_refused = self.line.end and self.state is CLOSED
         task = self.start(what, dict(self.messages[what]))
-        task.is_sending = passes and self.is_blocked and self.state is OPEN
+        task.is_sending = self.is_blocked and self.state in WATCHED
         self.settle()
         if self.is_gone and passes:
             assert isinstance(task.future.exception(0), OSError)
@@ -209,8 +235,10 @@ class Connections(RuleBasedStateMachine):
     @precondition(lambda self: self.state is PENDING and not self.is_blocked and not self.has_returned)
     @rule()
     def open(self) -> None:
-        self.happen(Event.OPENS)
-        if self.scope["type"] == "websocket":
+        if not self.has_token:
+            self.ends_at = self.clock.now + LIFETIME
+        self.happen(Event.OPENS if self.has_token else Event.WAITS)
+        if self.is_websocket:
             self.notice()
         task = self.start("open", dict(self.messages["open"]))
         self.settle()
@@ -237,10 +265,10 @@ class Connections(RuleBasedStateMachine):
         self.say(what)
 
     @precondition(lambda self: self.state is not PENDING and not self.has_returned)
-    @precondition(lambda self: not (self.state in (OPEN, CLOSED) and self.is_blocked))
+    @precondition(lambda self: not (self.state in (*WATCHED, CLOSED) and self.is_blocked))
     @rule(really=RARELY)
     def close(self, really: bool) -> None:
-        if really or self.state is not OPEN:
+        if really or self.state not in WATCHED:
             self.notice()
             self.say("close")
 
@@ -250,7 +278,7 @@ class Connections(RuleBasedStateMachine):
         self.notice()
         task = self.start("receive")
         self.settle()
-        if self.state in (PENDING, OPEN, CLOSED):
+        if self.state in PASSING:
             self.hear(1)
             assert task.future.done() is (task not in self.waiting())
 
@@ -260,7 +288,7 @@ class Connections(RuleBasedStateMachine):
             if self.queued:
                 self.queued -= 1
             elif self.is_gone:
-                if self.state in (PENDING, OPEN):
+                if self.state in (PENDING, *WATCHED):
                     self.happen(Event.CLOSES)
             else:
                 return
@@ -276,7 +304,7 @@ class Connections(RuleBasedStateMachine):
         self.let_end()
         self.settle()
 
-    @precondition(lambda self: self.state in (OPEN, ENDED) and not self.has_returned)
+    @precondition(lambda self: self.state in (OPEN, ENDED) and self.has_token and not self.has_returned)
     @rule()
     def renew(self) -> None:
         raw = create_access_token("alice", self.config)
@@ -287,6 +315,22 @@ class Connections(RuleBasedStateMachine):
             with pytest.raises(TokenError) as caught:
                 self.portal.call(renew_token, self.scope, raw)
             assert type(caught.value) in self.errors
+        self.settle()
+
+    @precondition(lambda self: self.state in (*WATCHED, ENDING, ENDED) and self.is_websocket and not self.has_returned)
+    @rule(is_good=st.booleans())
+    def adopt(self, is_good: bool) -> None:
+        """A good token is adopted while time is left, as it is noticed, and no other one is."""
+        raw = create_access_token("alice", self.config) if is_good else "no token"
+        if self.state is WAITING and is_good:
+            assert self.portal.call(adopt_token, self.scope, raw) is self.scope["token"]
+            self.ends_at, self.has_token = self.clock.now + LIFETIME, True
+            self.happen(Event.TOKEN_COMES)
+        else:
+            with pytest.raises(TokenError) as caught:
+                self.portal.call(adopt_token, self.scope, raw)
+            expected = {OPEN: {RepeatedCredentialsError}, WAITING: {MalformedTokenError}}.get(self.state, self.errors)
+            assert type(caught.value) in expected
         self.settle()
 
     @precondition(lambda self: not self.has_returned and not self.is_blocked)
@@ -316,7 +360,7 @@ class Connections(RuleBasedStateMachine):
         self.portal.call(self.line.push, dict(self.messages["said"]))
         self.queued += 1
         self.settle()
-        if self.state in (PENDING, OPEN, CLOSED):
+        if self.state in PASSING:
             self.hear(min(was_waiting, 1))
 
     @precondition(lambda self: not self.is_gone)
@@ -346,7 +390,7 @@ class Connections(RuleBasedStateMachine):
         """The server lets nothing through, and what the application has sent is on its way."""
         self.is_blocked = True
         self.portal.call(self.line.block)
-        for _ in range(sends if self.state is OPEN and not self.has_returned else 0):
+        for _ in range(sends if self.state in WATCHED and not self.has_returned else 0):
             self.say_something("send")
 
     @precondition(lambda self: self.is_blocked)
@@ -385,7 +429,7 @@ class Connections(RuleBasedStateMachine):
         self.portal.call(wake)
         self.settle()
 
-    @precondition(lambda self: not self.is_over)
+    @precondition(lambda self: self.has_token and not self.is_over)
     @rule()
     def revoke(self) -> None:
         self.portal.call(revoke_token, self.scope["token"], self.config, self.store)
@@ -405,7 +449,7 @@ class Connections(RuleBasedStateMachine):
             return
         assert self.state is connection.state
         assert (self.state in (ENDING, ENDED)) is (connection.error is not None)
-        assert (self.state is OPEN) is (connection._registry is not None)
+        assert (self.state in WATCHED) is (connection._registry is not None)
         if connection.error is not None:
             assert type(connection.error) in self.errors
 
@@ -414,7 +458,7 @@ class Connections(RuleBasedStateMachine):
         if not hasattr(self, "line"):
             return
         assert [] == self.line.too_late
-        if self.state in (PENDING, OPEN, ENDING):
+        if self.state in (PENDING, *WATCHED, ENDING):
             assert not self.line.end
         elif self.state is ENDED:
             assert self.line.end is not False if self.end == "sent" else self.line.end is False
@@ -441,4 +485,5 @@ class Connections(RuleBasedStateMachine):
 def test_any_order(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever comes when, the connection is where the table says, and ends once."""
     monkeypatch.setattr(watch, "_LONGEST_PAUSE", 3600.0)
+    monkeypatch.setattr(base, "monotonic", base.monotonic)  # which each connection sets
     run_state_machine_as_test(type("Machine", (Connections,), {"backend": backend}))
