@@ -46,6 +46,7 @@ TABLE = {
     "InvalidRequestError": ("invalid_request", 400, "invalid_request"),
     "MalformedCredentialsError": ("malformed_credentials", 400, "invalid_request"),
     "RepeatedCredentialsError": ("repeated_credentials", 400, "invalid_request"),
+    "AmbiguousPathError": ("ambiguous_path", 400, "invalid_request"),
     "CrossSiteRequestError": ("cross_site_request", 403, "invalid_request"),
     "CSRFTokenError": ("invalid_csrf_token", 403, "invalid_request"),
     "ForeignOriginError": ("foreign_origin", 403, "invalid_request"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from asgi_jwt_claims.errors import SettingError, TokenError
@@ -21,11 +21,23 @@ from asgi_jwt_claims.sources.header import BearerHeader
 if TYPE_CHECKING:
     from .authenticator import Authenticator
 
-__all__ = ["CORS_INSIDE", "PREFLIGHT_REFUSED", "Exemptions", "PreflightRule", "has_cors"]
+__all__ = [
+    "ANY_METHOD",
+    "CORS_INSIDE",
+    "MAX_PATH",
+    "PREFLIGHT_REFUSED",
+    "Exemptions",
+    "PathPattern",
+    "PreflightRule",
+    "has_cors",
+    "has_plain_segments",
+    "overrides_method",
+    "without_root",
+]
 
-_MAX_PATH: Final = 8 * 1024  # characters of a path, and bytes of its spelling, beyond which no request is exempt
-_ANY_METHOD: Final = "*"
-_RULE = re.compile(r"(?:(?P<method>[A-Z][A-Z-]*) )?(?P<path>/[^*]*?)(?P<below>/\*)?", re.DOTALL)
+MAX_PATH: Final = 8 * 1024  # characters of a path, and bytes of its spelling, beyond which nothing is sure about it
+ANY_METHOD: Final = "*"
+_PATTERN = re.compile(r"(?:(?P<method>[A-Z][A-Z-]*) )?(?P<path>(?:/[^*]*?)?)(?P<below>/\*)?", re.DOTALL)
 _TEMPLATE = re.compile(r"[{}<>]|/:")
 _NEVER_IN_A_PATH = "%?#"  # an escape is decoded, and a query is not part of `scope["path"]`
 
@@ -42,10 +54,50 @@ _MAX_NAME: Final = 64  # bytes of a header's name; no layer knows a longer one
 _WITHOUT_SPACES_AND_DOTS = str.maketrans("", "", " .")
 
 
+class PathPattern(NamedTuple):
+    """What one path among the options of a middleware stands for.
+
+    Attributes:
+        text: What was written.
+        path: The path in it, without `/*`.
+        methods: The methods; `ANY_METHOD` if none was written.
+        is_below: Whether all paths below are meant.
+    """
+
+    text: str
+    path: str
+    methods: frozenset[str]
+    is_below: bool
+
+    @classmethod
+    def parse(cls, text: object, option: str, *, every: str, template: str, may_be_all: bool) -> PathPattern:
+        """Parse a path of an option. Errors say how to mean `every` request, and what to write for a `template`.
+
+        Raises:
+            SettingError: It cannot be used.
+        """
+        match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
+        if match is None or not (match["path"] or (may_be_all and match["below"])):
+            raise SettingError(
+                f'{option}: {text!r} is not a path such as "/login", nor all paths below one, "/docs/*", nor one of these '
+                f'after a method in capitals, "GET /items"; {every}'
+            )
+        path, method = match["path"], match["method"] or ANY_METHOD
+        if _TEMPLATE.search(path):
+            raise SettingError(f"{option}: {text!r} is a template, and {option} compares paths as they are; {template}")
+        if any(character in path for character in _NEVER_IN_A_PATH):
+            raise SettingError(f"{option}: {text!r} would match no request; write the path decoded and without a query")
+        methods = frozenset({"GET", "HEAD"} if method == "GET" else {method})  # RFC 9110 section 9.3.2
+        return cls(match[0], path, methods, match["below"] is not None)
+
+
 class Exemptions:
     """The requests that go on without a token, by the rules of the option `exempt`.
 
     A rule with a method is for http only, and for requests that name no other method to go by.
+
+    Attributes:
+        patterns: The rules.
 
     Raises:
         SettingError: A rule cannot be used.
@@ -56,11 +108,14 @@ class Exemptions:
             raise SettingError(f"exempt must be a list of paths: exempt=({rules!r},)")
         self._exact: dict[str, set[str]] = {}
         self._below: dict[str, set[str]] = {}
-        for rule in map(plain, rules):
-            path, methods, is_below = _parse(rule)
-            (self._below if is_below else self._exact).setdefault(path, set()).update(methods)
+        self.patterns = tuple(map(_parse, map(plain, rules)))
+        for _, path, methods, is_below in self.patterns:
+            if is_below:
+                self._below.setdefault(f"{path}/", set()).update(methods)
+            else:
+                self._exact.setdefault(path, set()).update(methods)
         found = set().union(*self._exact.values(), *self._below.values())
-        self._tell_methods = not found <= {_ANY_METHOD}
+        self._tell_methods = not found <= {ANY_METHOD}
         self._longest = max(map(len, self._below), default=0)
 
     def __bool__(self) -> bool:
@@ -70,15 +125,15 @@ class Exemptions:
     def __contains__(self, scope: Mapping[str, Any]) -> bool:
         """Whether a request goes on without a token."""
         path: str = scope["path"]
-        if len(path) > _MAX_PATH:
+        if len(path) > MAX_PATH:
             return False
         root_path = scope.get("root_path")
-        route_path = _without_root(path, root_path) if root_path else path
-        is_exempt = self._have(route_path, _ANY_METHOD) or (
+        route_path = without_root(path, root_path) if root_path else path
+        is_exempt = self._have(route_path, ANY_METHOD) or (
             self._tell_methods
             and scope["type"] == "http"
             and self._have(route_path, scope.get("method"))
-            and not _overrides_method(scope)
+            and not overrides_method(scope)
         )
         return is_exempt and _is_plainly_spelled(scope.get("raw_path"), path, route_path)
 
@@ -88,13 +143,13 @@ class Exemptions:
             return True
         slash = path.find("/", 1) if self._below else -1
         while -1 < slash < self._longest:
-            if method in self._below.get(path[: slash + 1], ()) and _has_plain_segments(path[slash + 1 :]):
+            if method in self._below.get(path[: slash + 1], ()) and has_plain_segments(path[slash + 1 :]):
                 return True
             slash = path.find("/", slash + 1)
         return False
 
 
-def _overrides_method(scope: Mapping[str, Any]) -> bool:
+def overrides_method(scope: Mapping[str, Any]) -> bool:
     """Whether an http request names another method, by which a layer further in may go."""
     query: bytes = scope.get("query_string", b"")
     return (
@@ -104,27 +159,18 @@ def _overrides_method(scope: Mapping[str, Any]) -> bool:
     )
 
 
-def _parse(rule: object) -> tuple[str, set[str], bool]:
-    """The path, the methods, and whether all paths below are meant."""
-    match = _RULE.fullmatch(rule) if isinstance(rule, str) else None
-    if match is None or not (path := match["path"]):
-        raise SettingError(
-            f'exempt: {rule!r} is not a path such as "/login", nor all paths below one, "/docs/*", nor one of these '
-            'after a method in capitals, "GET /items"; to let every request through use required=False'
-        )
-    if _TEMPLATE.search(path):
-        raise SettingError(
-            f"exempt: {rule!r} is a template, and exempt compares paths as they are; to open all paths below one write "
-            '"/items/*", to open one route use required=False and guard the others with jwt_required'
-        )
-    if any(character in path for character in _NEVER_IN_A_PATH):
-        raise SettingError(f"exempt: {rule!r} would match no request; write the path decoded and without a query")
-    method = match["method"] or _ANY_METHOD
-    methods = {"GET", "HEAD"} if method == "GET" else {method}  # RFC 9110 section 9.3.2
-    return (f"{path}/", methods, True) if match["below"] else (path, methods, False)
+def _parse(rule: object) -> PathPattern:
+    return PathPattern.parse(
+        rule,
+        "exempt",
+        every="to let every request through use required=False",
+        template='to open all paths below one write "/items/*", to open one route use required=False and guard the others '
+        "with jwt_required",
+        may_be_all=False,
+    )
 
 
-def _without_root(path: str, root_path: str) -> str:
+def without_root(path: str, root_path: str) -> str:
     """The path that a router sees: without the prefix under which a server or a mount has put the application."""
     # Whole segments only, as Starlette's router does. The rest is empty for the root path itself, which no rule matches.
     # A root path that ends with a slash would turn "//login" into "/login".
@@ -132,7 +178,7 @@ def _without_root(path: str, root_path: str) -> str:
     return path[len(root_path) :] if is_inside and not root_path.endswith("/") else path
 
 
-def _has_plain_segments(rest: str) -> bool:
+def has_plain_segments(rest: str) -> bool:
     """Whether every program that reads these segments finds the same path in them.
 
     Servers leave dot segments, doubled slashes and twice-encoded characters for later programs to resolve.
@@ -153,7 +199,7 @@ def _is_plainly_spelled(raw_path: bytes | None, *paths: str) -> bool:
     if raw_path is None:
         return True
     raw_path = raw_path.partition(b"?")[0]
-    return len(raw_path) <= _MAX_PATH and any(
+    return len(raw_path) <= MAX_PATH and any(
         raw_path == path.encode("utf-8", "surrogateescape")
         or raw_path.decode("latin-1")
         in (quote(path, errors="replace"), quote(path, _NEEDS_NO_ESCAPE, errors="replace"))
@@ -171,7 +217,8 @@ _REQUEST_METHOD = b"access-control-request-method"
 
 _REMEDY = (
     "put a CORS middleware outside of JWTMiddleware (in Starlette and FastAPI, add it after install), or set "
-    "allow_preflight=True if the application answers every OPTIONS request by itself"
+    "allow_preflight=True if the application answers every OPTIONS request by itself; rules for its path must then name "
+    "their methods"
 )
 PREFLIGHT_REFUSED: Final = f"a CORS preflight was refused, since it has no token: {_REMEDY}"
 CORS_INSIDE: Final = (
@@ -202,7 +249,7 @@ class PreflightRule:
         values = header_values(scope["headers"], (b"origin", _REQUEST_METHOD))
         is_asked = values.get(b"origin") and values.get(_REQUEST_METHOD)
         is_more = any(self._is_more(name, value) for name, value in scope["headers"])
-        if not is_asked or is_more or _overrides_method(scope):
+        if not is_asked or is_more or overrides_method(scope):
             return False
         authenticator = self._authenticator
         try:

@@ -38,12 +38,20 @@ class MiddlewareOptions(TypedDict, total=False):
 
     Attributes:
         required: Whether a request without a token is refused. False lets every request on, and guards decide.
+        require: A `Rule` that the token of every request has to fulfil, exempt paths excepted.
+        rules: A `Rule` for each path, such as `{"GET /reports/*": Scopes("reports:read"), "/admin/*": Roles("admin")}`.
+            A request to such a path needs a token that fulfils all rules that match, no matter what `exempt`,
+            `allow_preflight` and `required` say. `"/admin/*"` includes `/admin`, and `GET` includes HEAD. Upper and lower
+            case are the same, as is a slash at the end; `root_path` makes no difference. For a WebSocket, and a request
+            that overrides its method, the rules of all methods count. Where there are rules, a path that can be read in
+            more than one way is refused.
         exempt: Paths that need no token: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method
             (`"GET /items"`, which includes HEAD). They are compared with `scope["path"]` without the `root_path` of
             server or mount; a path spelled with needless escapes is not exempt.
         allow_preflight: Let CORS preflights on without a token, for every path. Any client can send one, so the
             application must then answer each `OPTIONS` request by itself, and never run a handler for it that needs a
-            token. The better way is a CORS middleware outside of this one.
+            token. The better way is a CORS middleware outside of this one. A rule for a path still needs a token,
+            unless its methods leave `OPTIONS` out.
         realm: The protection space named in `WWW-Authenticate`.
         problem_json: Send RFC 9457 problem details as the bodies of refusals.
         on_error: A sync or async function that is called with each `TokenError`, its `ErrorResponse` and the scope; it
@@ -60,6 +68,8 @@ class MiddlewareOptions(TypedDict, total=False):
     """
 
     required: bool
+    require: Rule | None
+    rules: Mapping[str, Rule]
     exempt: Iterable[str]
     allow_preflight: bool
     realm: str

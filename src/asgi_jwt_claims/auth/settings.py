@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from asgi_jwt_claims.config import JWTConfig
 from asgi_jwt_claims.errors import SettingError
@@ -20,17 +21,18 @@ from asgi_jwt_claims.tokens.issuers import verifier_for
 
 from .authenticator import Authenticator
 from .exempt import CORS_INSIDE, PREFLIGHT_REFUSED, Exemptions, PreflightRule, has_cors
-from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, MiddlewareOptions, check_flags
+from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, Guard, MiddlewareOptions, check_flags
+from .path_rules import PathRules
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive, Scope, Send
+    from asgi_jwt_claims.access import Rule
     from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.keys.key_set import KeySource
 
-    from .options import Guard
-
 __all__ = ["MiddlewareSettings", "settings_around", "settings_for_install"]
 
+_NO_RULES: Final[Mapping[str, Rule]] = MappingProxyType({})
 _CLOSE_CODES = frozenset((1000, 1008, *range(3000, 5000)))  # RFC 6455 section 7.4; 1008: policy violation
 
 
@@ -39,8 +41,8 @@ class MiddlewareSettings(Frozen):
 
     Attributes:
         authenticator: Verifier, sources, store and responder.
-        guard: What the middleware demands of a request.
-        exempts_none: Whether every request is authenticated.
+        guard: What the middleware demands of a request, unless `demand` says something else of it.
+        demands_the_same: Whether it demands that of every request.
         is_preflight: Tells whether a request is a CORS preflight.
         background: Key sources and a store that have something to do while the application runs.
         warn_of_preflight: Logs, once, that a preflight was refused.
@@ -51,7 +53,7 @@ class MiddlewareSettings(Frozen):
 
     authenticator: Authenticator
     guard: Guard
-    exempts_none: bool
+    demands_the_same: bool
     is_preflight: PreflightRule
     set_user: bool
     end_with_token: bool
@@ -62,12 +64,15 @@ class MiddlewareSettings(Frozen):
     _allow_preflight: bool
     _exempt: Exemptions
     _protocols: tuple[WebSocketProtocol, ...]
+    _rules: PathRules
 
     def __init__(  # noqa: PLR0913 -- all options of a middleware, by name
         self,
         config: JWTConfig | Iterable[JWTConfig],
         *,
         required: bool = True,
+        require: Rule | None = None,
+        rules: Mapping[str, Rule] = _NO_RULES,
         exempt: Iterable[str] = (),
         allow_preflight: bool = False,
         realm: str = "api",
@@ -84,6 +89,11 @@ class MiddlewareSettings(Frozen):
         configs = (verifier,) if isinstance(verifier, JWTConfig) else tuple(verifier)
         kept = {"set_user": set_user, "end_with_token": end_with_token}
         check_flags({"required": required, "allow_preflight": allow_preflight, **kept})
+        if require is not None and not required:
+            raise SettingError(
+                "require demands a token of every request, and required=False does not: leave one of them out; for rules "
+                'of some paths write rules={"/admin/*": Roles("admin")}'
+            )
         if type(close_code) is not int or close_code not in _CLOSE_CODES:
             raise SettingError(f"close_code must be an int from 3000 to 4999, or 1000 or 1008, not {close_code!r}")
         if type(drain) is not int or drain < 0:
@@ -101,11 +111,13 @@ class MiddlewareSettings(Frozen):
         )
         authenticator = Authenticator(verifier, found, store, responder)
         exemptions = Exemptions(exempt)
+        path_rules = PathRules(rules, require, exemptions)
+        access = ACCESS_TOKEN if require is None else Guard(require=require)
         remote_keys = tuple(config.jwks for config in configs if config.jwks is not None)
         vars(self).update(
             authenticator=authenticator,
-            guard=ACCESS_TOKEN if required else OPTIONAL_TOKEN,
-            exempts_none=not exemptions and not allow_preflight,
+            guard=access if required else OPTIONAL_TOKEN,
+            demands_the_same=not path_rules and not exemptions and not allow_preflight,
             is_preflight=PreflightRule(authenticator),
             close_code=close_code,
             drain=drain,
@@ -114,6 +126,7 @@ class MiddlewareSettings(Frozen):
             warn_of_preflight=functools.cache(lambda: logger().warning(PREFLIGHT_REFUSED)),
             _allow_preflight=allow_preflight,
             _exempt=exemptions,
+            _rules=path_rules,
             _protocols=tuple(source for source in found if isinstance(source, WebSocketProtocol)),
         )
 
@@ -122,12 +135,19 @@ class MiddlewareSettings(Frozen):
         """Whether CORS preflights are refused like any other request without a token."""
         return not self.guard.optional and not self._allow_preflight
 
-    def exempts(self, scope: Mapping[str, Any]) -> bool:
-        """Whether a request goes on without being authenticated."""
-        return scope in self._exempt or self.lets_pass_as_preflight(scope)
+    def demand(self, scope: Mapping[str, Any]) -> Guard | None:
+        """Return what is demanded of a request; None if it goes on without being authenticated.
+
+        Raises:
+            AmbiguousPathError: There are rules for paths, and nothing is sure about the path of this request.
+        """
+        guard = self._rules.guard_for(scope) if self._rules else None
+        if guard is not None:
+            return guard
+        return None if scope in self._exempt or self.lets_pass_as_preflight(scope) else self.guard
 
     def lets_pass_as_preflight(self, scope: Mapping[str, Any]) -> bool:
-        """Whether a request is a CORS preflight, and such pass without a token."""
+        """Whether a request is a CORS preflight, and such pass without a token where no rule for a path says otherwise."""
         return self._allow_preflight and self.is_preflight(scope)
 
     def strip_subprotocol(self, scope: Any) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.config.events import AuthEvent, notify, request_facts
-from asgi_jwt_claims.errors import NotGuardedError
+from asgi_jwt_claims.errors import NotGuardedError, TokenError
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
 from asgi_jwt_claims.sources.websocket import offered_protocols
 from asgi_jwt_claims.tokens.token import Anonymous, Granted, Token, facts_of
@@ -22,7 +22,6 @@ from .options import OPTIONAL_TOKEN
 from .result import ACCEPTED, NEEDS_KEYS, UNREADABLE, AuthResult
 
 if TYPE_CHECKING:
-    from asgi_jwt_claims.errors import TokenError
     from asgi_jwt_claims.sources._credentials import Source
 
     from .authenticator import Authenticator
@@ -51,6 +50,8 @@ class RequestAuth(Grant):
         is_accepted: Whether it is a WebSocket that has been accepted.
         raised: The error that `get_token` has raised for the request; None if it has raised none.
         others: The grants of guards with other authenticators.
+        demanded: What the middleware demands of this request, if it is not what it demands of every request.
+        refusal: Why the middleware refuses the request without looking for a token; None if it does look.
         watching: The connections that the request has opened, as each of the middlewares around the application has it.
         view: What our own sources read of the scope, as it was when the result was worked out.
         is_exact: Whether equal views mean equal credentials; None if that has not been looked at yet.
@@ -76,6 +77,8 @@ class RequestAuth(Grant):
     is_accepted = False
     raised: TokenError | None = None
     others: tuple[Grant, ...] = ()
+    demanded: Guard | None = None
+    refusal: TokenError | None = None
 
     def __init__(self, authenticator: Authenticator, settings: MiddlewareSettings | None = None) -> None:
         self.authenticator = authenticator
@@ -99,8 +102,8 @@ class RequestAuth(Grant):
         This writes the private key, and `admit` writes `scope["token"]`, so that nothing there comes from elsewhere.
         """
         auth = cls(settings.authenticator, settings)
-        if not settings.exempts_none:
-            auth.is_exempt = settings.exempts(scope)
+        if not settings.demands_the_same:
+            auth._look_at_path(scope, settings)
         if scope["type"] == "websocket":
             auth.protocol = settings.strip_subprotocol(scope)
         if SCOPE_KEY in scope:
@@ -115,12 +118,19 @@ class RequestAuth(Grant):
         return auth
 
     def admit(self, scope: MutableMapping[str, Any], result: AuthResult | None) -> TokenError | None:
+    def _look_at_path(self, scope: Mapping[str, Any], settings: MiddlewareSettings) -> None:
+        try:
+            self.demanded = settings.demand(scope)
+        except TokenError as error:
+            self.refusal = error.with_traceback(None)
+        self.is_exempt = self.demanded is None
+
         """Write the token into the scope, if the middleware lets it in; also as its user, if the middleware is to do so.
 
         `result` is None if the request is exempt. Return the error to refuse the request with; None if it may go on.
         """
         settings, token, error = self.settings, None, None
-        guard = OPTIONAL_TOKEN if settings is None else settings.guard
+        guard = self.demanded or (OPTIONAL_TOKEN if settings is None else settings.guard)
         if result is not None:
             error = result.refusal(guard)
             if error is None:
@@ -131,7 +141,7 @@ class RequestAuth(Grant):
         if (settings is not None and settings.set_user) or ("user" in scope and isinstance(scope["user"], _OUR_USERS)):
             scope["user"], scope["auth"] = (_ANONYMOUS, _ANONYMOUS) if token is None else (token, Granted(token))
         if error is None or guard.optional or settings is None:
-            return None
+            return self.refusal
         if scope.get("method") == "OPTIONS" and settings.is_preflight(scope):
             settings.warn_of_preflight()
         return error

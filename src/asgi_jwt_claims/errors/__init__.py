@@ -17,6 +17,7 @@
         ├── InvalidRequestError            400
         │   ├── MalformedCredentialsError           malformed_credentials
         │   ├── RepeatedCredentialsError            repeated_credentials
+        │   ├── AmbiguousPathError                  ambiguous_path
         │   └── CrossSiteRequestError      403
         │       ├── CSRFTokenError                  invalid_csrf_token
         │       └── ForeignOriginError              foreign_origin
@@ -72,6 +73,7 @@ from ._configuration import (
     UnsupportedScopeError,
 )
 from ._credentials import (
+    AmbiguousPathError,
     CrossSiteRequestError,
     CSRFTokenError,
     ForeignOriginError,
@@ -114,6 +116,7 @@ from ._unavailable import (
 
 __all__ = [
     "AlgorithmRefusedError",
+    "AmbiguousPathError",
     "BoundTokenError",
     "CSRFTokenError",
     "ClaimsUnavailableError",

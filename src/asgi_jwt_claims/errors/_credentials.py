@@ -46,6 +46,16 @@ class RepeatedCredentialsError(InvalidRequestError):
     description = "More than one credential was sent."
 
 
+class AmbiguousPathError(InvalidRequestError):
+    """The middleware has rules for paths, and programs may read the path of the request in several ways.
+
+    Such are dot segments, empty segments, needless escapes, and characters that some programs drop (RFC 3986 section 6).
+    """
+
+    code = "ambiguous_path"
+    description = "The path can be read in more than one way."
+
+
 class CrossSiteRequestError(InvalidRequestError):
     """The request has a cookie, and its user may not have meant to make it (RFC 6749 section 10.12)."""
 
