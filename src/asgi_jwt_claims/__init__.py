@@ -6,6 +6,7 @@ Each framework has a module of its own, which applications import: `asgi_jwt_cla
 
 from __future__ import annotations
 
+from .auth.guard import error_response_for, require
 from .auth.request import current_token, get_token
 from .config import JWTConfig
 from .config.cookies import TokenCookies
@@ -47,8 +48,10 @@ __all__ = [
     "create_refresh_token",
     "create_token_pair",
     "current_token",
+    "error_response_for",
     "get_token",
     "renew_token",
+    "require",
     "set_token_cookies",
     "unset_token_cookies",
     "verify_token",

@@ -20,12 +20,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
-from .auth.guard import annotation_of_token, decorator, guard_handler, may_be_token
+from .auth.guard import annotation_of_token, decorator, error_response_for, guard_handler, may_be_token
 from .auth.options import MiddlewareOptions, takes_options
 from .auth.request import get_token
 from .auth.routes import mark_path_parameter
 from .auth.settings import MiddlewareSettings, settings_for_install
-from .auth.state import find_request_auth, request_auth
+from .auth.state import find_request_auth
 from .errors import SettingError, TokenError
 from .middleware import JWTMiddleware
 from .responses import ErrorResponse, close_code, send_response
@@ -126,9 +126,7 @@ async def token_error_handler(connection: HTTPConnection, error: Exception) -> R
     """
     if not isinstance(error, TokenError):
         raise error
-    auth = request_auth(connection.scope)
-    auth.note(None)  # this answer has to stay
-    return await _refuse(connection, await auth.authenticator.responder.respond(error, connection.scope))
+    return await _refuse(connection, await error_response_for(error, connection.scope))
 
 
 def to_response(answer: ErrorResponse) -> Response:

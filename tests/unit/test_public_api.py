@@ -36,7 +36,7 @@ NAMES = {
         "JWTMiddleware",
     ),
     *("Key", "KeySet", "Token", "TokenCookies", "TokenError", "TokenPair", "WebSocketProtocol"),
-    *("current_token", "get_token", "renew_token", "verify_token"),
+    *("current_token", "error_response_for", "get_token", "renew_token", "require", "verify_token"),
     "verify_token_async",
     *("create_access_token", "create_refresh_token", "create_token_pair", "set_token_cookies", "unset_token_cookies"),
 }

@@ -1,4 +1,4 @@
-"""`jwt_required` for every framework: one signature, one order of events, one way to pass the token on."""
+"""Guard handlers: `jwt_required` for every framework that has an adapter, and `require` for all others."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar, cast, overload
 
-from asgi_jwt_claims.access.policy import AccessPolicy, naming_scopes
-from asgi_jwt_claims.errors import NotGuardedError, SettingError
+from asgi_jwt_claims.access.policy import AccessPolicy
+from asgi_jwt_claims.errors import NotGuardedError, SettingError, TokenError
 from asgi_jwt_claims.tokens.token import NotAParameter, Token
 
 from .options import Guard, GuardOptions, takes_options
@@ -22,6 +23,7 @@ from .state import request_auth
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from asgi_jwt_claims.access import Rule
     from asgi_jwt_claims.responses import ErrorResponse
 
 __all__ = [
@@ -29,9 +31,11 @@ __all__ = [
     "annotation_of_token",
     "check_token_argument",
     "decorator",
+    "error_response_for",
     "guard_handler",
     "is_async_callable",
     "may_be_token",
+    "require",
     "takes_token",
 ]
 
@@ -45,10 +49,74 @@ _NO_DEPENDENCY = NotAParameter(
     "jwt_required decorates handlers and is no dependency: write `token: CurrentToken`, or "
     "Depends(JWTBearer(...)), both of asgi_jwt_claims.fastapi"
 )
+_NO_DEPENDENCY_EITHER = NotAParameter(
+    "Depends(require) has no request: write `token: CurrentToken`, or Depends(JWTBearer(scopes=...)), both of "
+    "asgi_jwt_claims.fastapi, or call require(request, ...) in the handler"
+)
 _Handler = Annotated[Callable[..., Any], _NO_DEPENDENCY]
 
 _SCOPES: Final = "__jwt_scopes__"
 """The attribute of a guarded handler with the scopes that its guard and the guards inside it demand."""
+
+
+def require(
+    request_or_scope: Annotated[Any, _NO_DEPENDENCY_EITHER],
+    rule: Rule | None = None,
+    *,
+    scopes: str | Iterable[str] = (),
+    allow: str | Iterable[str] | None = None,
+    deny: str | Iterable[str] | None = None,
+    fresh: bool | timedelta = False,
+    type: str = "access",  # noqa: A002 -- the name of the option everywhere
+) -> Token:
+    """Return the token of a request, if it fulfils all that is demanded. For handlers of any framework.
+
+    It asks as `jwt_required` does, but never waits. Below the middleware its errors become answers by themselves.
+
+    Args:
+        request_or_scope: An ASGI scope, or any framework's request or websocket object.
+        rule: A rule such as `Scopes("orders:read") | Roles("support")`. None if there is none.
+        scopes: Scopes that the token must have, all of them; a str is split at spaces.
+        allow: Roles of which the token must have one; a str is one role, an empty collection allows no token.
+        deny: Roles of which the token must have none; a str is one role.
+        fresh: Whether the token must come from a recent login; a `timedelta` says how recent (RFC 9470).
+        type: The type of token wanted.
+
+    Raises:
+        TokenError: There is no token, it is not good, or it does not fulfil what is demanded (RFC 6750 section 3.1).
+        SettingError: What is demanded cannot be.
+        NotGuardedError: Neither a middleware nor `install` has prepared the request.
+    """
+    guard = Guard(require=rule, scopes=scopes, allow=allow, deny=deny, fresh=fresh, type=type)
+    scope: Any = scope_of(request_or_scope)
+    auth = request_auth(scope)
+    result = auth.result_for(scope)
+    error = auth.decide(result, guard)
+    if error is not None:
+        auth.note(error)  # the middleware answers with it, where a framework makes an error 500 of it
+        raise error.with_traceback(None)
+    return cast("Token", result.token)  # without one, the guard refuses
+
+
+async def error_response_for(error: TokenError, request_or_scope: Any) -> ErrorResponse:
+    """Return what the middleware would answer to a refusal, for an application that answers it by itself.
+
+    The refusal is logged, reported as an event, and shown to `on_error`. So call it once for each.
+
+    Args:
+        error: Why the request is refused.
+        request_or_scope: An ASGI scope, or any framework's request or websocket object.
+
+    Raises:
+        SettingError: `error` is no `TokenError`.
+        NotGuardedError: Neither a middleware nor `install` has prepared the request.
+    """
+    if not isinstance(error, TokenError):
+        raise SettingError(f"error must be a TokenError, not {type(error).__name__}: raise all others again")
+    scope: Any = scope_of(request_or_scope)
+    auth = request_auth(scope)
+    auth.note(None)  # this answer has to stay
+    return await auth.authenticator.responder.respond(error, scope)
 
 
 class JWTRequired(Protocol):
@@ -181,15 +249,11 @@ def guard_handler(
             result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
         # What the middleware lets pass as a preflight has no token, and its handler runs without one.
         passes_as_preflight = is_preflight(scope)
-        error = None if passes_as_preflight else result.refusal(guard)
+        error = None if passes_as_preflight else auth.decide(result, guard, inner_scopes)
         if error is not None:
-            auth.note(None)  # this answer has to stay
-            error = naming_scopes(error, (*auth.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
-            return await refuse(connection, await auth.authenticator.responder.respond(error, scope), args)
-        if not passes_as_preflight:
-            auth.grant(result, guard)
-            if auth.untold is not None:
-                await auth.tell_accepted(scope)
+            return await refuse(connection, await error_response_for(error, scope), args)
+        if auth.untold is not None and not passes_as_preflight:
+            await auth.tell_accepted(scope)
         if passes_token:
             if kwargs:
                 check_token_argument(kwargs)

@@ -185,10 +185,9 @@ def let_in(scope: MutableMapping[str, Any], result: AuthResult, guard: Guard) ->
     Raises:
         TokenError: The guard refuses the request.
     """
-    error = result.refusal(guard)
+    error = request_auth(scope).decide(result, guard)
     if error is not None:
-        raise error
-    request_auth(scope).grant(result, guard)
+        raise error.with_traceback(None)
     return result.token
 
 

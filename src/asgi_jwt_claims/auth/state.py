@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.access.policy import naming_scopes
 from asgi_jwt_claims.config.events import AuthEvent, notify, request_facts
 from asgi_jwt_claims.errors import NotGuardedError, TokenError
 from asgi_jwt_claims.sources.csrf import CSRF_TOKEN_KEY
@@ -49,9 +50,9 @@ class RequestAuth(Grant):
         protocol: The subprotocol to answer with, whose token was stripped; None if there was none.
         is_accepted: Whether it is a WebSocket that has been accepted.
         raised: The error that `get_token` has raised for the request; None if it has raised none.
-        others: The grants of guards with other authenticators.
         demanded: What the middleware demands of this request, if it is not what it demands of every request.
         refusal: Why the middleware refuses the request without looking for a token; None if it does look.
+        others: The grants of guards with other authenticators.
         watching: The connections that the request has opened, as each of the middlewares around the application has it.
         view: What our own sources read of the scope, as it was when the result was worked out.
         is_exact: Whether equal views mean equal credentials; None if that has not been looked at yet.
@@ -76,9 +77,9 @@ class RequestAuth(Grant):
     protocol: str | None = None
     is_accepted = False
     raised: TokenError | None = None
-    others: tuple[Grant, ...] = ()
     demanded: Guard | None = None
     refusal: TokenError | None = None
+    others: tuple[Grant, ...] = ()
 
     def __init__(self, authenticator: Authenticator, settings: MiddlewareSettings | None = None) -> None:
         self.authenticator = authenticator
@@ -117,7 +118,6 @@ class RequestAuth(Grant):
         scope[SCOPE_KEY] = auth
         return auth
 
-    def admit(self, scope: MutableMapping[str, Any], result: AuthResult | None) -> TokenError | None:
     def _look_at_path(self, scope: Mapping[str, Any], settings: MiddlewareSettings) -> None:
         try:
             self.demanded = settings.demand(scope)
@@ -125,6 +125,7 @@ class RequestAuth(Grant):
             self.refusal = error.with_traceback(None)
         self.is_exempt = self.demanded is None
 
+    def admit(self, scope: MutableMapping[str, Any], result: AuthResult | None) -> TokenError | None:
         """Write the token into the scope, if the middleware lets it in; also as its user, if the middleware is to do so.
 
         `result` is None if the request is exempt. Return the error to refuse the request with; None if it may go on.
@@ -236,6 +237,17 @@ class RequestAuth(Grant):
                 self.untold = result
             for connection in own.watching:
                 connection.renew()
+
+    def decide(self, result: AuthResult, guard: Guard, inner_scopes: Iterable[str] = ()) -> TokenError | None:
+        """Let a guard decide: return the error that it refuses with, or None and record that it lets the request in.
+
+        The error names the scopes that all guards of the resource demand, `inner_scopes` among them.
+        """
+        error = result.refusal(guard)
+        if error is not None:
+            return naming_scopes(error, (*self.scopes_asked_of(result), *guard.policy.scopes, *inner_scopes))
+        self.grant(result, guard)
+        return None
 
     async def tell_accepted(self, scope: Mapping[str, Any]) -> None:
         """Tell of the token that was let in, once. Call it after `grant`, if there is something `untold`."""
