@@ -33,7 +33,9 @@ def guarded(handler: Callable[..., Any]) -> dict[str, Any]:
     if rules is None:
         return found
     wants_token = "token" in inspect.signature(handler).parameters
-    return found | ({"dependencies": {"token": provide_token(**rules)}} if wants_token else {"guards": [JWTGuard(**rules)]})
+    return found | (
+        {"dependencies": {"token": provide_token(**rules)}} if wants_token else {"guards": [JWTGuard(**rules)]}
+    )
 
 
 class Reply(Response[Any]):
@@ -94,7 +96,10 @@ class LitestarAdapter(Adapter):
         routes += [
             Method,
             post("/form", status_code=200, **guarded(names["form"]))(names["form"]),
-            *(websocket(path, dependencies={"token": provide_token(**rules)})(converse) for path, rules in WEBSOCKETS.items()),
+            *(
+                websocket(path, dependencies={"token": provide_token(**rules)})(converse)
+                for path, rules in WEBSOCKETS.items()
+            ),
         ]
         names_of_types = {"Token": NamedDependency[Any]}  # as Litestar wants what may be None to be marked
         app = Litestar(routes, plugins=[JWTPlugin()], openapi_config=None, signature_namespace=names_of_types)
