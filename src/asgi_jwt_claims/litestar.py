@@ -15,10 +15,9 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias, Unpack
 
 from .access.policy import AccessPolicy
-from .auth.guard import pass_guard
+from .auth.guard import error_response_for, pass_guard
 from .auth.options import Guard, GuardOptions, takes_options
 from .auth.request import get_token
-from .auth.state import request_auth
 from .errors import TokenError
 from .responses import send_response
 from .runtime.imports import needs
@@ -75,9 +74,7 @@ class _Refusal(Response[TokenError]):
         return self._send
 
     async def _send(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- Litestar passes all three
-        auth = request_auth(scope)
-        auth.note(None)  # this answer has to stay
-        await send_response(await auth.authenticator.responder.respond(self.content, scope), scope, send)
+        await send_response(await error_response_for(self.content, scope), scope, send)
 
 
 class JWTPlugin(InitPlugin, ReceiveRoutePlugin):

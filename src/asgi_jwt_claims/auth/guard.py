@@ -238,7 +238,7 @@ async def ask_guard(
     if is_preflight(scope):
         return None, None  # the guard's own sources may have found a token, about which nothing has decided
     error = auth.decide(result, guard, inner_scopes)
-    if auth.untold is not None:
+    if error is None and auth.untold is not None:
         await auth.tell_accepted(scope)
     return result.token, error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from asgi_jwt_claims.access.policy import AccessPolicy
-from asgi_jwt_claims.auth.guard import pass_guard
+from asgi_jwt_claims.auth.guard import error_response_for, pass_guard
 from asgi_jwt_claims.auth.options import Guard, GuardOptions, takes_options
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.auth.state import request_auth
@@ -48,9 +48,7 @@ class TokenMiddleware:
         """Answer a refusal as the middleware would; leave any other exception alone."""
         if not isinstance(error, TokenError):
             return None
-        auth = request_auth(request.scope)
-        auth.note(None)  # this answer has to stay
-        answer = async_to_sync(auth.authenticator.responder.respond)(error, request.scope)
+        answer = async_to_sync(error_response_for)(error, request)
         return http.HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
 
 
