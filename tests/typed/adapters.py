@@ -160,4 +160,6 @@ async def told_or_not(token: NamedDependency[Token | None]) -> None:
     """A dependency may have no token."""
 
 
-wrapped = JWTMiddleware(litestar.Litestar([told, told_or_not], plugins=[on_litestar.JWTPlugin([BearerHeader()])]), config)
+wrapped = JWTMiddleware(
+    litestar.Litestar([told, told_or_not], plugins=[on_litestar.JWTPlugin([BearerHeader()])]), config
+)

@@ -32,7 +32,7 @@ def guard_client(client: ClientT, application: JWTMiddleware) -> ClientT:
     if not isinstance(application, JWTMiddleware):
         raise SettingError("guard_client(client, application) takes the JWTMiddleware(...) of asgi.py")
     ask = _ask_async if isinstance(client, AsyncClient) else _ask_sync
-    client.handler = functools.partial(ask, application, client.handler)
+    vars(client)["handler"] = functools.partial(ask, application, client.handler)
     return client
 
 
