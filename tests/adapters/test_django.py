@@ -36,7 +36,7 @@ from asgi_jwt_claims.errors import (
     WrongTypeError,
 )
 from asgi_jwt_claims.responses import ErrorResponder
-from asgi_jwt_claims.sessions import csrf_token
+from asgi_jwt_claims.sessions import csrf_token, start_session
 from asgi_jwt_claims.stores import MemoryStore
 from tests.apps import django_site as site
 from tests.conftest import HeldClock
@@ -174,11 +174,22 @@ async def test_ninja_refuses(config: JWTConfig, alice: str, debug: bool) -> None
 
 
 async def test_ninja_looks_for_another_type(config: JWTConfig, alice: str, store: MemoryStore) -> None:
-    """An operation may want another type of token, and the store is asked even where the middleware has not."""
-    lax = app(config, exempt=["/api/refresh"], store=store)
+    """An operation may want another type of token; what only a store that has to be asked could decide is refused."""
+    lax = app(config, exempt=["/api/refresh"])
     raw = create_refresh_token("alice", config)
     assert {"identity": "alice"} == (await ask(lax, "/api/refresh", bearer(raw))).json
     is_answer(await ask(lax, "/api/refresh", bearer(alice)), WrongTypeError())
+    of_session = (await start_session("alice", config, store)).refresh_token
+    undecided = app(config, exempt=["/api/refresh"], store=store)
+    assert 503 == (await ask(undecided, "/api/refresh", bearer(of_session))).status
+
+
+async def test_ninja_looks_in_its_own_sources(config: JWTConfig, alice: str) -> None:
+    """An operation may look in a cookie where the middleware does not."""
+    lax = app(config, required=False)
+    cookie = (b"cookie", f"{config.cookies.access_name}={alice}".encode())
+    assert {"identity": "alice"} == (await ask(lax, "/api/cookie", cookie)).json
+    is_answer(await ask(lax, "/api/cookie", bearer(alice)), MissingTokenError())
 
 
 async def test_ninja_with_a_choice(config: JWTConfig, alice: str) -> None:

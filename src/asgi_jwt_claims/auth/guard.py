@@ -37,6 +37,7 @@ __all__ = [
     "is_async_callable",
     "may_be_token",
     "pass_guard",
+    "pass_guard_now",
     "require",
     "takes_token",
 ]
@@ -90,14 +91,7 @@ def require(
         NotGuardedError: Neither a middleware nor `install` has prepared the request.
     """
     guard = Guard(require=rule, scopes=scopes, allow=allow, deny=deny, fresh=fresh, type=type)
-    scope: Any = scope_of(request_or_scope)
-    auth = request_auth(scope)
-    result = auth.result_for(scope)
-    error = auth.decide(result, guard)
-    if error is not None:
-        auth.note(error)  # the middleware answers with it, where a framework makes an error 500 of it
-        raise error.with_traceback(None)
-    return cast("Token", result.token)  # without one, the guard refuses
+    return cast("Token", pass_guard_now(request_or_scope, guard))  # without one, the guard refuses
 
 
 async def error_response_for(error: TokenError, request_or_scope: Any) -> ErrorResponse:
@@ -256,6 +250,18 @@ async def pass_guard(connection: Any, guard: Guard) -> Token | None:
         request_auth(scope).note(error)
         raise error.with_traceback(None)
     return token
+
+
+def pass_guard_now(connection: Any, guard: Guard) -> Token | None:
+    """Do as `pass_guard`, but never wait: what is undecided is refused."""
+    scope: Any = scope_of(connection)
+    auth = request_auth(scope)
+    result = auth.result_for(scope, auth.authenticator_with(guard.sources))
+    error = auth.decide(result, guard)
+    if error is not None:
+        auth.note(error)  # the middleware answers with it, where a framework makes an error 500 of it
+        raise error.with_traceback(None)
+    return result.token
 
 
 def guard_handler(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from asgi_jwt_claims.access.policy import AccessPolicy
-from asgi_jwt_claims.auth.guard import error_response_for, pass_guard
+from asgi_jwt_claims.auth.guard import error_response_for, pass_guard_now
 from asgi_jwt_claims.auth.options import Guard, GuardOptions, takes_options
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.auth.state import request_auth
@@ -57,17 +57,17 @@ class JWTAuth:
     """The `auth` of django-ninja, for async and sync operations: `auth=JWTAuth(scopes="read")`. `request.auth` is the token.
 
     With `optional=True` a request without a token is left to the next `auth`. An unusable option raises a `SettingError`.
+    It never waits, since not every django-ninja waits for it: what an exempt path leaves undecided is refused.
     """
 
-    is_async = True
     openapi_security_schema: ClassVar = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
     def __init__(self, **options: Unpack[GuardOptions]) -> None:
         self._guard = Guard(**options)
 
-    async def __call__(self, request: Any) -> Token | None:
+    def __call__(self, request: Any) -> Token | None:
         """Return the token, or raise the `TokenError` to answer with."""
-        return await pass_guard(request, self._guard)
+        return pass_guard_now(request, self._guard)
 
 
 class TokenUser:
