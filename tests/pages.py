@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import re
 import sys
 import tempfile
@@ -33,6 +35,26 @@ def blocks(page: Path) -> list[Block]:
 
 
 @contextlib.contextmanager
+def django_without_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let a page configure Django, also where a test has done so."""
+    conf = pytest.importorskip("django.conf")
+    for name in ("ninja", "rest_framework"):  # which cannot be imported without settings
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    monkeypatch.setenv("NINJA_SKIP_REGISTRY", "yes")
+    importlib.import_module("django.urls").clear_url_caches()
+    kept = vars(conf.settings)
+    before = dict(kept)
+    kept.clear()
+    kept["_wrapped"] = importlib.import_module("django.utils.functional").empty
+    try:
+        yield
+    finally:
+        kept.clear()
+        kept.update(before)
+
+
+@contextlib.contextmanager
 def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The names that a page defines, after all its python blocks have run, in their order, as one program."""
     sanic = pytest.importorskip("sanic")
@@ -40,16 +62,20 @@ def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
     monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
     monkeypatch.chdir(tempfile.mkdtemp())  # where pages that keep a file keep it
     before = set(sanic.Sanic._app_registry)
+    if page.stem == "litestar":
+        pytest.importorskip("litestar")
+    setting_up = django_without_settings(monkeypatch) if page.stem == "django" else contextlib.nullcontext()
     program = ModuleType(f"program_of_{page.stem.replace('-', '_').lower()}")
     monkeypatch.setitem(sys.modules, program.__name__, program)
     namespace: dict[str, Any] = vars(program)
     try:
-        for block in blocks(page):
-            if block.language == "python":
-                # Lines are numbered as they stand on the page, so that a traceback shows where.
-                source = "\n" * block.line + block.text
-                exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
-        yield namespace
+        with setting_up:
+            for block in blocks(page):
+                if block.language == "python":
+                    # Lines are numbered as they stand on the page, so that a traceback shows where.
+                    source = "\n" * block.line + block.text
+                    exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
+            yield namespace
     finally:
         for name in set(sanic.Sanic._app_registry) - before:
             sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])

@@ -51,7 +51,7 @@ def test_the_pages_that_promise_an_app_have_one(monkeypatch: pytest.MonkeyPatch)
             assert (name, True, True) == (name, "app" in names, "config" in names)
 
 
-FRAMEWORK_PAGES = ("any-asgi-app", "cors", "fastapi", "sanic", "starlette")
+FRAMEWORK_PAGES = ("any-asgi-app", "cors", "django", "fastapi", "litestar", "sanic", "starlette")
 
 
 PRINTED = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, assert_type
 
+import litestar
 import sanic
 from fastapi import Depends, FastAPI, Security
+from litestar.di import NamedDependency
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,6 +25,7 @@ from asgi_jwt_claims import (
     unset_token_cookies,
 )
 from asgi_jwt_claims import fastapi as on_fastapi
+from asgi_jwt_claims import litestar as on_litestar
 from asgi_jwt_claims import sanic as on_sanic
 from asgi_jwt_claims import starlette as on_starlette
 from asgi_jwt_claims.access import Fresh, Roles
@@ -144,3 +147,20 @@ describe_guards(application, sources=[Cookie(), BearerHeader()])
 group = Mount("/group", routes=[Route("/", bare)], middleware=[Middleware(JWTMiddleware, config=config)])
 guarded_by_name = JWTMiddleware(app=group, config=config, exempt=["/login"])
 assert_type(guarded_by_name, JWTMiddleware)
+
+
+@litestar.get("/", guards=[on_litestar.JWTGuard(scopes="a")])
+async def told(token: on_litestar.CurrentToken) -> dict[str, Any]:
+    """The alias is the token itself."""
+    assert_type(token, Token)
+    return token.user_claims
+
+
+@litestar.get("/maybe", dependencies={"token": on_litestar.provide_token(optional=True)})
+async def told_or_not(token: NamedDependency[Token | None]) -> None:
+    """A dependency may have no token."""
+
+
+wrapped = JWTMiddleware(
+    litestar.Litestar([told, told_or_not], plugins=[on_litestar.JWTPlugin([BearerHeader()])]), config
+)

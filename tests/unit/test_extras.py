@@ -15,6 +15,8 @@ from asgi_jwt_claims.jwks import HTTPXFetch
 NEEDS = {
     "fastapi": "fastapi",
     "sanic": "sanic",
+    "litestar": "litestar",
+    "django": "django",
     "compat.sanic_jwt_extended": "sanic",
     "stores.redis": "redis",
     "stores.coredis": "coredis",

@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 __all__ = [
     "JWTRequired",
     "annotation_of_token",
+    "ask_guard",
     "check_token_argument",
     "decorator",
     "error_response_for",
     "guard_handler",
     "is_async_callable",
     "may_be_token",
+    "pass_guard",
+    "pass_guard_now",
     "require",
     "takes_token",
 ]
@@ -88,14 +91,7 @@ def require(
         NotGuardedError: Neither a middleware nor `install` has prepared the request.
     """
     guard = Guard(require=rule, scopes=scopes, allow=allow, deny=deny, fresh=fresh, type=type)
-    scope: Any = scope_of(request_or_scope)
-    auth = request_auth(scope)
-    result = auth.result_for(scope)
-    error = auth.decide(result, guard)
-    if error is not None:
-        auth.note(error)  # the middleware answers with it, where a framework makes an error 500 of it
-        raise error.with_traceback(None)
-    return cast("Token", result.token)  # without one, the guard refuses
+    return cast("Token", pass_guard_now(request_or_scope, guard))  # without one, the guard refuses
 
 
 async def error_response_for(error: TokenError, request_or_scope: Any) -> ErrorResponse:
@@ -218,6 +214,56 @@ def is_async_callable(handler: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
+async def ask_guard(
+    scope: Any, guard: Guard, inner_scopes: tuple[str, ...] = ()
+) -> tuple[Token | None, TokenError | None]:
+    """Let a request pass a guard, or say why not: return its token, None if there is none, and the error to answer with.
+
+    `inner_scopes` are those that further guards of the handler demand, which a challenge names too. What the middleware
+    lets pass as a preflight passes without a token, which it never has.
+
+    Raises:
+        NotGuardedError: Neither a middleware nor `install` has prepared the request.
+    """
+    auth = request_auth(scope)
+    result = auth.result_for(scope, auth.authenticator_with(guard.sources))
+    if result.state.needs is not None:
+        result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
+    if is_preflight(scope):
+        return None, None  # the guard's own sources may have found a token, about which nothing has decided
+    error = auth.decide(result, guard, inner_scopes)
+    if error is None and auth.untold is not None:
+        await auth.tell_accepted(scope)
+    return result.token, error
+
+
+async def pass_guard(connection: Any, guard: Guard) -> Token | None:
+    """Return the token with which a request passes a guard; None if the guard is optional and there is none.
+
+    Raises:
+        TokenError: The guard refuses the request. The middleware answers with it where a framework would answer 500.
+        NotGuardedError: Neither a middleware nor `install` has prepared the request.
+    """
+    scope: Any = scope_of(connection)
+    token, error = await ask_guard(scope, guard)
+    if error is not None:
+        request_auth(scope).note(error)
+        raise error.with_traceback(None)
+    return token
+
+
+def pass_guard_now(connection: Any, guard: Guard) -> Token | None:
+    """Do as `pass_guard`, but never wait: what is undecided is refused."""
+    scope: Any = scope_of(connection)
+    auth = request_auth(scope)
+    result = auth.result_for(scope, auth.authenticator_with(guard.sources))
+    error = auth.decide(result, guard)
+    if error is not None:
+        auth.note(error)  # the middleware answers with it, where a framework makes an error 500 of it
+        raise error.with_traceback(None)
+    return result.token
+
+
 def guard_handler(
     handler: Callable[..., Any], guard: Guard, *, is_connection: Callable[[Any], bool], refuse: Refuse, call_sync: Call
 ) -> Callable[..., Any]:
@@ -243,22 +289,13 @@ def guard_handler(
                 f"{name_of(handler)}; take the jwt_required of the adapter for yours, or ask get_token(request)"
             )
         scope: Any = scope_of(connection)
-        auth = request_auth(scope)
-        result = auth.result_for(scope, auth.authenticator_with(guard.sources))
-        if result.state.needs is not None:
-            result, _ = await complete_request(scope, result, check_revocation=guard.check_revocation)
-        # What the middleware lets pass as a preflight has no token, and its handler runs without one.
-        passes_as_preflight = is_preflight(scope)
-        error = None if passes_as_preflight else auth.decide(result, guard, inner_scopes)
+        token, error = await ask_guard(scope, guard, inner_scopes)
         if error is not None:
             return await refuse(connection, await error_response_for(error, scope), args)
-        if auth.untold is not None and not passes_as_preflight:
-            await auth.tell_accepted(scope)
         if passes_token:
             if kwargs:
                 check_token_argument(kwargs)
-            # The guard's own sources may have found one, about which nothing has decided.
-            kwargs["token"] = None if passes_as_preflight else result.token
+            kwargs["token"] = token
         return await (handler(*args, **kwargs) if is_async else call_sync(handler, *args, **kwargs))
 
     setattr(guarded, _SCOPES, (*guard.policy.scopes, *inner_scopes))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WebSocketConnection"]
 
-_INTERNAL_ERROR = 1011  # RFC 6455 section 7.4.1
+_INTERNAL_ERRORS = (1011, 4500)  # RFC 6455 section 7.4.1; and how Litestar says 500
 _REFUSALS = frozenset({"websocket.close", "websocket.http.response.start"})
 
 
@@ -93,5 +93,5 @@ class WebSocketConnection(ASGIConnection, Refusing):
 
 def _status_of(message: Message) -> int:
     """The status that the first message stands for: of an internal error, or of a denial."""
-    is_internal_error = message["type"] == "websocket.close" and message.get("code") == _INTERNAL_ERROR
+    is_internal_error = message["type"] == "websocket.close" and message.get("code") in _INTERNAL_ERRORS
     return SERVER_ERROR if is_internal_error else int(message.get("status", 0))

@@ -3,7 +3,8 @@
 A browser sends a cookie with every request to its host, even if another site made it send the request. So a request
 with an unsafe method (RFC 9110 section 9.2.1) must have the CSRF value of the cookie's token (double submit), and its
 `Origin` and `Sec-Fetch-Site` must not name another site. A WebSocket handshake, which cannot carry a CSRF value, must
-come from the application's own origin or a trusted one.
+come from the application's own origin or a trusted one. Where scripts cannot send a CSRF value, `csrf="origin"` demands
+that these headers name the own site (W3C Fetch Metadata section 2.4, RFC 6454 section 7), in the place of the value.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ class Cookie(ComparableSource):
         cookies: The names and rules, those of `JWTConfig(cookies=...)`. None for those of the middleware's
             configuration; in the sources of a guard, None is for the defaults.
         type: The kind of token, `"access"` or `"refresh"`.
+        csrf: What a request with an unsafe method must have: `"token"` for the CSRF value, or `"origin"` for a browser's
+            word that a page of this application sent it: `Sec-Fetch-Site: same-origin`, or an own or trusted `Origin`.
+            The latter is for applications whose scripts cannot be changed.
 
     Raises:
         SettingError: An argument cannot be used.
@@ -50,12 +54,15 @@ class Cookie(ComparableSource):
         cookies: TokenCookies | None = None,
         *,
         type: Literal["access", "refresh"] = "access",  # noqa: A002 -- the field's name
+        csrf: Literal["token", "origin"] = "token",
     ) -> None:
         if cookies is not None and not isinstance(cookies, TokenCookies):
             raise SettingError(f"cookies must be TokenCookies such as config.cookies, got {cookies.__class__.__name__}")
         if type not in ("access", "refresh"):
             raise SettingError(f'type must be "access" or "refresh", got {type!r}')
-        self._has_names, self._type = cookies is not None, type
+        if csrf not in ("token", "origin"):
+            raise SettingError(f'csrf must be "token" or "origin", got {csrf!r}')
+        self._has_names, self._type, self._by_origin = cookies is not None, type, csrf == "origin"
         self._use(TokenCookies() if cookies is None else cookies)
 
     def _use(self, cookies: TokenCookies) -> None:
@@ -98,12 +105,12 @@ class Cookie(ComparableSource):
         is_websocket = scope.get("type") == "websocket"
         if is_websocket or scope.get("method") not in SAFE_METHODS:
             self.check_origin(scope, required=is_websocket)
-            if not is_websocket:
+            if not is_websocket and not self._by_origin:
                 return Credentials(token, "cookie", csrf_field=self._check_csrf(scope, token))
         return Credentials(token, "cookie")
 
     def _place(self) -> tuple[object, ...]:
-        return (self.cookies, self._name)
+        return (self.cookies, self._name, self._by_origin)
 
     def _check_csrf(self, scope: Mapping[str, Any], token: bytes) -> str | None:
         """Return the CSRF field if only a form that has not been read yet can have the CSRF value."""
@@ -141,6 +148,12 @@ class Cookie(ComparableSource):
                 )
         elif required:
             raise ForeignOriginError(reason="no Origin, which every browser sends with a handshake")
+        elif self._by_origin and site != b"same-origin":
+            # Other libraries let a request without both headers pass, since no browser of today sends one.
+            raise ForeignOriginError(
+                site=_shown(headers.get(b"sec-fetch-site", b"")),
+                reason="neither an Origin nor Sec-Fetch-Site: same-origin",
+            )
         # Fetch Metadata: same-origin, or none for a navigation by the user. All current browsers send it.
         if site not in (b"same-origin", b"none"):
             raise ForeignOriginError(site=_shown(site))

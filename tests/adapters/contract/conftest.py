@@ -17,6 +17,8 @@ PARAMS = (
     ("starlette", "starlette_adapter", "StarletteAdapter", "asyncio"),
     ("starlette", "starlette_adapter", "StarletteAdapter", "trio"),
     ("fastapi", "fastapi_adapter", "FastAPIAdapter", "asyncio"),
+    ("litestar", "litestar_adapter", "LitestarAdapter", "asyncio"),
+    ("litestar", "litestar_adapter", "LitestarAdapter", "trio"),
     ("sanic", "sanic_adapter", "SanicAsgiAdapter", "asyncio"),
 )
 
