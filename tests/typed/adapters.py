@@ -6,6 +6,9 @@ from typing import Annotated, Any, assert_type
 
 import sanic
 from fastapi import Depends, FastAPI, Security
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.provider import TokenVerifier as SDKTokenVerifier
+from mcp.server.mcpserver import MCPServer
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,6 +26,7 @@ from asgi_jwt_claims import (
     unset_token_cookies,
 )
 from asgi_jwt_claims import fastapi as on_fastapi
+from asgi_jwt_claims import mcp as on_mcp
 from asgi_jwt_claims import sanic as on_sanic
 from asgi_jwt_claims import starlette as on_starlette
 from asgi_jwt_claims.access import Fresh, Roles
@@ -144,3 +148,24 @@ describe_guards(application, sources=[Cookie(), BearerHeader()])
 group = Mount("/group", routes=[Route("/", bare)], middleware=[Middleware(JWTMiddleware, config=config)])
 guarded_by_name = JWTMiddleware(app=group, config=config, exempt=["/login"])
 assert_type(guarded_by_name, JWTMiddleware)
+
+
+notes = MCPServer("notes")
+
+
+@notes.tool()
+def write_note(text: str) -> str:
+    """A tool that asks for a scope."""
+    assert_type(on_mcp.require(scopes="notes:write"), Token)
+    return text
+
+
+guarded_notes = on_mcp.MCPMiddleware(notes.streamable_http_app(), config, exempt=("/health",), required=False)
+on_mcp.MCPMiddleware(guarded_notes, config)
+Starlette(middleware=[Middleware(on_mcp.MCPMiddleware, config=config)])
+verifier: SDKTokenVerifier = on_mcp.TokenVerifier([config])
+
+
+async def verify(raw: str) -> None:
+    """The SDK's own class comes back."""
+    assert_type(await verifier.verify_token(raw), AccessToken | None)
