@@ -8,6 +8,9 @@ import litestar
 import sanic
 from fastapi import Depends, FastAPI, Security
 from litestar.di import NamedDependency
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.provider import TokenVerifier as SDKTokenVerifier
+from mcp.server.mcpserver import MCPServer
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -26,6 +29,7 @@ from asgi_jwt_claims import (
 )
 from asgi_jwt_claims import fastapi as on_fastapi
 from asgi_jwt_claims import litestar as on_litestar
+from asgi_jwt_claims import mcp as on_mcp
 from asgi_jwt_claims import sanic as on_sanic
 from asgi_jwt_claims import starlette as on_starlette
 from asgi_jwt_claims.access import Fresh, Roles
@@ -164,3 +168,22 @@ async def told_or_not(token: NamedDependency[Token | None]) -> None:
 wrapped = JWTMiddleware(
     litestar.Litestar([told, told_or_not], plugins=[on_litestar.JWTPlugin([BearerHeader()])]), config
 )
+notes = MCPServer("notes")
+
+
+@notes.tool()
+def write_note(text: str) -> str:
+    """A tool that asks for a scope."""
+    assert_type(on_mcp.require(scopes="notes:write"), Token)
+    return text
+
+
+guarded_notes = on_mcp.MCPMiddleware(notes.streamable_http_app(), config, exempt=("/health",), required=False)
+on_mcp.MCPMiddleware(guarded_notes, config)
+Starlette(middleware=[Middleware(on_mcp.MCPMiddleware, config=config)])
+verifier: SDKTokenVerifier = on_mcp.TokenVerifier([config])
+
+
+async def verify(raw: str) -> None:
+    """The SDK's own class comes back."""
+    assert_type(await verifier.verify_token(raw), AccessToken | None)

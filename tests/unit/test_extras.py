@@ -14,6 +14,7 @@ from asgi_jwt_claims.jwks import HTTPXFetch
 
 NEEDS = {
     "fastapi": "fastapi",
+    "mcp": "mcp",
     "sanic": "sanic",
     "litestar": "litestar",
     "django": "django",

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 TOP = frozenset(
     re.findall(
         r"\w+",
-        "__init__ __main__ _asgi middleware responses starlette fastapi sanic litestar django errors runtime jose keys jwks introspection config tokens "
+        "__init__ __main__ _asgi middleware responses starlette fastapi sanic litestar django mcp errors runtime jose keys jwks introspection config tokens "
         "access oauth sources stores auth connections sessions testing cli compat",
     )
 )
