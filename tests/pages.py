@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +17,21 @@ from tests.support import ROOT, SECRET
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+NEEDED = {
+    "aws-lambda": ["mangum"],
+    "blacksheep": ["blacksheep"],
+    "connexion": ["connexion"],
+    "datasette": ["datasette"],
+    "falcon": ["falcon"],
+    "faststream": ["faststream.redis"],
+    "gradio": ["gradio"],
+    "lilya-and-ravyn": ["lilya", "ravyn"],
+    "nicegui": ["nicegui"],
+    "quart": ["quart"],
+    "wsgi": ["flask", "a2wsgi"],
+}
+"""What the programs of a page import that only the tox environment `frameworks` installs."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -34,11 +51,14 @@ def blocks(page: Path) -> list[Block]:
 def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The names that a page defines, after all its python blocks have run, in their order, as one program."""
     sanic = pytest.importorskip("sanic")
-    pytest.importorskip("fastapi")
+    for name in ("fastapi", *NEEDED.get(page.stem, [])):
+        pytest.importorskip(name, exc_type=ImportError)
     monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
     monkeypatch.chdir(tempfile.mkdtemp())  # where pages that keep a file keep it
     before = set(sanic.Sanic._app_registry)
-    namespace: dict[str, Any] = {"__name__": f"documentation of {page.name}"}
+    program = ModuleType(f"program_of_{page.stem.replace('-', '_').lower()}")
+    monkeypatch.setitem(sys.modules, program.__name__, program)
+    namespace: dict[str, Any] = vars(program)
     try:
         for block in blocks(page):
             if block.language == "python":
