@@ -70,7 +70,9 @@ WITH_TESTS = [page for page in WITH_PROGRAMS if re.search(r"^(?:async )?def test
 def test_the_tests_of_a_page_pass(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a page shows as a test of an application passes."""
     with executed(page, monkeypatch) as names:
-        tests = [test for name, test in names.items() if name.startswith("test_") and not inspect.signature(test).parameters]
+        tests = [
+            test for name, test in names.items() if name.startswith("test_") and not inspect.signature(test).parameters
+        ]
         assert tests
         for test in tests:
             if inspect.iscoroutinefunction(test):

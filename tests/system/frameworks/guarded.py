@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from asgi_jwt_claims import BearerHeader, JWTConfig, JWTMiddleware, Token, WebSocketProtocol, current_token, get_token
-from asgi_jwt_claims.access.policy import AccessPolicy
+from asgi_jwt_claims import BearerHeader, JWTConfig, JWTMiddleware, WebSocketProtocol, current_token, get_token, require
 from asgi_jwt_claims.sessions import TokenEndpoints
 from asgi_jwt_claims.stores import TokenStore
-from tests.raw_asgi import App, Receive, Scope, Send
+from tests.raw_asgi import App
 from tests.support import SECRET
 
 CONFIG = JWTConfig(secret_key=SECRET, leeway=0)
@@ -18,13 +17,6 @@ EVENT = "data: tick\n\n"
 
 PAUSE = 0.1
 """Seconds between two events."""
-
-
-def require(request: Any, **rules: Any) -> Token:
-    """The token, if it fulfils the rules."""
-    token: Token = get_token(request)
-    AccessPolicy(**rules).check(token)
-    return token
 
 
 def claims(request: Any) -> dict[str, Any]:
@@ -88,26 +80,12 @@ def options(store: TokenStore) -> dict[str, Any]:
     """The options of the middleware, and of `install`."""
     return {
         "store": store,
-        "exempt": ["/open", "/maybe", "/below", "/auth/refresh", "/auth/logout"],
+        "exempt": ["/open", "/maybe", "/below"],
         "sources": [BearerHeader(), WebSocketProtocol()],
+        "endpoints": {"/auth": TokenEndpoints(CONFIG, store)},
     }
 
 
-def endpoints(store: TokenStore) -> App:
-    """The endpoints to refresh and to log out, for frameworks that mount applications."""
-    return TokenEndpoints(CONFIG, store)
-
-
 def guarded(app: Any, store: TokenStore) -> App:
-    """The application, wrapped; its endpoints stand beside it."""
-    inner = endpoints(store)
-
-    async def beside(scope: Scope, receive: Receive, send: Send) -> None:
-        root = scope.get("root_path", "")
-        path = scope.get("path", "").removeprefix(root)
-        if path.startswith("/auth/"):
-            await inner({**scope, "root_path": f"{root}/auth"}, receive, send)
-        else:
-            await app(scope, receive, send)
-
-    return JWTMiddleware(beside, CONFIG, **options(store))
+    """The application, wrapped."""
+    return JWTMiddleware(app, CONFIG, **options(store))

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from asgi_jwt_claims.fastapi import get_token, install
 from asgi_jwt_claims.stores import TokenStore
 from tests.raw_asgi import App
-from tests.system.frameworks.guarded import ANSWERS, CONFIG, EVENT, PAUSE, endpoints, options, size_of
+from tests.system.frameworks.guarded import ANSWERS, CONFIG, EVENT, PAUSE, options, size_of
 from tests.system.frameworks.guarded import sync as answer_of_sync
 
 
@@ -51,6 +51,5 @@ def build(store: TokenStore) -> App:
         async for _ in websocket.iter_text():
             pass
 
-    app.mount("/auth", endpoints(store))
     install(app, CONFIG, **options(store))
     return app

@@ -7,8 +7,7 @@ from typing import Any
 import anyio
 from sanic import HTTPResponse, Request, Sanic, Websocket, json
 
-from asgi_jwt_claims.sanic import add_token_endpoints, get_token, install
-from asgi_jwt_claims.sessions import TokenEndpoints
+from asgi_jwt_claims.sanic import get_token, install
 from asgi_jwt_claims.stores import TokenStore
 from tests.raw_asgi import App
 from tests.system.frameworks.guarded import ANSWERS, CONFIG, EVENT, PAUSE, options, size_of
@@ -52,6 +51,5 @@ def build(store: TokenStore) -> App:
     app.add_route(upload, "/upload", methods=["POST"])
     app.add_route(events, "/events")
     app.add_websocket_route(socket, "/socket")
-    add_token_endpoints(app, TokenEndpoints(CONFIG, store), "/auth")
     install(app, CONFIG, **options(store))
     return app

@@ -9,13 +9,13 @@ import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi_jwt_claims.starlette import get_token, install
 from asgi_jwt_claims.stores import TokenStore
 from tests.raw_asgi import App
-from tests.system.frameworks.guarded import ANSWERS, CONFIG, EVENT, PAUSE, endpoints, options, size_of
+from tests.system.frameworks.guarded import ANSWERS, CONFIG, EVENT, PAUSE, options, size_of
 from tests.system.frameworks.guarded import sync as answer_of_sync
 
 
@@ -59,7 +59,6 @@ def build(store: TokenStore) -> App:
             Route("/upload", upload, methods=["POST"]),
             Route("/events", events),
             WebSocketRoute("/socket", socket),
-            Mount("/auth", endpoints(store)),  # type: ignore[arg-type]
         ]
     )
     install(app, CONFIG, **options(store))
