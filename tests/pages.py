@@ -67,5 +67,7 @@ def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
                 exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
         yield namespace
     finally:
+        if "datasette.plugins" in sys.modules:
+            sys.modules["datasette.plugins"].pm.unregister(name=program.__name__)
         for name in set(sanic.Sanic._app_registry) - before:
             sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])

@@ -39,7 +39,7 @@ FRAMEWORKS = (
     Framework("FastAPI", "fastapi", ("fastapi",), "`install`", page="fastapi"),
     Framework("Sanic, in ASGI mode", "sanic", ("sanic",), "`install`", {"mounted": WHOLE_PATH}, "sanic"),
     Framework("Litestar", "litestar", ("litestar",)),
-    Framework("Django", "django", ("django", "channels")),
+    Framework("Django, with Channels", "django", ("django", "channels")),
     Framework("Quart", "quart", ("quart",), page="quart"),
     Framework("Falcon", "falcon", ("falcon",), lacks={"mounted": WHOLE_PATH}, page="falcon"),
     Framework("BlackSheep", "blacksheep", ("blacksheep",), page="blacksheep"),
