@@ -47,6 +47,23 @@ def blocks(page: Path) -> list[Block]:
     return [Block(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in FENCE.finditer(text)]
 
 
+def forget_plugin() -> None:
+    from datasette.plugins import pm  # noqa: PLC0415 -- only where it is installed
+
+    pm.unregister(name="jwt_claims")
+
+
+def forget_pages() -> None:
+    from nicegui.testing.general import nicegui_reset_globals  # noqa: PLC0415 -- as above
+
+    with nicegui_reset_globals():
+        pass
+
+
+CLEANED = {"datasette": forget_plugin, "nicegui": forget_pages}
+"""What takes back the changes that the program of a page has made to the process."""
+
+
 @contextlib.contextmanager
 def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The names that a page defines, after all its python blocks have run, in their order, as one program."""
@@ -67,7 +84,7 @@ def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
                 exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
         yield namespace
     finally:
-        if "datasette.plugins" in sys.modules:
-            sys.modules["datasette.plugins"].pm.unregister(name=program.__name__)
+        if page.stem in CLEANED:
+            CLEANED[page.stem]()
         for name in set(sanic.Sanic._app_registry) - before:
             sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])
