@@ -36,7 +36,7 @@ async def started(app: App) -> AsyncIterator[None]:
         if told.done():
             assert f"lifespan.{event}.complete" == told.result()["type"], told.result()
         elif event == "startup":
-            assert task.exception() is not None
+            task.exception()  # looked at, as servers do
         told.cancel()
         if event == "startup":
             yield
