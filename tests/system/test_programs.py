@@ -38,7 +38,8 @@ async def test_the_programs_of_a_page_run(page: Path, monkeypatch: pytest.Monkey
             if type(app).__name__ == "Sanic":
                 url = await serving.enter_async_context(serve_sanic(app))
             else:
-                await serving.enter_async_context(started(app))
+                if page.stem in NEEDED:
+                    await serving.enter_async_context(started(app))
                 transport = httpx2.ASGITransport(app)
             client = await serving.enter_async_context(
                 httpx2.AsyncClient(base_url=url, transport=transport, timeout=PATIENCE, trust_env=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
+from textwrap import fill
 
 from tests.support import ROOT
 
@@ -53,7 +54,7 @@ def render(versions: Mapping[str, str]) -> str:
         name = f"[{framework.name}](how-to/{framework.page}.md)" if framework.page else framework.name
         rows.append([name, versions[framework.name], framework.how, *cells])
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    notes = [f"- {letter}: {reason}" for reason, letter in letters.items()]
+    notes = [fill(f"- {letter}: {reason}", 120, subsequent_indent="  ") for reason, letter in letters.items()]
     legend = [f"| {number} | {name} | {described(name)} |" for number, name in enumerate(CHECKS, 1)]
     return "\n".join(
         [
