@@ -20,6 +20,21 @@ from tests.support import ROOT, SECRET
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
+NEEDED = {
+    "aws-lambda": ["mangum"],
+    "blacksheep": ["blacksheep"],
+    "connexion": ["connexion"],
+    "datasette": ["datasette"],
+    "falcon": ["falcon"],
+    "faststream": ["faststream.redis"],
+    "gradio": ["gradio"],
+    "lilya-and-ravyn": ["lilya", "ravyn"],
+    "nicegui": ["nicegui"],
+    "quart": ["quart"],
+    "wsgi": ["flask", "a2wsgi"],
+}
+"""What the programs of a page import that only the tox environment `frameworks` installs."""
+
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -32,6 +47,23 @@ class Block(NamedTuple):
 def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     return [Block(text.count("\n", 0, found.start()) + 1, *found.groups()) for found in FENCE.finditer(text)]
+
+
+def forget_plugin() -> None:
+    from datasette.plugins import pm  # noqa: PLC0415 -- only where it is installed
+
+    pm.unregister(name="jwt_claims")
+
+
+def forget_pages() -> None:
+    from nicegui.testing.general import nicegui_reset_globals  # noqa: PLC0415 -- as above
+
+    with nicegui_reset_globals():
+        pass
+
+
+CLEANED = {"datasette": forget_plugin, "nicegui": forget_pages}
+"""What takes back the changes that the program of a page has made to the process."""
 
 
 @contextlib.contextmanager
@@ -58,7 +90,8 @@ def django_without_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The names that a page defines, after all its python blocks have run, in their order, as one program."""
     sanic = pytest.importorskip("sanic")
-    pytest.importorskip("fastapi")
+    for name in ("fastapi", *NEEDED.get(page.stem, [])):
+        pytest.importorskip(name, exc_type=ImportError)
     monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
     monkeypatch.chdir(tempfile.mkdtemp())  # where pages that keep a file keep it
     before = set(sanic.Sanic._app_registry)
@@ -77,5 +110,7 @@ def executed(page: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
                     exec(compile(source, str(page), "exec", dont_inherit=True), namespace)
             yield namespace
     finally:
+        if page.stem in CLEANED:
+            CLEANED[page.stem]()
         for name in set(sanic.Sanic._app_registry) - before:
             sanic.Sanic.unregister_app(sanic.Sanic._app_registry[name])

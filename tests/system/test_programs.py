@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 from pathlib import Path
 
+import anyio
 import pytest
 
 from asgi_jwt_claims import create_access_token
-from tests.pages import PAGES, blocks, executed
+from tests.pages import NEEDED, PAGES, blocks, executed
 from tests.sockets import PATIENCE
 from tests.support import ROOT, serve_sanic
+from tests.system.frameworks.run import started
+
+PATHS = {"datasette": "/-/actor.json"}
+"""Where the application of a page answers with the user claims, if not at `/protected`."""
 
 WITH_PROGRAMS = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 
@@ -32,26 +38,48 @@ async def test_the_programs_of_a_page_run(page: Path, monkeypatch: pytest.Monkey
             if type(app).__name__ == "Sanic":
                 url = await serving.enter_async_context(serve_sanic(app))
             else:
+                if page.stem in NEEDED:
+                    await serving.enter_async_context(started(app))
                 transport = httpx2.ASGITransport(app)
             client = await serving.enter_async_context(
                 httpx2.AsyncClient(base_url=url, transport=transport, timeout=PATIENCE, trust_env=False)
             )
-            absent = await client.get("/protected")
+            path = PATHS.get(page.stem, "/protected")
+            absent = await client.get(path)
             token = create_access_token("alice", names["config"], user_claims={"VERI TAS": "LUX MEA"})
-            answer = await client.get("/protected", headers={"Authorization": f"Bearer {token}"})
+            answer = await client.get(path, headers={"Authorization": f"Bearer {token}"})
         assert 401 == absent.status_code
         assert (200, True) == (answer.status_code, "LUX MEA" in answer.text)
 
 
-def test_the_pages_that_promise_an_app_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+FRAMEWORK_PAGES = ("any-asgi-app", "cors", "django", "fastapi", "litestar", "sanic", "starlette", *NEEDED)
+
+PROMISING = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in FRAMEWORK_PAGES)]
+
+
+@pytest.mark.parametrize("name", PROMISING)
+def test_the_pages_that_promise_an_app_have_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pages about frameworks, and the README, leave an `app` that the test above asks."""
-    wanted = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in FRAMEWORK_PAGES)]
-    for name in wanted:
-        with executed(ROOT / name, monkeypatch) as names:
-            assert (name, True, True) == (name, "app" in names, "config" in names)
+    with executed(ROOT / name, monkeypatch) as names:
+        assert (True, True) == ("app" in names, "config" in names)
 
 
-FRAMEWORK_PAGES = ("any-asgi-app", "cors", "django", "fastapi", "litestar", "sanic", "starlette")
+WITH_TESTS = [page for page in WITH_PROGRAMS if re.search(r"^(?:async )?def test_", page.read_text(), re.MULTILINE)]
+
+
+@pytest.mark.parametrize("page", WITH_TESTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_tests_of_a_page_pass(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page shows as a test of an application passes."""
+    with executed(page, monkeypatch) as names:
+        tests = [
+            test for name, test in names.items() if name.startswith("test_") and not inspect.signature(test).parameters
+        ]
+        assert tests
+        for test in tests:
+            if inspect.iscoroutinefunction(test):
+                anyio.run(test)
+            else:
+                test()
 
 
 PRINTED = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)

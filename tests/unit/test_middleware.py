@@ -555,6 +555,16 @@ async def test_a_mapping_that_is_not_a_dict(
     assert "alice" == app.scope["token"].identity
 
 
+async def test_headers_that_can_be_read_only_once(app: Recorder, config: JWTConfig, alice: Header) -> None:
+    """ASGI calls the headers an iterable: guard, application and `get_token` each read them, also if they are iterators."""
+    headers = [(b"host", b"testserver"), alice]
+    for kind in (http_scope, websocket_scope):
+        await drive(JWTMiddleware(app, config), {**kind(), "headers": iter(map(iter, headers))})
+        scope = app.calls.pop()[0]
+        assert headers == scope["headers"]
+        assert "alice" == get_token(scope).identity
+
+
 def test_servers_take_it_for_asgi_3(app: Recorder, config: JWTConfig) -> None:
     """`__call__` is a real `async def`: servers take anything else for ASGI 2."""
     assert inspect.iscoroutinefunction(JWTMiddleware(app, config).__call__)

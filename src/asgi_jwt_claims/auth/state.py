@@ -105,6 +105,8 @@ class RequestAuth(Grant):
 
         This writes the private key, and `admit` writes `scope["token"]`, so that nothing there comes from elsewhere.
         """
+        if not isinstance(scope["headers"], list):  # ASGI allows any iterable, even one that can be read only once
+            scope["headers"] = list(map(tuple, scope["headers"]))
         auth = cls(settings.authenticator, settings)
         if not settings.demands_the_same:
             auth._look_at_path(scope, settings)
