@@ -52,8 +52,10 @@ async def adopt_token(websocket_or_scope: Any, raw: str | bytes) -> Token:
     if result.state.needs is not None:  # on an exempt path nothing has decided about the token of the handshake
         result, _ = await complete_request(scope, result)
     connections = auth.connections
+    if not connections and result.error is not None:
+        raise result.error.with_traceback(None)
     if not connections:
-        raise result.error or NotGuardedError(
+        raise NotGuardedError(
             "this WebSocket cannot adopt a token: it needs JWTMiddleware or install(app, config), has to be accepted "
             "first, and end_with_token must not be False"
         )
