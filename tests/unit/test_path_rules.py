@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from asgi_jwt_claims import JWTConfig, create_access_token, create_refresh_token
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.access import AnyScope, Roles, Scopes
-from asgi_jwt_claims.auth.exempt import Exemptions
 from asgi_jwt_claims.auth.options import Guard
-from asgi_jwt_claims.auth.path_rules import PathRules
+from asgi_jwt_claims.auth.paths.exempt import Exemptions
+from asgi_jwt_claims.auth.paths.rules import PathRules
 from asgi_jwt_claims.auth.request import is_preflight
 from asgi_jwt_claims.errors import (
     AmbiguousPathError,

@@ -19,7 +19,7 @@ from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.header import BearerHeader
 
 if TYPE_CHECKING:
-    from .authenticator import Authenticator
+    from asgi_jwt_claims.auth.authenticator import Authenticator
 
 __all__ = [
     "ANY_METHOD",
@@ -32,6 +32,7 @@ __all__ = [
     "has_cors",
     "has_plain_segments",
     "overrides_method",
+    "without_root",
 ]
 
 MAX_PATH: Final = 8 * 1024  # characters of a path, and bytes of its spelling, beyond which nothing is sure about it
@@ -127,7 +128,7 @@ class Exemptions:
         if len(path) > MAX_PATH:
             return False
         root_path = scope.get("root_path")
-        route_path = _without_root(path, root_path) if root_path else path
+        route_path = without_root(path, root_path) if root_path else path
         # Litestar takes a root path off wherever it finds it, so that the rest could be any path.
         cut = path.find(root_path) + len(root_path) if root_path and route_path is path and root_path in path else 0
         is_exempt = self._have(route_path, ANY_METHOD, cut) or (
@@ -175,7 +176,7 @@ def _parse(rule: object) -> PathPattern:
     )
 
 
-def _without_root(path: str, root_path: str) -> str:
+def without_root(path: str, root_path: str) -> str:
     """The path that a router sees: without the prefix under which a server or a mount has put the application."""
     # Whole segments only, as Starlette's router does. The rest is empty for the root path itself, which no rule matches.
     # A root path that ends with a slash would turn "//login" into "/login".

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from asgi_jwt_claims.access import Rule
+from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.errors import AmbiguousPathError, SettingError
 from asgi_jwt_claims.runtime.values import plain
 
 from .exempt import ANY_METHOD, MAX_PATH, PathPattern, has_plain_segments, overrides_method
-from .options import Guard
 
 if TYPE_CHECKING:
     from .exempt import Exemptions
