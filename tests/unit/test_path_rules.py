@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_jwt_claims import JWTConfig, create_access_token, create_refresh_token
+from asgi_jwt_claims import JWTConfig, JWTMiddleware, Key, create_access_token, create_refresh_token
 from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.access import AnyScope, Roles, Scopes
 from asgi_jwt_claims.auth.options import Guard
@@ -25,7 +25,8 @@ from asgi_jwt_claims.errors import (
     SettingError,
     WrongTypeError,
 )
-from tests.raw_asgi import Header, bearer, http_scope, websocket_scope
+from asgi_jwt_claims.jwks import JWKSEndpoint
+from tests.raw_asgi import Header, Recorder, ask, bearer, http_scope, websocket_scope
 from tests.scopes import ScopeMiddleware, admitted
 from tests.support import for_each
 
@@ -405,6 +406,19 @@ def test_what_let_the_request_in_is_recorded(config: JWTConfig) -> None:
         assert None is middleware.open(scope)
         assert expected == scope[SCOPE_KEY].guards
         admitted(scope)
+
+
+@pytest.mark.anyio
+async def test_endpoints_of_the_library(config: JWTConfig) -> None:
+    """They answer in front of the rules, at their own paths, and at no other spelling of them."""  # S124
+    endpoints = {"/.well-known/jwks.json": JWKSEndpoint([Key.generate("ES256")])}
+    app = JWTMiddleware(Recorder(), config, rules={"/*": ADMIN}, endpoints=endpoints)
+    for path, status in (
+        ("/.well-known/jwks.json", 200),
+        ("/.WELL-known/jwks.json", 401),
+        ("/x/../.well-known/jwks.json", 400),
+    ):
+        assert (path, status) == (path, (await ask(app, path)).status)
 
 
 # Settings -------------------------------------------------------------------------------------------------------------
