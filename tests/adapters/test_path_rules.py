@@ -84,6 +84,8 @@ def quart() -> App:
     return asgi
 
 
+FRAMEWORKS = [starlette, falcon, litestar, blacksheep, quart]
+
 PLAIN = "/admin/secret"
 ODD = (
     *("/admin/secret/", "/ADMIN/secret", "/admin/Secret", "/Admin/SECRET/"),
@@ -111,7 +113,7 @@ ODD = (
 )
 
 
-@pytest.mark.parametrize("make", [starlette, falcon, litestar, blacksheep, quart])
+@pytest.mark.parametrize("make", FRAMEWORKS)
 async def test_no_spelling_gets_around_a_rule(config: JWTConfig, make: Callable[[], App]) -> None:
     """A token without the role reaches the handler by no spelling of its path, by which the router alone would find it."""  # S14, S122
     bare = make()
@@ -127,3 +129,20 @@ async def test_no_spelling_gets_around_a_rule(config: JWTConfig, make: Callable[
     for target in ODD:
         assert (target, True) == (target, (await answer(guarded, target, user)).status in (400, 403, 404))
         assert (target, True) == (target, (await answer(guarded, target)).status in (400, 401, 404))
+
+
+@pytest.mark.parametrize("make", FRAMEWORKS)
+async def test_no_root_path_gets_around_a_rule(config: JWTConfig, make: Callable[[], App]) -> None:
+    """Where a router finds the root path, and takes it off, neither a rule is left out nor a path opened."""  # S123
+    bare = make()
+    user = bearer(create_access_token("alice", config, roles="user"))
+    by_rule = JWTMiddleware(bare, config, required=False, rules={"/admin/*": Roles("admin")})
+    by_default = JWTMiddleware(bare, config, exempt=["/docs/*", "/x/api/*"])
+    for path in ("/api/admin/secret", "/docs/api/admin/secret", "/docs/apiadmin/secret", "/x/api/admin/secret"):
+        for app, headers in ((by_rule, (user,)), (by_default, ())):
+            for more in ({"root_path": "/api"}, {"root_path": "/api/"}, {"root_path": "/api", "raw_path": None}):
+                answer = await ask(app, path, *headers, **more)
+                assert (path, more, True) == (path, more, b"secret" not in answer.body)
+    if make is not blacksheep:  # which cannot parse what it takes this for
+        answer = await ask(by_rule, "/apiadmin/secret", user, root_path="/api")
+        assert b"secret" not in answer.body

@@ -32,7 +32,7 @@ from asgi_jwt_claims import (
     current_token,
     verify_token,
 )
-from asgi_jwt_claims.auth.exempt import CORS_INSIDE
+from asgi_jwt_claims.auth.paths.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.request import get_token
 from asgi_jwt_claims.errors import MissingTokenError, NotGuardedError, SettingError
 from asgi_jwt_claims.sanic import install, jwt_required

@@ -278,6 +278,28 @@ def test_a_path_is_exempt_for_a_method(config: JWTConfig, method: str | None, pa
     assert expected is is_open(ScopeMiddleware(config, exempt=RULES), http_scope(path, method=method))  # type: ignore[arg-type]
 
 
+@for_each(
+    ("path", "root_path", "expected"),
+    [
+        ("/docs/a", "/api", True),
+        ("/docs/api/admin", "/api", False),
+        ("/docs/apis", "/api", False),
+        ("/docs/api/admin", "/api/", False),
+        ("/api/docs/a", "/api", True),
+        ("/api/docs/api/a", "/api", True),
+        ("/docs/a", "/", True),
+        ("/api-docs/a", "/api", True),
+        ("/v1/api/admin", "/api", False),
+        ("/v1/api/docs/a", "/api", True),
+        ("/v1/api/docs/a", "/api/docs", False),
+    ],
+)
+def test_a_root_path_further_in(config: JWTConfig, path: str, root_path: str, expected: bool) -> None:
+    """A path is not exempt if a router that finds the root path in it would be left with any other path."""  # S123
+    middleware = ScopeMiddleware(config, exempt=["/docs/*", "/api-docs/*", "/v1/api/*", "/v1/api/docs/*"])
+    assert (path, root_path, expected) == (path, root_path, is_open(middleware, http_scope(path, root_path=root_path)))
+
+
 @pytest.mark.parametrize(("path", "expected"), [("/items", False), ("/docs/a", False), ("/both", True)])
 def test_a_rule_with_a_method_is_no_rule_for_websockets(config: JWTConfig, path: str, expected: bool) -> None:
     """A handshake passes by rules without a method only, whatever its scope says of a method."""

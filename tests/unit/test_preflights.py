@@ -20,7 +20,7 @@ from asgi_jwt_claims import (
     create_access_token,
     get_token,
 )
-from asgi_jwt_claims.auth.exempt import CORS_INSIDE, PREFLIGHT_REFUSED
+from asgi_jwt_claims.auth.paths.exempt import CORS_INSIDE, PREFLIGHT_REFUSED
 from asgi_jwt_claims.auth.request import is_preflight
 from asgi_jwt_claims.errors import InvalidRequestError, MissingTokenError
 from asgi_jwt_claims.sources import Credentials

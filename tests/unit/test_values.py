@@ -24,7 +24,7 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims.access import AccessPolicy
-from asgi_jwt_claims.auth.exempt import Exemptions
+from asgi_jwt_claims.auth.paths.exempt import Exemptions
 from asgi_jwt_claims.errors import (
     MintingError,
     MissingTokenError,

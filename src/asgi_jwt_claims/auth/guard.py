@@ -286,7 +286,7 @@ def guard_handler(
         if connection is None:
             raise NotGuardedError(
                 f"jwt_required of {refuse.__module__} has found no request of that framework among the arguments of "
-                f"{name_of(handler)}; take the jwt_required of the adapter for yours, or ask get_token(request)"
+                f"{name_of(handler)}; take the jwt_required of the adapter for yours, or call require(request) in it"
             )
         scope: Any = scope_of(connection)
         token, error = await ask_guard(scope, guard, inner_scopes)

@@ -44,7 +44,7 @@ class MiddlewareOptions(TypedDict, total=False):
         rules: A `Rule` for each path, such as `{"GET /reports/*": Scopes("reports:read"), "/admin/*": Roles("admin")}`.
             A request to such a path needs a token that fulfils all rules that match, no matter what `exempt`,
             `allow_preflight` and `required` say. `"/admin/*"` includes `/admin`, and `GET` includes HEAD. Upper and lower
-            case are the same, as is a slash at the end; `root_path` makes no difference. For a WebSocket, and a request
+            case are the same, as is a slash at the end, and `root_path` makes no difference. For a WebSocket, and a request
             that overrides its method, the rules of all methods count. Where there are rules, a path that can be read in
             more than one way is refused.
         exempt: Paths that need no token: exact ones (`"/login"`), all below one (`"/docs/*"`), or either for one method

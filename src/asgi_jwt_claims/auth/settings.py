@@ -22,9 +22,9 @@ from asgi_jwt_claims.stores.base import TokenStore
 from asgi_jwt_claims.tokens.issuers import verifier_for
 
 from .authenticator import Authenticator
-from .exempt import CORS_INSIDE, PREFLIGHT_REFUSED, Exemptions, PreflightRule, has_cors
 from .options import ACCESS_TOKEN, OPTIONAL_TOKEN, Guard, MiddlewareOptions, check_flags
-from .path_rules import PathRules
+from .paths.exempt import CORS_INSIDE, PREFLIGHT_REFUSED, Exemptions, PreflightRule, has_cors
+from .paths.rules import PathRules
 
 if TYPE_CHECKING:
     from asgi_jwt_claims._asgi import Receive, Scope, Send
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from asgi_jwt_claims.oauth import ProtectedResource
     from asgi_jwt_claims.runtime.endpoint import Endpoint
 
-    from .mounts import Mounts
+    from .paths.mounts import Mounts
 
 __all__ = ["MiddlewareSettings", "settings_around", "settings_for_install"]
 
@@ -123,7 +123,7 @@ class MiddlewareSettings(Frozen):
             found = tuple(source.bind(cookies) if isinstance(source, Cookie) else source for source in found)
         mounts = None
         if endpoints or protected_resource is not None:
-            from .mounts import Mounts  # noqa: PLC0415 -- for few applications, while all would wait for the import
+            from .paths.mounts import Mounts  # noqa: PLC0415 -- for few applications, while all would wait for the import
 
             mounts = Mounts(endpoints, protected_resource, configs)
         responder = ErrorResponder(

@@ -22,8 +22,8 @@ import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
-from asgi_jwt_claims.auth.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.options import MiddlewareOptions, takes_options
+from asgi_jwt_claims.auth.paths.exempt import CORS_INSIDE
 from asgi_jwt_claims.auth.request import authenticate_request, complete_request, get_token
 from asgi_jwt_claims.auth.settings import MiddlewareSettings, settings_for_install
 from asgi_jwt_claims.connections.asgi import refusal_in

@@ -19,7 +19,7 @@ from asgi_jwt_claims.sources.cookie import Cookie
 from asgi_jwt_claims.sources.header import BearerHeader
 
 if TYPE_CHECKING:
-    from .authenticator import Authenticator
+    from asgi_jwt_claims.auth.authenticator import Authenticator
 
 __all__ = [
     "ANY_METHOD",
@@ -129,21 +129,27 @@ class Exemptions:
             return False
         root_path = scope.get("root_path")
         route_path = without_root(path, root_path) if root_path else path
-        is_exempt = self._have(route_path, ANY_METHOD) or (
+        # Litestar takes a root path off wherever it finds it, so that the rest could be any path.
+        cut = path.find(root_path) + len(root_path) if root_path and route_path is path and root_path in path else 0
+        is_exempt = self._have(route_path, ANY_METHOD, cut) or (
             self._tell_methods
             and scope["type"] == "http"
-            and self._have(route_path, scope.get("method"))
+            and self._have(route_path, scope.get("method"), cut)
             and not overrides_method(scope)
         )
         return is_exempt and _is_plainly_spelled(scope.get("raw_path"), path, route_path)
 
-    def _have(self, path: str, method: str | None) -> bool:
-        """Whether there is a rule for this path and this method."""
+    def _have(self, path: str, method: str | None, cut: int) -> bool:
+        """Whether there is a rule for this path and this method.
+
+        A router may read no more of the path than what stands behind `cut`, so the rule has to reach further.
+        """
         if method in self._exact.get(path, ()):
             return True
         slash = path.find("/", 1) if self._below else -1
         while -1 < slash < self._longest:
-            if method in self._below.get(path[: slash + 1], ()) and has_plain_segments(path[slash + 1 :]):
+            is_below = method in self._below.get(path[: slash + 1], ()) and cut < slash
+            if is_below and has_plain_segments(path[slash + 1 :]):
                 return True
             slash = path.find("/", slash + 1)
         return False

@@ -7,6 +7,7 @@ request is refused.
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import re
 from collections.abc import Iterator, Mapping
@@ -14,18 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from asgi_jwt_claims.access import Rule
+from asgi_jwt_claims.auth.options import Guard
 from asgi_jwt_claims.errors import AmbiguousPathError, SettingError
 from asgi_jwt_claims.runtime.values import plain
 
-from .exempt import (
-    ANY_METHOD,
-    MAX_PATH,
-    PathPattern,
-    has_plain_segments,
-    overrides_method,
-    without_root,
-)
-from .options import Guard
+from .exempt import ANY_METHOD, MAX_PATH, PathPattern, has_plain_segments, overrides_method
 
 if TYPE_CHECKING:
     from .exempt import Exemptions
@@ -56,8 +50,7 @@ class _PathRule(NamedTuple):
 class PathRules:
     """The rules of the option `rules`; all that match a request have to hold.
 
-    Some routers see no difference between upper and lower case, nor in a slash at the end, so neither does this. A path is
-    compared without the `root_path` of server or mount, and with it.
+    Some routers see no difference between upper and lower case, nor in a slash at the end, so neither does this.
 
     Args:
         rules: A `Rule` for each pattern of paths.
@@ -99,12 +92,7 @@ class PathRules:
         Raises:
             AmbiguousPathError: Programs may read the path in several ways.
         """
-        path: str = scope["path"]
-        root_path: str = (scope.get("root_path") or "").rstrip("/")
-        route_path = without_root(path, root_path) if root_path else path
-        if not _is_plain(path) or not _is_plainly_escaped(scope.get("raw_path"), path, route_path):
-            raise AmbiguousPathError
-        found = {*self._matching(_key(path)), *(self._matching(_key(route_path)) if route_path != path else ())}
+        found = {number for path in _readings(scope) for number in self._matching(_key(path))}
         if found and self._tell_methods and (method := _method(scope)) is not None:
             methods = {ANY_METHOD, method}
             found = {number for number in found if not methods.isdisjoint(self._rules[number].pattern.methods)}
@@ -112,9 +100,8 @@ class PathRules:
 
     def _matching(self, key: str) -> Iterator[int]:
         """The numbers of the rules for a path, of all methods."""
-        for end in (*[slash.start() for slash in _SLASH.finditer(key)], len(key)):
-            if end > self._longest:
-                break
+        ends = itertools.chain((slash.start() for slash in _SLASH.finditer(key)), (len(key),))
+        for end in itertools.takewhile(self._longest.__ge__, ends):
             for number in self._by_key.get(key[:end], ()):
                 if end == len(key) or self._rules[number].pattern.is_below:
                     yield number
@@ -160,14 +147,28 @@ def _is_plain(path: str) -> bool:
     )
 
 
-def _is_plainly_escaped(raw_path: bytes | None, *paths: str) -> bool:
-    """Whether the request line spells one of these paths, and escapes no character that never needs it, nor a slash."""
-    if raw_path is None:
-        return True
-    raw_path = raw_path.partition(b"?")[0]
-    if _NEEDLESS_ESCAPE.search(raw_path) is not None:
-        return False
-    return unquote_to_bytes(raw_path) in [path.encode("utf-8", "surrogateescape") for path in paths]
+def _readings(scope: Mapping[str, Any]) -> set[str]:
+    """All paths that a router may find in a request.
+
+    Frameworks route by `path` or `raw_path`, of which a mount may change one, with the `root_path` of server or mount or
+    without it. Not every one of them takes that off as whole segments (Quart), or at the beginning alone (Litestar).
+
+    Raises:
+        AmbiguousPathError: Programs further in may read one of them as any other path.
+    """
+    found = {scope["path"]}
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path is not None:
+        raw_path = raw_path.partition(b"?")[0]
+        if _NEEDLESS_ESCAPE.search(raw_path) is not None:
+            raise AmbiguousPathError
+        found.add(unquote_to_bytes(raw_path).decode("utf-8", "surrogateescape"))
+    root_path: str = scope.get("root_path") or ""
+    for root in filter(None, {root_path, root_path.rstrip("/")}):
+        found |= {f"/{path.partition(root)[2].lstrip('/')}" for path in found if root in path}
+    if not all(map(_is_plain, found)):
+        raise AmbiguousPathError
+    return found
 
 
 def _method(scope: Mapping[str, Any]) -> str | None:
