@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("tests.apps.django_site")  # where Django, django-ninja and REST framework are installed
 
+from django.http import HttpResponse
 from django.test import AsyncClient, Client, override_settings
 
 from asgi_jwt_claims import (
@@ -17,10 +18,13 @@ from asgi_jwt_claims import (
     ErrorResponse,
     JWTConfig,
     JWTMiddleware,
+    TokenCookies,
     TokenError,
     create_access_token,
     create_refresh_token,
     create_token_pair,
+    set_token_cookies,
+    unset_token_cookies,
     verify_token,
 )
 from asgi_jwt_claims.django import TokenUser
@@ -249,6 +253,37 @@ def test_the_user_of_a_token(config: JWTConfig) -> None:
     )
     assert ("alice", "alice", "alice", "alice") == (user.pk, user.id, user.username, str(user))
     assert (False, False, False) == (user.has_perm("a.b"), user.has_perms(["a.b"]), user.has_module_perms("a"))
+
+
+# Cookies ----------------------------------------------------------------------------------------------------------------
+
+
+def parts(header: str) -> set[str]:
+    """What a Set-Cookie header says, but for what Django says twice."""
+    return {part.lower() for part in header.replace('=""', "=").split("; ") if not part.lower().startswith("expires")}
+
+
+def test_cookies_in_a_response(config: JWTConfig) -> None:
+    """They are those of a list of headers, of a login and of its end."""
+    pair = create_token_pair("alice", config)
+    for change in (
+        lambda target: set_token_cookies(target, pair, config),
+        lambda target: unset_token_cookies(target, config),
+    ):
+        response, headers = HttpResponse(), []
+        change(response)
+        change(headers)
+        wanted = [parts(value.decode()) for name, value in headers if name == b"set-cookie"]
+        assert wanted == [parts(cookie.OutputString()) for cookie in response.cookies.values()]
+        assert "no-store" == response["cache-control"]
+
+
+def test_partitioned_cookies_are_refused(config: JWTConfig) -> None:
+    """What the response would drop is an error, and no cookie is set."""
+    response = HttpResponse()
+    with pytest.raises(SettingError, match="list of ASGI headers"):
+        unset_token_cookies(response, config.replace(cookies=TokenCookies(partitioned=True)))
+    assert not response.cookies
 
 
 # The clients of tests ---------------------------------------------------------------------------------------------------

@@ -183,8 +183,8 @@ OF_THE_LIBRARY = (
 
 def handlers(**names: Any) -> dict[str, Any]:
     """The handlers, with the names of one framework."""
-    of_the_library = {function.__name__: function for function in OF_THE_LIBRARY}
-    namespace: dict[str, Any] = {"Token": Token, "current_token": current_token, **of_the_library, **names}
+    namespace: dict[str, Any] = {"Token": Token, "current_token": current_token, **names}
+    namespace |= {function.__name__: function for function in OF_THE_LIBRARY}
     namespace.setdefault("get_token", get_token)
     # Not under the name of this file: Sanic would look for their source in it.
     exec(compile(HANDLERS, "<handlers>", "exec"), namespace)

@@ -11,7 +11,7 @@ from litestar import Controller, Litestar, Request, Response, WebSocket, get, po
 from litestar.di import NamedDependency
 from litestar.enums import MediaType
 
-from asgi_jwt_claims import JWTConfig, JWTMiddleware, set_token_cookies, unset_token_cookies
+from asgi_jwt_claims import JWTConfig, JWTMiddleware
 from asgi_jwt_claims.litestar import CurrentToken, JWTGuard, JWTPlugin, get_token, provide_token
 from tests.apps.adapter import BESIDE, EXEMPT, ROUTES, WEBSOCKETS, Adapter, Site, asgi_site, greeting, handlers
 
@@ -38,22 +38,8 @@ def guarded(handler: Callable[..., Any]) -> dict[str, Any]:
     )
 
 
-class Reply(Response[Any]):
-    """A response with further headers, as ASGI has them, since the cookies are set in a list."""
-
-    def __init__(self, content: Any) -> None:
-        super().__init__(content, media_type=MediaType.JSON)
-        self.more: list[tuple[bytes, bytes]] = []
-
-    def to_asgi_response(self, *arguments: Any, **named: Any) -> Any:
-        response = super().to_asgi_response(*arguments, **named)
-        for name, value in self.more:
-            response.headers.add(name.decode(), value.decode())
-        return response
-
-
-def in_list(set_cookies: Callable[..., None]) -> Callable[..., None]:
-    return lambda response, *arguments: set_cookies(response.more, *arguments)
+def reply(content: Any) -> Response[Any]:
+    return Response(content, media_type=MediaType.JSON)
 
 
 class Method(Controller):
@@ -61,11 +47,11 @@ class Method(Controller):
 
     @get(dependencies={"token": provide_token()})
     async def get(self, request: Request[Any, Any, Any], token: CurrentToken) -> Response[Any]:
-        return Reply({"identity": token.identity})
+        return reply({"identity": token.identity})
 
     @post(dependencies={"token": provide_token(allow="ADMIN")}, status_code=200, sync_to_thread=True)
     def post(self, request: Request[Any, Any, Any], token: CurrentToken) -> Response[Any]:
-        return Reply({"identity": token.identity})
+        return reply({"identity": token.identity})
 
 
 async def converse(socket: WebSocket[Any, Any, Any], token: CurrentToken) -> None:
@@ -85,11 +71,9 @@ class LitestarAdapter(Adapter):
             get_token=get_token,
             Request=Request,
             Response=Response,
-            reply=Reply,
+            reply=reply,
             read=Request.body,
             config=config,
-            set_token_cookies=in_list(set_token_cookies),
-            unset_token_cookies=in_list(unset_token_cookies),
             __name__=__name__,  # in which Litestar evaluates their annotations
         )
         routes: list[Any] = [get(f"/{name}", **guarded(names[name]))(names[name]) for name in (*ROUTES, *BESIDE)]

@@ -40,7 +40,7 @@ def set_token_cookies(response_or_headers: Any, tokens: TokenPair | str, config:
     5.3).
 
     Args:
-        response_or_headers: A response of Starlette, FastAPI or Sanic, or a list of ASGI headers.
+        response_or_headers: A response of Starlette, FastAPI, Sanic, Litestar or Django, or a list of ASGI headers.
         tokens: A `TokenPair`; or an access token alone (a str), which also removes a refresh token that the browser still has.
         config: The configuration, whose `cookies` name the cookies.
 
@@ -56,7 +56,7 @@ def unset_token_cookies(response_or_headers: Any, config: JWTConfig) -> None:
     """Add headers to a response that remove the tokens from the browser. To revoke them, call `revoke_session`.
 
     Args:
-        response_or_headers: A response of Starlette, FastAPI or Sanic, or a list of ASGI headers.
+        response_or_headers: A response of Starlette, FastAPI, Sanic, Litestar or Django, or a list of ASGI headers.
         config: The configuration, whose `cookies` name the cookies.
 
     Raises:
@@ -142,10 +142,32 @@ def _add(target: Any, cookies: list[tuple[str, str]]) -> None:
     headers = getattr(target, "headers", None)
     # The methods of Starlette and of Sanic with which a second cookie does not replace the first.
     add = getattr(headers, "append", None) or getattr(headers, "add", None)
-    if headers is None or add is None:
+    set_cookie = getattr(target, "set_cookie", None)
+    if headers is None or (add is None and set_cookie is None):
         raise SettingError(
             f"response_or_headers must be a response or a list of ASGI headers, not {type(target).__name__}"
         )
     headers[_NO_STORE[0]] = _NO_STORE[1]
     for name, value in cookies:
-        add(name, value)
+        if add is not None:
+            add(name, value)
+        else:
+            _set_cookie(set_cookie, value)
+
+
+def _set_cookie(set_cookie: Any, header: str) -> None:
+    """Set a cookie in a response of Django or Litestar, whose headers have one value each."""
+    pair, *attributes = header.split("; ")
+    name, _, value = pair.partition("=")
+    given = {key: said for key, _, said in [one.partition("=") for one in attributes]}
+    if "Partitioned" in given:
+        raise SettingError("this response cannot hold partitioned cookies; put them into a list of ASGI headers")
+    set_cookie(
+        name,
+        value,
+        path=given["Path"],
+        max_age=int(given["Max-Age"]) if "Max-Age" in given else None,
+        secure="Secure" in given,
+        httponly="HttpOnly" in given,
+        samesite=given["SameSite"].lower(),
+    )
