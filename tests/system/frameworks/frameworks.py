@@ -38,8 +38,8 @@ FRAMEWORKS = (
     Framework("Starlette", "starlette", ("starlette",), "`install`", page="starlette"),
     Framework("FastAPI", "fastapi", ("fastapi",), "`install`", page="fastapi"),
     Framework("Sanic, in ASGI mode", "sanic", ("sanic",), "`install`", {"mounted": WHOLE_PATH}, "sanic"),
-    Framework("Litestar", "litestar", ("litestar",)),
-    Framework("Django, with Channels", "django", ("django", "channels")),
+    Framework("Litestar", "litestar", ("litestar",), page="litestar"),
+    Framework("Django, with Channels", "django", ("django", "channels"), page="django"),
     Framework("Quart", "quart", ("quart",), page="quart"),
     Framework("Falcon", "falcon", ("falcon",), lacks={"mounted": WHOLE_PATH}, page="falcon"),
     Framework("BlackSheep", "blacksheep", ("blacksheep",), page="blacksheep"),
@@ -47,7 +47,7 @@ FRAMEWORKS = (
     Framework("Ravyn", "ravyn", ("ravyn",), page="lilya-and-ravyn"),
     Framework("Connexion", "connexion", ("connexion",), lacks=SOCKETS, page="connexion"),
     Framework("FastStream", "faststream", ("faststream",), lacks={**SOCKETS, "mounted": WHOLE_PATH}, page="faststream"),
-    Framework("MCP SDK", "mcp", ("mcp",), lacks=SOCKETS),
+    Framework("MCP SDK", "mcp", ("mcp",), lacks=SOCKETS, page="mcp"),
     Framework(
         "Flask, below a2wsgi", "flask", ("flask", "a2wsgi"), lacks={**SOCKETS, "stream ends": NOT_TOLD}, page="wsgi"
     ),
