@@ -119,7 +119,10 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     places = {name: as_paths(settings[name], name) for name in _PLACED_CLAIMS}
     identity_name = _only_name(places["identity_claim"])
     demands = read_demands(settings, identity_name)
-    is_addressed = bool(audiences) or any(one.names_a_party for one in (*demands.values, *demands.functions))
+    granted = {*places["roles_claim"], *places["scope_claim"]}  # many clients and users have the same
+    is_addressed = bool(audiences) or any(
+        one.names_a_party and one.path not in granted for one in (*demands.values, *demands.functions)
+    )
     key_source = key_source_for(settings, issuers, seconds["leeway_seconds"], longest, is_addressed=is_addressed)
     tenant_sets = None if settings["jwks"] is None else tenant_sets_of(key_source, issuers)
     claim_names = _check_claims(settings, places)
