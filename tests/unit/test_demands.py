@@ -301,7 +301,7 @@ def test_remote_keys_for_everyone(required: Any) -> None:
 
 
 @for_each("setting", ["scope_claim", "roles_claim"])
-def test_what_is_granted_names_nobody(setting: str) -> None:
+def test_what_is_granted_names_no_party(setting: str) -> None:
     """Many clients and users have the same scopes and roles, in whichever claim the settings read them."""  # S56
     places: dict[str, Any] = {setting: [("own", "grants"), "rights"]}
     for claim in (("own", "grants"), "rights"):
