@@ -7,6 +7,7 @@ only the requests for which it would matter.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -141,7 +142,9 @@ def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str,
     fresh = _unless_odd(read_fresh, claims, "fresh", "fresh", unread) if "fresh" in claims else None
     authenticated_at = None
     if "auth_time" in claims:
-        authenticated_at = _unless_odd(read_numeric_date, claims, "auth_time", "fresh", unread)
+        authenticated_at = claims["auth_time"]
+        if type(authenticated_at) is not int:
+            authenticated_at = _unless_odd(read_numeric_date, claims, "auth_time", "fresh", unread)
     elif fresh:
         authenticated_at = read_numeric_date(claims, "iat")
     session = config.session_claim
@@ -202,7 +205,8 @@ def _demanded(claims: dict[str, Any], prepared: Prepared) -> tuple[Any, ...]:
     """Check the values that are demanded, and return those that functions judge."""
     for demand in prepared.demands.values:
         demand.find(claims)
-    return tuple([demand.find(claims) for demand in prepared.demands.functions])
+    functions = prepared.demands.functions
+    return tuple([demand.find(claims) for demand in functions]) if functions else ()
 
 
 def _read_identity(claims: dict[str, Any], prepared: Prepared) -> Any:
@@ -242,14 +246,14 @@ def sign_of_another_kind(
     """
     signs = _SIGNS.intersection(claims)
     words = {}
-    for name in signs & _KIND_CLAIMS:
-        if isinstance(claims[name], str):
+    for name in signs:
+        if name in _KIND_CLAIMS and isinstance(claims[name], str):
             word = words[name] = _word(claims[name])
             if word in _OTHER_KINDS or (word == "id" and not accept_id_tokens):
                 return name
     if "events" in signs:  # RFC 8417 section 2.2: a security event, such as a logout
         return "events"
-    if accept_id_tokens:
+    if accept_id_tokens or signs <= _KIND_CLAIMS:
         return None
     if hashes := signs.intersection(_ID_TOKEN_CLAIMS):
         return min(hashes)
@@ -264,6 +268,7 @@ def sign_of_another_kind(
     return None
 
 
+@functools.lru_cache(64)
 def _word(kind: str) -> str:
     """Bring the name of a kind of token into one form: `Refresh`, `refresh-token` and `refresh_token` are one."""
     return kind.lower().removesuffix("token").rstrip("-_")
