@@ -22,6 +22,7 @@ SECTIONS: Final = (
     "growth",
     "remote",
     "tenants",
+    "providers",
     "revocation",
     "connections",
     "imports",

@@ -71,8 +71,8 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
     if type(claims) is not dict:
         raise errors.MalformedTokenError(reason="payload is not a JSON object")
     for name in prepared.required:
-        if name not in claims:
-            raise errors.MissingClaimError(claim=name)
+        if claims.get(name) is None and (name not in claims or prepared.is_lenient):
+            raise _absent(name, claims)
     # RFC 7800 section 3.1: a recipient that cannot check the confirmation must not accept the token.
     if "cnf" in claims:
         raise errors.BoundTokenError()
@@ -121,6 +121,12 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
     )
 
 
+def _absent(name: str, claims: dict[str, Any]) -> errors.InvalidTokenError:
+    if name in claims:
+        return errors.InvalidClaimError(claim=name, reason="null")
+    return errors.MissingClaimError(claim=name)
+
+
 def _united(
     claims: dict[str, Any], paths: tuple[ClaimPath, ...], read: Callable[[dict[str, Any], str], frozenset[str]]
 ) -> frozenset[str]:
@@ -131,9 +137,6 @@ def _united(
 def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
     """Read the token of another party: a claim of the wrong type is noted, unless it decides or is demanded."""
     prepared = config._prepared
-    for name in prepared.required:
-        if claims[name] is None:
-            raise errors.InvalidClaimError(claim=name, reason="null")
     subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
     issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
     if prepared.identity_name != "sub" or type(subject) is not str or not subject:
@@ -148,12 +151,15 @@ def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str,
     elif fresh:
         authenticated_at = read_numeric_date(claims, "iat")
     session = config.session_claim
+    session_id = None if session is None else claims.get(session)
+    if session in claims and (type(session_id) is not str or not session_id):
+        session_id = _unless_odd(read_string, claims, session, "session_id", unread)
     return TokenFields(
         subject,
         _type(claims, header, config),
         fresh,
         authenticated_at,
-        _unless_odd(read_string, claims, session, "session_id", unread) if session in claims else None,
+        session_id,
         jti if type(jti) is str and jti else _unless_odd(read_string, claims, "jti", "jti", unread),
         issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
         _foreign_audience(claims, prepared),
