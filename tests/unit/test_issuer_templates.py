@@ -316,6 +316,31 @@ async def test_requests_of_one_tenant_share_a_call_of_the_function() -> None:
     assert (["acme"], [issuer("acme")] * 20) == (asked, found)
 
 
+async def test_a_call_of_the_function_that_ends_with_its_event_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """Its cancellation is no failure of the function; a request that still waits for it is answered with 503."""
+    started = anyio.Event()
+
+    async def allow(tid: str) -> bool:
+        started.set()
+        await anyio.sleep(60)
+        return True
+
+    provider, found = Provider(), list[str]()
+    config = of_tenants(provider, allow)
+    calls = config.issuer._asking  # type: ignore[union-attr]  # an IssuerTemplate
+
+    async def request() -> None:
+        found.append(await verdict(token_of(provider, "acme"), config))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(request)
+        await started.wait()
+        (call,) = calls.running.values()
+        call.cancel()
+    assert (["keys_unavailable"], {}) == (found, calls.running)
+    assert "has failed" not in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["async", "lambda"])
 async def test_forged_tokens_of_many_tenants_cannot_overload_the_function(kind: str, monotonic: MovingClock) -> None:
     """Ten unknown tenants are asked about at once, the rest are answered with 503; a tenant allowed before is asked about."""
