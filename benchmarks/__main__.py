@@ -23,6 +23,7 @@ SECTIONS: Final = (
     "growth",
     "remote",
     "tenants",
+    "providers",
     "revocation",
     "connections",
     "imports",

@@ -139,7 +139,12 @@ def _signing_es256(key: Any) -> Callable[[bytes], bytes]:
 
 def encoded(material: Material, **claims: Any) -> str:
     """Encode a token without any of the libraries, so that none of them decides what the others have to read."""
-    parts = (json.dumps(part, separators=(",", ":")).encode() for part in (material.header, new_claims(**claims)))
+    return signed(material, new_claims(**claims))
+
+
+def signed(material: Material, claims: dict[str, Any]) -> str:
+    """Encode any claims in the same way."""
+    parts = (json.dumps(part, separators=(",", ":")).encode() for part in (material.header, claims))
     signing_input = b".".join(_unpadded(part) for part in parts)
     return (signing_input + b"." + _unpadded(signing(material)(signing_input))).decode()
 

@@ -210,6 +210,15 @@ def test_each_member_of_such_an_object_is_judged_alone() -> None:
         read_map({"b": leaked})
 
 
+def test_a_kid_that_stands_twice_in_such_an_object() -> None:
+    """Which of two keys of one algorithm is meant cannot be known, so neither is used; copies and other kinds are."""  # S97
+    pairs = [("a", pem(0)), ("b", pem(0)), ("a", pem(1)), ("c", pem(0)), ("c", pem(0)), ("b", pem(2))]
+    text = ",".join(f"{json.dumps(kid)}:{json.dumps(value)}" for kid, value in pairs)
+    keys, skipped = read_jwks(f"{{{text}}}".encode(), (), 10, None)
+    assert [("b", "RS256"), ("c", "RS256"), ("b", "ES256")] == [(key.kid, key.algorithm) for key in keys]
+    assert ("several keys have the kid 'a' and the algorithm RS256",) == skipped
+
+
 def test_such_an_object_binds_its_keys_to_the_algorithms_that_are_wanted() -> None:
     """Each key is for the first algorithm of the list that goes with it, since it does not name its own."""
     keys, skipped = read_map({"a": pem(0), "c": pem(2)}, algorithms=("PS256", "RS256"))

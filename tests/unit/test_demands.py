@@ -284,6 +284,9 @@ def test_remote_keys_without_an_audience(required: Any) -> None:
         {("ext", "email_verified"): lambda _: True},
         {"is_service": True},
         {"client_id": {"c1", False}},
+        {"scope": "read"},
+        {"scp": {"read"}},
+        {("ext", "permissions"): lambda _: True},
         {"aud": None},
         {"iss": None},
     ],
@@ -295,3 +298,14 @@ def test_remote_keys_for_everyone(required: Any) -> None:
         JWTConfig.for_issuer("https://a.example", audience=None, jwks=KEYS, **demanded)
     with pytest.raises(SettingError, match="jwks needs issuer"):
         JWTConfig(jwks=KEYS, required_claims={"client_id": "c1"})
+
+
+@for_each("setting", ["scope_claim", "roles_claim"])
+def test_what_is_granted_names_no_party(setting: str) -> None:
+    """Many clients and users have the same scopes and roles, in whichever claim the settings read them."""  # S56
+    places: dict[str, Any] = {setting: [("own", "grants"), "rights"]}
+    for claim in (("own", "grants"), "rights"):
+        with pytest.raises(SettingError, match="jwks needs issuer and audience"):
+            JWTConfig.for_issuer("https://a.example", audience=None, jwks=KEYS, required_claims={claim: "x"}, **places)
+    other: dict[str, Any] = {"required_claims": {("own", "client"): "x"}, **places}
+    assert JWTConfig.for_issuer("https://a.example", audience=None, jwks=KEYS, **other).is_remote

@@ -109,6 +109,28 @@ def test_the_other_settings_of_remote_keys(tmp_path: Path) -> None:
         remote_keys(verify=str(tmp_path / "none"))
 
 
+def test_the_secrets_of_a_fetch_may_stand_in_files(tmp_path: Path) -> None:
+    """Headers and the URL of a proxy, which may hold a password, are read from files, and are no part of an error."""
+    for name, text in (("headers", '{"Authorization": "Bearer abc"}\n'), ("proxy", "http://me:secret@proxy.example\n")):
+        (tmp_path / name).write_text(text)
+    files = {f"{name}_file": str(tmp_path / name) for name in ("headers", "proxy")}
+    fetch = remote_keys(**files)._provider._fetch
+    assert isinstance(fetch, HTTPXFetch)
+    assert ("http://me:secret@proxy.example", {"authorization": "Bearer abc"}) == (fetch._proxy, fetch._headers)
+    for text, match in (
+        (b"secret", "^headers must be a mapping"),
+        (b"\xff", "^JWT_JWKS_HEADERS_FILE must be the path of"),
+    ):
+        (tmp_path / "headers").write_bytes(text)
+        with pytest.raises(SettingError, match=match) as refused:
+            remote_keys(**files)
+        assert "secret" not in str(refused.value)
+    asked = {**OPAQUE, "JWT_INTROSPECTION_PROXY_FILE": str(tmp_path / "proxy")}
+    introspection = JWTConfig.from_env(environ=asked).introspection
+    assert introspection is not None
+    assert "http://me:secret@proxy.example" == introspection._post.__self__._proxy  # type: ignore[attr-defined]
+
+
 @for_each(
     ("environ", "match"),
     [

@@ -287,8 +287,37 @@ async def test_a_function_that_never_ends_is_given_up(monkeypatch: pytest.Monkey
     assert "keys_unavailable" == await verdict(token_of(provider, "acme"), of_tenants(provider, allow))
 
 
-async def test_a_request_that_is_cancelled_while_the_function_is_asked() -> None:
-    """The cancellation of a request goes through the function, and is no failure of it."""
+async def test_requests_of_one_tenant_share_a_call_of_the_function() -> None:
+    """It is called once, and the cancellation of the request that came first ends neither the call nor the others."""
+    started, go_on, asked = anyio.Event(), anyio.Event(), list[str]()
+
+    async def allow(tid: str) -> bool:
+        asked.append(tid)
+        started.set()
+        await go_on.wait()
+        return True
+
+    provider, found = Provider(), list[str]()
+    config, raw = of_tenants(provider, allow), token_of(provider, "acme")
+
+    async def request() -> None:
+        found.append(await verdict(raw, config))
+
+    async with anyio.create_task_group() as others:
+        async with anyio.create_task_group() as first:
+            first.start_soon(request)
+            await started.wait()
+            for _ in range(20):
+                others.start_soon(request)
+            await anyio.wait_all_tasks_blocked()
+            first.cancel_scope.cancel()
+        assert [] == provider.fetched
+        go_on.set()
+    assert (["acme"], [issuer("acme")] * 20) == (asked, found)
+
+
+async def test_a_call_of_the_function_that_ends_with_its_event_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """Its cancellation is no failure of the function; a request that still waits for it is answered with 503."""
     started = anyio.Event()
 
     async def allow(tid: str) -> bool:
@@ -296,13 +325,66 @@ async def test_a_request_that_is_cancelled_while_the_function_is_asked() -> None
         await anyio.sleep(60)
         return True
 
-    provider = Provider()
+    provider, found = Provider(), list[str]()
     config = of_tenants(provider, allow)
+    calls = config.issuer._asking  # type: ignore[union-attr]  # an IssuerTemplate
+
+    async def request() -> None:
+        found.append(await verdict(token_of(provider, "acme"), config))
+
     async with anyio.create_task_group() as group:
-        group.start_soon(verify_token_async, token_of(provider, "acme"), config)
+        group.start_soon(request)
         await started.wait()
-        group.cancel_scope.cancel()
-    assert [] == provider.fetched
+        (call,) = calls.running.values()
+        call.cancel()
+    assert (["keys_unavailable"], {}) == (found, calls.running)
+    assert "has failed" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["async", "lambda"])
+async def test_forged_tokens_of_many_tenants_cannot_overload_the_function(kind: str, monotonic: MovingClock) -> None:
+    """Ten unknown tenants are asked about at once, the rest are answered with 503; a tenant allowed before is asked about."""
+    go_on, asked = anyio.Event(), list[str]()
+
+    async def allow(tid: str) -> bool:
+        asked.append(tid)
+        if tid != "acme":
+            await go_on.wait()
+        return tid == "acme"
+
+    provider, found = Provider(), list[str]()
+    config = of_tenants(provider, allow if kind == "async" else lambda tid: allow(tid))  # noqa: PLW0108
+    assert issuer("acme") == await verdict(token_of(provider, "acme"), config)
+    monotonic.advance(300)
+
+    async def forge(tenant: str) -> None:
+        found.append(await verdict(token_of(provider, tenant, Key.generate("ES256")), config))
+
+    async with anyio.create_task_group() as group:
+        for number in range(50):
+            group.start_soon(forge, f"made-up-{number}")
+        await anyio.wait_all_tasks_blocked()
+        assert (11, ["keys_unavailable"] * 40) == (len(asked), found)
+        assert issuer("acme") == await verdict(token_of(provider, "acme"), config)
+        go_on.set()
+    assert (12, ["keys_unavailable"] * 40 + ["invalid_issuer"] * 10) == (len(asked), found)
+    assert "invalid_issuer" == await verdict(token_of(provider, "new"), config)
+
+
+async def test_the_key_of_another_issuer_verifies_no_token_of_one_issuer() -> None:
+    """Without a template the JWK's `issuer` is compared too: with a variable, or as any name of the issuer, it fits."""  # S45
+    key = Key.generate("ES256")
+    provider = Provider(key)
+    names = [issuer("acme"), "https://sts.example/acme/"]
+    for named, accepted in ((issuer("{tenantid}"), True), (names[0], True), (names[1], True), (issuer("other"), False)):
+
+        async def fetch(url: str, *, max_size: int, named: str = named) -> FetchResponse:
+            return FetchResponse(200, {}, json.dumps({"keys": [{**key.public_jwk(), "issuer": named}]}).encode())
+
+        keys = RemoteKeySet(URL, fetch=fetch)
+        config = JWTConfig.for_issuer(names, audience=AUDIENCE, jwks=keys, clock=lambda: NOW)
+        raw = token_of(provider, "acme")
+        assert (issuer("acme") if accepted else "invalid_issuer") == await verdict(raw, config)
 
 
 async def test_a_token_of_a_new_tenant_and_a_new_key_at_once() -> None:

@@ -192,6 +192,27 @@ def test_what_cannot_be_told_apart_is_refused_when_built(pair: Any) -> None:
         JWTMiddleware(Recorder(), pair())
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://{a}.example", "https://{a}.example"),
+        ("https://{a}.example", "https://{b}.example"),
+        ("https://a.example/{a}/{b}", "https://a.example/{a}/x"),
+        ("https://a.example/{a}/v2", "https://{a}/{b}/v2"),
+    ],
+)
+def test_templates_of_the_same_issuers_are_refused_when_built(one: str, other: str) -> None:
+    """Two templates of one text refuse each other's tokens, also with other tenants; so does one that includes the other."""  # S150
+    several = [
+        of_tenants(issuer=IssuerTemplate(text, allow=[("x",) * text.count("{")])) for text in (one, other, "u:{c}")
+    ]
+    for pair in (several[:2], several[1::-1]):
+        with pytest.raises(SettingError, match=r"two configurations have the issuer 'https://.*\{[ab]\}"):
+            JWTMiddleware(Recorder(), pair)
+    JWTMiddleware(Recorder(), several[1:])
+    JWTMiddleware(Recorder(), [several[0], several[1].replace(audience="another")])
+
+
 async def test_listeners_get_the_events_of_their_issuers() -> None:
     """A listener hears of all names of its issuer and of the tenants of its template, and of no other issuer."""
     told: dict[str, list[str | None]] = {"names": [], "tenants": [], "old": [], "new": []}

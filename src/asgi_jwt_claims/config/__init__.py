@@ -262,7 +262,8 @@ class JWTConfig(_Base):
         Members without the `prefix` are left alone; one with the prefix that names no setting is an error. Text is
         converted: seconds for durations, commas or JSON in lists, `true` and `false`, `none`; PEM, a JWK or a JWK Set
         for keys (`JWT_ALGORITHM` then says which algorithm). `JWT_SECRET_KEY_FILE`, `JWT_SIGNING_KEY_FILE`,
-        `JWT_VERIFICATION_KEYS_FILE` and `JWT_INTROSPECTION_CLIENT_SECRET_FILE` are paths of files with them.
+        `JWT_VERIFICATION_KEYS_FILE`, `JWT_JWKS_HEADERS_FILE`, `JWT_JWKS_PROXY_FILE`, `JWT_INTROSPECTION_PROXY_FILE` and
+        `JWT_INTROSPECTION_CLIENT_SECRET_FILE` are paths of files with them.
         `JWT_COOKIES_SECURE` and the like are arguments of `TokenCookies`, `JWT_JWKS_TIMEOUT` and the like those of
         `RemoteKeySet`, `FetchPolicy` and `HTTPXFetch`, `JWT_INTROSPECTION_TTL` and the like those of `Introspection` and
         `HTTPXFetch`. With `JWT_JWKS` the defaults are those of `for_issuer`, with `JWT_INTROSPECTION`, a URL, those of

@@ -58,9 +58,9 @@ def find(claims: Mapping[str, Any], path: Iterable[str]) -> Any:
     """Return the value that a path leads to; `ABSENT` if it ends early or meets something that is no object."""
     value: Any = claims
     for name in path:
-        if not isinstance(value, dict) or name not in value:
+        if not isinstance(value, dict):
             return ABSENT
-        value = value[name]
+        value = value.get(name, ABSENT)
     return value
 
 

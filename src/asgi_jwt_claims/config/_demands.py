@@ -27,6 +27,7 @@ _SET_ELSEWHERE = {
 _COMMON = frozenset(
     {"iss", "nbf", "jti", "sid", "nonce", "auth_time", "fresh", "acr", "acrs", "amr", "aal", "azpacr", "appidacr"}
     | {"typ", "type", "token_use", "token_type", "tokenType", "tokenName", "idtyp", "gty", "ver", "v", "version"}
+    | {"scope", "scp", "scopes", "permissions", "org_permissions", "entitlements"}
     | {"role", "roles", "groups", "is_anonymous", "is_private_email", "email_verified", "phone_number_verified"}
     | {"locale", "zoneinfo", "gender", "birthdate", "updated_at"}
 )

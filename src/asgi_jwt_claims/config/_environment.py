@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["read"]
 
 _BOOLEANS = {"true": True, "false": False}
-_FROM_FILES = ("secret_key", "signing_key", "verification_keys", "introspection_client_secret")
+# What may be secret; the first three may be bytes.
+_FROM_FILES = (
+    *("secret_key", "signing_key", "verification_keys"),
+    *("jwks_headers", "jwks_proxy", "introspection_client_secret", "introspection_proxy"),
+)
+_IN_BYTES = _FROM_FILES[:3]
 _MAX_FILE_SIZE = 1024 * 1024  # bytes
 _NEVER_TEXT = {
     "cookies": "set its parts: {0}_SECURE, {0}_TRUSTED_ORIGINS and so on",
@@ -124,7 +129,7 @@ def read(
         if name in given:
             raise SettingError(f"{written[name]} and {key} are both set; keep one of them")
         may_be_none = name in fields and fields[name].default is not None and "None" in kinds[name]
-        shown = _contents(value, key) if named != name else revealed(value)
+        shown = revealed(value) if named == name else _contents(value, key, is_text=name not in _IN_BYTES)
         given[name] = _from_text(name, kinds[name], shown, key, may_be_none) if isinstance(shown, str) else shown
         written[name] = key
     settings = {name: value for name, value in given.items() if name in fields or name in arguments}
@@ -159,7 +164,7 @@ def _named(key: str, prefix: str, kinds: Mapping[str, str]) -> str:
     raise SettingError(f"{key} is not a setting; did you mean {prefix}{other.upper()}?")
 
 
-def _contents(path: object, key: str) -> bytes:
+def _contents(path: object, key: str, *, is_text: bool) -> str | bytes:
     """Read a file with a secret or keys. The line end that editors leave after text is not a part of it."""
     if not isinstance(path, str | os.PathLike):
         raise SettingError(f"{key} must be the path of a file, not {type(path).__name__}")
@@ -174,10 +179,12 @@ def _contents(path: object, key: str) -> bytes:
             f"{key}: {os.fspath(path)!r} is longer than {_MAX_FILE_SIZE} bytes, so it holds something else"
         )
     try:
-        data.decode()
+        text = data.decode()
     except UnicodeDecodeError:  # random bytes, of which any may be the last
+        if is_text:
+            raise SettingError(f"{key} must be the path of a file with text") from None
         return data
-    return data.removesuffix(b"\n").removesuffix(b"\r")
+    return text.removesuffix("\n").removesuffix("\r") if is_text else data.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _from_text(name: str, kind: str, text: str, key: str, may_be_none: bool) -> Any:  # noqa: PLR0911 -- one for each kind
@@ -251,11 +258,6 @@ def _introspection(url: Any, options: dict[str, Any], prefix: str) -> Introspect
     client_id, secret = options.pop("client_id", None), options.pop("client_secret", None)
     if client_id is None or secret is None:
         raise SettingError(f"{start} needs {start}_CLIENT_ID and {start}_CLIENT_SECRET, those of a client")
-    if isinstance(secret, bytes):  # from a file
-        try:
-            secret = secret.decode()
-        except UnicodeDecodeError:
-            raise SettingError(f"{start}_CLIENT_SECRET_FILE must be the path of a file with text") from None
     of_fetch = {name: options.pop(name) for name in _OF_FETCH if name in options}
     if of_fetch:
         options["post"] = remote.HTTPXFetch(**of_fetch).post

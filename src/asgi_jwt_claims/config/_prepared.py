@@ -74,7 +74,7 @@ class Prepared:
     be for. `audiences` are all names of this application, `minted_audience` is the `aud` of minted tokens, and `demands`
     are what every token must carry, of which `required` are the names alone and `has_demands` says whether there is more.
     The `*_seconds` are the durations in seconds; None means that there is no limit. `longest_seconds`, the longest
-    lifetime that is minted, is then infinity.
+    lifetime that is minted, or that a token of another party may have, is then infinity.
 
     `is_lenient` says that the tokens are another party's, so that a claim which decides nothing refuses none. The
     `*_name` are the one claim at the top that holds identity, roles or scopes; empty if a path or several are set.
@@ -122,11 +122,21 @@ def prepare(settings: dict[str, Any]) -> Prepared:
     places = {name: as_paths(settings[name], name) for name in _PLACED_CLAIMS}
     identity_name = _only_name(places["identity_claim"])
     demands = read_demands(settings, identity_name)
-    is_addressed = bool(audiences) or any(one.names_a_party for one in (*demands.values, *demands.functions))
+    granted = {*places["roles_claim"], *places["scope_claim"]}  # many clients and users have the same
+    is_addressed = bool(audiences) or any(
+        one.names_a_party and one.path not in granted for one in (*demands.values, *demands.functions)
+    )
     key_source = key_source_for(settings, issuers, seconds["leeway_seconds"], longest, is_addressed=is_addressed)
     tenant_sets = None if settings["jwks"] is None else tenant_sets_of(key_source, issuers)
     claim_names = _check_claims(settings, places)
     _check_rest(settings)
+    is_lenient = settings["jwks"] is not None or (
+        settings["type_claim"] is None and settings["user_claims_claim"] is None
+    )
+    if is_lenient and settings["signing_key"] is None and settings["key_ring"] is None:
+        # The lifetimes of the settings are those of minted tokens, and say nothing of another party's.
+        limits = [seconds[name] for name in ("max_lifetime_seconds", "max_age_seconds") if seconds[name] is not None]
+        seconds["longest_seconds"] = min(limits, default=math.inf)
     return Prepared(
         key_source=key_source,
         tenant_sets=tenant_sets,
@@ -141,8 +151,7 @@ def prepare(settings: dict[str, Any]) -> Prepared:
         demands=demands,
         has_demands=bool(demands.values or demands.functions),
         claim_names=claim_names,
-        is_lenient=settings["jwks"] is not None
-        or (settings["type_claim"] is None and settings["user_claims_claim"] is None),
+        is_lenient=is_lenient,
         identity_name=identity_name,
         roles_name=_only_name(places["roles_claim"]),
         scope_name=_only_name(places["scope_claim"]),

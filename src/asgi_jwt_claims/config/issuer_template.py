@@ -18,6 +18,7 @@ from asgi_jwt_claims.runtime.log import logger
 from asgi_jwt_claims.runtime.values import Frozen, plain
 
 if TYPE_CHECKING:
+    from asgi_jwt_claims.jwks._single_flight import Fetching, SingleFlight
     from asgi_jwt_claims.keys import KeySource
 
 __all__ = ["Allow", "IssuerTemplate", "Issuers", "is_unasked", "key_sets_of"]
@@ -35,8 +36,10 @@ _MAX_REFUSED: Final = 1024
 _SECONDS_REFUSED: Final = 5.0  # so that a tenant that has just been added need not wait for long
 
 _PATIENCE: Final = 5.0  # seconds that an async function may take
+_MAX_ASKED: Final = 10  # issuers that were never allowed and are asked about at once, on one event loop
 
 _UNASKED: Final = "it is not yet known whether the issuer is allowed"
+_FAILED: Final = "the function that allows issuers has failed"
 
 
 class IssuerTemplate(Frozen):
@@ -51,7 +54,9 @@ class IssuerTemplate(Frozen):
             and `-`, but is not `.` or `..`; between two variables there must be another character.
         allow: The values of the variable that are allowed; tuples of values, in order, if there are several variables.
             Or a function, sync or async, that receives the values in order and returns True for an allowed tenant; any
-            other result refuses it. If the function fails or takes more than 5 seconds, the answer is 503.
+            other result refuses it. If the function fails or takes more than 5 seconds, the answer is 503. Requests of
+            one tenant share a call. At most 10 tenants that were never allowed are asked about at once, so that forged
+            tokens cannot overload it; the answer to further ones is 503.
         ttl: How long a True of the function is kept, for at most 16,384 tenants. Other results are kept for 5 seconds.
 
     Attributes:
@@ -62,12 +67,13 @@ class IssuerTemplate(Frozen):
         SettingError: An argument cannot be used.
     """
 
-    __slots__ = ("_allow", "_allowed", "_is_async", "_pattern", "_refused", "_seconds", "text", "variables")
+    __slots__ = ("_allow", "_allowed", "_asking", "_is_async", "_pattern", "_refused", "_seconds", "text", "variables")
 
     text: str
     variables: tuple[str, ...]
     _allow: Callable[..., Any]
     _allowed: OrderedDict[str, float]
+    _asking: SingleFlight | None
     _is_async: bool
     _pattern: re.Pattern[str]
     _refused: OrderedDict[str, float]
@@ -96,6 +102,7 @@ class IssuerTemplate(Frozen):
         set_once(self, "_pattern", re.compile(pattern))
         set_once(self, "_allow", allow if callable(allow) else _listed(allow, len(variables)))
         set_once(self, "_is_async", inspect.iscoroutinefunction(allow))
+        set_once(self, "_asking", self._new_calls() if callable(allow) else None)
         set_once(self, "_seconds", as_duration(ttl, "ttl").total_seconds())
         # By issuer, until when the answer counts, in monotonic seconds. Refused ones cannot push out allowed ones.
         set_once(self, "_allowed", OrderedDict())
@@ -134,18 +141,20 @@ class IssuerTemplate(Frozen):
         allowed = self._kept(issuer)
         if allowed is None:
             values = self.values_in(issuer)
-            allowed = values is not None and self._keep(issuer, await self._answer(values))
+            if values is None:
+                allowed = False
+            elif self._asking is None:
+                allowed = self._ask(issuer, values)
+            else:
+                allowed = await self._share(self._asking, issuer, values)
         if not allowed:
             raise WrongIssuerError(iss=issuer)
 
-    def check_claims(self, issuer: str, claims: Mapping[str, Any], issuer_of_key: str | None) -> None:
-        """Refuse a token whose claims name another tenant than its issuer, or whose key is for another issuer."""
+    def check_claims(self, issuer: str, claims: Mapping[str, Any]) -> None:
+        """Refuse a token whose claims name another tenant than its issuer."""
         for name, value in zip(self.variables, self.values_in(issuer) or (), strict=False):
             if claims.get(name, value) != value:
                 raise WrongIssuerError(iss=issuer, claim=name)
-        # Entra ID: the key of personal accounts stands in the set of all tenants, and must sign for no other tenant.
-        if issuer_of_key is not None and "{" not in issuer_of_key and issuer_of_key != issuer:
-            raise WrongIssuerError("the key is for another issuer", iss=issuer)
 
     def _kept(self, issuer: str) -> bool | None:
         until = self._allowed.get(issuer)
@@ -160,25 +169,48 @@ class IssuerTemplate(Frozen):
         try:
             answer = self._allow(*values)
         except Exception as error:  # noqa: BLE001 -- of the application
-            raise _failed(error) from None
+            _report(error)
+            raise KeysUnavailableError(_FAILED) from None
         if inspect.isawaitable(answer):  # of a lambda around an async function, for example
             getattr(answer, "close", int)()  # or Python warns that it was never awaited
             raise KeysUnavailableError(_UNASKED, iss=issuer)
         return self._keep(issuer, answer)
 
-    async def _answer(self, values: tuple[str, ...]) -> object:
+    def _new_calls(self) -> SingleFlight:
+        from asgi_jwt_claims.jwks._single_flight import SingleFlight  # noqa: PLC0415 -- it imports anyio
+
+        return SingleFlight(self._call)
+
+    async def _share(self, calls: SingleFlight, issuer: str, values: tuple[str, ...]) -> bool:
+        """Ask the function, or wait for the call about the issuer that is running."""
+        # The token has not been verified, and forged ones may name any tenant. Those that were allowed once never wait.
+        is_new = issuer not in calls.running and issuer not in self._allowed
+        if is_new and sum(1 for other in calls.running if other not in self._allowed) >= _MAX_ASKED:
+            raise KeysUnavailableError(f"{_MAX_ASKED} unknown issuers are being asked about", iss=issuer)
+        call = calls.start(issuer, calls, issuer, values)
+        await call.done.wait()
+        if call.failed:
+            raise KeysUnavailableError(_FAILED)
+        return call.found is True
+
+    async def _call(self, call: Fetching, calls: SingleFlight, issuer: str, values: tuple[str, ...]) -> None:
         import anyio  # noqa: PLC0415 -- as the next one, it is loaded where something waits
 
         from asgi_jwt_claims.runtime.tasks import ends_task  # noqa: PLC0415
 
         try:
             answer = self._allow(*values)
-            with anyio.fail_after(_PATIENCE):
-                return await answer if inspect.isawaitable(answer) else answer
+            if inspect.isawaitable(answer):
+                with anyio.fail_after(_PATIENCE):
+                    answer = await answer
+            call.found = self._keep(issuer, answer)
+            call.failed = False
         except BaseException as error:
             if ends_task(error):
                 raise
-            raise _failed(error) from None
+            _report(error)
+        finally:
+            calls.finish(call)
 
     def _keep(self, issuer: str, answer: object) -> bool:
         allowed = answer is True
@@ -211,9 +243,8 @@ def _listed(allow: object, count: int) -> Callable[..., bool]:
     return lambda *values: values in listed
 
 
-def _failed(error: BaseException) -> KeysUnavailableError:
-    logger().error("the function that allows issuers has failed", exc_info=error)
-    return KeysUnavailableError("the function that allows issuers has failed")
+def _report(error: BaseException) -> None:
+    logger().error(_FAILED, exc_info=error)
 
 
 def is_unasked(error: TokenError) -> bool:
@@ -277,6 +308,15 @@ class Issuers(NamedTuple):
             self.template.check(issuer)
         elif self.names and issuer not in self.names:
             raise WrongIssuerError(iss=issuer)
+
+    def check_party(self, issuer: str | None, claims: Mapping[str, Any], issuer_of_key: str | None) -> None:
+        """Refuse a token whose claims name another tenant than its issuer, or whose key is for another issuer."""
+        if self.template is not None and issuer is not None:
+            self.template.check_claims(issuer, claims)
+        # Entra ID: the key of personal accounts stands in the set of all tenants, and must sign for no other tenant. With
+        # a variable in its issuer, a key is for all of them.
+        if issuer_of_key is not None and "{" not in issuer_of_key and issuer_of_key not in (issuer, *self.names):
+            raise WrongIssuerError("the key is for another issuer", iss=issuer)
 
     def of_revocation(self, issuer: object) -> str | None:
         """Return the issuer by which stores know tokens, for the `issuer` argument of a function that revokes.

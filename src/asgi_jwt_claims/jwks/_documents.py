@@ -83,7 +83,8 @@ def read_jwks(
     document = _object(body, "JWK Set")
     entries: Any = document.get("keys")
     if "keys" not in document and any(map(_is_pem, document.values())):
-        entries = [*document.items()]
+        # Pairs, so that a kid that stands there twice is seen. What nests deeper is no PEM text in any case.
+        entries = _parsed(body, object_pairs_hook=list)
     if type(entries) is not list:
         raise RefusedDocumentError("the JWK Set has no array of keys")
     if len(entries) > max_keys:
@@ -190,9 +191,7 @@ def read_metadata(body: bytes, issuer: str, **plain_http: Any) -> str:
 
 def _object(body: bytes, what: str) -> dict[str, Any]:
     try:
-        # No member that counts is a number, so it does not matter that float is not exact. `int` refuses long ones.
-        # Nor does one hold the replacement character: addresses and base64url are ASCII.
-        document = json.loads(body.decode("utf-8-sig", "replace"), parse_int=float)
+        document = _parsed(body)
     except ValueError:
         raise RefusedDocumentError(f"the {what}: not JSON") from None
     except RecursionError:
@@ -200,6 +199,12 @@ def _object(body: bytes, what: str) -> dict[str, Any]:
     if type(document) is not dict:
         raise RefusedDocumentError(f"the {what} is not a JSON object")
     return document
+
+
+def _parsed(body: bytes, **options: Any) -> Any:
+    # No member that counts is a number, so it does not matter that float is not exact. `int` refuses long ones.
+    # Nor does one hold the replacement character: addresses and base64url are ASCII.
+    return json.loads(body.decode("utf-8-sig", "replace"), parse_int=float, **options)
 
 
 def read_max_age(headers: Mapping[str, str]) -> float | None:

@@ -7,6 +7,7 @@ only the requests for which it would matter.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -70,8 +71,8 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
     if type(claims) is not dict:
         raise errors.MalformedTokenError(reason="payload is not a JSON object")
     for name in prepared.required:
-        if name not in claims:
-            raise errors.MissingClaimError(claim=name)
+        if claims.get(name) is None and (name not in claims or prepared.is_lenient):
+            raise _absent(name, claims)
     # RFC 7800 section 3.1: a recipient that cannot check the confirmation must not accept the token.
     if "cnf" in claims:
         raise errors.BoundTokenError()
@@ -120,6 +121,12 @@ def parse_claims(claims: Any, header: dict[str, Any], payload: str, config: JWTC
     )
 
 
+def _absent(name: str, claims: dict[str, Any]) -> errors.InvalidTokenError:
+    if name in claims:
+        return errors.InvalidClaimError(claim=name, reason="null")
+    return errors.MissingClaimError(claim=name)
+
+
 def _united(
     claims: dict[str, Any], paths: tuple[ClaimPath, ...], read: Callable[[dict[str, Any], str], frozenset[str]]
 ) -> frozenset[str]:
@@ -130,9 +137,6 @@ def _united(
 def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str, config: JWTConfig) -> TokenFields:
     """Read the token of another party: a claim of the wrong type is noted, unless it decides or is demanded."""
     prepared = config._prepared
-    for name in prepared.required:
-        if claims[name] is None:
-            raise errors.InvalidClaimError(claim=name, reason="null")
     subject, issuer, jti = claims.get("sub"), claims.get("iss"), claims.get("jti")
     issued_at, not_before, expires_at = claims.get("iat"), claims.get("nbf"), claims.get("exp")
     if prepared.identity_name != "sub" or type(subject) is not str or not subject:
@@ -141,16 +145,21 @@ def _parse_foreign(claims: dict[str, Any], header: dict[str, Any], payload: str,
     fresh = _unless_odd(read_fresh, claims, "fresh", "fresh", unread) if "fresh" in claims else None
     authenticated_at = None
     if "auth_time" in claims:
-        authenticated_at = _unless_odd(read_numeric_date, claims, "auth_time", "fresh", unread)
+        authenticated_at = claims["auth_time"]
+        if type(authenticated_at) is not int:
+            authenticated_at = _unless_odd(read_numeric_date, claims, "auth_time", "fresh", unread)
     elif fresh:
         authenticated_at = read_numeric_date(claims, "iat")
     session = config.session_claim
+    session_id = None if session is None else claims.get(session)
+    if session in claims and (type(session_id) is not str or not session_id):
+        session_id = _unless_odd(read_string, claims, session, "session_id", unread)
     return TokenFields(
         subject,
         _type(claims, header, config),
         fresh,
         authenticated_at,
-        _unless_odd(read_string, claims, session, "session_id", unread) if session in claims else None,
+        session_id,
         jti if type(jti) is str and jti else _unless_odd(read_string, claims, "jti", "jti", unread),
         issuer if type(issuer) is str and issuer else read_string(claims, "iss"),
         _foreign_audience(claims, prepared),
@@ -202,7 +211,8 @@ def _demanded(claims: dict[str, Any], prepared: Prepared) -> tuple[Any, ...]:
     """Check the values that are demanded, and return those that functions judge."""
     for demand in prepared.demands.values:
         demand.find(claims)
-    return tuple([demand.find(claims) for demand in prepared.demands.functions])
+    functions = prepared.demands.functions
+    return tuple([demand.find(claims) for demand in functions]) if functions else ()
 
 
 def _read_identity(claims: dict[str, Any], prepared: Prepared) -> Any:
@@ -242,14 +252,14 @@ def sign_of_another_kind(
     """
     signs = _SIGNS.intersection(claims)
     words = {}
-    for name in signs & _KIND_CLAIMS:
-        if isinstance(claims[name], str):
+    for name in signs:
+        if name in _KIND_CLAIMS and isinstance(claims[name], str):
             word = words[name] = _word(claims[name])
             if word in _OTHER_KINDS or (word == "id" and not accept_id_tokens):
                 return name
     if "events" in signs:  # RFC 8417 section 2.2: a security event, such as a logout
         return "events"
-    if accept_id_tokens:
+    if accept_id_tokens or signs <= _KIND_CLAIMS:
         return None
     if hashes := signs.intersection(_ID_TOKEN_CLAIMS):
         return min(hashes)
@@ -264,6 +274,7 @@ def sign_of_another_kind(
     return None
 
 
+@functools.lru_cache(64)
 def _word(kind: str) -> str:
     """Bring the name of a kind of token into one form: `Refresh`, `refresh-token` and `refresh_token` are one."""
     return kind.lower().removesuffix("token").rstrip("-_")

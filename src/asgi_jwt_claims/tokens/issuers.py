@@ -148,11 +148,15 @@ class MultiIssuerVerifier(Frozen):
 def _check_differ(one: JWTConfig, other: JWTConfig) -> None:
     """Refuse two configurations of one issuer, unless the algorithm or the audience of a token tells them apart.
 
-    Whether two templates have issuers in common shows with the tokens: one that fits both is refused.
+    Two templates are refused if all issuers of one fit the other. If only some do, that shows with their tokens, which are
+    then refused.
     """
-    shared = [name for name in one._prepared.issuers.names if other._prepared.issuers.has(name)]
-    shared += [name for name in other._prepared.issuers.names if one._prepared.issuers.has(name)]
     mine, others = one._prepared, other._prepared
+    shared = [name for name in mine.issuers.names if others.issuers.has(name)]
+    shared += [name for name in others.issuers.names if mine.issuers.has(name)]
+    for these, those in ((mine.issuers, others.issuers), (others.issuers, mine.issuers)):
+        if these.template is not None and those.template is not None and those.has(these.template.example):
+            shared.append(these.template.text)
     # Without any audience, nothing in `aud` tells them apart.
     has_audience = bool(mine.audiences or others.audiences)
     differ = mine.algorithms.isdisjoint(others.algorithms) or (

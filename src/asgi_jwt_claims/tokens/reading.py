@@ -6,8 +6,9 @@ roles and scopes in the tokens of other parties, which may take many shapes: wha
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from asgi_jwt_claims import errors
@@ -29,6 +30,8 @@ __all__ = [
 
 Unread: TypeAlias = tuple[str, ClaimPath]
 """What could not be read, such as `roles`, and where."""
+
+_MAX_REMEMBERED = 256  # characters
 
 _NONE: frozenset[str] = frozenset()
 _IS_NAME: dict[str, Callable[[str], object]] = {"scopes": SCOPE_TOKEN.fullmatch, "roles": bool}
@@ -56,8 +59,12 @@ def read_strings(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
     values = claims.get(name)
     if isinstance(values, str) and values:
         return (values,)
-    if isinstance(values, list) and values and all(isinstance(item, str) and item for item in values):
-        return tuple(values)
+    if isinstance(values, list) and values:
+        for item in values:
+            if not (isinstance(item, str) and item):
+                break
+        else:
+            return tuple(values)
     if name not in claims:
         return ()
     raise errors.InvalidClaimError(claim=name, reason="neither a non-empty string nor an array of them")
@@ -106,25 +113,44 @@ def read_granted(
     what can be read there counts nevertheless.
     """
     is_name = _IS_NAME[use]
-    names: list[str] = []
+    granted = _NONE
     for path in paths:
         value = claims.get(path[0], ABSENT) if len(path) == 1 else find(claims, path)
         if value is ABSENT:
             if is_elsewhere(claims, path):
                 unread.append((use, path))
             continue
-        found = value.split() if use == "roles" and type(value) is str else _names_in(value)
-        good = [name for name in found if type(name) is str and is_name(name)]
-        names += good
-        if len(good) != len(found):
-            unread.append((use, path))
-    return frozenset(names) if names else _NONE
+        names: Iterable[str] = value
+        if type(value) is list:
+            for name in value:
+                if type(name) is not str or not is_name(name):
+                    names = [name for name in value if type(name) is str and is_name(name)]
+                    unread.append((use, path))
+                    break
+        else:
+            is_short = type(value) is str and len(value) <= _MAX_REMEMBERED
+            names, is_whole = (_read_text if is_short else _read_names)(value, use)
+            if not is_whole:
+                unread.append((use, path))
+        granted = granted.union(names)
+    return granted
+
+
+def _read_names(value: Any, use: Literal["scopes", "roles"]) -> tuple[frozenset[str], bool]:
+    """Read the names in a value that is no array, and say whether all of it could be read."""
+    found = value.split() if use == "roles" and type(value) is str else _names_in(value)
+    is_name = _IS_NAME[use]
+    good = [name for name in found if type(name) is str and is_name(name)]
+    return frozenset(good), len(good) == len(found)
+
+
+_read_text: Callable[[str, Literal["scopes", "roles"]], tuple[frozenset[str], bool]]
+_read_text = functools.lru_cache(256)(_read_names)
+"""Many tokens of a provider have the same few scopes, in one string."""
 
 
 def _names_in(value: Any) -> list[Any]:
-    """Return the names in a value. One that cannot be read is a name of another type, as in an array."""
-    if type(value) is list:
-        return value
+    """Return the names in a value that is no array. One that cannot be read is a name of another type."""
     if type(value) is str:
         names = value.split(" ")
         return [name for name in names if name] if "" in names else names
@@ -139,5 +165,9 @@ def is_elsewhere(claims: Mapping[str, Any], path: ClaimPath) -> bool:
     names = claims.get("_claim_names")
     if type(names) is dict and path[0] in names:
         return True
-    parents = [find(claims, path[:length]) for length in range(1, len(path))]
-    return not all(isinstance(parent, dict) or parent is None or parent is ABSENT for parent in parents)
+    value: Any = claims
+    for name in path[:-1]:
+        value = value.get(name)
+        if not isinstance(value, dict):
+            return value is not None
+    return False

@@ -550,6 +550,30 @@ async def test_revocation_lasts_as_long_as_the_longest_token(
     assert not await store.check(token, config)
 
 
+async def test_tokens_of_another_party_may_live_longer_than_any_minted_here(clock: HeldClock) -> None:
+    """A revocation of its identity or session is kept for ever, unless `max_lifetime` or `max_age` limits its tokens."""  # S143
+    month = 30 * 86400.0
+    shape: dict[str, Any] = {"type_claim": None, "user_claims_claim": None, "required_claims": ["exp", "iat"]}
+    own = JWTConfig(secret_key=SECRET, clock=clock, access_lifetime=month, refresh_lifetime=month, **shape)
+    raw = create_access_token("alice", own)
+    (key,) = own.keys
+    for limits, is_kept in (
+        ({}, True),
+        ({"max_lifetime": month}, False),
+        ({"max_age": month}, False),
+        ({"max_age": 2 * month, "max_lifetime": month}, False),
+    ):
+        store = MemoryStore(clock=clock)
+        foreign = JWTConfig(verification_keys=[key], clock=clock, **limits, **shape)
+        token = verify_token(raw, foreign)
+        await revoke_identity("alice", foreign, store)
+        clock.now += month - 1
+        assert await store.check(token, foreign)
+        clock.now += 120
+        assert is_kept is await store.check(token, foreign)
+        clock.now -= month + 119
+
+
 async def test_one_token(config: JWTConfig, store: MemoryStore, events: list[AuthEvent]) -> None:
     """A token is revoked by its `jti`; one that has none is not silently left as it was."""  # S143
     token, other = (verify_token(create_access_token("alice", config), config) for _ in range(2))
