@@ -19,6 +19,7 @@ from asgi_jwt_claims import (
     get_token,
     require,
 )
+from asgi_jwt_claims._asgi import SCOPE_KEY
 from asgi_jwt_claims.access import Check, Roles, Scopes
 from asgi_jwt_claims.errors import (
     ForbiddenError,
@@ -171,6 +172,42 @@ async def test_what_cannot_be_demanded(config: JWTConfig, arguments: Any, option
     for headers in ((), (bearer(create_access_token("alice", config)),)):
         with pytest.raises(SettingError):
             require(prepared(config, *headers), *arguments, **options)
+
+
+async def test_one_guard_for_equal_demands(config: JWTConfig) -> None:
+    """Demands that are the same to Python, and not to the library, are kept apart, and equal ones are recorded once."""
+
+    class Odd(str):
+        """Text that says that it is like any other."""
+
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return hash("read")
+
+    scope = prepared(config, bearer(create_access_token("alice", config, scope="read")))
+    for scopes in ("read", "read", ["read"], Odd("read")):
+        require(scope, scopes=scopes)
+    assert 1 == len(scope[SCOPE_KEY].guards)
+    for scopes in (Odd("write"), [Odd("write")]):
+        with pytest.raises(MissingScopeError):
+            require(scope, scopes=scopes)
+    require(scope, fresh=False)
+    with pytest.raises(SettingError):
+        require(scope, fresh=0)  # type: ignore[arg-type]
+
+
+async def test_many_demands(config: JWTConfig) -> None:
+    """A connection that requires something else for each message keeps no more than 64 of these."""
+    scope = prepared(config, bearer(create_access_token("alice", config)))
+    for _ in range(200):
+        require(scope, Check(lambda token: token.identity == "alice"))
+    assert 64 == len(scope[SCOPE_KEY].guards)
+    with pytest.raises(ForbiddenError):
+        require(scope, Check(lambda token: token.identity == "bob"))
 
 
 async def test_without_a_middleware() -> None:

@@ -56,6 +56,8 @@ _NO_DEPENDENCY_EITHER = NotAParameter(
     "Depends(require) has no request: write `token: CurrentToken`, or Depends(JWTBearer(scopes=...)), both of "
     "asgi_jwt_claims.fastapi, or call require(request, ...) in the handler"
 )
+_SHORT = frozenset({str, bool, types.NoneType, timedelta})  # no classes of their own, which may be equal and differ
+_class_of: Callable[[object], type[Any]] = type
 _Handler = Annotated[Callable[..., Any], _NO_DEPENDENCY]
 
 _SCOPES: Final = "__jwt_scopes__"
@@ -66,7 +68,7 @@ def require(
     request_or_scope: Annotated[Any, _NO_DEPENDENCY_EITHER],
     rule: Rule | None = None,
     *,
-    scopes: str | Iterable[str] = (),
+    scopes: str | Iterable[str] = "",
     allow: str | Iterable[str] | None = None,
     deny: str | Iterable[str] | None = None,
     fresh: bool | timedelta = False,
@@ -90,8 +92,17 @@ def require(
         SettingError: What is demanded cannot be.
         NotGuardedError: Neither a middleware nor `install` has prepared the request.
     """
-    guard = Guard(require=rule, scopes=scopes, allow=allow, deny=deny, fresh=fresh, type=type)
+    short: tuple[Any, ...] = (scopes, allow, deny, fresh, type)
+    guard = _guard_of(*short) if rule is None and _SHORT.issuperset(map(_class_of, short)) else _new_guard(rule, *short)
     return cast("Token", pass_guard_now(request_or_scope, guard))  # without one, the guard refuses
+
+
+def _new_guard(rule: Rule | None, scopes: Any, allow: Any, deny: Any, fresh: Any, kind: Any) -> Guard:
+    return Guard(require=rule, scopes=scopes, allow=allow, deny=deny, fresh=fresh, type=kind)
+
+
+# A rule is not remembered: its function may be made for one request, and keep it alive.
+_guard_of = functools.lru_cache(maxsize=256, typed=True)(functools.partial(_new_guard, None))
 
 
 async def error_response_for(error: TokenError, request_or_scope: Any) -> ErrorResponse:

@@ -36,6 +36,7 @@ __all__ = ["RequestAuth", "find_request_auth", "forget_error", "request_auth"]
 _ANONYMOUS = Anonymous()
 _OUR_USERS = (Token, Anonymous)
 _PAIRS = frozenset({tuple})
+_MOST_GUARDS = 64  # that a renewed token has to satisfy
 _MANY = 16  # grants of guards, beyond which bad tokens are forgotten, of which a long connection may bring any number
 
 
@@ -236,7 +237,8 @@ class RequestAuth(Grant):
             if guard is not None and result.state is ABSENT and guard not in own.without_token:
                 own.without_token = (*own.without_token, guard)
             return
-        if guard is not None and guard not in grant.guards:
+        # A handler of a WebSocket may require something else for each message.
+        if guard is not None and guard not in grant.guards and len(grant.guards) < _MOST_GUARDS:
             grant.guards = (*grant.guards, guard)
         if not grant.is_let_in:
             grant.is_let_in = True
