@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
@@ -22,9 +23,18 @@ PATHS = {"datasette": "/-/actor.json"}
 WITH_PROGRAMS = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 
 
+def for_pages(pages: Iterable[Path]) -> pytest.MarkDecorator:
+    """Run a test for each of these pages; the tox environment `frameworks` runs it for those that need a framework."""
+    marks = {True: [pytest.mark.frameworks], False: []}
+    return pytest.mark.parametrize(
+        "page",
+        [pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks[page.stem in NEEDED]) for page in pages],
+    )
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+@for_pages(WITH_PROGRAMS)
 async def test_the_programs_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every python block runs after those before it; an `app` refuses without a token and answers with one."""
     httpx2 = pytest.importorskip("httpx2")
@@ -54,20 +64,21 @@ async def test_the_programs_of_a_page_run(page: Path, monkeypatch: pytest.Monkey
 
 FRAMEWORK_PAGES = ("any-asgi-app", "cors", "django", "fastapi", "litestar", "sanic", "starlette", *NEEDED)
 
-PROMISING = ["README.md", "docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in FRAMEWORK_PAGES)]
+PROMISING = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+PROMISING += [ROOT / "docs" / "how-to" / f"{name}.md" for name in FRAMEWORK_PAGES]
 
 
-@pytest.mark.parametrize("name", PROMISING)
-def test_the_pages_that_promise_an_app_have_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@for_pages(PROMISING)
+def test_the_pages_that_promise_an_app_have_one(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pages about frameworks, and the README, leave an `app` that the test above asks."""
-    with executed(ROOT / name, monkeypatch) as names:
+    with executed(page, monkeypatch) as names:
         assert (True, True) == ("app" in names, "config" in names)
 
 
 WITH_TESTS = [page for page in WITH_PROGRAMS if re.search(r"^(?:async )?def test_", page.read_text(), re.MULTILINE)]
 
 
-@pytest.mark.parametrize("page", WITH_TESTS, ids=lambda page: str(page.relative_to(ROOT)))
+@for_pages(WITH_TESTS)
 def test_the_tests_of_a_page_pass(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a page shows as a test of an application passes."""
     with executed(page, monkeypatch) as names:
@@ -85,7 +96,7 @@ def test_the_tests_of_a_page_pass(page: Path, monkeypatch: pytest.MonkeyPatch) -
 PRINTED = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", WITH_PROGRAMS, ids=lambda page: str(page.relative_to(ROOT)))
+@for_pages(WITH_PROGRAMS)
 def test_programs_print_what_the_page_says(
     page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
