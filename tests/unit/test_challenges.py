@@ -55,6 +55,11 @@ GOLDEN: dict[str, tuple[int, str, bytes]] = {
         'Bearer realm="api", error="invalid_request", error_description="The Authorization header is malformed."',
         b'{"error": "invalid_request", "error_description": "The Authorization header is malformed."}',
     ),
+    "AmbiguousPathError": (
+        400,
+        'Bearer realm="api", error="invalid_request", error_description="The path can be read in more than one way."',
+        b'{"error": "invalid_request", "error_description": "The path can be read in more than one way."}',
+    ),
     "RepeatedCredentialsError": (
         400,
         'Bearer realm="api", error="invalid_request", error_description="More than one credential was sent."',
