@@ -26,9 +26,20 @@ from asgi_jwt_claims.tokens.token import about
 if TYPE_CHECKING:
     from asgi_jwt_claims.tokens.token import Token, TokenFields
 
-__all__ = ["NOTHING", "Alternative", "Outcomes", "Part", "View", "Whole", "best", "product", "refusal_of"]
+__all__ = [
+    "NOTHING",
+    "Alternative",
+    "Outcomes",
+    "Part",
+    "View",
+    "Whole",
+    "best",
+    "product",
+    "refusal_of",
+    "refusal_of_part",
+]
 
-_MOST: Final = 64
+_MOST: Final = 32
 """Alternatives that are looked at: a rule with more has them cut off, and may be answered with a plain 403."""
 
 
@@ -138,6 +149,10 @@ class Whole(Protocol):
         raise NotImplementedError
 
 
+class SinglePart(Part, Whole, Protocol):
+    """A part that stands alone."""
+
+
 def best(found: Iterable[Alternative]) -> list[Alternative]:
     """Return each of these once, the best ones first."""
     return sorted(dict.fromkeys(found), key=lambda one: one.rank)[:_MOST]
@@ -152,26 +167,33 @@ def product(lists: Iterable[Iterable[Alternative]]) -> list[Alternative]:
     return found
 
 
+def refusal_of_part(part: SinglePart, token: Token, outcome: bool | None) -> TokenError:
+    """Return the error for a token that a single part refuses: what `refusal_of` returns, in less time."""
+    fields = token._verified[0]  # noqa: SLF001 -- what the configuration says is for no handler
+    if fields.claim_names.hierarchy is not None:  # some of its scopes may imply others
+        return refusal_of(part, token, {part: outcome})
+    evidence = part.evidence(token) if outcome is None else {}
+    for alternative in part.helps():
+        return about(_error_for(alternative, token, fields, evidence), token)
+    return about(_plain_refusal([part], token, evidence), token)
+
+
 def refusal_of(rule: Whole, token: Token, outcomes: Outcomes) -> TokenError:
     """Return the error to answer with, for a token that a rule refuses.
 
     If parts cannot be decided, only those count: what would let them hold if they could be decided.
     """
-    literals = dict.fromkeys(rule.literals())
-    undecided = {part: wanted for part, wanted in literals if outcomes[part] is None}
+    fields = token._verified[0]  # noqa: SLF001 -- as above
+    literals = [*dict.fromkeys(rule.literals())]
+    undecided = [(part, wanted) for part, wanted in literals if outcomes[part] is None]
     evidence: dict[str, Any] = {}
     if undecided:
-        unmet = [(part, wanted) for part, wanted in literals if part in undecided]
+        unmet = undecided
         alternatives = product([part.helps() if wanted else () for part, wanted in unmet])
+        evidence = _joined([part.evidence(token) for part, _ in unmet])
 
         def holds(view: View) -> bool:
-            return all(part.given(view, False) for part in undecided)
-
-        found = [part.evidence(token) for part in undecided]
-        for name in ("claim", "reason"):
-            texts = dict.fromkeys(one[name] for one in found if name in one)
-            if texts:
-                evidence[name] = ", ".join(texts)
+            return all(part.given(view, False) for part, _ in undecided)
     else:
         unmet = [*dict.fromkeys(rule.unmet(outcomes))]
         alternatives = best(rule.alternatives(outcomes))
@@ -179,33 +201,63 @@ def refusal_of(rule: Whole, token: Token, outcomes: Outcomes) -> TokenError:
         def holds(view: View) -> bool:
             return rule.outcome(lambda part: part.given(view, outcomes[part] is True)) is True
 
-    if len(literals) > 1 or not all(wanted for _, wanted in literals):
+    if len(literals) > 1 or not literals[0][1]:  # a combination
         evidence["unmet"] = ", ".join([f"{'' if wanted else '~'}{part!r}" for part, wanted in unmet])
     parts = [part for part, wanted in literals if wanted]
     for alternative in alternatives:
-        error = _error_for(alternative, parts, token, holds, evidence)
-        if error is not None:
-            return about(error, token)
+        asked = _settled(alternative, parts, fields, holds)
+        if asked is not None:
+            return about(_error_for(asked, token, fields, evidence), token)
     beyond = [part for part, wanted in unmet if not (wanted and part.helps())]
+    return about(_plain_refusal(beyond, token, evidence), token)
+
+
+def _joined(evidence: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Join the texts of several pieces of evidence, each text once."""
+    texts: dict[str, dict[str, None]] = {}
+    for piece in evidence:
+        for name, text in piece.items():
+            texts.setdefault(name, {})[text] = None
+    return {name: ", ".join(found) for name, found in texts.items()}
+
+
+def _plain_refusal(beyond: list[Part], token: Token, evidence: dict[str, Any]) -> TokenError:
+    """Return the error that asks for nothing. `beyond` are the parts that no client can do anything about."""
     if beyond and all(part.is_of_roles for part in beyond):
-        return about(RoleRefusedError(roles=", ".join(sorted(token.roles)), **evidence), token)
-    return about(ForbiddenError(**evidence), token)
+        return RoleRefusedError(roles=", ".join(sorted(token.roles)), **evidence)
+    return ForbiddenError(**evidence)
 
 
-def _error_for(
-    asked: Alternative, parts: list[Part], token: Token, holds: Callable[[View], bool], evidence: dict[str, Any]
-) -> TokenError | None:
-    """Return the error that asks for an alternative; None if the rule would not hold all the same."""
-    fields = token._verified[0]  # noqa: SLF001 -- the names of the claims are for no handler
+def _error_for(asked: Alternative, token: Token, fields: TokenFields, evidence: dict[str, Any]) -> TokenError:
+    """Return the error that asks for an alternative."""
+    held, hierarchy = fields.scopes, fields.claim_names.hierarchy
+    if asked.scopes:
+        granted = held if hierarchy is None else {one for one in asked.scopes if hierarchy.grants(held, (one,))}
+        missing = [scope for scope in asked.scopes if scope not in granted]
+        evidence = {"scope": " ".join(asked.scopes), "missing": " ".join(sorted(missing)), **evidence}
+    if not asked.login:
+        return MissingScopeError(**evidence)
+    if asked.max_age is not None:
+        evidence = {"max_age": int(asked.max_age), "age": token.login_age, **evidence}
+    if asked.acr is not None:
+        evidence = {"acr_values": " ".join(asked.acr), **evidence}
+    return FreshTokenRequiredError(**evidence)
+
+
+def _settled(
+    asked: Alternative, parts: list[Part], fields: TokenFields, holds: Callable[[View], bool]
+) -> Alternative | None:
+    """Return an alternative with all that it needs, and no more; None if the rule would not hold all the same."""
     hierarchy, held = fields.claim_names.hierarchy, fields.scopes
     scopes = held.union(asked.scopes) if asked.scopes else None
     login = _login_for(asked, parts, lambda age, acr: holds(View(hierarchy, scopes, age, acr)))
     if login is None:
         return None
-    max_age, values = login
+    max_age, acr = login
+    needed: list[str] = []
     if scopes is not None:
         ages = (None,) if not asked.login else (0, math.inf if max_age is None else max_age)
-        views = [View(hierarchy, None, age, acr) for age in ages for acr in values or (None,)]
+        views = [View(hierarchy, None, age, one) for age in ages for one in acr or (None,)]
         named = dict.fromkeys(scope for part in parts for scope in part.named_scopes)
         needed = [scope for scope in named if are_granted(frozenset((scope,)), scopes, hierarchy)]
         for scope in reversed(needed):
@@ -214,15 +266,7 @@ def _error_for(
             kept = (frozenset(rest), held.union(rest))
             if all(holds(view._replace(scopes=scopes)) for view in views for scopes in kept):
                 needed = rest
-        missing = [scope for scope in needed if not are_granted(frozenset((scope,)), held, hierarchy)]
-        evidence = {"scope": " ".join(needed), "missing": " ".join(sorted(missing)), **evidence}
-    if not asked.login:
-        return MissingScopeError(**evidence)
-    if max_age is not None:
-        evidence = {"max_age": int(max_age), "age": token.login_age, **evidence}
-    if values:
-        evidence = {"acr_values": " ".join(values), **evidence}
-    return FreshTokenRequiredError(**evidence)
+    return Alternative(tuple(needed), asked.login, max_age, acr or None)
 
 
 def _login_for(

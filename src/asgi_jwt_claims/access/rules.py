@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.values import Frozen
 
-from ._refusals import NOTHING, Alternative, Outcomes, Part, View, best, product, refusal_of
+from ._refusals import NOTHING, Alternative, Outcomes, Part, View, best, product, refusal_of, refusal_of_part
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.tokens.token import Token, TokenFields
@@ -240,6 +240,12 @@ class SinglePart(Rule):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         vars(self).update(parts=(self,))
+
+    def check(self, token: Token) -> None:
+        """Check that the rule holds for `token`; see `Rule.check`."""
+        outcome = self.test(token, token._verified[0])  # noqa: SLF001 -- as above
+        if outcome is not True:
+            raise refusal_of_part(self, token, outcome)
 
     def given(self, view: View, outcome: bool) -> bool:  # noqa: ARG002 -- others go by what the client gets
         return outcome

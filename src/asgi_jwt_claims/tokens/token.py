@@ -164,7 +164,7 @@ class Token(Frozen, Generic[ClaimsT]):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """The scopes granted (RFC 8693 section 4.2); empty if there are none."""
+        """The scopes granted, as they stand in the token (RFC 8693 section 4.2); empty if there are none."""
         return self._verified[0].scopes
 
     @property
