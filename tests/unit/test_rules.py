@@ -407,6 +407,8 @@ STALE = {"auth_time": NOW - 1000, "fresh": True}
             ("FreshTokenRequired", 'scope="a b", acr_values="gold", max_age="300"'),
         ),
         (Fresh() & Roles("b"), {}, ("RoleRefused", "")),
+        (AnyScope("a", "b") & Fresh(), {"scope": "b"}, ("FreshTokenRequired", "")),
+        ((Scopes("a") | Claim("plan", "pro")) & Roles("b"), {"scope": "a"}, ("RoleRefused", "")),
         (Scopes("a") & Roles("b") & Check(no), {}, ("Forbidden", "")),
         (Scopes("a") & Check(yes), {}, ("MissingScope", 'scope="a"')),
         # One of several: a login before scopes, few scopes before many, the first before the others.
