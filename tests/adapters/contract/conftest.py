@@ -17,9 +17,12 @@ PARAMS = (
     ("starlette", "starlette_adapter", "StarletteAdapter", "asyncio"),
     ("starlette", "starlette_adapter", "StarletteAdapter", "trio"),
     ("fastapi", "fastapi_adapter", "FastAPIAdapter", "asyncio"),
-    ("litestar", "litestar_adapter", "LitestarAdapter", "asyncio"),
-    ("litestar", "litestar_adapter", "LitestarAdapter", "trio"),
     ("sanic", "sanic_adapter", "SanicAsgiAdapter", "asyncio"),
+    # It takes long to build its applications.
+    *(
+        pytest.param(("litestar", "litestar_adapter", "LitestarAdapter", loop), marks=pytest.mark.thorough)
+        for loop in ("asyncio", "trio")
+    ),
 )
 
 

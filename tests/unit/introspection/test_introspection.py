@@ -201,7 +201,11 @@ async def test_a_call_that_is_cancelled_leaves_nobody_waiting() -> None:
     assert "introspection_unavailable" == results[0]
 
 
-@pytest.mark.parametrize("raw", ["", " ", "a b", "tab\t", "a\n", "\x7f", b"\xff", "ü"])
+@pytest.mark.parametrize(
+    "raw",
+    ["", " ", "a b", "tab\t", "a\n", "\x7f", b"\xff", "ü"],
+    ids=["empty", "space", "words", "tab", "line", "delete", "byte", "letter"],
+)
 async def test_what_no_token_is_asks_for_nothing(raw: str | bytes) -> None:
     """Empty text, white space, control characters and others are refused here."""
     server = AuthorizationServer()
