@@ -57,7 +57,6 @@ TESTS = (
         )
     ),
     "tests/unit/test_memory.py",
-    "tests/unit/introspection/test_introspection.py",
     *("tests/unit/test_corpus.py::test_the_core", "tests/unit/test_corpus.py::test_the_signature_step"),
     *(f"tests/unit/test_fuzz_findings.py::test_every_seed_holds[{name}]" for name in ("framing", "json", "token")),
     "tests/unit/test_fuzz_findings.py::test_nothing_stands_around_json",

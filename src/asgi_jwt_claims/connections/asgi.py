@@ -6,6 +6,7 @@ import contextlib
 import sys
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
@@ -85,12 +86,10 @@ class ASGIConnection(Connection):
             self._move(Event.END_SENT)
             self._end_sent = anyio.Event()
             try:
-                await self._send_end()
+                await self._send_end(self._end_sent)
             except BaseException:  # the application cancels this task
-                _spawn(self._send_end)
+                _spawn(partial(self._send_end, self._end_sent))
                 raise
-            finally:
-                self._end_sent.set()
         elif self._end_sent is not None:
             await self._end_sent.wait()
         else:  # an application that receives again and again must let the other task go on
@@ -148,12 +147,13 @@ class ASGIConnection(Connection):
         if self.state is ENDING:
             _spawn(self.send_end)
 
-    async def _send_end(self) -> None:
+    async def _send_end(self, is_sent: anyio.Event) -> None:
         try:
             for message in self._last_messages():
                 await self._send(message)
         except Exception:  # noqa: BLE001 -- the client has left by itself, and no task is left to be told
             logger().debug("the end of a connection could not be sent", exc_info=True)
+        is_sent.set()
 
     @abstractmethod
     def _disconnect(self) -> Message: ...

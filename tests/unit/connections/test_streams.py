@@ -615,6 +615,34 @@ def starlette(pause: float, *, with_middleware: bool = False) -> App:
     return app  # type: ignore[no-any-return]
 
 
+async def test_an_end_whose_task_is_cancelled(config: JWTConfig, alice: Header, expire: Expire) -> None:
+    """An application that cancels the task that sends the end, and returns, returns to its server after the end."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(dict(START))
+        await send(tick())
+        with anyio.CancelScope() as receiving:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(give_up, receiving)
+                await receive()
+
+    async def give_up(receiving: anyio.CancelScope) -> None:
+        await until(lambda: connection.is_blocked)
+        receiving.cancel()
+
+    async with connected(JWTMiddleware(app, config), get(alice)) as connection:
+        await until(lambda: connection.body)
+        connection.block()
+        expire()
+        await until(lambda: connection.is_blocked)
+        await a_while()
+        assert not connection.is_over
+        connection.unblock()
+        await until(lambda: connection.is_over)
+    assert (True, None) == (connection.end, connection.error)
+
+
 @pytest.mark.filterwarnings(  # Starlette leaves generators open there, its own and the application's, and trio says so
     "ignore:Exception ignored in. <async_generator object (Request.stream|ticks):pytest.PytestUnraisableExceptionWarning"
 )
