@@ -230,6 +230,11 @@ MISUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "users write it",
     ),
     "scopes that users write": ("supabase", {"scope_claim": ("user_metadata", "scopes")}, "users write it"),
+    "an identity that users write": (
+        "supabase",
+        {"identity_claim": ["sub", ("user_metadata", "name")]},
+        "users write it",
+    ),
     "an argument misspelt": ("google", {"hosted_domian": "example.com"}, "did you mean hosted_domain"),
     "an argument of another preset": ("apple", {"authorized_parties": "x"}, "takes no authorized_parties"),
     "another issuer": ("okta", {"issuer": "https://evil.example"}, "takes no issuer"),
@@ -320,6 +325,12 @@ async def test_settings_of_the_caller_win() -> None:
     assert policy is built.policy
     local = configured("keycloak", url="http://127.0.0.1:8080", loopback_http=True)
     assert "http://127.0.0.1:8080/realms/staff" == local.issuer
+
+
+def test_the_audience_of_a_preset_stays() -> None:
+    """An audience of None is none of the caller's, so that of the preset counts."""
+    assert configured("firebase").audience == configured("firebase", audience=None, tenant="t1").audience
+    assert "authenticated" == configured("supabase", audience=None).audience
 
 
 async def test_an_audience_beside_the_client() -> None:
