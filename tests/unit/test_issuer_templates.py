@@ -616,6 +616,9 @@ async def test_names_are_found_through_the_metadata_of_the_first() -> None:
         assert GOOGLE[0] == config.jwks.issuer  # type: ignore[union-attr]  # a RemoteKeySet
     with pytest.raises(SettingError, match="give either the url of a JWK Set"):
         JWTConfig.for_issuer([], audience="api")
+    for number in (7, 1.5, b"https://a.example"):
+        with pytest.raises(SettingError, match="the issuer is not a str"):
+            JWTConfig.for_issuer(number, audience="api")  # type: ignore[arg-type]  # as a caller might
 
 
 # Revocations of tenants ------------------------------------------------------------------------------------------------

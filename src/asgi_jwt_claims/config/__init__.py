@@ -209,7 +209,7 @@ class JWTConfig(_Base):
         Raises:
             SettingError: A setting cannot be used.
         """
-        if not isinstance(issuer, str | IssuerTemplate | None):
+        if isinstance(issuer, Iterable) and not isinstance(issuer, str):
             issuer = tuple(issuer)
         if jwks is None:
             jwks = key_sets_of(issuer)

@@ -259,8 +259,8 @@ def key_sets_of(issuer: Any, **options: Any) -> KeySource:
     """
     if isinstance(issuer, IssuerTemplate):
         return jwks.TenantKeySets((lambda one: jwks.RemoteKeySet(issuer=one, **options)) if options else None)
-    issuer = issuer if isinstance(issuer, str | None) else next(iter(issuer), None)
-    return jwks.RemoteKeySet(issuer=issuer, **options)
+    names = issuer if isinstance(issuer, Iterable) and not isinstance(issuer, str) else (issuer,)
+    return jwks.RemoteKeySet(issuer=next(iter(names), None), **options)
 
 
 class Issuers(NamedTuple):
