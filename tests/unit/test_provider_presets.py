@@ -20,7 +20,7 @@ from asgi_jwt_claims.errors import KeysUnavailableError, SettingError
 from asgi_jwt_claims.jwks import FetchPolicy, RemoteKeySet
 from tests.corpus.providers import SHAPES
 from tests.presets import NOW, Published, configured, mint, read, table_of, without
-from tests.support import ROOT, for_each
+from tests.support import ROOT, SECRET, for_each
 
 pytestmark = pytest.mark.anyio
 
@@ -419,6 +419,11 @@ async def test_a_preset_from_the_environment(name: str) -> None:
     assert (name, shape.identity) == (name, (await read(mint(shape), config)).identity)
     for changes in (*shape.tenants, *shape.id_tokens):
         assert (name, changes, True) == (name, changes, await refuses(mint(shape, changes), config))
+
+
+def test_no_preset_from_the_environment() -> None:
+    """A provider of None is none, as with any other setting."""
+    assert JWTConfig.from_mapping({"JWT_PROVIDER": None, "JWT_SECRET_KEY": SECRET}).jwks is None
 
 
 def test_a_preset_from_the_environment_is_checked_like_any_other() -> None:
