@@ -144,6 +144,10 @@ def test_the_secrets_of_a_fetch_may_stand_in_files(tmp_path: Path) -> None:
         ({"JWT_COOKIE_SECURE": "true"}, r"^JWT_COOKIE_SECURE is not a setting; did you mean JWT_COOKIES_SECURE\?$"),
         ({"JWT_COOKIES_SECUR": "true"}, r"did you mean JWT_COOKIES_SECURE\?$"),
         ({"JWT_JWKS_TIMEOUT": "5"}, "^JWT_JWKS_... needs JWT_JWKS to be the URL of a JWK Set, or discover$"),
+        (
+            {"JWT_PROVIDER": "workos", "JWT_CLIENT_ID": "c", "JWT_JWKS": RemoteKeySet("https://a"), "JWT_JWKS_TTL": 9},
+            "^JWT_JWKS_... needs JWT_JWKS to be the URL",
+        ),
         ({**REMOTE, "JWT_JWKS_TIMEOUT": "soon"}, "^JWT_JWKS_TIMEOUT must be a number, not 'soon'$"),
         ({**REMOTE, "JWT_JWKS_TIMEOUT": "0"}, "timeout must be more than zero"),
         ({**REMOTE, "JWT_JWKS_MAX_KEYS": "1.5"}, "^JWT_JWKS_MAX_KEYS must be a number"),
@@ -164,6 +168,13 @@ def test_what_cannot_be_set_is_named(environ: dict[str, Any], match: str) -> Non
     with pytest.raises(SettingError, match=match) as refused:
         JWTConfig.from_mapping({**own, **environ})
     assert "secret" not in str(refused.value)
+
+
+def test_the_algorithm_of_a_secret_says_nothing_of_other_keys() -> None:
+    """`JWT_ALGORITHM` would have no effect beside the keys of a provider, so it is refused."""
+    for settings in (REMOTE, OPAQUE, {"JWT_PROVIDER": "workos", "JWT_CLIENT_ID": "c"}):
+        with pytest.raises(SettingError, match="cannot be combined with secret_key, algorithm"):
+            JWTConfig.from_env(environ={**settings, "JWT_ALGORITHM": "RS256"})
 
 
 # Introspection --------------------------------------------------------------------------------------------------------

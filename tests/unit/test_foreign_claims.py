@@ -279,6 +279,17 @@ def test_groups_that_have_to_be_fetched() -> None:
     assert () == read({**claims, "_claim_names": ["groups"]}, roles_claim=["roles", "groups"]).unreadable
 
 
+def test_groups_of_the_implicit_flow() -> None:
+    """Groups in whose place Entra ID writes `hasgroups` are not absent."""
+    token = read({"hasgroups": True}, roles_claim="groups")
+    assert ("groups",) == token.unreadable
+    with pytest.raises(RoleRefusedError):
+        AccessPolicy(deny="banned").check(token)
+    assert () == read({"hasgroups": True, "groups": ["a"]}, roles_claim="groups").unreadable
+    assert () == read({"hasgroups": False}, roles_claim="groups").unreadable
+    assert () == read({"hasgroups": True}, roles_claim="roles").unreadable
+
+
 def test_own_tokens_may_have_paths_too() -> None:
     """A configuration that only verifies tokens of one's own reads paths and lists, as strictly as names."""
     config = JWTConfig(

@@ -201,6 +201,26 @@ async def test_a_key_of_one_issuer_signs_for_no_other(named: object, accepted: s
         assert expected == await verdict(token_of(provider, tenant), config)
 
 
+async def test_a_key_that_comes_to_be_of_one_issuer_signs_for_no_other() -> None:
+    """Tokens that a key has verified are verified anew once its JWK names another issuer."""
+    key = Key.generate("ES256")
+    jwk = key.public_jwk()
+
+    async def fetch(url: str, *, max_size: int) -> FetchResponse:
+        return FetchResponse(200, {}, json.dumps({"keys": [jwk]}).encode())
+
+    keys = RemoteKeySet(URL, fetch=fetch)
+    config = JWTConfig.for_issuer(
+        IssuerTemplate(TEXT, allow={"acme", "other"}), audience=AUDIENCE, jwks=keys, clock=lambda: NOW
+    )
+    raw = token_of(Provider(key), "acme")
+    for _ in range(3):
+        assert issuer("acme") == await verdict(raw, config)
+    jwk["issuer"] = issuer("other")
+    await keys.fetch_now()
+    assert "invalid_issuer" == await verdict(raw, config)
+
+
 # Who is asked ------------------------------------------------------------------------------------------------------------
 
 
@@ -596,6 +616,9 @@ async def test_names_are_found_through_the_metadata_of_the_first() -> None:
         assert GOOGLE[0] == config.jwks.issuer  # type: ignore[union-attr]  # a RemoteKeySet
     with pytest.raises(SettingError, match="give either the url of a JWK Set"):
         JWTConfig.for_issuer([], audience="api")
+    for number in (7, 1.5, b"https://a.example"):
+        with pytest.raises(SettingError, match="the issuer is not a str"):
+            JWTConfig.for_issuer(number, audience="api")  # type: ignore[arg-type]  # as a caller might
 
 
 # Revocations of tenants ------------------------------------------------------------------------------------------------

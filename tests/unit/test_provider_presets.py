@@ -20,7 +20,7 @@ from asgi_jwt_claims.errors import KeysUnavailableError, SettingError
 from asgi_jwt_claims.jwks import FetchPolicy, RemoteKeySet
 from tests.corpus.providers import SHAPES
 from tests.presets import NOW, Published, configured, mint, read, table_of, without
-from tests.support import ROOT, for_each
+from tests.support import ROOT, SECRET, for_each
 
 pytestmark = pytest.mark.anyio
 
@@ -230,6 +230,11 @@ MISUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         "users write it",
     ),
     "scopes that users write": ("supabase", {"scope_claim": ("user_metadata", "scopes")}, "users write it"),
+    "an identity that users write": (
+        "supabase",
+        {"identity_claim": ["sub", ("user_metadata", "name")]},
+        "users write it",
+    ),
     "an argument misspelt": ("google", {"hosted_domian": "example.com"}, "did you mean hosted_domain"),
     "an argument of another preset": ("apple", {"authorized_parties": "x"}, "takes no authorized_parties"),
     "another issuer": ("okta", {"issuer": "https://evil.example"}, "takes no issuer"),
@@ -322,6 +327,12 @@ async def test_settings_of_the_caller_win() -> None:
     assert "http://127.0.0.1:8080/realms/staff" == local.issuer
 
 
+def test_the_audience_of_a_preset_stays() -> None:
+    """An audience of None is none of the caller's, so that of the preset counts."""
+    assert configured("firebase").audience == configured("firebase", audience=None, tenant="t1").audience
+    assert "authenticated" == configured("supabase", audience=None).audience
+
+
 async def test_an_audience_beside_the_client() -> None:
     """Where tokens may have an audience, one that is given is demanded too."""
     config = configured("cognito", audience="https://api.example.com")
@@ -408,6 +419,11 @@ async def test_a_preset_from_the_environment(name: str) -> None:
     assert (name, shape.identity) == (name, (await read(mint(shape), config)).identity)
     for changes in (*shape.tenants, *shape.id_tokens):
         assert (name, changes, True) == (name, changes, await refuses(mint(shape, changes), config))
+
+
+def test_no_preset_from_the_environment() -> None:
+    """A provider of None is none, as with any other setting."""
+    assert JWTConfig.from_mapping({"JWT_PROVIDER": None, "JWT_SECRET_KEY": SECRET}).jwks is None
 
 
 def test_a_preset_from_the_environment_is_checked_like_any_other() -> None:

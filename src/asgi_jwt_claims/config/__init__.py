@@ -209,7 +209,7 @@ class JWTConfig(_Base):
         Raises:
             SettingError: A setting cannot be used.
         """
-        if not isinstance(issuer, str | IssuerTemplate | None):
+        if isinstance(issuer, Iterable) and not isinstance(issuer, str):
             issuer = tuple(issuer)
         if jwks is None:
             jwks = key_sets_of(issuer)
@@ -290,8 +290,9 @@ class JWTConfig(_Base):
             settings["jwks"] = (
                 key_sets_of(issuer, **options) if is_discovered else remote.RemoteKeySet(address, **options)
             )
-        if provider is not None:
-            return cls.for_provider(**{"name": settings.pop("provider"), **settings, **({} if address else options)})
+        name = settings.pop("provider", None)
+        if name is not None:
+            return cls.for_provider(**{"name": name, **settings, **({} if address else options)})
         if settings.get("introspection") is not None:
             return cls.for_introspection(**settings)
         return cls(**(settings if address is None else {**_OF_PROVIDERS, **settings}))

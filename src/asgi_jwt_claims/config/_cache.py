@@ -89,7 +89,7 @@ class VerifiedTokenCache(Generic[FieldsT]):
         if not self._has_one_set:
             return
         for found_by, entry in list(self._entries.items()):
-            if entry.key in keys:
+            if entry.key in keys and keys.issuer_of(entry.key) == entry.keys.issuer_of(entry.key):
                 self._entries[found_by] = entry._replace(keys=keys)
             else:
                 self._entries.pop(found_by, None)

@@ -30,6 +30,7 @@ _COMMON = frozenset(
     | {"scope", "scp", "scopes", "permissions", "org_permissions", "entitlements"}
     | {"role", "roles", "groups", "is_anonymous", "is_private_email", "email_verified", "phone_number_verified"}
     | {"locale", "zoneinfo", "gender", "birthdate", "updated_at"}
+    | {"idp", "tfp", "sts", "wids", "rol", "org_role", "realm_access", "cognito:groups", "cognito:roles"}
 )
 
 

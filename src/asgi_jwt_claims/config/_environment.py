@@ -138,7 +138,8 @@ def read(
         if "cookies" in settings:
             raise SettingError(f"{written['cookies']} and {prefix}COOKIES_... are both set; keep one of them")
         settings["cookies"] = TokenCookies(**groups["cookies"])
-    if groups["jwks"] and "provider" not in settings and not isinstance(settings.get("jwks"), str):
+    is_found = settings.get("provider") is not None and settings.get("jwks") is None
+    if groups["jwks"] and not is_found and not isinstance(settings.get("jwks"), str):
         raise SettingError(f"{prefix}JWKS_... needs {prefix}JWKS to be the URL of a JWK Set, or discover")
     if groups["introspection"] or isinstance(settings.get("introspection"), str):
         settings["introspection"] = _introspection(settings.get("introspection"), groups["introspection"], prefix)
@@ -267,7 +268,8 @@ def _introspection(url: Any, options: dict[str, Any], prefix: str) -> Introspect
 def _load_keys(settings: dict[str, Any], written: Mapping[str, str]) -> None:
     """Turn PEM, JWK and JWK Set members into keys. `algorithm` is theirs unless there is a secret."""
     algorithm = settings.get("algorithm")
-    if settings.get("secret_key") is None:
+    is_of_provider = any(settings.get(name) is not None for name in ("jwks", "introspection", "provider"))
+    if settings.get("secret_key") is None and not is_of_provider:
         settings.pop("algorithm", None)
     for name in ("signing_key", "verification_keys"):
         value = settings.get(name)

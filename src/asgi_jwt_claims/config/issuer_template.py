@@ -259,8 +259,8 @@ def key_sets_of(issuer: Any, **options: Any) -> KeySource:
     """
     if isinstance(issuer, IssuerTemplate):
         return jwks.TenantKeySets((lambda one: jwks.RemoteKeySet(issuer=one, **options)) if options else None)
-    issuer = issuer if isinstance(issuer, str | None) else next(iter(issuer), None)
-    return jwks.RemoteKeySet(issuer=issuer, **options)
+    names = issuer if isinstance(issuer, Iterable) and not isinstance(issuer, str) else (issuer,)
+    return jwks.RemoteKeySet(issuer=next(iter(names), None), **options)
 
 
 class Issuers(NamedTuple):
@@ -309,8 +309,20 @@ class Issuers(NamedTuple):
         elif self.names and issuer not in self.names:
             raise WrongIssuerError(iss=issuer)
 
-    def check_party(self, issuer: str | None, claims: Mapping[str, Any], issuer_of_key: str | None) -> None:
-        """Refuse a token whose claims name another tenant than its issuer, or whose key is for another issuer."""
+    def check_party(
+        self,
+        issuer: str | None,
+        claims: Mapping[str, Any],
+        issuer_of_key: str | None,
+        issuer_of_keys: str | None = None,
+    ) -> None:
+        """Refuse a token whose claims name another tenant than its issuer, or whose key is for another issuer.
+
+        `issuer_of_keys` is the tenant whose set of keys has verified it; None if all have one set.
+        """
+        # The set may have been found by Python's hash, which two tokens of one tenant can share on purpose.
+        if issuer_of_keys is not None and issuer_of_keys != issuer:
+            raise WrongIssuerError("the keys are of another issuer", iss=issuer)
         if self.template is not None and issuer is not None:
             self.template.check_claims(issuer, claims)
         # Entra ID: the key of personal accounts stands in the set of all tenants, and must sign for no other tenant. With

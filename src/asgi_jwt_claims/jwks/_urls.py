@@ -19,11 +19,11 @@ _PRIVATE_NAME = re.compile(r"[a-z0-9_-]+(?:(?:\.[a-z0-9_-]+)*\.(?:internal|local
 
 
 def check_address(  # noqa: PLR0911 -- one for each reason
-    address: object, *, loopback_http: bool, insecure_http_hosts: frozenset[str] = frozenset()
+    address: object, *, loopback_http: bool, insecure_http_hosts: frozenset[str] | None = None
 ) -> str | None:
     """Say why an address must not be asked; None if it may be.
 
-    `loopback_http` allows http on loopback, `insecure_http_hosts` on these hosts.
+    `loopback_http` allows http on loopback, `insecure_http_hosts` on these hosts; None where there is no such option.
     """
     if not isinstance(address, str):
         return "is not a str"
@@ -40,10 +40,13 @@ def check_address(  # noqa: PLR0911 -- one for each reason
         return "holds a user name or a password, which would end up in logs"
     if "#" in address:
         return "has a fragment, which is never sent"
-    if parts.scheme == "http" and host not in insecure_http_hosts and not (loopback_http and _is_loopback(host)):
-        return (
-            "is http, and only loopback may be asked without TLS, with loopback_http=True, or a host in your own network, "
-            "with insecure_http_hosts=[...]"
+    if (
+        parts.scheme == "http"
+        and host not in (insecure_http_hosts or ())
+        and not (loopback_http and _is_loopback(host))
+    ):
+        return "is http, and only loopback may be asked without TLS, with loopback_http=True" + (
+            "" if insecure_http_hosts is None else ", or a host in your own network, with insecure_http_hosts=[...]"
         )
     return None
 

@@ -14,7 +14,7 @@ from .key import Key, as_mapping, is_kid, keeps_no_secret, why_not_for_signature
 
 __all__ = ["FixedKeys", "KeySet", "KeySource"]
 
-_MAX_CACHED_HEADERS = 1024
+_MAX_CACHED_HEADERS = 128  # of up to 2 KB; there may be a set for each of many tenants, who choose their headers
 
 
 class KeySet(Frozen):

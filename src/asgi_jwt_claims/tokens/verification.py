@@ -150,6 +150,7 @@ def verify(
         raw = as_ascii(raw, config.max_token_size)
     prepared = config._prepared
     sets = prepared.tenant_sets
+    issuer: str | None = None
     try:
         # Read once: what one set of keys verifies is never remembered under another.
         if sets is None:
@@ -173,7 +174,7 @@ def verify(
         text, claims = load_json(payload)
         fields = parse_claims(claims, header, text, config)
         if prepared.is_lenient:
-            prepared.issuers.check_party(fields.issuer, claims, keys.issuer_of(key))
+            prepared.issuers.check_party(fields.issuer, claims, keys.issuer_of(key), issuer)
         verified_at = check_claims(fields, config, heed_exp=heed_exp)
     except errors.TokenError as error:
         error.verified = _facts(claims, config) if fields is None else facts_of(Token(fields, 0.0))

@@ -594,7 +594,7 @@ def test_one_configuration_of_several_is_for_opaque_tokens() -> None:
     ("arguments", "message"),
     [
         ({"url": "http://issuer.example/introspect"}, "the url is http, and only loopback may be asked without TLS"),
-        ({"url": "http://127.0.0.1/introspect"}, "the url is http"),
+        ({"url": "http://127.0.0.1/introspect"}, "the url is http, .*, with loopback_http=True$"),
         ({"url": "http://issuer.example/", "loopback_http": True}, "the url is http"),
         ({"url": "https://user:pass@issuer.example/"}, "the url holds a user name or a password"),
         ({"url": 7}, "the url is not a str"),

@@ -108,6 +108,16 @@ async def test_a_token_is_remembered_with_the_keys_of_its_tenant() -> None:
     assert issuer("other") == await of.verdict(raws[1])
 
 
+async def test_a_token_with_the_hash_of_another_has_no_keys_of_that_one() -> None:
+    """A tenant that finds two tokens with one hash of Python's (PYTHONHASHSEED may be known) signs for no other tenant."""
+    of = Tenants()
+    await of.verdict(token_of("acme"))
+    forged = token_of("other")
+    of.sets.issuer_cache[hash(forged.encode())] = issuer("acme")
+    for _ in range(3):
+        assert "invalid_issuer" == await of.verdict(forged)
+
+
 @pytest.mark.parametrize(
     "tenant", ["mallory", "a.b/c", "%2e", "evil.com%23", "a@b", "localhost:1", "a\\\\b", "x?y", "x#y"]
 )

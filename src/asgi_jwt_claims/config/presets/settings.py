@@ -119,6 +119,8 @@ def settings_for(
     _check_needs(row, given, call)
     _check_values(row, given, call)
     settings = {key: value for key, value in arguments.items() if key in fields and key != "issuer"}
+    if settings.get("audience") is None:
+        settings.pop("audience", None)  # as if it were not given: that of the row stays
     return {
         "issuer": _issuer(row, given),
         "audience": None if row.audience is None else row.audience.format_map(given),

@@ -173,6 +173,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         refused=(
             ("roles_claim", "user_metadata", "users write it themselves"),  # [26]
             ("scope_claim", "user_metadata", "users write it themselves"),  # [26]
+            ("identity_claim", "user_metadata", "users write it themselves"),  # [26]
         ),
         hint="project is the reference in the host name of the project",
     ),
