@@ -271,6 +271,20 @@ async def test_a_session_without_a_token_serves_no_token(config: JWTConfig) -> N
         assert (401, True) == (status, 'error="invalid_token"' in challenge)
 
 
+async def test_a_session_on_an_exempt_path_belongs_to_its_token(config: JWTConfig) -> None:
+    """Where the path is exempt, and tools ask for the token by themselves, Bob and a stranger are kept out all the same."""  # S179
+    app = MCPMiddleware(notes().streamable_http_app(), config, exempt=["/mcp"])
+    async with serving(app) as http:
+        alice, bob = (User(http, create_access_token(name, config, scope="notes:write")) for name in ("alice", "bob"))
+        refresher, stranger = User(http, create_refresh_token("alice", config)), User(http, None)
+        assert [200] * 4 == [await one.open() for one in (alice, bob, refresher, stranger)]
+        for other in (bob, refresher, stranger):
+            assert (404, "") == await other.call("write", alice.session, text="a")
+            assert 404 == await other.delete(alice.session)
+        assert (200, "alice wrote a") == await alice.call("write", text="a")
+        assert (200, "None None") == await stranger.call("who")
+
+
 @pytest.mark.thorough
 async def test_the_user_of_an_outer_middleware_is_not_taken_over(config: JWTConfig) -> None:
     """Where the inner middleware lets a request on without a token, the SDK does not see the user of another one."""

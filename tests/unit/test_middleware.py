@@ -27,6 +27,7 @@ from asgi_jwt_claims import (
     verify_token,
 )
 from asgi_jwt_claims._asgi import SCOPE_KEY
+from asgi_jwt_claims.access import Scopes
 from asgi_jwt_claims.errors import UnsupportedScopeError
 from asgi_jwt_claims.sessions import revoke_token
 from asgi_jwt_claims.stores import MemoryStore
@@ -289,6 +290,14 @@ async def test_the_stricter_of_two_middlewares_wins(
     """Nested middlewares compose: whoever demands a token gets it, inside or outside."""  # S133
     nested = JWTMiddleware(JWTMiddleware(app, config, **inner), config, **outer)
     assert status == (await ask(nested, "/")).status
+
+
+async def test_an_inner_refusal_names_the_scopes_of_the_outer_middleware(app: Recorder, config: JWTConfig) -> None:
+    """The challenge of the inner middleware names what both demand, so that a token with just that passes both."""  # S133
+    nested = JWTMiddleware(JWTMiddleware(app, config, rules={"/*": Scopes("b")}), config, require=Scopes("a"))
+    refused = await ask(nested, "/", bearer(create_access_token("alice", config, scope="a")))
+    assert (403, True) == (refused.status, 'scope="a b"' in refused.headers["www-authenticate"])
+    assert 200 == (await ask(nested, "/", bearer(create_access_token("alice", config, scope="a b")))).status
 
 
 @pytest.mark.parametrize("outer", [{"required": False}, {"exempt": ["/"]}])

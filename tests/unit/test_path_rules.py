@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import string
 from typing import Any
 from urllib.parse import quote
 
@@ -144,6 +146,9 @@ def test_a_websocket_has_no_method(config: JWTConfig) -> None:
         ("/api/exact", "", None),
         ("/api/exact", None, None),
         ("/api/exact", "/ap", None),
+        ("/reports/a", "/admin", {"admin", "reports:read"}),
+        ("/a", "/admin/", {"admin"}),
+        ("/", "/exact", {"admin"}),
         ("/apiexact", "/api", {"admin"}),
         ("/x/api/exact", "/api", {"admin"}),
         ("/x/api/exact", "/api/", {"admin"}),
@@ -160,6 +165,15 @@ def test_a_websocket_has_no_method(config: JWTConfig) -> None:
 def test_root_path(config: JWTConfig, path: str, root_path: str | None, expected: set[str] | None) -> None:
     """A path is compared with `root_path` and without it, wherever it stands, as not all frameworks treat it alike."""  # S123
     assert (path, root_path, expected) == (path, root_path, found(config, http_scope(path, root_path=root_path)))
+
+
+def test_no_letter_that_a_regular_expression_takes_for_another_gets_around_a_rule(config: JWTConfig) -> None:
+    """What Python's regular expressions find without regard to case has the rule of what they look for."""  # S122
+    others = "".join(map(chr, range(0x80, 0x2200)))
+    for letter in string.ascii_letters:
+        for other in re.findall(letter, others, re.IGNORECASE):
+            settings = ScopeMiddleware(config, rules={f"/a{letter}a": ADMIN}).settings
+            assert (other, Guard(require=ADMIN)) == (other, settings.demand(http_scope(f"/a{other}a", raw_path=None)))
 
 
 def test_the_root_of_a_mount(config: JWTConfig) -> None:
@@ -434,6 +448,8 @@ async def test_endpoints_of_the_library(config: JWTConfig) -> None:
         ({"rules": {"GET": ADMIN}}, "is not a path"),
         ({"rules": {"get /a": ADMIN}}, "is not a path"),
         ({"rules": {"GET,POST /a": ADMIN}}, "is not a path"),
+        ({"rules": {"ANY /a": ADMIN}}, "would match no request, since ANY is no method"),
+        ({"rules": {"WEBSOCKET /a/*": ADMIN}}, "without one a path is for all methods, and for WebSockets"),
         ({"rules": {"*": ADMIN}}, "every path is"),
         ({"rules": {"/a*": ADMIN}}, "is not a path"),
         ({"rules": {"/*/a": ADMIN}}, "is not a path"),

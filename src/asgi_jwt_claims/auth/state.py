@@ -143,6 +143,8 @@ class RequestAuth(Grant):
             if error is None:
                 token, self.passed = result.token, result
                 self.grant(result, None if guard.optional else guard)
+            else:
+                error = naming_scopes(error, self.scopes_asked_of(result))
         scope["token"] = token
         # What another middleware of this library has put there must not speak of another token.
         if (settings is not None and settings.set_user) or ("user" in scope and isinstance(scope["user"], _OUR_USERS)):

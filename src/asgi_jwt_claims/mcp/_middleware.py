@@ -12,7 +12,7 @@ from mcp_types import INVALID_REQUEST
 from starlette.authentication import AuthCredentials, UnauthenticatedUser
 
 from asgi_jwt_claims.auth import guard
-from asgi_jwt_claims.auth.options import MiddlewareOptions, takes_options
+from asgi_jwt_claims.auth.options import ACCESS_TOKEN, MiddlewareOptions, takes_options
 from asgi_jwt_claims.auth.settings import MiddlewareSettings
 from asgi_jwt_claims.auth.state import request_auth
 from asgi_jwt_claims.errors import NotGuardedError, SettingError, TokenError
@@ -112,7 +112,11 @@ class _Server:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        passed = request_auth(scope).passed
+        auth = request_auth(scope)
+        passed = auth.passed
+        if passed is None and auth.is_exempt:  # where tools may ask for the token all the same
+            found = auth.result_for(scope)
+            passed = found if found.refusal(ACCESS_TOKEN) is None else None
         access_token = None if passed is None else access_token_of(passed)
         user = None if access_token is None else AuthenticatedUser(access_token)
         # What an outer middleware has put there may be the user of another token.

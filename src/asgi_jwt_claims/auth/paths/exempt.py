@@ -39,6 +39,7 @@ MAX_PATH: Final = 8 * 1024  # characters of a path, and bytes of its spelling, b
 ANY_METHOD: Final = "*"
 _PATTERN = re.compile(r"(?:(?P<method>[A-Z][A-Z-]*) )?(?P<path>(?:/[^*]*?)?)(?P<below>/\*)?", re.DOTALL)
 _TEMPLATE = re.compile(r"[{}<>]|/:")
+_NO_METHODS = frozenset({"ALL", "ANY", "WEBSOCKET", "WS"})  # which look like ones, and would match no request
 _NEVER_IN_A_PATH = "%?#"  # an escape is decoded, and a query is not part of `scope["path"]`
 
 _NEEDS_NO_ESCAPE = "/!$&'()*+,;=:@"
@@ -83,6 +84,11 @@ class PathPattern(NamedTuple):
                 f'after a method in capitals, "GET /items"; {every}'
             )
         path, method = match["path"], match["method"] or ANY_METHOD
+        if method in _NO_METHODS:
+            raise SettingError(
+                f"{option}: {text!r} would match no request, since {method} is no method; without one a path is for all "
+                "methods, and for WebSockets"
+            )
         if _TEMPLATE.search(path):
             raise SettingError(f"{option}: {text!r} is a template, and {option} compares paths as they are; {template}")
         if any(character in path for character in _NEVER_IN_A_PATH):

@@ -134,7 +134,9 @@ def _parse(text: object, rule: object) -> _PathRule:
 
 
 def _key(path: str) -> str:
-    return path.removesuffix("/").casefold()
+    key = path.removesuffix("/").casefold()
+    # Python's regular expressions see no difference between these, for routers that go by them.
+    return key if key.isascii() else key.replace("i\u0307", "i").replace("\u0131", "i")
 
 
 def _is_plain(path: str) -> bool:
@@ -168,6 +170,8 @@ def _readings(scope: Mapping[str, Any]) -> set[str]:
         found |= {f"/{path.partition(root)[2].lstrip('/')}" for path in found if root in path}
     if not all(map(_is_plain, found)):
         raise AmbiguousPathError
+    if root_path:  # which some servers leave out of the path; no router finds this, so it need not be plain
+        found.add(f"/{root_path.strip('/')}{scope['path']}")
     return found
 
 
