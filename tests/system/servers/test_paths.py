@@ -261,17 +261,15 @@ def test_very_long_paths(server: Server) -> None:
 # --- Below a root path ---
 
 # What opens where the root path is `/api`, and the path that applications see. Uvicorn puts the root path in front of
-# what the client asks for; for the others a client may ask with it or without.
+# what the client asks for; for the others a client may ask with it or without, but Litestar would route what stands behind
+# the root path, wherever that is.
 OPEN_BELOW_API = {
     "/login": "/api/login",
     "/docs/a": "/api/docs/a",
     "/docs/api/secret": "/api/docs/api/secret",
     "/api/status": "/api/api/status",
 }
-OPEN_BESIDE_API = {
-    target: target
-    for target in ("/login", "/api/login", "/docs/a", "/docs/api/secret", "/api/docs/a", "/api/api/status")
-}
+OPEN_BESIDE_API = {target: target for target in ("/login", "/api/login", "/docs/a", "/api/docs/a", "/api/api/status")}
 
 TARGETS = (
     b"/",

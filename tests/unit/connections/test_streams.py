@@ -618,24 +618,21 @@ def starlette(pause: float, *, with_middleware: bool = False) -> App:
 async def test_an_end_whose_task_is_cancelled(config: JWTConfig, alice: Header, expire: Expire) -> None:
     """An application that cancels the task that sends the end, and returns, returns to its server after the end."""
 
+    receiving = anyio.CancelScope()
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send(dict(START))
         await send(tick())
-        with anyio.CancelScope() as receiving:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(give_up, receiving)
-                await receive()
-
-    async def give_up(receiving: anyio.CancelScope) -> None:
-        await until(lambda: connection.is_blocked)
-        receiving.cancel()
+        with receiving:
+            await receive()
 
     async with connected(JWTMiddleware(app, config), get(alice)) as connection:
         await until(lambda: connection.body)
         connection.block()
         expire()
         await until(lambda: connection.is_blocked)
+        receiving.cancel()
         await a_while()
         assert not connection.is_over
         connection.unblock()
