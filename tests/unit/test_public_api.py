@@ -15,7 +15,7 @@ import pytest
 import asgi_jwt_claims
 from tests.support import for_each
 
-EXTRAS = ("cli", "compat", "fastapi", "sanic", "stores.coredis", "stores.redis", "testing")
+EXTRAS = ("cli", "compat", "django", "fastapi", "litestar", "mcp", "sanic", "stores.coredis", "stores.redis", "testing")
 CORE = [
     module.name.removeprefix("asgi_jwt_claims.")
     for module in pkgutil.walk_packages(asgi_jwt_claims.__path__, "asgi_jwt_claims.", onerror=print)
