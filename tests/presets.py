@@ -147,6 +147,8 @@ def _cells(name: str, row: Provider) -> tuple[str, ...]:
         elif claim in row.claims:
             shown += f" = `{row.claims[claim]}`"
         demands.append(shown)
+    if row.one_of:
+        demands.append(" or ".join(map(_code, row.one_of)) + " unless *client_id* is given")
     return (
         _code(name),
         ", ".join([*needs, *(["`accept_id_tokens=True`"] if row.only_id_tokens else [])])

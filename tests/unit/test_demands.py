@@ -112,6 +112,15 @@ def test_values_are_equal_by_their_json_type(demanded: Any, value: Any) -> None:
 
 
 # S49
+def test_one_of_several_claims() -> None:
+    """A frozenset demands one of its claims, wherever they stand, and no value of it."""
+    required = {frozenset({"scp", ("realm", "roles")}): None}
+    for claims in ({"scp": "a"}, {"realm": {"roles": ["b"]}}, {"scp": "a", "realm": {"roles": []}}):
+        assert {} == refusal(claims, required)
+    assert {"claim": "realm.roles or scp"} == refusal({"roles": ["b"]}, required)
+    assert {"claim": "scp", "reason": "null"} == refusal({"scp": None}, {frozenset({"scp", "zzz"}): None})
+
+
 def test_a_mapping_demands_exp() -> None:
     """A token without `exp` is refused also where a mapping does not name it, unless tokens may live for ever."""
     for required in ({"azp": "c"}, {"azp": "c", "exp": None}, {"azp": "c", ("exp",): None}):
@@ -238,6 +247,9 @@ async def later(_: Any) -> bool:
         ({"": "c"}, "must be a non-empty str, or a tuple"),
         ({1: "c"}, "must be a non-empty str, or a tuple"),
         ({"azp": "a", ("azp",): "b"}, "must name each claim once"),
+        ({frozenset({"scp"}): None}, "a frozenset of at least two claims"),
+        ({frozenset({"scp", "roles"}): "a"}, "needs the value None"),
+        ({frozenset({"scp", 1}): None}, "must be a non-empty str, or a tuple"),
         (7, "or a mapping from names to the values that are accepted, not 7"),
     ],
 )

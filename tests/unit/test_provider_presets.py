@@ -389,6 +389,16 @@ async def test_tenants_by_a_function() -> None:
     assert (3, 1) == (len(asked), len(fetch.asked))
 
 
+@for_each("name", ["entra", "entra_v1", "entra_multi_tenant"])
+async def test_an_application_that_was_granted_nothing(name: str) -> None:
+    """Entra gives any application of a tenant a token without scopes and roles; it is refused, unless that one is named."""
+    shape = SHAPES[name]
+    nothing = mint(shape, {"scp": ..., "roles": ...})
+    assert await refuses(nothing, configured(name))
+    assert not await refuses(mint(shape, {"scp": ..., "roles": ["a"]}), configured(name))
+    assert not await refuses(nothing, configured(name, **(shape.client or {})))
+
+
 async def test_groups_that_stand_elsewhere_refuse_what_asks_for_roles() -> None:
     """Roles that Entra leaves out because there are too many are unreadable, and not absent."""
     token = await read(mint(SHAPES["entra"], {"roles": ..., "_claim_names": {"roles": "src1"}}), configured("entra"))

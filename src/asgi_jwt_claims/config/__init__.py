@@ -106,8 +106,8 @@ class JWTConfig(_Base):
             Front-Channel Logout 1.0 section 3). None if no token has one.
         required_claims: Further claims that a token must carry, beside identity and type, and `iss` and `aud` if set. A
             mapping also demands values: a name or path to a str, number or bool, to a set of them, to None for any
-            value, or to a sync function that must return True, asked for every request. Without `introspection` it demands
-            `exp` as well.
+            value, or to a sync function that must return True, asked for every request. A frozenset of names, to None,
+            demands one of them. Without `introspection` it demands `exp` as well.
         send_kid: Whether minted tokens name their key in the header.
         max_token_size: The longest token that is accepted or minted, in characters.
         signature_cache_size: How many verified tokens, of at most 4,096 characters, are remembered, so that the
@@ -146,7 +146,11 @@ class JWTConfig(_Base):
     scope_claim: _Place = "scope"
     scope_hierarchy: ScopeHierarchy | None = None
     session_claim: str | None = "sid"
-    required_claims: Iterable[str | ClaimPath] | Mapping[str | ClaimPath, _Demanded] = ("exp", "iat", "jti")
+    required_claims: Iterable[str | ClaimPath] | Mapping[str | ClaimPath | frozenset[str], _Demanded] = (
+        "exp",
+        "iat",
+        "jti",
+    )
     send_kid: bool = True
     max_token_size: int = DEFAULT_MAX_TOKEN_SIZE
     signature_cache_size: int = 1024

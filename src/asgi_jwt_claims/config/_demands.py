@@ -37,12 +37,14 @@ _COMMON = frozenset(
 class Demand(NamedTuple):
     """What a claim must be. `values` are those accepted, numbers and bools with whether they are bools; None means any.
 
-    `accepts` is the function that decides, asked for every request; None if there is none.
+    `accepts` is the function that decides, asked for every request; None if there is none. Any of the `others` serves as
+    well as the claim at `path`.
     """
 
     path: ClaimPath
     values: frozenset[str | tuple[bool, float]] | None = None
     accepts: Callable[[Any], object] | None = None
+    others: tuple[ClaimPath, ...] = ()
 
     @property
     def is_name(self) -> bool:
@@ -65,12 +67,14 @@ class Demand(NamedTuple):
             MissingClaimError: The claim is absent.
             InvalidClaimError: It is null, or has another value.
         """
-        path, values, _ = self
+        path, values, _, others = self
         value = claims.get(path[0], ABSENT) if len(path) == 1 else find(claims, path)
+        if value is ABSENT and others:
+            value = next((found for other in others if (found := find(claims, other)) is not ABSENT), ABSENT)
         if type(value) is str and (values is None or value in values):
             return value
         if value is ABSENT:
-            raise MissingClaimError(claim=name_of(path))
+            raise MissingClaimError(claim=" or ".join(map(name_of, (path, *others))))
         if value is None:
             raise InvalidClaimError(claim=name_of(path), reason="null")
         if values is not None and (not isinstance(value, int | float) or (type(value) is bool, value) not in values):
@@ -99,7 +103,7 @@ class Demands(NamedTuple):
     """What tokens must carry: the claims `names`, and claims of which a value or a path is demanded.
 
     `values` are checked once for a token, `functions` for every request, since their answer may change. `paths` are all
-    claims that are named.
+    claims that are named, but for those of which one is demanded.
     """
 
     names: tuple[str, ...]
@@ -126,7 +130,7 @@ def read_demands(settings: dict[str, Any], identity_name: str) -> Demands:
         tuple(dict.fromkeys([*(one.path[0] for one in found if one.is_name), *names])),
         tuple(one for one in others if one.accepts is None),
         tuple(one for one in others if one.accepts is not None),
-        frozenset([*((name,) for name in names), *(one.path for one in found)]),
+        frozenset([*((name,) for name in names), *(one.path for one in found if not one.others)]),
     )
 
 
@@ -138,7 +142,12 @@ def _read(settings: dict[str, Any]) -> list[Demand]:
         if is_token and "exp" not in values and ("exp",) not in values and not _is_endless(settings):
             values["exp"] = None  # a list replaces the default, but a value is demanded in addition to it
         settings["required_claims"] = MappingProxyType(values)
-        found = [_demand(as_path(key, "required_claims"), value) for key, value in values.items()]
+        found = [
+            _demand_of_one(key, value)
+            if isinstance(key, frozenset)
+            else _demand(as_path(key, "required_claims"), value)
+            for key, value in values.items()
+        ]
         if len({one.path for one in found}) != len(found):
             raise SettingError(f"required_claims must name each claim once, not {list(values)!r}")
         return found
@@ -149,6 +158,16 @@ def _read(settings: dict[str, Any]) -> list[Demand]:
         )
     required = settings["required_claims"] = tuple(map(plain, required))
     return [Demand(as_path(key, "required_claims")) for key in required]
+
+
+def _demand_of_one(names: frozenset[Any], value: Any) -> Demand:
+    paths = sorted(as_path(name, "required_claims") for name in names)
+    if len(paths) < 2 or value is not None:  # noqa: PLR2004 -- one of at least two
+        raise SettingError(
+            f"required_claims: a frozenset of at least two claims, of which a token must carry one, needs the value None, "
+            f"unlike {names!r}: {value!r}"
+        )
+    return Demand(paths[0], others=tuple(paths[1:]))
 
 
 def _demand(path: ClaimPath, value: Any) -> Demand:

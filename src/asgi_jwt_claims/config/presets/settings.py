@@ -35,6 +35,7 @@ class Provider(NamedTuple):
         audience: What stands in `aud` unless the caller says otherwise. None if the caller knows it, or there is none.
         keys_name_client: Whether the provider has a key set for each client, so that no claim has to name the client.
         present: Claims that a token must carry.
+        one_of: Claims of which a token must carry one, unless the caller names the clients.
         claims: Claims whose value is demanded; that of an argument only if the argument is given.
         scopes: Where the scopes stand; the default of `JWTConfig` if there are none.
         roles: Where the roles stand; the default of `JWTConfig` if there are none.
@@ -53,6 +54,7 @@ class Provider(NamedTuple):
     audience: str | None = None
     keys_name_client: bool = False
     present: tuple[Claim, ...] = ()
+    one_of: tuple[str, ...] = ()
     claims: Mapping[Claim, str] = {}
     scopes: tuple[Claim, ...] = ()
     roles: tuple[Claim, ...] = ()
@@ -248,9 +250,11 @@ def _keys(row: Provider, given: Mapping[str, Any], call: str) -> KeySource:
     return (_KeysOfOneClient if row.keys_name_client else RemoteKeySet)(algorithms=row.algorithms, **options)
 
 
-def _demands(row: Provider, given: Mapping[str, Any], call: str) -> dict[tuple[str, ...], Any]:
+def _demands(row: Provider, given: Mapping[str, Any], call: str) -> dict[Any, Any]:
     """What the row demands of claims, and what the caller demands beside that."""
-    demands: dict[tuple[str, ...], Any] = {_path(claim): None for claim in ("exp", "iat", *row.present)}
+    demands: dict[Any, Any] = {_path(claim): None for claim in ("exp", "iat", *row.present)}
+    if row.one_of and "client_id" not in given:
+        demands[frozenset(row.one_of)] = None
     for claim, value in row.claims.items():
         names = _names_in(value)
         if not names:
@@ -267,6 +271,9 @@ def _demands(row: Provider, given: Mapping[str, Any], call: str) -> dict[tuple[s
         list(required.items()) if isinstance(required, Mapping) else [(claim, None) for claim in required]
     )
     for claim, value in more:
+        if isinstance(claim, frozenset):
+            demands[claim] = value
+            continue
         path = as_path(claim, "required_claims")
         if value is not None and demands.get(path) is not None:
             raise SettingError(f"{call} demands a value of {name_of(path)} already: take it out of required_claims")
