@@ -256,7 +256,8 @@ def test_a_named_host_of_a_private_network_may_be_asked_without_tls(host: str) -
     assert check_address(address, loopback_http=False, insecure_http_hosts=hosts) is None
     for refused in (address.replace(host, f"{host}.example"), "http://other/", "http://localhost/", "ftp://keycloak/"):
         assert check_address(refused, loopback_http=False, insecure_http_hosts=hosts) is not None
-    assert "insecure_http_hosts=" in str(check_address(address, loopback_http=True))
+    assert "insecure_http_hosts=" in str(check_address(address, loopback_http=True, insecure_http_hosts=frozenset()))
+    assert "insecure_http_hosts=" not in str(check_address(address, loopback_http=True))
 
 
 @pytest.mark.parametrize("host", [*PUBLIC_HOSTS, "*", "", "http://keycloak", "keycloak/", " keycloak", "a..local", 7])
