@@ -399,6 +399,14 @@ async def test_an_application_that_was_granted_nothing(name: str) -> None:
     assert not await refuses(nothing, configured(name, **(shape.client or {})))
 
 
+async def test_one_of_several_claims_beside_a_preset() -> None:
+    """What a caller demands comes on top, also if one of several claims will do."""
+    config = configured("entra", required_claims={frozenset({"plan", "tier"}): None})
+    assert await refuses(mint(SHAPES["entra"]), config)
+    assert not await refuses(mint(SHAPES["entra"], {"tier": "gold"}), config)
+    assert await refuses(mint(SHAPES["entra"], {"tier": "gold", "scp": ..., "roles": ...}), config)
+
+
 async def test_groups_that_stand_elsewhere_refuse_what_asks_for_roles() -> None:
     """Roles that Entra leaves out because there are too many are unreadable, and not absent."""
     token = await read(mint(SHAPES["entra"], {"roles": ..., "_claim_names": {"roles": "src1"}}), configured("entra"))
