@@ -32,7 +32,7 @@ NOW = 1_800_000_000
 LEFT_OUT = """\
 Left out: what is marked `thorough` (`python -m pytest tests/unit tests/adapters` runs it too), tests/system (servers,
 processes, outages, documentation, browser), other versions of Python and of what this library requires, and most of
-the examples that Hypothesis draws. All of it, in about 20 minutes:
+the examples that Hypothesis draws. All of it, in about 25 minutes:
 
     python -m pip install tox && python -m tox
 """
