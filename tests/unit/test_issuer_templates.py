@@ -373,7 +373,7 @@ async def test_forged_tokens_of_many_tenants_cannot_overload_the_function(kind: 
         return tid == "acme"
 
     provider, found = Provider(), list[str]()
-    config = of_tenants(provider, allow if kind == "async" else lambda tid: allow(tid))  # noqa: PLW0108
+    config = of_tenants(provider, allow if kind == "async" else lambda tid: allow(tid))  # noqa: PLW0108 -- one that is no coroutine function
     assert issuer("acme") == await verdict(token_of(provider, "acme"), config)
     monotonic.advance(300)
 

@@ -10,6 +10,7 @@ with what the client would get, so that the answer always helps, and names nothi
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -111,19 +112,15 @@ class Part(Protocol):
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:
         """Return whether the part holds for a token; None if that cannot be decided."""
-        raise NotImplementedError
 
     def given(self, view: View, outcome: bool) -> bool:
         """Whether the part would hold for another token, if `outcome` is what it says of the one at hand."""
-        raise NotImplementedError
 
     def helps(self) -> Sequence[Alternative]:
         """Return what would let the part hold."""
-        raise NotImplementedError
 
     def evidence(self, token: Token) -> dict[str, Any]:
         """Return why the part cannot be decided, for logs."""
-        raise NotImplementedError
 
 
 Outcomes: TypeAlias = Mapping[Part, bool | None]
@@ -132,21 +129,21 @@ Outcomes: TypeAlias = Mapping[Part, bool | None]
 class Whole(Protocol):
     """A rule, whether it is a combination or a single part. `wanted` is False under `~`, where a part has to fail."""
 
+    @abstractmethod
     def outcome(self, of: Callable[[Part], bool | None]) -> bool | None:
         """Return whether the rule holds, if its parts say what `of` returns; None if it cannot be decided."""
-        raise NotImplementedError
 
+    @abstractmethod
     def alternatives(self, outcomes: Outcomes, wanted: bool = True) -> list[Alternative]:
         """Return what would bring the rule to what is wanted, the best ones first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unmet(self, outcomes: Outcomes, wanted: bool = True) -> Iterator[tuple[Part, bool]]:
         """Yield the parts that are in the way, each with what is wanted of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def literals(self, wanted: bool = True) -> Iterator[tuple[Part, bool]]:
         """Yield all parts, each with what is wanted of it."""
-        raise NotImplementedError
 
 
 class SinglePart(Part, Whole, Protocol):

@@ -7,13 +7,14 @@ all parts are asked for each token.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from asgi_jwt_claims.errors import SettingError
 from asgi_jwt_claims.runtime.values import Frozen
 
-from ._refusals import NOTHING, Alternative, Outcomes, Part, View, best, product, refusal_of, refusal_of_part
+from ._refusals import NOTHING, Alternative, Outcomes, Part, View, Whole, best, product, refusal_of, refusal_of_part
 
 if TYPE_CHECKING:
     from asgi_jwt_claims.tokens.token import Token, TokenFields
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Rule", "SinglePart"]
 
 
-class Rule(Frozen):
+class Rule(Frozen, Whole):
     """A rule about a token. Immutable, comparable, hashable; its `repr` is the code that makes it.
 
     `a & b` holds if both hold, `a | b` if one of them does, `~a` if `a` fails. The parts are `Scopes`, `AnyScope`,
@@ -87,22 +88,9 @@ class Rule(Frozen):
         if not self.asks_application or self.outcome(outcomes.__getitem__) is not True:
             raise refusal_of(self, token, outcomes)
 
+    @abstractmethod
     def test(self, token: Token, fields: TokenFields) -> bool | None:
         """Return whether the rule holds for a token; None if it cannot be decided."""
-        raise NotImplementedError
-
-    def outcome(self, of: Callable[[Part], bool | None]) -> bool | None:
-        """See `_refusals.Whole`, as of the next three."""
-        raise NotImplementedError
-
-    def alternatives(self, outcomes: Outcomes, wanted: bool = True) -> list[Alternative]:
-        raise NotImplementedError
-
-    def unmet(self, outcomes: Outcomes, wanted: bool = True) -> Iterator[tuple[Part, bool]]:
-        raise NotImplementedError
-
-    def literals(self, wanted: bool = True) -> Iterator[tuple[Part, bool]]:
-        raise NotImplementedError
 
 
 # Combinations ---------------------------------------------------------------------------------------------------------

@@ -28,7 +28,6 @@ class OpenConnection(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether it is accepted, and neither ends nor is closed."""
-        raise NotImplementedError
 
     def renew(self) -> None:
         """Go by the tokens that are let in now."""

@@ -235,7 +235,7 @@ class JWTConfig(_Base):
             SettingError: The provider is not known, an argument is missing, or one cannot be used.
         """
         from .presets import table  # noqa: PLC0415 -- loads anyio, as the next one
-        from .presets.settings import settings_for  # noqa: PLC0415
+        from .presets.settings import settings_for  # noqa: PLC0415 -- as above
 
         settings = settings_for(name, arguments, table.PROVIDERS, table.UNSUPPORTED, JWTConfig.__dataclass_fields__)
         return cls(**{**_OF_PROVIDERS, **settings})
@@ -314,7 +314,7 @@ class JWTConfig(_Base):
 
 def _kinds_of_arguments(provider: Any) -> dict[str, str]:
     from .presets import table  # noqa: PLC0415 -- loads anyio, as the next one
-    from .presets.settings import kinds_of_arguments  # noqa: PLC0415
+    from .presets.settings import kinds_of_arguments  # noqa: PLC0415 -- as above
 
     return kinds_of_arguments(provider, table.PROVIDERS, table.UNSUPPORTED)
 

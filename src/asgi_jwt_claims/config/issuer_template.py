@@ -196,7 +196,7 @@ class IssuerTemplate(Frozen):
     async def _call(self, call: Fetching, calls: SingleFlight, issuer: str, values: tuple[str, ...]) -> None:
         import anyio  # noqa: PLC0415 -- as the next one, it is loaded where something waits
 
-        from asgi_jwt_claims.runtime.tasks import ends_task  # noqa: PLC0415
+        from asgi_jwt_claims.runtime.tasks import ends_task  # noqa: PLC0415 -- as above
 
         try:
             answer = self._allow(*values)

@@ -19,7 +19,7 @@ from __future__ import annotations
 from asgi_jwt_claims.runtime.imports import needs
 
 with needs("mcp"):
-    import mcp  # noqa: F401
+    import mcp  # noqa: F401 -- says what is missing before the modules below need it
 
 from ._access_token import TokenVerifier
 from ._middleware import MCPMiddleware, require
