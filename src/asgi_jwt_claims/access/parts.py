@@ -29,7 +29,21 @@ _MAX_LEEWAY: Final = MAX_LEEWAY.total_seconds()
 _KINDS: Final = ("str", "bool", "number")
 
 
-class Scopes(SinglePart):
+class _OfScopes(SinglePart):
+    """A part about scopes."""
+
+    _wanted: frozenset[str]
+
+    def __init__(self, *scopes: str) -> None:
+        names = read_some_scopes(type(self).__name__, scopes)
+        super().__init__(*names)
+        vars(self).update(named_scopes=names, _wanted=frozenset(names))
+
+    def evidence(self, token: Token) -> dict[str, Any]:
+        return evidence_of_unread("scopes", token)
+
+
+class Scopes(_OfScopes):
     """The token has all of these scopes, or scopes that imply them.
 
     Args:
@@ -38,13 +52,6 @@ class Scopes(SinglePart):
     Raises:
         SettingError: They are none, or not scopes.
     """
-
-    _wanted: frozenset[str]
-
-    def __init__(self, *scopes: str) -> None:
-        names = read_some_scopes("Scopes", scopes)
-        super().__init__(*names)
-        vars(self).update(named_scopes=names, _wanted=frozenset(names))
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -63,11 +70,8 @@ class Scopes(SinglePart):
     def helps(self) -> Sequence[Alternative]:
         return (Alternative(self.named_scopes),)
 
-    def evidence(self, token: Token) -> dict[str, Any]:
-        return evidence_of_unread("scopes", token)
 
-
-class AnyScope(SinglePart):
+class AnyScope(_OfScopes):
     """The token has one of these scopes, or a scope that implies one of them. A refusal asks for the first.
 
     Args:
@@ -76,13 +80,6 @@ class AnyScope(SinglePart):
     Raises:
         SettingError: They are none, or not scopes.
     """
-
-    _wanted: frozenset[str]
-
-    def __init__(self, *scopes: str) -> None:
-        names = read_some_scopes("AnyScope", scopes)
-        super().__init__(*names)
-        vars(self).update(named_scopes=names, _wanted=frozenset(names))
 
     def test(self, token: Token, fields: TokenFields) -> bool | None:  # noqa: ARG002 -- other parts ask the token
         if not self._wanted.isdisjoint(fields.scopes):
@@ -100,9 +97,6 @@ class AnyScope(SinglePart):
 
     def helps(self) -> Sequence[Alternative]:
         return [Alternative((scope,)) for scope in self.named_scopes]
-
-    def evidence(self, token: Token) -> dict[str, Any]:
-        return evidence_of_unread("scopes", token)
 
 
 class Roles(SinglePart):
