@@ -110,15 +110,19 @@ class Part(Protocol):
     acr_values: tuple[str, ...]
     is_of_roles: bool
 
+    @abstractmethod
     def test(self, token: Token, fields: TokenFields) -> bool | None:
         """Return whether the part holds for a token; None if that cannot be decided."""
 
+    @abstractmethod
     def given(self, view: View, outcome: bool) -> bool:
         """Whether the part would hold for another token, if `outcome` is what it says of the one at hand."""
 
+    @abstractmethod
     def helps(self) -> Sequence[Alternative]:
         """Return what would let the part hold."""
 
+    @abstractmethod
     def evidence(self, token: Token) -> dict[str, Any]:
         """Return why the part cannot be decided, for logs."""
 

@@ -28,6 +28,7 @@ class OpenConnection(Protocol):
     @property
     def is_open(self) -> bool:
         """Whether it is accepted, and neither ends nor is closed."""
+        raise NotImplementedError  # of a protocol: each kind of connection has its own
 
     def renew(self) -> None:
         """Go by the tokens that are let in now."""
